@@ -1,0 +1,254 @@
+package cassandratest
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/template"
+	"time"
+
+	"github.com/gocql/gocql"
+)
+
+//go:embed conf
+var confFS embed.FS
+
+var yamlTemplate = template.Must(template.ParseFS(confFS, "conf/cassandra.yaml.tmpl"))
+
+// startTimeout bounds one server's start: 5 s on an idle machine, far more on
+// one that compiles and tests at the same time.
+const startTimeout = 3 * time.Minute
+
+// nodeConfig says how one server process runs.
+type nodeConfig struct {
+	Address     string // loopback address to bind to
+	Seed        string // address of the ring's first node
+	Port        int    // CQL
+	StoragePort int    // between nodes
+	HeapMiB     int
+	MemtableMiB int
+	Dir         string // data, configuration and log
+	FullJIT     bool   // slower to start, faster in the long run
+}
+
+// process is one running server.
+type process struct {
+	cfg  nodeConfig
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process is gone
+	err  error         // its exit, once done is closed
+}
+
+// startProcess writes the configuration into cfg.Dir, starts a server on it
+// and returns at once: see waitReady.
+func startProcess(rt javaRuntime, cfg nodeConfig) (*process, error) {
+	args, err := writeConf(rt, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cassandratest: write configuration: %w", err)
+	}
+	log, err := os.OpenFile(cfg.logFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cassandratest: %w", err)
+	}
+	defer log.Close()
+	p := &process{cfg: cfg, cmd: exec.Command(rt.java, args...), done: make(chan struct{})}
+	p.cmd.Dir = cfg.Dir
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = childAttr()
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("cassandratest: start %s: %w", rt.java, err)
+	}
+	return p, nil
+}
+
+// run starts the process and waits for its end on one thread of its own: on
+// Linux the process dies with the thread that started it (see childAttr).
+func (p *process) run(started chan<- error) {
+	runtime.LockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.err = p.cmd.Wait()
+	close(p.done)
+}
+
+func (c nodeConfig) logFile() string { return filepath.Join(c.Dir, "cassandra.log") }
+
+func writeConf(rt javaRuntime, cfg nodeConfig) (args []string, err error) {
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	var yaml bytes.Buffer
+	if err := yamlTemplate.Execute(&yaml, cfg); err != nil {
+		return nil, err
+	}
+	yamlFile, logback := filepath.Join(cfg.Dir, "cassandra.yaml"), filepath.Join(cfg.Dir, "logback.xml")
+	if err := os.WriteFile(yamlFile, yaml.Bytes(), 0o644); err != nil {
+		return nil, err
+	}
+	logbackXML, err := confFS.ReadFile("conf/logback.xml")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(logback, logbackXML, 0o644); err != nil {
+		return nil, err
+	}
+	args, err = jvmOptions()
+	if err != nil {
+		return nil, err
+	}
+	if !cfg.FullJIT {
+		args = append(args, "-XX:TieredStopAtLevel=1")
+	}
+	return append(args,
+		"-Xms"+strconv.Itoa(cfg.HeapMiB/4)+"m", "-Xmx"+strconv.Itoa(cfg.HeapMiB)+"m",
+		"-XX:MaxDirectMemorySize="+strconv.Itoa(cfg.HeapMiB)+"m",
+		"-Dcassandra.config=file://"+yamlFile,
+		"-Dcassandra.storagedir="+filepath.Join(cfg.Dir, "data"),
+		"-Dcassandra.logdir="+cfg.Dir,
+		"-Dlogback.configurationFile="+logback,
+		"-cp", rt.classPath, "org.apache.cassandra.service.CassandraDaemon"), nil
+}
+
+func jvmOptions() ([]string, error) {
+	b, err := confFS.ReadFile("conf/jvm.options")
+	if err != nil {
+		return nil, err
+	}
+	var args []string
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			args = append(args, line)
+		}
+	}
+	return args, nil
+}
+
+// waitReady returns once the server answers a query, or with the end of its
+// log when it dies or takes too long.
+func (p *process) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		err := ping(ctx, p.cfg.Address, p.cfg.Port)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("cassandratest: server on %s exited while starting: %v\n%s", p.addr(), p.err, p.logTail())
+		case <-ctx.Done():
+			return fmt.Errorf("cassandratest: server on %s does not answer: %v\n%s", p.addr(), err, p.logTail())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (p *process) addr() string { return net.JoinHostPort(p.cfg.Address, strconv.Itoa(p.cfg.Port)) }
+
+func (p *process) logTail() []byte {
+	b, err := os.ReadFile(p.cfg.logFile())
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return tail(b, 4000)
+}
+
+// signal sends s to the process; one that is gone already is no error.
+func (p *process) signal(s syscall.Signal) error {
+	err := p.cmd.Process.Signal(s)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// kill ends the process at once and waits until it is gone.
+func (p *process) kill() {
+	_ = p.signal(syscall.SIGKILL) // fails only when it is gone already
+	<-p.done
+}
+
+// ping asks one server for its release version, past no other server.
+func ping(ctx context.Context, host string, port int) error {
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	c.Close()
+	s, err := connect([]string{host}, port, "")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var version string
+	return s.Query("SELECT release_version FROM system.local").WithContext(ctx).Scan(&version)
+}
+
+// connect opens a small session that speaks to the named hosts only.
+func connect(hosts []string, port int, keyspace string) (*gocql.Session, error) {
+	cfg := gocql.NewCluster(hosts...)
+	cfg.Port = port
+	cfg.Keyspace = keyspace
+	cfg.ProtoVersion = 4
+	cfg.NumConns = 1
+	cfg.DisableInitialHostLookup = len(hosts) == 1
+	cfg.Consistency = gocql.One
+	cfg.ConnectTimeout = 10 * time.Second
+	cfg.Timeout = 60 * time.Second // DDL on a busy machine
+	cfg.MaxWaitSchemaAgreement = time.Minute
+	cfg.Logger = silent{}
+	return cfg.CreateSession()
+}
+
+// silent keeps the driver's complaints about servers that tests kill out of
+// the tests' output; errors still reach the callers.
+type silent struct{}
+
+func (silent) Print(...any)          {}
+func (silent) Printf(string, ...any) {}
+func (silent) Println(...any)        {}
+
+// freePorts returns n ports that nobody listens on, on any of the addresses.
+func freePorts(addresses []string, n int) ([]int, error) {
+	var ports []int
+	for try := 0; try < 200 && len(ports) < n; try++ {
+		l, err := net.Listen("tcp", net.JoinHostPort(addresses[0], "0"))
+		if err != nil {
+			return nil, fmt.Errorf("cassandratest: listen on %s: %w", addresses[0], err)
+		}
+		defer l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		free := true
+		for _, a := range addresses[1:] {
+			other, err := net.Listen("tcp", net.JoinHostPort(a, strconv.Itoa(port)))
+			if err != nil {
+				free = false
+				break
+			}
+			other.Close()
+		}
+		if free {
+			ports = append(ports, port)
+		}
+	}
+	if len(ports) < n {
+		return nil, fmt.Errorf("cassandratest: no port is free on all of %s", strings.Join(addresses, ", "))
+	}
+	return ports, nil
+}
