@@ -1,0 +1,38 @@
+package meta
+
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Rows are stored as CBOR maps with numbered fields: compact, and a field
+// that an older binary does not know is skipped, not refused.
+var (
+	encoding = must(cbor.EncOptions{Time: cbor.TimeUnixMicro}.EncMode())
+	decoding = must(cbor.DecOptions{MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 16}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Marshal encodes a row type of this package for a driver.
+func Marshal(row any) ([]byte, error) {
+	b, err := encoding.Marshal(row)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", row, err)
+	}
+	return b, nil
+}
+
+// Unmarshal decodes what Marshal wrote.
+func Unmarshal(b []byte, row any) error {
+	if err := decoding.Unmarshal(b, row); err != nil {
+		return fmt.Errorf("decode %T: %w", row, err)
+	}
+	return nil
+}

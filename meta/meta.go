@@ -1,0 +1,312 @@
+// Package meta keeps who, where and which version: buckets, the versions of
+// every key, listings, multipart uploads, access keys, and the queue of blobs
+// to look at.
+//
+// A driver (a folder below this one) keeps them in one database. The rules of
+// S3 live above, in package store; a driver knows only rows, revisions and
+// conditional changes. The suite in metatest holds every driver to the
+// contracts written here.
+//
+// # Revisions
+//
+// Each key has a revision: a number that grows with every change of the key,
+// and that each change names as its condition. [NextRev] chooses the next one:
+// about the time in microseconds, but always at least two more than the last,
+// so that clocks which disagree cannot make it go back.
+package meta
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// The closed set of errors that drivers return, wrapped with what they were
+// doing. Anything else is an internal error.
+var (
+	// ErrNotFound: there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: the row to create is there already.
+	ErrExists = errors.New("exists already")
+	// ErrConflict: somebody else's change came first; read again and decide anew.
+	ErrConflict = errors.New("changed meanwhile")
+	// ErrBucketGone: the bucket of a change does not exist any more.
+	ErrBucketGone = errors.New("bucket is gone")
+	// ErrBucketDeleting: somebody is deciding whether the bucket of a change is empty.
+	ErrBucketDeleting = errors.New("bucket is being deleted")
+	// ErrUploadClosed: the multipart upload is not open any more.
+	ErrUploadClosed = errors.New("upload is closed")
+	// ErrClaimed: the collector has claimed a blob that a change refers to;
+	// the change may not be made.
+	ErrClaimed = errors.New("blob was collected")
+	// ErrUnknownOutcome: a change was sent and nobody can tell whether it
+	// holds. Drivers find out by themselves where they can.
+	ErrUnknownOutcome = errors.New("outcome unknown")
+	// ErrUnavailable: the database does not answer, or not with a quorum.
+	ErrUnavailable = errors.New("metadata store unavailable")
+)
+
+// NextRev returns the revision that follows prev at the time now: its
+// microseconds since 1970, or prev+2 where that is more. Two, since rev+1 is
+// the timestamp of what a change writes behind itself.
+func NextRev(prev int64, now time.Time) int64 {
+	return max(prev+2, now.UnixMicro())
+}
+
+// A Store is one metadata store. All methods may be called concurrently.
+// Every read sees all changes that were acknowledged before it began, through
+// whichever Store of the same database they were made.
+type Store interface {
+	Buckets
+	Objects
+	Listings
+	Uploads
+	Queue
+	AccessKeys
+
+	// InlineMax is the largest payload, in bytes, that is better kept in
+	// [Version.Payload] than in a blob.
+	InlineMax() int
+
+	// Ping reports whether the store can serve requests now.
+	Ping(ctx context.Context) error
+
+	// Flush waits for the writes that changes left to be done behind their
+	// answers. Tests and shutdown call it.
+	Flush(ctx context.Context) error
+
+	// Close flushes and lets go of the database.
+	Close() error
+}
+
+// Buckets are rows by name.
+type Buckets interface {
+	// CreateBucket adds b unless a bucket of its name exists: then it
+	// returns that bucket and ErrExists. Of several racing calls one wins.
+	CreateBucket(ctx context.Context, b Bucket) (Bucket, error)
+
+	// Bucket returns the bucket by its name, never from a cache; ErrNotFound.
+	Bucket(ctx context.Context, name string) (Bucket, error)
+
+	// UpdateBucket replaces the row of b.Name, whose revision must be ifRev
+	// and whose ID must be b.ID, and sets its revision to b.Rev (> ifRev);
+	// ErrConflict, or ErrNotFound where the bucket is gone. Name, ID, Owner
+	// and Created never change.
+	UpdateBucket(ctx context.Context, b Bucket, ifRev int64) error
+
+	// RemoveBucket removes the row of b.Name if its revision still is b.Rev
+	// and its ID b.ID; ErrConflict or ErrNotFound. The caller has set its
+	// state to BucketDeleting before, and has asked Empty after that.
+	RemoveBucket(ctx context.Context, b Bucket) error
+
+	// ListBuckets returns up to limit buckets whose names follow after, in
+	// the order of names: those of owner, or everybody's where owner is "".
+	ListBuckets(ctx context.Context, owner, after string, limit int) ([]Bucket, error)
+
+	// Empty reports whether the bucket, which is in the state
+	// BucketDeleting, has no version and no delete marker of any key. After
+	// it has answered true, no change that began before the state was set
+	// can still come through: such changes fail.
+	Empty(ctx context.Context, id BucketID) (bool, error)
+}
+
+// Objects are the versions of keys. A key's versions are ordered by Seq,
+// newest first; the first one is current.
+type Objects interface {
+	// Read returns what is known of a key. A key without versions is no
+	// error: its Head has none, and Rev is 0 unless the revision is still
+	// remembered.
+	Read(ctx context.Context, bucket BucketID, key string, o ReadOptions) (Head, error)
+
+	// Begin announces a change of key with the revision rev, before the
+	// change is known in full, so that listings know to look at the key
+	// itself. history says that the key will have noncurrent versions or
+	// delete markers after the change. A change that is begun and neither
+	// committed nor cancelled (a crash) costs listings a read, never truth.
+	Begin(ctx context.Context, bucket BucketID, key string, rev int64, history bool) (Pending, error)
+
+	// Fence raises the revision of key above rev and above whatever it is,
+	// changing nothing else: any change whose condition is an earlier
+	// revision fails from then on. It returns the key's head at the fence.
+	Fence(ctx context.Context, bucket BucketID, key string, rev int64, o ReadOptions) (Head, error)
+
+	// Versions returns up to limit versions of key with a Seq below before
+	// (or all, with before 0), newest first, without payloads.
+	Versions(ctx context.Context, bucket BucketID, key string, before int64, limit int) ([]Version, error)
+}
+
+// ReadOptions say what Read returns beside the revision.
+type ReadOptions struct {
+	// Limit is how many of the newest versions to return; 0 is 1.
+	Limit int
+	// Seq, if not 0, asks for this version too, as Head.Named.
+	Seq int64
+	// Null asks for the null version too, as Head.Named.
+	Null bool
+	// Payload asks for the inline payloads of what is returned.
+	Payload bool
+}
+
+// Head is what one atomic read tells of a key.
+type Head struct {
+	// Rev is the revision; the condition for the next change. 0: none known.
+	Rev int64
+	// NullSeq is the Seq of the null version; 0: there is none.
+	NullSeq int64
+	// Versions are the newest ones, newest first.
+	Versions []Version
+	// Named is the version asked for by ReadOptions; nil if there is none.
+	Named *Version
+}
+
+// Current returns the newest version, delete marker or not; nil if none.
+func (h *Head) Current() *Version {
+	if len(h.Versions) == 0 {
+		return nil
+	}
+	return &h.Versions[0]
+}
+
+// A Pending change was announced by Begin. It ends with one call of Commit or
+// Cancel.
+type Pending interface {
+	// Commit makes the change c, atomically, if the key's revision still is
+	// c.IfRev; nothing of it holds otherwise. When it returns nil the change
+	// is durable and every later read and listing shows it or something
+	// newer. c.Rev must not be below the revision that Begin was given.
+	//
+	// ErrConflict: another change came first. ErrBucketGone,
+	// ErrBucketDeleting: by the bucket's state. ErrClaimed: an entry of
+	// c.Guard is claimed or gone. ErrUnknownOutcome: it may or may not hold.
+	Commit(ctx context.Context, c Change) error
+
+	// Cancel says that the change will not be made. It is a courtesy to
+	// listings and may be left out.
+	Cancel(ctx context.Context)
+}
+
+// Change is one atomic change of one key.
+type Change struct {
+	// IfRev is the revision that the key must have; 0: none.
+	IfRev int64
+	// Rev is the new revision, greater than IfRev.
+	Rev int64
+	// ID is fresh and random for each change: by it a driver recognises its
+	// own change after an unknown outcome.
+	ID ID
+	// Put are the versions to add, or to replace (same Seq).
+	Put []Version
+	// Delete are the Seqs of the versions to remove.
+	Delete []int64
+	// NullSeq is the Seq of the null version after the change; 0: none.
+	NullSeq int64
+	// Entry is what a listing shows of the key after the change; nil where
+	// the key has no current version or its current one is a delete marker.
+	Entry *Entry
+	// History says that the key has noncurrent versions or delete markers
+	// after the change.
+	History bool
+	// Gone says that the key has no version left after the change.
+	Gone bool
+	// Guard are queue entries that must be neither claimed nor dropped.
+	// They are read after Commit was called, that is after the caller has
+	// read IfRev.
+	Guard []QueueEntry
+}
+
+// Listings are the keys of a bucket in the byte order of UTF-8.
+type Listings interface {
+	// Scan returns, in order, up to limit keys k with from <= k, and k < to
+	// unless to is "", that have a current version which is no delete
+	// marker. more tells whether another key follows those returned within
+	// the range; it may say true where the last one was just reached. A Scan
+	// costs what it returns, not what the bucket holds.
+	Scan(ctx context.Context, bucket BucketID, from, to string, limit int) (entries []Entry, more bool, err error)
+
+	// ScanAll is Scan over all keys that have any version or delete marker.
+	ScanAll(ctx context.Context, bucket BucketID, from, to string, limit int) (keys []KeyEntry, more bool, err error)
+}
+
+// KeyEntry is one key of a ScanAll.
+type KeyEntry struct {
+	Key string
+	// Entry describes the key's only version; nil where the key has, or may
+	// have, several versions or a delete marker: then ask Versions, which
+	// may also say that there is none.
+	Entry *Entry
+}
+
+// Uploads are the multipart uploads under way, and their parts.
+type Uploads interface {
+	// CreateUpload adds u, in the state UploadOpen. ErrBucketGone or
+	// ErrBucketDeleting by the bucket's state.
+	CreateUpload(ctx context.Context, u Upload) error
+
+	// Upload returns the upload; ErrNotFound, also where it belongs to
+	// another bucket or key.
+	Upload(ctx context.Context, bucket BucketID, key string, id UploadID) (Upload, error)
+
+	// SetUploadState moves the upload from the revision u.Rev to state,
+	// atomically, keeping u.Doc's content as given; ErrConflict where its
+	// revision is another by now, ErrNotFound. It returns the upload as it
+	// now is.
+	SetUploadState(ctx context.Context, u Upload, state UploadState) (Upload, error)
+
+	// PutPart adds or replaces the part p.Number. It holds, and nil is
+	// returned, only if the upload was open after the part was stored: a
+	// change of state either sees the part or makes PutPart fail with
+	// ErrUploadClosed. ErrNotFound where there is no such upload.
+	PutPart(ctx context.Context, u Upload, p Part) error
+
+	// Parts returns up to limit parts with numbers above after, ascending.
+	Parts(ctx context.Context, id UploadID, after, limit int) ([]Part, error)
+
+	// ListUploads returns, in the order of (key, id), up to limit uploads
+	// that are open, with from <= key, and key < to unless to is "". Of
+	// the key from itself, only those with an id above afterID are returned,
+	// unless afterID is zero.
+	ListUploads(ctx context.Context, bucket BucketID, from, to string, afterID UploadID, limit int) ([]Upload, error)
+
+	// ForgetUpload removes the upload's parts and takes it out of listings.
+	// It is called when its state is UploadDone or UploadAborted; Upload
+	// still finds it for some days.
+	ForgetUpload(ctx context.Context, u Upload) error
+}
+
+// Queue holds the blobs to look at later: see [QueueEntry].
+type Queue interface {
+	// Enqueue stores entries durably.
+	Enqueue(ctx context.Context, entries ...QueueEntry) error
+
+	// Due returns up to limit entries whose Due is not after now, about the
+	// oldest first. Claimed ones are returned too.
+	Due(ctx context.Context, now time.Time, limit int) ([]QueueEntry, error)
+
+	// Claim marks an entry: from then on no change that names it as its
+	// guard can be committed. Claiming twice is no error.
+	Claim(ctx context.Context, e QueueEntry) error
+
+	// Postpone moves an entry to a later Due: a fresh entry is enqueued
+	// before the old one is dropped. It is never used for entries that
+	// guard something.
+	Postpone(ctx context.Context, e QueueEntry, due time.Time) error
+
+	// Drop removes entries. Dropping what is not there is no error.
+	Drop(ctx context.Context, entries ...QueueEntry) error
+
+	// Queued calls visit for every entry, due or not.
+	Queued(ctx context.Context, visit func(QueueEntry) error) error
+}
+
+// AccessKeys are the keys that clients sign with. Secrets arrive here
+// encrypted.
+type AccessKeys interface {
+	// PutAccessKey adds or replaces a key.
+	PutAccessKey(ctx context.Context, k AccessKey) error
+	// AccessKey returns a key by its id; ErrNotFound.
+	AccessKey(ctx context.Context, id string) (AccessKey, error)
+	// ListAccessKeys returns all keys, ordered by id.
+	ListAccessKeys(ctx context.Context) ([]AccessKey, error)
+	// DeleteAccessKey removes a key; ErrNotFound.
+	DeleteAccessKey(ctx context.Context, id string) error
+}

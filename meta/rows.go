@@ -1,0 +1,314 @@
+package meta
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// ID is a random identifier.
+type ID [16]byte
+
+// BucketID names one life of a bucket: a bucket that is deleted and made
+// again has another.
+type BucketID = ID
+
+// UploadID names a multipart upload.
+type UploadID = ID
+
+// NewID returns a fresh random ID.
+func NewID() ID {
+	var id ID
+	if _, err := rand.Read(id[:]); err != nil {
+		panic(err) // crypto/rand never fails on a supported system
+	}
+	return id
+}
+
+// String returns the ID as 32 hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// ParseID reads what [ID.String] wrote.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != hex.EncodedLen(len(id)) {
+		return ID{}, fmt.Errorf("id %q: want %d hexadecimal digits", s, hex.EncodedLen(len(id)))
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return ID{}, fmt.Errorf("id %q: %w", s, err)
+	}
+	return id, nil
+}
+
+// BucketState says whether a bucket takes writes.
+type BucketState string
+
+// The states of a bucket.
+const (
+	BucketActive   BucketState = "active"
+	BucketDeleting BucketState = "deleting"
+)
+
+// Bucket is one bucket.
+type Bucket struct {
+	Name    string
+	ID      BucketID
+	Rev     int64
+	State   BucketState
+	Owner   string
+	Created time.Time // UTC, to the microsecond
+	Config  BucketConfig
+}
+
+// BucketConfig is what a bucket is set to. Its fields are stored under
+// numbers that never change.
+type BucketConfig struct {
+	Region     string            `cbor:"1,keyasint,omitempty"`
+	Versioning string            `cbor:"2,keyasint,omitempty"` // "", "Enabled" or "Suspended"
+	ACL        ACL               `cbor:"3,keyasint,omitzero"`
+	Lock       *LockConfig       `cbor:"4,keyasint,omitempty"`
+	Encryption *EncryptionConfig `cbor:"5,keyasint,omitempty"`
+	Tags       []Tag             `cbor:"6,keyasint,omitempty"`
+	Ownership  string            `cbor:"7,keyasint,omitempty"` // object ownership
+	// Documents are further configurations, by the name of their
+	// sub-resource (cors, lifecycle, policy, ...), as the API layer encodes them.
+	Documents map[string][]byte `cbor:"8,keyasint,omitempty"`
+}
+
+// LockConfig is a bucket's object lock; its presence means it is enabled.
+type LockConfig struct {
+	Mode  string `cbor:"1,keyasint,omitempty"` // default retention: "", GOVERNANCE or COMPLIANCE
+	Days  int    `cbor:"2,keyasint,omitempty"`
+	Years int    `cbor:"3,keyasint,omitempty"`
+}
+
+// EncryptionConfig is a bucket's default encryption.
+type EncryptionConfig struct {
+	Algorithm string `cbor:"1,keyasint"` // AES256 or aws:kms
+	KMSKeyID  string `cbor:"2,keyasint,omitempty"`
+	BucketKey bool   `cbor:"3,keyasint,omitempty"`
+}
+
+// Tag is one tag.
+type Tag struct {
+	Key   string `cbor:"1,keyasint"`
+	Value string `cbor:"2,keyasint,omitempty"`
+}
+
+// ACL is an access control list. The zero ACL grants the owner everything
+// and others nothing.
+type ACL struct {
+	// Owner is the canonical id of the owner; "" means that of the row.
+	Owner  string  `cbor:"1,keyasint,omitempty"`
+	Grants []Grant `cbor:"2,keyasint,omitempty"`
+}
+
+// Grant gives one permission to one grantee.
+type Grant struct {
+	Type       string `cbor:"1,keyasint"` // CanonicalUser or Group
+	Grantee    string `cbor:"2,keyasint"` // canonical id, or the group's URI
+	Permission string `cbor:"3,keyasint"` // READ, WRITE, READ_ACP, WRITE_ACP or FULL_CONTROL
+}
+
+// Version is one version of a key, or a delete marker. Its fields are stored
+// under numbers that never change; a driver stores Seq and Payload beside it.
+type Version struct {
+	// Seq orders the versions of a key. It is the revision of the change
+	// that made the version.
+	Seq int64 `cbor:"-"`
+	// Payload is the body where it is kept in the row; only a Read that asks
+	// for it returns it.
+	Payload []byte `cbor:"-"`
+
+	Null         bool              `cbor:"1,keyasint,omitempty"` // shown as version "null"
+	DeleteMarker bool              `cbor:"2,keyasint,omitempty"`
+	Size         int64             `cbor:"3,keyasint,omitempty"` // of the body as the user sees it, bytes
+	ETag         string            `cbor:"4,keyasint,omitempty"` // without quotes
+	Modified     int64             `cbor:"5,keyasint,omitempty"` // µs since 1970, UTC
+	Owner        string            `cbor:"6,keyasint,omitempty"`
+	Class        string            `cbor:"7,keyasint,omitempty"` // storage class as shown
+	Headers      map[string]string `cbor:"8,keyasint,omitempty"` // Content-Type and its like, canonical names
+	Metadata     map[string]string `cbor:"9,keyasint,omitempty"` // x-amz-meta-*, lower case, without prefix
+	Tags         []Tag             `cbor:"10,keyasint,omitempty"`
+	ACL          ACL               `cbor:"11,keyasint,omitzero"`
+	Checksum     *Checksum         `cbor:"12,keyasint,omitempty"`
+	// Inline says that the body is the Payload.
+	Inline bool `cbor:"13,keyasint,omitempty"`
+	// Segments are the blobs that the body consists of, in order; a
+	// completed multipart upload has one or more for each part.
+	Segments []Segment `cbor:"14,keyasint,omitempty"`
+	// Parts describes the parts of a completed multipart upload.
+	Parts      []PartInfo  `cbor:"15,keyasint,omitempty"`
+	Encryption *Encryption `cbor:"16,keyasint,omitempty"`
+	Retention  *Retention  `cbor:"17,keyasint,omitempty"`
+	LegalHold  bool        `cbor:"18,keyasint,omitempty"`
+	// Upload is the multipart upload that made the version.
+	Upload UploadID `cbor:"19,keyasint,omitzero"`
+	// Appends counts the appends that the body consists of.
+	Appends int `cbor:"20,keyasint,omitempty"`
+}
+
+// Checksum is an additional checksum of a body.
+type Checksum struct {
+	Algorithm string `cbor:"1,keyasint"` // CRC32, CRC32C, CRC64NVME, SHA1, SHA256
+	Type      string `cbor:"2,keyasint"` // FULL_OBJECT or COMPOSITE
+	Value     string `cbor:"3,keyasint"` // base64, with -N where COMPOSITE
+}
+
+// Segment is one blob of a body.
+type Segment struct {
+	Store string `cbor:"1,keyasint,omitempty"` // the blob store's name
+	Blob  ID     `cbor:"2,keyasint"`
+	Bytes int64  `cbor:"3,keyasint"` // stored size
+	Chunk int32  `cbor:"4,keyasint,omitempty"`
+	Block int32  `cbor:"5,keyasint,omitempty"`
+	Size  int64  `cbor:"6,keyasint"` // of the body's bytes in it, as the user sees them
+	// Nonce makes the key of an encrypted segment its own.
+	Nonce []byte `cbor:"7,keyasint,omitempty"`
+	// Part is the number of the part that it belongs to, for multipart.
+	Part int `cbor:"8,keyasint,omitempty"`
+}
+
+// PartInfo is what stays known of a part after Complete.
+type PartInfo struct {
+	Number   int       `cbor:"1,keyasint"`
+	Size     int64     `cbor:"2,keyasint"`
+	ETag     string    `cbor:"3,keyasint,omitempty"`
+	Checksum *Checksum `cbor:"4,keyasint,omitempty"`
+}
+
+// Encryption says how a body is encrypted. No key in clear is ever in it.
+type Encryption struct {
+	Type       string `cbor:"1,keyasint"`           // SSE-S3, SSE-KMS or SSE-C
+	KeyID      string `cbor:"2,keyasint,omitempty"` // which master key wrapped DataKey
+	DataKey    []byte `cbor:"3,keyasint,omitempty"` // wrapped
+	KMSKeyID   string `cbor:"4,keyasint,omitempty"` // as the user named it
+	Context    string `cbor:"5,keyasint,omitempty"` // encryption context, as given
+	KeyMD5     string `cbor:"6,keyasint,omitempty"` // SSE-C: base64 MD5 of the customer's key, as S3 shows it
+	BucketKey  bool   `cbor:"7,keyasint,omitempty"`
+	KeyCheck   []byte `cbor:"8,keyasint,omitempty"` // SSE-C: salted MAC by which the right key is known
+	KeySalt    []byte `cbor:"9,keyasint,omitempty"`
+	FrameBytes int32  `cbor:"10,keyasint,omitempty"` // plaintext bytes per authenticated frame
+}
+
+// Retention is a version's object lock retention.
+type Retention struct {
+	Mode  string `cbor:"1,keyasint"` // GOVERNANCE or COMPLIANCE
+	Until int64  `cbor:"2,keyasint"` // µs since 1970
+}
+
+// Entry is what a listing shows of a key: its current version in short.
+type Entry struct {
+	Key      string `cbor:"-"`
+	Seq      int64  `cbor:"1,keyasint"`
+	Null     bool   `cbor:"2,keyasint,omitempty"`
+	Size     int64  `cbor:"3,keyasint,omitempty"`
+	ETag     string `cbor:"4,keyasint,omitempty"`
+	Modified int64  `cbor:"5,keyasint,omitempty"` // µs since 1970
+	Owner    string `cbor:"6,keyasint,omitempty"`
+	Class    string `cbor:"7,keyasint,omitempty"`
+	Checksum string `cbor:"8,keyasint,omitempty"` // algorithm
+	SumType  string `cbor:"9,keyasint,omitempty"`
+}
+
+// EntryOf returns what a listing shows of the version v of key.
+func EntryOf(key string, v *Version) *Entry {
+	e := &Entry{Key: key, Seq: v.Seq, Null: v.Null, Size: v.Size, ETag: v.ETag, Modified: v.Modified, Owner: v.Owner, Class: v.Class}
+	if v.Checksum != nil {
+		e.Checksum, e.SumType = v.Checksum.Algorithm, v.Checksum.Type
+	}
+	return e
+}
+
+// UploadState is where a multipart upload is in its life. It goes from open
+// to completing to done, or from open to aborted.
+type UploadState string
+
+// The states of an upload.
+const (
+	UploadOpen       UploadState = "open"
+	UploadCompleting UploadState = "completing"
+	UploadDone       UploadState = "done"
+	UploadAborted    UploadState = "aborted"
+)
+
+// Upload is a multipart upload.
+type Upload struct {
+	ID     UploadID
+	Bucket BucketID
+	Key    string
+	Rev    int64
+	State  UploadState
+	Doc    UploadDoc
+}
+
+// UploadDoc is what CreateMultipartUpload said.
+type UploadDoc struct {
+	Initiated int64  `cbor:"1,keyasint"` // µs since 1970
+	Initiator string `cbor:"2,keyasint,omitempty"`
+	// Version carries owner, class, headers, metadata, tags, ACL,
+	// encryption, retention and legal hold for the object to be.
+	Version           Version `cbor:"3,keyasint"`
+	ChecksumAlgorithm string  `cbor:"4,keyasint,omitempty"`
+	ChecksumType      string  `cbor:"5,keyasint,omitempty"`
+	// Completed is the ETag, and CompletedSeq the version, that a done
+	// upload has made, for a repeated Complete.
+	Completed    string `cbor:"6,keyasint,omitempty"`
+	CompletedSeq int64  `cbor:"7,keyasint,omitempty"`
+}
+
+// Part is one uploaded part.
+type Part struct {
+	Number   int       `cbor:"-"`
+	Size     int64     `cbor:"1,keyasint"`
+	ETag     string    `cbor:"2,keyasint"`
+	Modified int64     `cbor:"3,keyasint"` // µs since 1970
+	Checksum *Checksum `cbor:"4,keyasint,omitempty"`
+	Segments []Segment `cbor:"5,keyasint,omitempty"`
+}
+
+// QueueKind says why a blob is to be looked at.
+type QueueKind string
+
+// The kinds of queue entries.
+const (
+	// QueueFresh: the blob was about to be written for a key, or for a part
+	// of an upload of it. Nothing may have come to refer to it.
+	QueueFresh QueueKind = "fresh"
+	// QueueFreed: the blob was referred to, and a change was about to end that.
+	QueueFreed QueueKind = "freed"
+)
+
+// QueueEntry is a note to look at a blob at a time not before Due, and to
+// delete it if nothing refers to it then.
+type QueueEntry struct {
+	// Due is in UTC, to the microsecond. (Due, Entry) names the entry.
+	Due   time.Time
+	Entry ID
+	Kind  QueueKind
+	// Claimed says that the collector has claimed it; Enqueue ignores it.
+	Claimed bool
+	Blob    QueuedBlob
+}
+
+// QueuedBlob is the blob of a queue entry and where a reference to it would be.
+type QueuedBlob struct {
+	Store  string   `cbor:"1,keyasint,omitempty"`
+	Blob   ID       `cbor:"2,keyasint"`
+	Bucket BucketID `cbor:"3,keyasint"`
+	Key    string   `cbor:"4,keyasint"`
+	Upload UploadID `cbor:"5,keyasint,omitzero"`
+}
+
+// AccessKey is one access key.
+type AccessKey struct {
+	ID string `cbor:"-"`
+	// Secret is encrypted, bound to ID.
+	Secret  []byte   `cbor:"1,keyasint"`
+	KeyID   string   `cbor:"2,keyasint,omitempty"` // the master key that encrypted it
+	Tenant  string   `cbor:"3,keyasint"`
+	Master  bool     `cbor:"4,keyasint,omitempty"`
+	Groups  []string `cbor:"5,keyasint,omitempty"`
+	Created int64    `cbor:"6,keyasint"` // µs since 1970
+}
