@@ -1,0 +1,256 @@
+package sigv4
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+const (
+	// AWSMinChunk is the least size that AWS accepts for a chunk other than the last.
+	AWSMinChunk = 8192
+
+	chunkBuffer    = 32 << 10
+	maxChunkHeader = 128 // 16 hex digits, ";chunk-signature=", 64 hex digits, CRLF: 99
+	chunkExtension = "chunk-signature="
+)
+
+// ChunkedOptions say what a ChunkedReader shall find.
+type ChunkedOptions struct {
+	Payload       Payload         // one of the three streaming kinds
+	Signing       *SigningContext // from Verify; needed when chunks are signed
+	DecodedLength int64           // x-amz-decoded-content-length, in bytes
+	Trailers      []string        // the names in x-amz-trailer, lower case
+	MinChunk      int64           // least size of a chunk that is not the last; 0 for none, AWS has AWSMinChunk
+}
+
+// ChunkedOptionsFromHeader reads x-amz-decoded-content-length and
+// x-amz-trailer. It also serves anonymous and version 2 requests, whose body
+// may come in STREAMING-UNSIGNED-PAYLOAD-TRAILER. Errors: MissingContentLength,
+// InvalidArgument, InvalidRequest.
+func ChunkedOptionsFromHeader(h http.Header, p Payload) (ChunkedOptions, error) {
+	o := ChunkedOptions{Payload: p}
+	lengths := h.Values("X-Amz-Decoded-Content-Length")
+	if len(lengths) == 0 {
+		return o, errorf(CodeMissingContentLength, "You must provide the x-amz-decoded-content-length HTTP header.")
+	}
+	n, err := strconv.ParseUint(lengths[0], 10, 63)
+	if err != nil || len(lengths) > 1 {
+		return o, errorf(CodeInvalidArgument, "x-amz-decoded-content-length must be a single number of bytes.").
+			with("ArgumentName", "x-amz-decoded-content-length").with("ArgumentValue", strings.Join(lengths, ", "))
+	}
+	o.DecodedLength = int64(n)
+	for name := range strings.SplitSeq(strings.Join(h.Values("X-Amz-Trailer"), ","), ",") {
+		if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
+			o.Trailers = append(o.Trailers, name)
+		}
+	}
+	if len(o.Trailers) > 0 && p == PayloadChunked {
+		return o, errorf(CodeInvalidRequest, "x-amz-trailer needs an x-amz-content-sha256 that ends in -TRAILER.")
+	}
+	return o, nil
+}
+
+// ChunkedReader decodes a body in the aws-chunked encoding:
+//
+//	size in hex [;chunk-signature=…] CRLF  bytes CRLF
+//
+// for each chunk, a chunk of size 0, and the trailer. Chunks are streamed, not
+// held: bytes are handed out before their signature has been seen. What is
+// wrong shows as an error in place of io.EOF, so the bytes may be used for
+// good only after io.EOF. Memory is one buffer of 32 KiB and the trailer.
+//
+// The errors are *Error: SignatureDoesNotMatch, IncompleteBody (cut short, or
+// not of the declared length), InvalidChunkSizeError, InvalidRequest (not in
+// the encoding), MalformedTrailerError. An error of the body itself is
+// returned as it is.
+type ChunkedReader struct {
+	opts     ChunkedOptions
+	in       *bufio.Reader
+	left     int64 // bytes of the current chunk still to come
+	decoded  int64 // bytes handed out
+	last     int64 // size of the chunk before; -1 at the start
+	previous string
+	declared string // the current chunk's signature
+	hash     hash.Hash
+	inChunk  bool
+	trailer  http.Header
+	err      error
+}
+
+// NewChunkedReader decodes body. It refuses options that cannot be met, such as
+// signed chunks without a signing context.
+func NewChunkedReader(body io.Reader, o ChunkedOptions) (*ChunkedReader, error) {
+	switch {
+	case !o.Payload.Streaming():
+		return nil, errorf(CodeInvalidRequest, "the payload %s is not in the aws-chunked encoding.", o.Payload)
+	case o.Payload.Signed() && o.Signing == nil:
+		return nil, errorf(CodeInvalidRequest, "%s needs a request signed with %s.", o.Payload, Algorithm)
+	case o.DecodedLength < 0:
+		return nil, errorf(CodeMissingContentLength, "You must provide the x-amz-decoded-content-length HTTP header.")
+	}
+	c := &ChunkedReader{opts: o, in: bufio.NewReaderSize(body, chunkBuffer), last: -1, hash: sha256.New()}
+	if o.Signing != nil {
+		c.previous = o.Signing.seed
+	}
+	return c, nil
+}
+
+// Trailer returns the trailer's fields after Read has returned io.EOF, and nil
+// before. The trailer signature is not among them.
+func (c *ChunkedReader) Trailer() http.Header {
+	if c.err != io.EOF {
+		return nil
+	}
+	return c.trailer
+}
+
+// Read implements io.Reader; its error is sticky.
+func (c *ChunkedReader) Read(p []byte) (int, error) {
+	if c.err != nil || len(p) == 0 {
+		return 0, c.err
+	}
+	if !c.inChunk {
+		if c.err = c.startChunk(); c.err != nil {
+			return 0, c.err
+		}
+	}
+	n, err := c.in.Read(p[:min(int64(len(p)), c.left)])
+	if c.opts.Payload.Signed() {
+		c.hash.Write(p[:n])
+	}
+	c.left -= int64(n)
+	c.decoded += int64(n)
+	switch {
+	case c.left == 0:
+		c.err = c.endChunk()
+	case err != nil:
+		c.err = cut(err)
+	}
+	return n, c.err
+}
+
+// startChunk reads a chunk's header; at the last chunk it reads on to the end
+// of the body and returns io.EOF when all is well.
+func (c *ChunkedReader) startChunk() error {
+	size, err := c.readHeader()
+	if err != nil {
+		return err
+	}
+	if c.last >= 0 && c.last < c.opts.MinChunk && size > 0 {
+		return errorf(CodeInvalidChunkSize, "Only the last chunk is allowed to have a size less than %d bytes", c.opts.MinChunk).
+			with("BadChunkSize", strconv.FormatInt(c.last, 10))
+	}
+	if size > c.opts.DecodedLength-c.decoded {
+		return incomplete(errors.New("more bytes than x-amz-decoded-content-length declares"))
+	}
+	c.left, c.last, c.inChunk = size, size, true
+	if size > 0 {
+		return nil
+	}
+	return c.finish()
+}
+
+func (c *ChunkedReader) finish() error {
+	if err := c.checkSignature(); err != nil {
+		return err
+	}
+	if c.decoded != c.opts.DecodedLength {
+		return incomplete(errors.New("fewer bytes than x-amz-decoded-content-length declares"))
+	}
+	if err := c.readTrailer(); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// endChunk checks the CRLF and the signature behind a chunk's bytes.
+func (c *ChunkedReader) endChunk() error {
+	var crlf [2]byte
+	if _, err := io.ReadFull(c.in, crlf[:]); err != nil {
+		return cut(err)
+	}
+	if string(crlf[:]) != "\r\n" {
+		return notChunked("a chunk does not end in CRLF")
+	}
+	c.inChunk = false
+	return c.checkSignature()
+}
+
+// readHeader reads "size[;chunk-signature=…]CRLF".
+func (c *ChunkedReader) readHeader() (int64, error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		return 0, cut(err)
+	}
+	line, ok := bytes.CutSuffix(line, []byte("\r\n"))
+	if !ok || len(line) > maxChunkHeader {
+		return 0, notChunked("a chunk's header is too long or does not end in CRLF")
+	}
+	digits, extension, _ := strings.Cut(string(line), ";")
+	if c.declared, err = c.parseExtension(extension, len(digits) == len(line)); err != nil {
+		return 0, err
+	}
+	size, err := strconv.ParseUint(digits, 16, 63)
+	if err != nil || digits[0] == '+' {
+		return 0, notChunked("a chunk's size is not a hexadecimal number")
+	}
+	return int64(size), nil
+}
+
+func (c *ChunkedReader) parseExtension(extension string, none bool) (signature string, err error) {
+	if !c.opts.Payload.Signed() {
+		if none {
+			return "", nil
+		}
+		return "", notChunked("a chunk has an extension where chunks are unsigned")
+	}
+	signature, ok := strings.CutPrefix(extension, chunkExtension)
+	if !ok {
+		return "", notChunked("a chunk has no chunk-signature")
+	}
+	return signature, nil
+}
+
+// checkSignature compares the finished chunk's signature and readies the next.
+func (c *ChunkedReader) checkSignature() error {
+	if !c.opts.Payload.Signed() {
+		return nil
+	}
+	sum := hex.EncodeToString(c.hash.Sum(nil))
+	c.hash.Reset()
+	return c.chain("AWS4-HMAC-SHA256-PAYLOAD", c.declared, emptySHA256, sum)
+}
+
+// chain checks the next signature of the chain that starts with the request's:
+// each signs the one before it.
+func (c *ChunkedReader) chain(algorithm, declared string, hashes ...string) error {
+	s := c.opts.Signing
+	sts := strings.Join(append([]string{algorithm, s.timestamp, s.scope, c.previous}, hashes...), "\n")
+	if !Equal(SignString(s.key, sts), declared) {
+		e := errorf(CodeSignatureDoesNotMatch, messageSignatureDoesNotMatch)
+		e.StringToSign = sts
+		return e.with("SignatureProvided", declared)
+	}
+	c.previous = declared
+	return nil
+}
+
+// cut tells a body that ended too early from one that failed to be read.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return incomplete(io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+func notChunked(what string) error {
+	return errorf(CodeInvalidRequest, "The body is not in the aws-chunked encoding: %s.", what)
+}

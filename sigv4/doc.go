@@ -1,0 +1,22 @@
+// Package sigv4 verifies AWS Signature Version 4 as S3 uses it: the
+// Authorization header, the presigned query, and the signed bodies.
+//
+// A request is taken in three steps:
+//
+//	auth, err := sigv4.Parse(r)                      // what the request claims
+//	ctx, err := sigv4.Verify(auth, secret, options)  // is the claim true?
+//	body, err := sigv4.NewBody(r.Body, r.Header, auth, ctx)
+//
+// Parse needs no secret: it yields the access key for which the caller looks
+// one up. Verify checks time, scope and signature, and yields the context from
+// which the signatures of a chunked body continue. The body reader then checks
+// the bytes, and reports a bad body with an error in place of io.EOF: whoever
+// reads to io.EOF holds what the client signed, and nobody else does.
+//
+// Parse, Verify and the readers return *Error for whatever the client did
+// wrong. Its Code is an S3 error code. Neither it nor anything else here shows
+// the secret or a key derived from it.
+//
+// The reference is "Authenticating Requests (AWS Signature Version 4)" in the
+// Amazon S3 API Reference.
+package sigv4

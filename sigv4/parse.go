@@ -1,0 +1,346 @@
+package sigv4
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxExpires is the longest life of a presigned request.
+const MaxExpires = 7 * 24 * time.Hour
+
+// Auth is what a request claims about its signature. Nothing in it has been
+// checked against a secret.
+type Auth struct {
+	AccessKey     string
+	Scope         Scope
+	SignedHeaders []string  // lower case, as sent
+	Signature     string    // as sent
+	Time          time.Time // when it was signed, UTC, to the second
+	Presigned     bool
+	Expires       time.Duration // presigned only: life from Time on
+	Payload       Payload
+	PayloadValue  string // x-amz-content-sha256, or UNSIGNED-PAYLOAD when a presigned query declares none
+	SecurityToken string // x-amz-security-token, by header or query; "" for none
+	// Hoisted holds the x-amz-* fields which the signer of a presigned request
+	// put into the query instead of the header, other than those of the
+	// authentication itself. S3 treats them as headers, and they are signed.
+	Hoisted http.Header
+
+	request signedRequest
+}
+
+// authParams are the query parameters of a presigned request.
+var authParams = []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Expires"}
+
+// Signed reports whether a request claims a version 4 signature, well-formed
+// or not. Such a request must be verified or refused; it is never anonymous.
+func Signed(r *http.Request) bool {
+	for _, v := range r.Header["Authorization"] {
+		if strings.HasPrefix(v, "AWS4-") {
+			return true
+		}
+	}
+	return queryClaims(r.URL.RawQuery)
+}
+
+// queryClaims looks for the tell-tale parameters. A query that does not parse
+// counts by its raw text: it shall be refused, not taken for an unsigned one.
+func queryClaims(raw string) bool {
+	params, err := parseQuery(raw)
+	if err != nil {
+		return strings.Contains(strings.ToLower(raw), "x-amz-signature")
+	}
+	for _, name := range authParams[:3] {
+		if _, n := find(params, name); n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Parse reads the signature of a request for which Signed is true: the
+// Authorization header or the presigned query. The errors are *Error:
+// AuthorizationHeaderMalformed, AuthorizationQueryParametersError, AccessDenied
+// (no usable date, headers not signed), InvalidArgument, InvalidRequest,
+// InvalidURI, NotImplemented (the ECDSA algorithm).
+func Parse(r *http.Request) (*Auth, error) {
+	params, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	inHeader := len(r.Header["Authorization"]) > 0
+	if inHeader && queryClaims(r.URL.RawQuery) || hasV2Query(params) {
+		return nil, errorf(CodeInvalidArgument, messageOneMechanism)
+	}
+	var a *Auth
+	if inHeader {
+		a, err = parseHeader(r)
+	} else {
+		a, err = parsePresigned(r, params)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if missing := unsignedHeaders(r, a.SignedHeaders); len(missing) > 0 {
+		return nil, errorf(CodeAccessDenied, messageHeadersNotSigned).
+			with("HeadersNotSigned", strings.Join(missing, ", "))
+	}
+	a.request = newSignedRequest(r, params, a.Presigned, a.SignedHeaders, a.PayloadValue)
+	return a, nil
+}
+
+func hasV2Query(params []param) bool {
+	for _, p := range params {
+		if p.name == "Signature" || p.name == "AWSAccessKeyId" {
+			return true
+		}
+	}
+	return false
+}
+
+// unsignedHeaders lists what must be signed and is not: host, and every
+// x-amz-* header that is present.
+func unsignedHeaders(r *http.Request, signed []string) []string {
+	var missing []string
+	if !slices.Contains(signed, "host") {
+		missing = append(missing, "host")
+	}
+	for name := range r.Header {
+		lower := strings.ToLower(name)
+		if strings.HasPrefix(lower, "x-amz-") && !slices.Contains(signed, lower) {
+			missing = append(missing, lower)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+func parseHeader(r *http.Request) (*Auth, error) {
+	if len(r.Header["Authorization"]) > 1 {
+		return nil, malformed("there is more than one.")
+	}
+	fields, err := authorizationFields(r.Header["Authorization"][0])
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{Signature: fields["Signature"], SecurityToken: r.Header.Get("X-Amz-Security-Token")}
+	if a.AccessKey, a.Scope, err = parseCredential(fields["Credential"], malformed); err != nil {
+		return nil, err
+	}
+	if a.SignedHeaders, err = parseSignedHeaders(fields["SignedHeaders"], malformed); err != nil {
+		return nil, err
+	}
+	if a.Time, err = headerTime(r.Header); err != nil {
+		return nil, err
+	}
+	if day := a.Time.Format(dateFormat); day != a.Scope.Date {
+		return nil, malformed("Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", a.Scope.Date, day)
+	}
+	a.PayloadValue = r.Header.Get("X-Amz-Content-Sha256")
+	if a.PayloadValue == "" {
+		return nil, errorf(CodeInvalidRequest, messageMissingContentSHA256)
+	}
+	a.Payload, err = ParsePayload(a.PayloadValue)
+	return a, err
+}
+
+// authorizationFields splits "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…,
+// Signature=…", in any order, with or without a space after the comma.
+func authorizationFields(header string) (map[string]string, error) {
+	algorithm, rest, _ := strings.Cut(strings.TrimSpace(header), " ")
+	switch algorithm {
+	case Algorithm:
+	case algorithmECDSA:
+		return nil, errorf(CodeNotImplemented, messageECDSA)
+	default:
+		return nil, errorf(CodeInvalidArgument, messageUnsupportedAuthorizationType).
+			with("ArgumentName", "Authorization").with("ArgumentValue", algorithm)
+	}
+	fields := map[string]string{}
+	for part := range strings.SplitSeq(rest, ",") {
+		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || fields[name] != "" || !slices.Contains([]string{"Credential", "SignedHeaders", "Signature"}, name) {
+			return nil, malformed("the authorization component %q is malformed.", clip(part))
+		}
+		fields[name] = value
+	}
+	for _, name := range []string{"Credential", "SignedHeaders", "Signature"} {
+		if fields[name] == "" {
+			return nil, malformed("the %s is missing.", name)
+		}
+	}
+	return fields, nil
+}
+
+// complain makes the error of the place a component was found in.
+type complain func(format string, args ...any) *Error
+
+func malformed(format string, args ...any) *Error {
+	return errorf(CodeAuthorizationHeaderMalformed, messageHeaderMalformed+format, args...)
+}
+
+func badParameter(name string) complain {
+	return func(format string, args ...any) *Error {
+		return errorf(CodeAuthorizationQueryParameters, "Error parsing the "+name+" parameter; "+format, args...)
+	}
+}
+
+// parseCredential splits from the right, since an access key may hold a slash.
+func parseCredential(s string, bad complain) (accessKey string, scope Scope, err error) {
+	parts := strings.Split(s, "/")
+	n := len(parts)
+	if n < 5 {
+		return "", Scope{}, bad("the Credential is mal-formed; " + messageExpectedCredential)
+	}
+	accessKey = strings.Join(parts[:n-4], "/")
+	scope = Scope{Date: parts[n-4], Region: parts[n-3], Service: parts[n-2]}
+	if accessKey == "" || scope.Region == "" {
+		return "", Scope{}, bad("the Credential is mal-formed; " + messageExpectedCredential)
+	}
+	if t, err := time.Parse(dateFormat, scope.Date); err != nil || t.Format(dateFormat) != scope.Date {
+		return "", Scope{}, bad(`incorrect date format %q. This date in the credential must be in the format "yyyyMMdd".`, clip(scope.Date))
+	}
+	if parts[n-1] != terminal {
+		return "", Scope{}, bad("incorrect terminal %q. This endpoint uses %q.", clip(parts[n-1]), terminal)
+	}
+	return accessKey, scope, nil
+}
+
+func parseSignedHeaders(s string, bad complain) ([]string, error) {
+	names := strings.Split(s, ";")
+	seen := map[string]bool{}
+	for _, name := range names {
+		if name == "" || seen[name] || strings.ToLower(name) != name || strings.ContainsAny(name, "\r\n: ") {
+			return nil, bad("the SignedHeaders %q must be lower-case header names, each once, separated by semicolons.", clip(s))
+		}
+		seen[name] = true
+	}
+	return names, nil
+}
+
+// headerTime is when the header says the request was signed: x-amz-date in the
+// ISO 8601 basic form, else Date in that form or one of HTTP's.
+func headerTime(h http.Header) (time.Time, error) {
+	if values, ok := h["X-Amz-Date"]; ok {
+		if t, err := time.Parse(TimeFormat, values[0]); err == nil && len(values) == 1 {
+			return t, nil
+		}
+		return time.Time{}, errorf(CodeAccessDenied, messageNoDate)
+	}
+	date := h.Get("Date")
+	if t, err := time.Parse(TimeFormat, date); err == nil {
+		return t, nil
+	}
+	for _, format := range []string{http.TimeFormat, time.RFC1123Z, time.RFC850, time.ANSIC} {
+		if t, err := time.Parse(format, date); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, errorf(CodeAccessDenied, messageNoDate)
+}
+
+func parsePresigned(r *http.Request, params []param) (*Auth, error) {
+	value, err := authParameters(params)
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{Presigned: true, Signature: value["X-Amz-Signature"]}
+	if a.AccessKey, a.Scope, err = parseCredential(value["X-Amz-Credential"], badParameter("X-Amz-Credential")); err != nil {
+		return nil, err
+	}
+	if a.SignedHeaders, err = parseSignedHeaders(value["X-Amz-SignedHeaders"], badParameter("X-Amz-SignedHeaders")); err != nil {
+		return nil, err
+	}
+	if a.Time, err = time.Parse(TimeFormat, value["X-Amz-Date"]); err != nil {
+		return nil, errorf(CodeAuthorizationQueryParameters, `X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
+	}
+	if day := a.Time.Format(dateFormat); day != a.Scope.Date {
+		return nil, errorf(CodeAuthorizationQueryParameters, "Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", a.Scope.Date, day)
+	}
+	if a.Expires, err = parseExpires(value["X-Amz-Expires"]); err != nil {
+		return nil, err
+	}
+	a.SecurityToken, _ = find(params, "X-Amz-Security-Token")
+	a.Hoisted = hoisted(params)
+	return a, a.presignedPayload(r, params)
+}
+
+// authParameters collects the six parameters, each present exactly once.
+func authParameters(params []param) (map[string]string, error) {
+	values := map[string]string{}
+	for _, name := range authParams {
+		v, n := find(params, name)
+		if n != 1 || v == "" {
+			return nil, errorf(CodeAuthorizationQueryParameters, messageMissingQueryAuth)
+		}
+		values[name] = v
+	}
+	switch values["X-Amz-Algorithm"] {
+	case Algorithm:
+		return values, nil
+	case algorithmECDSA:
+		return nil, errorf(CodeNotImplemented, messageECDSA)
+	}
+	return nil, errorf(CodeAuthorizationQueryParameters, `X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"`)
+}
+
+func parseExpires(s string) (time.Duration, error) {
+	seconds, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil:
+		return 0, errorf(CodeAuthorizationQueryParameters, "X-Amz-Expires should be a number")
+	case seconds < 1:
+		return 0, errorf(CodeAuthorizationQueryParameters, "X-Amz-Expires must be at least 1 second")
+	case seconds > int64(MaxExpires/time.Second):
+		return 0, errorf(CodeAuthorizationQueryParameters, "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// presignedPayload: a presigned request leaves the payload open, unless the
+// signer declared a hash in the query or as a signed header.
+func (a *Auth) presignedPayload(r *http.Request, params []param) error {
+	a.PayloadValue = r.Header.Get("X-Amz-Content-Sha256")
+	if v, n := find(params, "X-Amz-Content-Sha256"); n > 0 {
+		if n > 1 || a.PayloadValue != "" && a.PayloadValue != v {
+			return errorf(CodeInvalidArgument, messageBadContentSHA256)
+		}
+		a.PayloadValue = v
+	}
+	if a.PayloadValue == "" {
+		a.PayloadValue = PayloadUnsigned.String()
+	}
+	var err error
+	a.Payload, err = ParsePayload(a.PayloadValue)
+	return err
+}
+
+func hoisted(params []param) http.Header {
+	h := http.Header{}
+	for _, p := range params {
+		lower := strings.ToLower(p.name)
+		if strings.HasPrefix(lower, "x-amz-") && !isAuthParam(lower) {
+			h.Add(lower, p.value)
+		}
+	}
+	return h
+}
+
+func isAuthParam(lower string) bool {
+	if lower == "x-amz-security-token" || lower == "x-amz-content-sha256" {
+		return true
+	}
+	return slices.ContainsFunc(authParams, func(name string) bool { return strings.EqualFold(name, lower) })
+}
+
+// clip bounds what a message echoes.
+func clip(s string) string {
+	const limit = 80
+	if len(s) > limit {
+		return s[:limit] + "…"
+	}
+	return s
+}

@@ -1,0 +1,138 @@
+package sigv4
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultMaxSkew is how far a client's clock may be off, as on AWS.
+const DefaultMaxSkew = 15 * time.Minute
+
+// Options are what the server insists on.
+type Options struct {
+	Region  string        // "" accepts any region
+	Service string        // default "s3"
+	Now     time.Time     // default time.Now()
+	MaxSkew time.Duration // default DefaultMaxSkew
+}
+
+func (o Options) withDefaults() Options {
+	if o.Service == "" {
+		o.Service = "s3"
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	if o.MaxSkew == 0 {
+		o.MaxSkew = DefaultMaxSkew
+	}
+	o.Now = o.Now.UTC()
+	return o
+}
+
+// SigningContext is what a verified request hands on to its body: the signing
+// key and the seed signature. It prints as its type's name only.
+type SigningContext struct {
+	key       []byte
+	seed      string
+	timestamp string
+	scope     string
+}
+
+// String hides the key.
+func (*SigningContext) String() string { return "sigv4.SigningContext" }
+
+// GoString hides the key.
+func (*SigningContext) GoString() string { return "sigv4.SigningContext" }
+
+// Check looks at everything that needs no secret: scope and time. Verify does
+// it as well; a caller uses Check to refuse before it looks a key up.
+func Check(a *Auth, o Options) error {
+	o = o.withDefaults()
+	if err := a.checkScope(o); err != nil {
+		return err
+	}
+	if a.Presigned {
+		return a.checkLife(o)
+	}
+	skew := o.Now.Sub(a.Time)
+	if skew < 0 {
+		skew = -skew
+	}
+	if skew > o.MaxSkew {
+		return errorf(CodeRequestTimeTooSkewed, "The difference between the request time and the current time is too large.").
+			with("RequestTime", a.Time.Format(TimeFormat)).
+			with("ServerTime", o.Now.Format(time.RFC3339)).
+			with("MaxAllowedSkewMilliseconds", strconv.FormatInt(o.MaxSkew.Milliseconds(), 10))
+	}
+	return nil
+}
+
+func (a *Auth) checkScope(o Options) error {
+	bad := complain(malformed)
+	if a.Presigned {
+		bad = badParameter("X-Amz-Credential")
+	}
+	if a.Scope.Service != o.Service {
+		return bad("incorrect service %q. This endpoint belongs to %q.", clip(a.Scope.Service), o.Service)
+	}
+	if o.Region != "" && a.Scope.Region != o.Region {
+		return bad("the region '%s' is wrong; expecting '%s'", clip(a.Scope.Region), o.Region).with("Region", o.Region)
+	}
+	return nil
+}
+
+func (a *Auth) checkLife(o Options) error {
+	if a.Time.Sub(o.Now) > o.MaxSkew {
+		return errorf(CodeAccessDenied, "Request is not valid yet").
+			with("RequestTime", a.Time.Format(time.RFC3339)).with("ServerTime", o.Now.Format(time.RFC3339))
+	}
+	if end := a.Time.Add(a.Expires); o.Now.After(end) {
+		return errorf(CodeAccessDenied, "Request has expired").
+			with("X-Amz-Expires", strconv.FormatInt(int64(a.Expires/time.Second), 10)).
+			with("Expires", end.Format(time.RFC3339)).with("ServerTime", o.Now.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Verify checks scope, time and signature against the secret of a.AccessKey.
+// The errors are *Error: those of Check, and SignatureDoesNotMatch with what
+// the server computed. An empty secret verifies nothing.
+func Verify(a *Auth, secret string, o Options) (*SigningContext, error) {
+	if err := Check(a, o); err != nil {
+		return nil, err
+	}
+	key := SigningKey(secret, a.Scope.Date, a.Scope.Region, a.Scope.Service)
+	variants := a.request.variants()
+	for _, v := range variants {
+		sts := stringToSign(a.Time, a.Scope.String(), a.request.canonicalRequest(v, false))
+		if secret != "" && Equal(SignString(key, sts), a.Signature) {
+			return &SigningContext{key: key, seed: a.Signature, timestamp: a.Time.Format(TimeFormat), scope: a.Scope.String()}, nil
+		}
+	}
+	return nil, a.mismatch(variants[0])
+}
+
+func (a *Auth) mismatch(v variant) *Error {
+	e := errorf(CodeSignatureDoesNotMatch, messageSignatureDoesNotMatch)
+	e.StringToSign = stringToSign(a.Time, a.Scope.String(), a.request.canonicalRequest(v, false))
+	e.CanonicalRequest = a.request.canonicalRequest(v, true)
+	e.with("AWSAccessKeyId", a.AccessKey).with("SignatureProvided", a.Signature)
+	e.Details = append(e.Details, Detail{"StringToSignBytes", hexBytes(e.StringToSign)},
+		Detail{"CanonicalRequestBytes", hexBytes(e.CanonicalRequest)})
+	return e
+}
+
+// hexBytes shows a text byte by byte, as AWS does: "41 57 53 34".
+func hexBytes(s string) string {
+	const digits = "0123456789abcdef"
+	var b strings.Builder
+	for i := range len(s) {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.Write([]byte{digits[s[i]>>4], digits[s[i]&15]})
+	}
+	return b.String()
+}
