@@ -264,7 +264,9 @@ func parsePresigned(r *http.Request, params []param) (*Auth, error) {
 		return nil, err
 	}
 	a.SecurityToken, _ = find(params, "X-Amz-Security-Token")
-	a.Hoisted = hoisted(params)
+	if a.Hoisted, err = hoisted(params); err != nil {
+		return nil, err
+	}
 	return a, a.presignedPayload(r, params)
 }
 
@@ -318,15 +320,22 @@ func (a *Auth) presignedPayload(r *http.Request, params []param) error {
 	return err
 }
 
-func hoisted(params []param) http.Header {
+// hoisted collects the header fields in the query, and refuses what could not
+// stand in a header.
+func hoisted(params []param) (http.Header, error) {
 	h := http.Header{}
 	for _, p := range params {
 		lower := strings.ToLower(p.name)
-		if strings.HasPrefix(lower, "x-amz-") && !isAuthParam(lower) {
-			h.Add(lower, p.value)
+		if !strings.HasPrefix(lower, "x-amz-") || isAuthParam(lower) {
+			continue
 		}
+		if strings.ContainsFunc(lower, notToken) || strings.ContainsFunc(p.value, isControl) {
+			return nil, errorf(CodeInvalidArgument, "A query parameter that stands for a header has a name or value that no header can have.").
+				with("ArgumentName", p.name)
+		}
+		h.Add(lower, p.value)
 	}
-	return h
+	return h, nil
 }
 
 func isAuthParam(lower string) bool {

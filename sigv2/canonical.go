@@ -1,0 +1,228 @@
+package sigv2
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const redacted = "(not shown)"
+
+// subresources are the query parameters that are signed.
+//
+// AWS documents acl to website; cors, delete, restore and tagging are in boto
+// 2.49, accelerate to select-type in botocore. The last two lines no client
+// signs by itself; they are signed here all the same, so that a presigned URL
+// for an object is not good for its retention. For the header form see
+// clientsOmit.
+var subresources = set(
+	"acl", "lifecycle", "location", "logging", "notification", "partNumber", "policy", "requestPayment",
+	"torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
+	"cors", "delete", "restore", "tagging",
+	"accelerate", "analytics", "inventory", "metrics", "object-lock", "replication", "select", "select-type",
+	"response-cache-control", "response-content-disposition", "response-content-encoding",
+	"response-content-language", "response-content-type", "response-expires",
+	"append", "attributes", "encryption", "intelligent-tiering", "legal-hold", "ownershipControls",
+	"policyStatus", "publicAccessBlock", "renameObject", "retention",
+)
+
+// clientsOmit are sub-resources which some client sends and does not sign:
+// s3cmd 2.3 the first line, boto 2.49 the first two, botocore the last two. In
+// the header form, which lives 15 minutes and is never passed to others, their
+// signature is accepted as well.
+var clientsOmit = set(
+	"accelerate", "analytics", "inventory", "metrics", "object-lock", "replication", "select", "select-type", "tagging",
+	"notification",
+	"attributes", "encryption", "intelligent-tiering", "legal-hold", "ownershipControls",
+	"policyStatus", "publicAccessBlock", "retention",
+)
+
+func set(names ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+// signedRequest is what the signature covers, copied from the request, so that
+// a router which rewrites the path afterwards does not change the outcome.
+type signedRequest struct {
+	method, md5, contentType, date string
+	amz                            map[string][]string // x-amz-* in lower case
+	path                           string              // undecoded, as sent
+	query                          []param             // sub-resources only, sorted by name
+	presigned                      bool
+}
+
+func newSignedRequest(r *http.Request, a *Auth, params []param) signedRequest {
+	s := signedRequest{
+		method: r.Method, path: rawPath(r), presigned: a.Presigned, amz: map[string][]string{},
+		md5: strings.Join(r.Header["Content-Md5"], ","), contentType: strings.Join(r.Header["Content-Type"], ","),
+	}
+	for name, values := range r.Header {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-amz-") {
+			s.amz[lower] = values
+		}
+	}
+	switch {
+	case a.Presigned:
+		s.date, _ = find(params, "Expires")
+		s.takeHoisted(a.Hoisted)
+	case s.amz["x-amz-date"] == nil:
+		s.date = r.Header.Get("Date")
+	}
+	for _, p := range params {
+		if subresources[p.name] {
+			s.query = append(s.query, p)
+		}
+	}
+	slices.SortStableFunc(s.query, func(a, b param) int { return strings.Compare(a.name, b.name) })
+	return s
+}
+
+// takeHoisted counts fields of the query as headers. A client may send the
+// header as well, if it says the same.
+func (s *signedRequest) takeHoisted(fields http.Header) {
+	for name, values := range fields {
+		lower := strings.ToLower(name)
+		switch {
+		case lower == "content-type":
+			s.contentType = merge(s.contentType, values)
+		case lower == "content-md5":
+			s.md5 = merge(s.md5, values)
+		case !slices.Equal(s.amz[lower], values):
+			s.amz[lower] = append(slices.Clone(s.amz[lower]), values...)
+		}
+	}
+}
+
+func merge(header string, query []string) string {
+	joined := strings.Join(query, ",")
+	if header == "" || header == joined {
+		return joined
+	}
+	return header + "," + joined
+}
+
+// rawPath is the path in the bytes of the request line, without scheme and
+// host where the request is in absolute form.
+func rawPath(r *http.Request) string {
+	raw := r.RequestURI
+	if i := strings.Index(raw, "://"); i > 0 && !strings.HasPrefix(raw, "/") {
+		raw = raw[i+3:]
+		slash := strings.IndexAny(raw, "/?")
+		if slash < 0 {
+			slash = len(raw)
+		}
+		raw = raw[slash:]
+	}
+	raw, _, _ = strings.Cut(raw, "?")
+	if decoded, err := url.PathUnescape(raw); err != nil || decoded != r.URL.Path {
+		raw = r.URL.EscapedPath() // something rewrote the URL: trust what will be handled
+	}
+	if raw == "" {
+		return "/"
+	}
+	return raw
+}
+
+// A variant is one reading of the rules that a real client follows.
+type variant struct {
+	rawValues  bool // minio-go signs values as sent; AWS and the others decoded
+	dropEquals bool // minio-go sends "uploads=" and signs "uploads"
+	omit       bool // leave clientsOmit out
+}
+
+// variants lists the readings to try, the documented one first. None of them
+// lets a different request pass in a presigned URL.
+func (s *signedRequest) variants() []variant {
+	base := []variant{{rawValues: true}, {rawValues: true, dropEquals: true}}
+	if !slices.ContainsFunc(s.query, func(p param) bool { return isAmbiguous(p.value) }) {
+		base = append([]variant{{}, {dropEquals: true}}, base...)
+	}
+	if s.presigned || !slices.ContainsFunc(s.query, func(p param) bool { return clientsOmit[p.name] }) {
+		return base
+	}
+	all := base
+	for _, v := range base {
+		v.omit = true
+		all = append(all, v)
+	}
+	return all
+}
+
+// stringToSign is AWS' StringToSign. A bucket that came in the host name leads
+// the resource. With redact it is fit to be shown.
+func (s *signedRequest) stringToSign(bucket string, v variant, redact bool) string {
+	var b strings.Builder
+	b.WriteString(s.method + "\n" + s.md5 + "\n" + s.contentType + "\n" + s.date + "\n")
+	for _, name := range sortedNames(s.amz) {
+		b.WriteString(name + ":")
+		for i, value := range s.amz[name] {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			if redact && isSensitive(name) {
+				value = redacted
+			}
+			b.WriteString(strings.Trim(value, " \t"))
+		}
+		b.WriteByte('\n')
+	}
+	if bucket != "" {
+		b.WriteString("/" + bucket)
+	}
+	b.WriteString(s.path + s.subresources(v))
+	return b.String()
+}
+
+func (s *signedRequest) subresources(v variant) string {
+	var b strings.Builder
+	separator := byte('?')
+	for _, p := range s.query {
+		if v.omit && clientsOmit[p.name] {
+			continue
+		}
+		b.WriteByte(separator)
+		separator = '&'
+		b.WriteString(p.name)
+		value := p.value
+		if v.rawValues {
+			value = p.raw
+		}
+		if p.hasValue && !(v.dropEquals && value == "") {
+			b.WriteString("=" + value)
+		}
+	}
+	return b.String()
+}
+
+// isAmbiguous finds a decoded value that reads as more than one parameter:
+// response-expires=a%26versionId=1 would be signed like
+// response-expires=a&versionId=1. AWS' rule has this hole, and an URL signed
+// for an old version could be bent to fetch the current one. Such a value
+// passes only when it was signed as sent.
+func isAmbiguous(value string) bool {
+	_, rest, found := strings.Cut(value, "&")
+	for part := range strings.SplitSeq(rest, "&") {
+		if name, _, _ := strings.Cut(part, "="); found && subresources[name] {
+			return true
+		}
+	}
+	return false
+}
+
+func sortedNames(h map[string][]string) []string {
+	names := make([]string, 0, len(h))
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func isSensitive(lowerName string) bool {
+	return strings.HasSuffix(lowerName, "server-side-encryption-customer-key") || lowerName == "x-amz-security-token"
+}

@@ -1,0 +1,98 @@
+package sigv2
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/subtle"
+	"encoding/base64"
+	"strconv"
+	"time"
+)
+
+// DefaultMaxSkew is how far a client's clock may be off, as on AWS.
+const DefaultMaxSkew = 15 * time.Minute
+
+// Options are what the server insists on.
+type Options struct {
+	Now     time.Time     // default time.Now()
+	MaxSkew time.Duration // default DefaultMaxSkew
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	if o.MaxSkew == 0 {
+		o.MaxSkew = DefaultMaxSkew
+	}
+	o.Now = o.Now.UTC()
+	return o
+}
+
+// SignString signs a string to sign, or the base64 of a POST policy: the
+// base64 of its HMAC-SHA1.
+func SignString(secret, s string) string {
+	h := hmac.New(sha1.New, []byte(secret))
+	h.Write([]byte(s))
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// Equal compares two signatures in constant time.
+func Equal(a, b string) bool {
+	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+}
+
+// Check looks at the time, which needs no secret. Verify does it as well; a
+// caller uses Check to refuse before it looks a key up.
+func Check(a *Auth, o Options) error {
+	o = o.withDefaults()
+	if a.Presigned {
+		if o.Now.After(a.Expires) {
+			return errorf(CodeAccessDenied, "Request has expired").
+				with("Expires", a.Expires.Format(time.RFC3339)).with("ServerTime", o.Now.Format(time.RFC3339))
+		}
+		return nil
+	}
+	if skew := o.Now.Sub(a.Time); skew > o.MaxSkew || -skew > o.MaxSkew {
+		return errorf(CodeRequestTimeTooSkewed, "The difference between the request time and the current time is too large.").
+			with("RequestTime", a.Time.Format(time.RFC1123)).
+			with("ServerTime", o.Now.Format(time.RFC3339)).
+			with("MaxAllowedSkewMilliseconds", strconv.FormatInt(o.MaxSkew.Milliseconds(), 10))
+	}
+	return nil
+}
+
+// Verify checks time and signature against the secret of a.AccessKey. The
+// bucket is the one named by the host (virtual-host style, website, or proxy
+// mode), in lower case as in the host, or "" when the path names it.
+//
+// The errors are *Error: those of Check, and SignatureDoesNotMatch with what
+// the server computed. An empty secret verifies nothing.
+func Verify(a *Auth, secret, hostBucket string, o Options) error {
+	if err := Check(a, o); err != nil {
+		return err
+	}
+	for _, v := range a.request.variants() {
+		if secret != "" && Equal(SignString(secret, a.request.stringToSign(hostBucket, v, false)), a.Signature) {
+			return nil
+		}
+	}
+	e := errorf(CodeSignatureDoesNotMatch, messageSignatureDoesNotMatch).
+		with("AWSAccessKeyId", a.AccessKey).with("SignatureProvided", a.Signature)
+	e.StringToSign = a.request.stringToSign(hostBucket, variant{}, true)
+	e.Details = append(e.Details, Detail{"StringToSignBytes", hexBytes(e.StringToSign)})
+	return e
+}
+
+// hexBytes shows a text byte by byte, as AWS does: "47 45 54".
+func hexBytes(s string) string {
+	const digits = "0123456789abcdef"
+	b := make([]byte, 0, 3*len(s))
+	for i := range len(s) {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, digits[s[i]>>4], digits[s[i]&15])
+	}
+	return string(b)
+}
