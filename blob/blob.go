@@ -26,6 +26,9 @@ var (
 	ErrCorrupt = errors.New("blob corrupt")
 	// ErrUnavailable: the storage does not answer, or not with a quorum.
 	ErrUnavailable = errors.New("blob store unavailable")
+	// ErrFull: there is no room for more bytes. What is stored stays
+	// readable, and deleting makes room.
+	ErrFull = errors.New("blob store full")
 )
 
 // ID names a blob. IDs are random: two writers never choose the same one.
@@ -101,7 +104,8 @@ type Store interface {
 type Info struct {
 	ID ID
 	// Size is what is stored, in bytes: less than was meant to be where a
-	// writer was interrupted.
+	// writer was interrupted. Where a driver visits a blob once for each of
+	// its parts, Size is that part's: the sizes of all visits add up.
 	Size int64
 }
 
