@@ -172,9 +172,13 @@ func (s *Store) delete(id blob.ID) error {
 	return nil
 }
 
-// remove removes a file and reports whether it was there.
+// remove removes a file and reports whether it was there. It looks first:
+// not every [vfs.FS] minds removing what is not there.
 func (s *Store) remove(path string) (bool, error) {
-	err := s.opts.FS.Remove(path)
+	_, err := s.opts.FS.Stat(path)
+	if err == nil {
+		err = s.opts.FS.Remove(path)
+	}
 	if errors.Is(err, iofs.ErrNotExist) {
 		return false, nil
 	}
