@@ -1,0 +1,224 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// bucketRow is a bucket as it is stored, beside its name.
+type bucketRow struct {
+	ID      meta.BucketID     `cbor:"1,keyasint"`
+	Rev     int64             `cbor:"2,keyasint"`
+	State   meta.BucketState  `cbor:"3,keyasint"`
+	Owner   string            `cbor:"4,keyasint,omitempty"`
+	Created int64             `cbor:"5,keyasint"` // µs since 1970
+	Config  meta.BucketConfig `cbor:"6,keyasint"`
+}
+
+func rowOfBucket(b meta.Bucket) bucketRow {
+	return bucketRow{b.ID, b.Rev, b.State, b.Owner, b.Created.UnixMicro(), b.Config}
+}
+
+func (r bucketRow) bucket(name string) meta.Bucket {
+	return meta.Bucket{Name: name, ID: r.ID, Rev: r.Rev, State: r.State, Owner: r.Owner, Created: time.UnixMicro(r.Created).UTC(), Config: r.Config}
+}
+
+func ownerKey(owner, name string) []byte {
+	return append(escaped([]byte{tableOwner}, owner), name...)
+}
+
+// CreateBucket implements [meta.Buckets].
+func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, error) {
+	if err := s.enter(ctx); err != nil {
+		return meta.Bucket{}, fmt.Errorf("create bucket %q: %w", b.Name, err)
+	}
+	defer s.leave()
+	key := nameKey(tableBucket, b.Name)
+	defer s.names.lock(key)()
+	old, err := s.bucket(b.Name)
+	if err == nil {
+		return old, fmt.Errorf("bucket %q: %w", b.Name, meta.ErrExists)
+	}
+	if !errors.Is(err, meta.ErrNotFound) {
+		return meta.Bucket{}, err
+	}
+	row := rowOfBucket(b)
+	err = s.change(key, func(batch *pebble.Batch) error {
+		return errors.Join(
+			setRow(batch, key, row),
+			batch.Set(idKey(tableState, b.ID), []byte(b.State), nil),
+			batch.Set(ownerKey(b.Owner, b.Name), nil, nil))
+	})
+	return row.bucket(b.Name), err
+}
+
+// bucket reads a row; the caller holds a lock of the name.
+func (s *Store) bucket(name string) (meta.Bucket, error) {
+	var row bucketRow
+	if err := s.getRow(nameKey(tableBucket, name), &row); err != nil {
+		return meta.Bucket{}, fmt.Errorf("bucket %q: %w", name, err)
+	}
+	return row.bucket(name), nil
+}
+
+// Bucket implements [meta.Buckets].
+func (s *Store) Bucket(ctx context.Context, name string) (meta.Bucket, error) {
+	if err := s.enter(ctx); err != nil {
+		return meta.Bucket{}, fmt.Errorf("bucket %q: %w", name, err)
+	}
+	defer s.leave()
+	defer s.names.rlock(nameKey(tableBucket, name))()
+	return s.bucket(name)
+}
+
+// sameBucket returns the row of b.Name if its ID and revision are those given.
+func (s *Store) sameBucket(b meta.Bucket, rev int64) (meta.Bucket, error) {
+	old, err := s.bucket(b.Name)
+	if err == nil && (old.Rev != rev || old.ID != b.ID) {
+		err = fmt.Errorf("bucket %q: %w", b.Name, meta.ErrConflict)
+	}
+	return old, err
+}
+
+// UpdateBucket implements [meta.Buckets].
+func (s *Store) UpdateBucket(ctx context.Context, b meta.Bucket, ifRev int64) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("update bucket %q: %w", b.Name, err)
+	}
+	defer s.leave()
+	if b.Rev <= ifRev {
+		return fmt.Errorf("update bucket %q: revision %d does not follow %d", b.Name, b.Rev, ifRev)
+	}
+	key := nameKey(tableBucket, b.Name)
+	defer s.names.lock(key)()
+	old, err := s.sameBucket(b, ifRev)
+	if err != nil {
+		return err
+	}
+	if old.State != b.State {
+		// Changes under way look at the state and hold this lock until they
+		// are done: so none that saw the old state comes through later.
+		defer s.buckets.lock(b.ID[:])()
+	}
+	b.Owner, b.Created = old.Owner, old.Created
+	return s.change(key, func(batch *pebble.Batch) error {
+		return errors.Join(
+			setRow(batch, key, rowOfBucket(b)),
+			batch.Set(idKey(tableState, b.ID), []byte(b.State), nil))
+	})
+}
+
+// RemoveBucket implements [meta.Buckets].
+func (s *Store) RemoveBucket(ctx context.Context, b meta.Bucket) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("remove bucket %q: %w", b.Name, err)
+	}
+	defer s.leave()
+	key := nameKey(tableBucket, b.Name)
+	defer s.names.lock(key)()
+	old, err := s.sameBucket(b, b.Rev)
+	if err != nil {
+		return err
+	}
+	defer s.buckets.lock(b.ID[:])()
+	gone := rowKey(tableGone, b.ID, "")
+	return s.change(key, func(batch *pebble.Batch) error {
+		return errors.Join(
+			batch.Delete(key, nil),
+			batch.Delete(idKey(tableState, b.ID), nil),
+			batch.Delete(ownerKey(old.Owner, b.Name), nil),
+			batch.DeleteRange(gone, after(gone), nil))
+	})
+}
+
+// checkState tells whether the bucket takes writes; the caller holds a lock
+// of the bucket and keeps it until its change is made.
+func (s *Store) checkState(id meta.BucketID) error {
+	v, err := s.get(idKey(tableState, id))
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		return meta.ErrBucketGone
+	case err != nil:
+		return err
+	case meta.BucketState(v) == meta.BucketDeleting:
+		return meta.ErrBucketDeleting
+	}
+	return nil
+}
+
+// ListBuckets implements [meta.Buckets].
+func (s *Store) ListBuckets(ctx context.Context, owner, afterName string, limit int) ([]meta.Bucket, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, fmt.Errorf("list buckets: %w", err)
+	}
+	defer s.leave()
+	var found []meta.Bucket
+	for len(found) < limit {
+		want := limit - len(found)
+		names, err := s.bucketNames(ctx, owner, afterName, want)
+		if err != nil {
+			return nil, fmt.Errorf("list buckets: %w", err)
+		}
+		for _, name := range names {
+			b, err := s.Bucket(ctx, name)
+			if errors.Is(err, meta.ErrNotFound) || err == nil && owner != "" && b.Owner != owner {
+				continue // removed meanwhile, and perhaps made again by somebody else
+			}
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, b)
+		}
+		if len(names) < want {
+			break
+		}
+		afterName = names[len(names)-1]
+	}
+	return found, nil
+}
+
+func (s *Store) bucketNames(ctx context.Context, owner, afterName string, limit int) ([]string, error) {
+	prefix := []byte{tableBucket}
+	if owner != "" {
+		prefix = ownerKey(owner, "")
+	}
+	lo := append(append([]byte(nil), prefix...), afterName...)
+	if afterName != "" {
+		lo = append(lo, 0)
+	}
+	var names []string
+	err := s.each(ctx, lo, after(prefix), func(key, _ []byte) (bool, error) {
+		if len(names) >= limit {
+			return false, nil
+		}
+		names = append(names, string(key[len(prefix):]))
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, s.flights.wait(ctx, nameKey(tableBucket, afterName), []byte{tableBucket + 1})
+}
+
+// Empty implements [meta.Buckets]. The state was set with the bucket locked
+// against changes, so what is there now is all that will ever be.
+func (s *Store) Empty(ctx context.Context, id meta.BucketID) (bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return false, fmt.Errorf("is bucket %s empty: %w", id, err)
+	}
+	defer s.leave()
+	defer s.buckets.rlock(id[:])()
+	empty := true
+	lo, hi := keyRange(tableHead, id, "", "")
+	err := s.each(ctx, lo, hi, func(_, _ []byte) (bool, error) {
+		empty = false
+		return false, nil
+	})
+	return empty && err == nil, err
+}

@@ -1,0 +1,186 @@
+package embedded
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/pithos/pithos/meta"
+)
+
+const (
+	// format is the version of the layout that keys.go describes.
+	format = 1
+	// pebbleFormat is pinned, so that a newer Pebble changes nothing on disk
+	// before a release of this package says so.
+	pebbleFormat = pebble.FormatTableFormatV6
+	// ownerFile names the process that has the directory open.
+	ownerFile = "owner.pid"
+)
+
+// Open opens the store in dir, making it if it does not exist. Only one
+// process can have it open; the error of another one names the first.
+func Open(dir string, opts Options) (*Store, error) {
+	opts.setDefaults()
+	s := &Store{dir: dir, opts: opts, swept: make(chan struct{})}
+	if err := opts.FS.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the metadata directory: %w", err)
+	}
+	if err := s.lockDir(); err != nil {
+		return nil, err
+	}
+	if err := s.openDB(); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.db.Close(), s.lock.Close())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go s.sweepRegularly(ctx)
+	return s, nil
+}
+
+func (s *Store) lockDir() error {
+	fs := s.opts.FS
+	lock, err := pebble.LockDirectory(s.dir, fs)
+	if err != nil {
+		if inUse(err) {
+			return fmt.Errorf("metadata directory %s is in use%s; stop that process or choose another directory: %w", s.dir, s.owner(), err)
+		}
+		return fmt.Errorf("lock the metadata directory %s: %w", s.dir, err)
+	}
+	s.lock = lock
+	if err := writeFile(fs, fs.PathJoin(s.dir, ownerFile), strconv.Itoa(os.Getpid())+"\n"); err != nil {
+		return errors.Join(fmt.Errorf("note the owner of %s: %w", s.dir, err), lock.Close())
+	}
+	return nil
+}
+
+// inUse tells a lock that somebody holds from one that cannot be taken at all.
+func inUse(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "held by current process")
+}
+
+// owner says which process has the directory open, as far as it is known.
+func (s *Store) owner() string {
+	f, err := s.opts.FS.Open(s.opts.FS.PathJoin(s.dir, ownerFile))
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }() // only read
+	b, err := io.ReadAll(io.LimitReader(f, 20))
+	pid := strings.TrimSpace(string(b))
+	if _, bad := strconv.Atoi(pid); err != nil || bad != nil {
+		return ""
+	}
+	return " by process " + pid
+}
+
+func writeFile(fs vfs.FS, name, content string) error {
+	f, err := fs.Create(name, "pithos")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(content))
+	return errors.Join(err, f.Close())
+}
+
+func (s *Store) openDB() error {
+	o := &pebble.Options{
+		FS:                          s.opts.FS,
+		Lock:                        s.lock,
+		CacheSize:                   s.opts.CacheBytes,
+		MemTableSize:                s.opts.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		MaxOpenFiles:                500,
+		FormatMajorVersion:          pebbleFormat,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		Logger:                      logger{s.opts},
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(s.dir, o)
+	if err != nil {
+		return fmt.Errorf("open the metadata in %s: %w", s.dir, err)
+	}
+	s.db = db
+	return nil
+}
+
+// load checks the format and reads the floor.
+func (s *Store) load() error {
+	v, err := s.get([]byte(formatKey))
+	switch {
+	case errors.Is(err, meta.ErrNotFound):
+		if err := s.checkFresh(); err != nil {
+			return err
+		}
+		return s.db.Set([]byte(formatKey), []byte(strconv.Itoa(format)), pebble.Sync)
+	case err != nil:
+		return err
+	}
+	n, err := strconv.Atoi(string(v))
+	if err != nil || n < 1 {
+		return fmt.Errorf("metadata in %s: unreadable format %q", s.dir, v)
+	}
+	if n > format {
+		return fmt.Errorf("metadata in %s has format %d and this binary knows formats up to %d: use a newer pithos", s.dir, n, format)
+	}
+	v, err = s.get([]byte(floorKey))
+	if errors.Is(err, meta.ErrNotFound) {
+		return nil
+	}
+	if err == nil && len(v) != 8 {
+		err = fmt.Errorf("metadata in %s: floor of %d bytes", s.dir, len(v))
+	}
+	if err == nil {
+		s.floor.Store(int64(binary.BigEndian.Uint64(v)))
+	}
+	return err
+}
+
+// checkFresh refuses a database that somebody else has made.
+func (s *Store) checkFresh() error {
+	return s.each(context.Background(), nil, nil, func(key, _ []byte) (bool, error) {
+		return false, fmt.Errorf("%s holds a database that is not pithos metadata", s.dir)
+	})
+}
+
+// logger passes on what Pebble says beside its routine.
+type logger struct{ o Options }
+
+func (logger) Infof(string, ...any) {}
+
+func (l logger) Errorf(format string, args ...any) { l.o.Logf(format, args...) }
+
+func (l logger) Fatalf(format string, args ...any) { l.o.Fatalf(format, args...) }
+
+// sweepRegularly forgets what need not be remembered any longer.
+func (s *Store) sweepRegularly(ctx context.Context) {
+	defer close(s.swept)
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.opts.Logf("sweep the metadata: %v", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

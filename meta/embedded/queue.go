@@ -1,0 +1,167 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// queueRow is a queue entry as it is stored, beside (Due, Entry).
+type queueRow struct {
+	Kind    meta.QueueKind  `cbor:"1,keyasint"`
+	Claimed bool            `cbor:"2,keyasint,omitempty"`
+	Blob    meta.QueuedBlob `cbor:"3,keyasint"`
+}
+
+func entryKey(e meta.QueueEntry) []byte { return timeKey(tableQueue, e.Due, e.Entry) }
+
+// entryNames are the names under which entries are locked.
+func entryNames(entries []meta.QueueEntry) [][]byte {
+	names := make([][]byte, len(entries))
+	for i, e := range entries {
+		names[i] = entryKey(e)
+	}
+	return names
+}
+
+func decodeEntry(key, value []byte) (meta.QueueEntry, error) {
+	var row queueRow
+	if err := meta.Unmarshal(value, &row); err != nil {
+		return meta.QueueEntry{}, err
+	}
+	e := meta.QueueEntry{Kind: row.Kind, Claimed: row.Claimed, Blob: row.Blob}
+	e.Due, e.Entry = timeOf(key)
+	return e, nil
+}
+
+// Enqueue implements [meta.Queue].
+func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("queue blobs: %w", err)
+	}
+	defer s.leave()
+	if len(entries) == 0 {
+		return nil
+	}
+	return s.change(entryKey(entries[0]), func(b *pebble.Batch) error {
+		for _, e := range entries {
+			if err := setRow(b, entryKey(e), queueRow{Kind: e.Kind, Blob: e.Blob}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Due implements [meta.Queue].
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.QueueEntry, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, fmt.Errorf("due blobs: %w", err)
+	}
+	defer s.leave()
+	var due []meta.QueueEntry
+	hi := timeKey(tableQueue, now.Add(time.Microsecond), meta.ID{})
+	err := s.each(ctx, []byte{tableQueue}, hi, func(key, value []byte) (bool, error) {
+		if len(due) >= limit {
+			return false, nil
+		}
+		e, err := decodeEntry(key, value)
+		due = append(due, e)
+		return true, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("due blobs: %w", err)
+	}
+	return due, nil
+}
+
+// Claim implements [meta.Queue].
+func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("claim entry %s: %w", e.Entry, err)
+	}
+	defer s.leave()
+	key := entryKey(e)
+	defer s.entries.lock(key)()
+	var row queueRow
+	if err := s.getRow(key, &row); err != nil {
+		return fmt.Errorf("claim entry %s: %w", e.Entry, err)
+	}
+	if row.Claimed {
+		return nil
+	}
+	row.Claimed = true
+	return s.change(key, func(b *pebble.Batch) error { return setRow(b, key, row) })
+}
+
+// checkGuard tells whether all entries are there and unclaimed; the caller
+// holds their locks until its change is made.
+func (s *Store) checkGuard(entries []meta.QueueEntry) error {
+	for _, e := range entries {
+		var row queueRow
+		err := s.getRow(entryKey(e), &row)
+		if errors.Is(err, meta.ErrNotFound) || err == nil && row.Claimed {
+			return fmt.Errorf("entry %s: %w", e.Entry, meta.ErrClaimed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Postpone implements [meta.Queue].
+func (s *Store) Postpone(ctx context.Context, e meta.QueueEntry, due time.Time) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("postpone entry %s: %w", e.Entry, err)
+	}
+	defer s.leave()
+	later := e
+	later.Due, later.Entry = due, meta.NewID()
+	return s.change(entryKey(e), func(b *pebble.Batch) error {
+		return errors.Join(
+			setRow(b, entryKey(later), queueRow{Kind: e.Kind, Blob: e.Blob}),
+			b.Delete(entryKey(e), nil))
+	})
+}
+
+// Drop implements [meta.Queue]. It is not synced: an entry that is back after
+// a crash is looked at once more, and is as claimed as it was.
+func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("drop queue entries: %w", err)
+	}
+	defer s.leave()
+	defer s.entries.lockAll(entryNames(entries))()
+	b := s.db.NewBatch()
+	defer func() { _ = b.Close() }() // an applied batch has nothing to lose
+	for _, e := range entries {
+		if err := b.Delete(entryKey(e), nil); err != nil {
+			return err
+		}
+	}
+	if err := s.db.Apply(b, pebble.NoSync); err != nil {
+		return fmt.Errorf("drop queue entries: %w", err)
+	}
+	return nil
+}
+
+// Queued implements [meta.Queue].
+func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("queued blobs: %w", err)
+	}
+	defer s.leave()
+	return s.each(ctx, []byte{tableQueue}, []byte{tableQueue + 1}, func(key, value []byte) (bool, error) {
+		e, err := decodeEntry(key, value)
+		if err != nil {
+			return false, err
+		}
+		return true, visit(e)
+	})
+}

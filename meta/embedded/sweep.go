@@ -1,0 +1,101 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// sweepPage is how many rows a sweep collects before it removes them.
+const sweepPage = 1000
+
+// sweep forgets revisions of keys that have been gone, and uploads that have
+// been forgotten, for long enough. Nothing that it removes need be removed
+// durably, so it does not sync.
+func (s *Store) sweep(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	return errors.Join(s.sweepGone(ctx), s.sweepUploads(ctx))
+}
+
+func (s *Store) sweepGone(ctx context.Context) error {
+	before := s.opts.Now().Add(-s.opts.Remember).UnixMicro()
+	return s.sweepTable(ctx, []byte{tableGone}, []byte{tableGone + 1},
+		func(_, value []byte) bool { return goneBefore(value, before) },
+		func(key []byte) error { return s.forgetRev(key, before) })
+}
+
+func goneBefore(value []byte, before int64) bool {
+	return len(value) == 8 && int64(binary.BigEndian.Uint64(value)) < before
+}
+
+// forgetRev drops the row of a gone key if it is still as old, after raising
+// the floor above it. The key is locked: nobody sees the one without the other.
+func (s *Store) forgetRev(key []byte, before int64) error {
+	name := bytes.Clone(key)
+	name[0] = tableHead
+	defer s.keys.lock(name)()
+	v, err := s.get(key)
+	if errors.Is(err, meta.ErrNotFound) || err == nil && !goneBefore(v, before) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer func() { _ = b.Close() }() // an applied batch has nothing to lose
+	if rev := int64(binary.BigEndian.Uint64(v)); rev > s.floor.Load() {
+		s.floor.Store(rev)
+	}
+	floor := binary.BigEndian.AppendUint64(nil, uint64(s.floor.Load()))
+	if err := errors.Join(b.Set([]byte(floorKey), floor, nil), b.Delete(key, nil)); err != nil {
+		return err
+	}
+	return s.db.Apply(b, pebble.NoSync)
+}
+
+func (s *Store) sweepUploads(ctx context.Context) error {
+	hi := timeKey(tableForget, s.opts.Now(), meta.ID{})
+	return s.sweepTable(ctx, []byte{tableForget}, hi,
+		func(_, _ []byte) bool { return true },
+		func(key []byte) error {
+			_, id := timeOf(key)
+			defer s.uploads.lock(id[:])()
+			b := s.db.NewBatch()
+			defer func() { _ = b.Close() }() // an applied batch has nothing to lose
+			if err := errors.Join(b.Delete(idKey(tableUpload, id), nil), b.Delete(key, nil)); err != nil {
+				return err
+			}
+			return s.db.Apply(b, pebble.NoSync)
+		})
+}
+
+// sweepTable calls remove for the rows of a range that are old, page by page,
+// so that no iterator holds back the database for long.
+func (s *Store) sweepTable(ctx context.Context, lo, hi []byte, old func(key, value []byte) bool, remove func(key []byte) error) error {
+	for {
+		var page [][]byte
+		err := s.each(ctx, lo, hi, func(key, value []byte) (bool, error) {
+			if old(key, value) {
+				page = append(page, bytes.Clone(key))
+			}
+			return len(page) < sweepPage, nil
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, key := range page {
+			if err := remove(key); err != nil {
+				return err
+			}
+		}
+		lo = append(page[len(page)-1], 0)
+	}
+}
