@@ -210,12 +210,11 @@ func (d *decoder) section(path string, n *yaml.Node, v reflect.Value) {
 // unknown reports a key that does not exist and the right one, if it can be
 // guessed.
 func (d *decoder) unknown(path string, key *yaml.Node, t reflect.Type) {
-	var hint string
-	if near := nearest(key.Value, keyNames(t)); near != "" {
-		hint = "did you mean " + near + "?"
-	} else if places := placesOf(key.Value); len(places) > 0 {
+	hint := didYouMean(key.Value, keyNames(t))
+	if places := placesOf(key.Value); len(places) > 0 {
 		hint = "there is " + strings.Join(places[:min(3, len(places))], ", ")
-	} else {
+	}
+	if hint == "" {
 		hint = "the keys here are " + strings.Join(keyNames(t), ", ")
 	}
 	d.fail(key.Line, join(path, clip(key.Value)), "unknown key", hint)

@@ -55,6 +55,29 @@ func (c *Config) ExampleKeys() []string {
 	return found
 }
 
+// UnverifiedTLS lists, sorted, the full names of the 'verify' keys that leave
+// connections to Cassandra open to anyone in between.
+func (c *Config) UnverifiedTLS() []string {
+	var found []string
+	check := func(path string, store *Cassandra) {
+		if len(store.Cluster) > 0 && store.TLS.Enabled && !store.TLS.Verify {
+			found = append(found, path+".tls.verify")
+		}
+	}
+	check("bucketstore", &c.Bucketstore.Cassandra)
+	for name, region := range c.Regions {
+		path := join("regions", name)
+		check(path+".metastore", &region.Metastore.Cassandra)
+		for class, store := range region.StorageClasses {
+			if store.Type == "cassandra" {
+				check(join(path+".storage-classes", class), &store.Cassandra)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 // Class finds a storage class of a region by the name a request gives, whose
 // case does not count; the empty name means [StandardClass].
 func (r *Region) Class(name string) (StorageClass, bool) {

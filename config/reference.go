@@ -96,9 +96,14 @@ func kindName(f field) string {
 
 var quoted = regexp.MustCompile(`(^|[\s(])'([^']+)'`)
 
-// markdown turns the quotes of doc tags into code and makes placeholders safe.
+// markdown turns the quotes of doc tags into code, and makes placeholders
+// outside of code safe.
 func markdown(doc string) string {
-	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(quoted.ReplaceAllString(doc, "$1`$2`"))
+	parts := strings.Split(quoted.ReplaceAllString(doc, "$1`$2`"), "`")
+	for i := 0; i < len(parts); i += 2 {
+		parts[i] = strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(parts[i])
+	}
+	return strings.Join(parts, "`")
 }
 
 func referenceEnvironment(b *strings.Builder) {

@@ -62,7 +62,6 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-
 // parseBool reads what YAML 1.1 did, since files of former versions rely on it.
 func parseBool(text string) (bool, error) {
 	switch strings.ToLower(strings.TrimSpace(text)) {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pithos/pithos/config"
+)
+
+// logs is the logger with what is needed to change and to end it.
+type logs struct {
+	*zap.Logger
+	// Level may be set while the logger is in use.
+	Level zap.AtomicLevel
+	files []*os.File
+}
+
+// newLogs makes the logger that the configuration describes. The console is
+// stderr. Close it at the end.
+func newLogs(cfg config.Logging, stderr io.Writer) (*logs, error) {
+	l := &logs{Level: zap.NewAtomicLevelAt(levelOf(cfg.Level))}
+	var cores []zapcore.Core
+	if cfg.Console && cfg.Level != "off" {
+		cores = append(cores, zapcore.NewCore(encoder(cfg.JSON), zapcore.Lock(zapcore.AddSync(stderr)), l.Level))
+	}
+	for _, f := range cfg.Files {
+		if cfg.Level == "off" {
+			break
+		}
+		file, err := os.OpenFile(f.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		if err != nil {
+			return nil, errors.Join(withCode(exitConfig, fmt.Errorf("logging.files: %w", err)), l.Close())
+		}
+		l.files = append(l.files, file)
+		cores = append(cores, zapcore.NewCore(encoder(f.JSON), zapcore.Lock(file), l.Level))
+	}
+	l.Logger = zap.New(zapcore.NewTee(cores...))
+	return l, nil
+}
+
+// Close ends the logger and closes its files.
+func (l *logs) Close() error {
+	var errs []error
+	for _, file := range l.files {
+		errs = append(errs, file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// levelOf maps the configuration's words, which config has checked.
+func levelOf(name string) zapcore.Level {
+	switch name {
+	case "debug", "trace", "all":
+		return zapcore.DebugLevel
+	case "warn":
+		return zapcore.WarnLevel
+	case "error":
+		return zapcore.ErrorLevel
+	case "fatal", "off":
+		return zapcore.FatalLevel
+	}
+	return zapcore.InfoLevel
+}
+
+// encoder lays out log lines: JSON for machines, else columns for people.
+// Times are UTC in either, so that lines of several machines can be compared.
+func encoder(asJSON bool) zapcore.Encoder {
+	cfg := zapcore.EncoderConfig{
+		TimeKey: "time", LevelKey: "level", NameKey: "logger", MessageKey: "msg",
+		EncodeTime:     utcTime,
+		EncodeLevel:    zapcore.LowercaseLevelEncoder,
+		EncodeName:     zapcore.FullNameEncoder,
+		EncodeDuration: zapcore.StringDurationEncoder,
+	}
+	if asJSON {
+		return zapcore.NewJSONEncoder(cfg)
+	}
+	cfg.EncodeLevel = zapcore.CapitalLevelEncoder
+	cfg.ConsoleSeparator = "  "
+	return zapcore.NewConsoleEncoder(cfg)
+}
+
+func utcTime(t time.Time, out zapcore.PrimitiveArrayEncoder) {
+	out.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z"))
+}
+
+// logConfig tells the operator what the configuration holds that deserves a
+// thought: keys without effect, and published keys that others can reach.
+func logConfig(log *zap.Logger, cfg *config.Config) {
+	for _, warning := range cfg.Warnings {
+		log.Warn("configuration", zap.String("note", warning))
+	}
+	if cfg.Source != "" {
+		log.Info("configuration read", zap.String("file", cfg.Source))
+	}
+	if keys := cfg.ExampleKeys(); len(keys) > 0 && cfg.ListensBeyondLoopback() {
+		log.Warn("these keys are printed in public documentation: anyone who can reach this address can use them; replace them",
+			zap.String("keys", strings.Join(keys, ", ")), zap.String("listen", cfg.ListenAddress()))
+	}
+	for _, path := range cfg.UnverifiedTLS() {
+		log.Warn("certificates of Cassandra are not checked: whoever stands in between can read and change everything", zap.String("key", path))
+	}
+}
