@@ -1,0 +1,149 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// maxAppends is how many times S3 Express lets an object be appended to.
+const maxAppends = 10000
+
+// append adds a body to the end of an object, whose size it must name.
+// (PutObject with x-amz-write-offset-bytes in the S3 API reference.)
+func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutInput) (*PutResult, error) {
+	if b.Config.Versioning != "" {
+		return nil, fail(InvalidRequest, "Appending works in buckets without versioning only")
+	}
+	read := meta.ReadOptions{Payload: true}
+	h, err := s.meta.Read(ctx, b.ID, key, read)
+	if err != nil {
+		return nil, err
+	}
+	old := h.Current()
+	if err := appendable(old, *in.Offset, &in.Conditions); err != nil {
+		return nil, err
+	}
+	if old == nil { // offset 0 creates
+		in.Offset, in.Conditions = nil, Conditions{IfNoneMatch: []string{"*"}}
+		return s.Put(ctx, b, key, in)
+	}
+	seal, err := s.openSealer(b, key, old.Encryption, in.Encryption)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.receiveAppend(ctx, b, key, old, seal, in)
+	if err != nil {
+		return nil, err
+	}
+	var v meta.Version
+	err = s.change(ctx, b, key, read, nil, func(h *meta.Head) (*mutation, error) {
+		cur := h.Current()
+		if err := appendable(cur, *in.Offset, &in.Conditions); err != nil {
+			return nil, err
+		}
+		if cur == nil || cur.Seq != old.Seq {
+			return nil, fail(InvalidWriteOffset, "The object was replaced meanwhile")
+		}
+		v = *cur
+		extend(&v, r)
+		return &mutation{put: []*meta.Version{&v}, remove: []meta.Version{*cur}, guard: r.guard}, nil
+	})
+	if err != nil {
+		if !unknown(err) {
+			s.discard(r)
+		}
+		return nil, err
+	}
+	s.kept(r)
+	return resultOf(b, &v), nil
+}
+
+func appendable(v *meta.Version, offset int64, c *Conditions) error {
+	if err := c.write(v); err != nil {
+		return err
+	}
+	size := int64(0)
+	if v != nil {
+		size = v.Size
+		if len(v.Parts) > 0 && v.Checksum != nil && v.Checksum.Type == Composite {
+			return fail(InvalidRequest, "An object with a composite checksum cannot be appended to")
+		}
+		if v.Appends >= maxAppends {
+			return fail(InvalidRequest, "The object has reached the limit of %d appends", maxAppends)
+		}
+	}
+	if offset != size {
+		return &Error{Kind: InvalidWriteOffset, Message: "The write offset value that you specified does not match the current object size.",
+			Details: map[string]string{"ObjectSize": fmt.Sprint(size)}}
+	}
+	return nil
+}
+
+// receiveAppend stores the body to append; where the object was inline it
+// goes in front of it into the same blob.
+func (s *Store) receiveAppend(ctx context.Context, b *meta.Bucket, key string, old *meta.Version, seal *sealer, in PutInput) (*received, error) {
+	body, size := in.Body, in.Size
+	t := target{bucket: b, key: key, class: old.Class, seal: seal, maxBytes: MaxPutBytes, inline: old.Inline}
+	request := in.Checksum
+	if !old.Inline {
+		return s.receive(ctx, t, incoming{body: body, size: size, md5: in.ContentMD5, checksum: request})
+	}
+	// The client's digests are of what it sends, not of what is stored: they
+	// are checked as it passes by.
+	src := s.body(ctx, old, seal, 0, old.Size)
+	defer src.Close()
+	head, err := io.ReadAll(src)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := newSums(request.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	checked := &summingReader{body: body, sums: sums, declared: incoming{size: size, md5: in.ContentMD5, checksum: request}}
+	if size >= 0 {
+		size += int64(len(head))
+	}
+	return s.receive(ctx, t, incoming{body: io.MultiReader(bytes.NewReader(head), checked), size: size})
+}
+
+// summingReader verifies a body against its digests, in place of its end.
+type summingReader struct {
+	body     io.Reader
+	sums     *sums
+	declared incoming
+	size     int64
+}
+
+func (r *summingReader) Read(p []byte) (int, error) {
+	n, err := r.body.Read(p)
+	r.sums.Write(p[:n])
+	r.size += int64(n)
+	if err == io.EOF {
+		got := &received{segment: meta.Segment{Size: r.size}}
+		if bad := got.settle(r.sums, r.declared); bad != nil {
+			return n, bad
+		}
+	}
+	return n, err
+}
+
+// extend makes v the object with r at its end.
+func extend(v *meta.Version, r *received) {
+	v.Seq, v.Modified = 0, 0
+	if v.Inline {
+		v.Size, v.Inline, v.Payload, v.Segments = r.size, r.inline, r.payload, []meta.Segment{r.segment}
+	} else {
+		v.Size += r.size
+		v.Segments = append(append([]meta.Segment(nil), v.Segments...), r.segment)
+	}
+	v.Checksum, v.Parts = nil, nil
+	v.Appends++
+	id := meta.NewID() // the ETag of an object that was appended to is no MD5
+	v.ETag = hex.EncodeToString(id[:])
+}

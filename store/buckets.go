@@ -1,0 +1,305 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// bucketCache remembers buckets for a moment, by name. S3 promises that
+// settings hold after a while; what a write relies on is read uncached by the
+// driver, in the commit.
+type bucketCache struct {
+	ttl time.Duration
+	now func() time.Time
+	mu  sync.Mutex
+	by  map[string]cachedBucket
+}
+
+type cachedBucket struct {
+	bucket meta.Bucket
+	until  time.Time
+}
+
+const bucketCacheMax = 4096
+
+func (c *bucketCache) get(name string) (meta.Bucket, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.by[name]
+	if !ok || !c.now().Before(e.until) {
+		return meta.Bucket{}, false
+	}
+	return e.bucket, true
+}
+
+func (c *bucketCache) put(b meta.Bucket) {
+	if c.ttl <= 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil || len(c.by) >= bucketCacheMax {
+		c.by = map[string]cachedBucket{}
+	}
+	c.by[b.Name] = cachedBucket{bucket: b, until: c.now().Add(c.ttl)}
+}
+
+func (c *bucketCache) drop(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.by, name)
+}
+
+func noSuchBucket(name string) error {
+	return &Error{Kind: NoSuchBucket, Message: "The specified bucket does not exist", Details: map[string]string{"BucketName": name}}
+}
+
+// Bucket returns the bucket name. Its settings may be as old as
+// Options.BucketCache.
+func (s *Store) Bucket(ctx context.Context, name string) (*meta.Bucket, error) {
+	if b, ok := s.buckets.get(name); ok {
+		return &b, nil
+	}
+	return s.freshBucket(ctx, name)
+}
+
+// freshBucket is Bucket without the cache.
+func (s *Store) freshBucket(ctx context.Context, name string) (*meta.Bucket, error) {
+	b, err := s.meta.Bucket(ctx, name)
+	if errors.Is(err, meta.ErrNotFound) {
+		s.buckets.drop(name)
+		return nil, noSuchBucket(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.buckets.put(b)
+	return &b, nil
+}
+
+// CreateBucket makes a bucket. (CreateBucket in the S3 API reference.)
+// BucketExists, BucketOwnedByYou, InvalidBucketName, InvalidLocation.
+func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.Bucket, error) {
+	if err := checkBucketName(in.Name); err != nil {
+		return nil, err
+	}
+	region := in.Region
+	if region == "" {
+		region = s.region
+	} else if s.regions != nil && region != s.region && !slices.Contains(s.regions, region) {
+		return nil, &Error{Kind: InvalidLocation, Message: "The specified location-constraint is not valid",
+			Details: map[string]string{"LocationConstraint": region}}
+	}
+	now := s.now()
+	b := meta.Bucket{
+		Name: in.Name, ID: meta.NewID(), Rev: meta.NextRev(0, now), State: meta.BucketActive,
+		Owner: in.Owner, Created: now.UTC().Truncate(time.Microsecond),
+		Config: meta.BucketConfig{Region: region, ACL: in.ACL, Ownership: in.Ownership, Tags: in.Tags},
+	}
+	if in.LockEnabled {
+		b.Config.Lock = &meta.LockConfig{}
+		b.Config.Versioning = VersioningEnabled
+	}
+	was, err := s.meta.CreateBucket(ctx, b)
+	if errors.Is(err, meta.ErrExists) {
+		return s.existing(&was, in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.buckets.drop(in.Name)
+	return &b, nil
+}
+
+func (s *Store) existing(was *meta.Bucket, in CreateBucketInput) (*meta.Bucket, error) {
+	details := map[string]string{"BucketName": was.Name}
+	switch {
+	case was.Owner != in.Owner:
+		return nil, &Error{Kind: BucketExists, Details: details}
+	case was.State == meta.BucketDeleting:
+		return nil, &Error{Kind: OperationAborted, Details: details}
+	}
+	return was, &Error{Kind: BucketOwnedByYou, Details: details}
+}
+
+// checkBucketName holds names to S3's rules for general purpose buckets.
+func checkBucketName(name string) error {
+	bad := &Error{Kind: InvalidBucketName, Details: map[string]string{"BucketName": name}}
+	if len(name) < 3 || len(name) > 63 || net.ParseIP(name) != nil || strings.Contains(name, "..") {
+		return bad
+	}
+	for i, c := range []byte(name) {
+		edge := i == 0 || i == len(name)-1
+		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !alnum && (edge || c != '-' && c != '.') {
+			return bad
+		}
+	}
+	for _, prefix := range []string{"xn--", "sthree-", "amzn-s3-demo-"} {
+		if strings.HasPrefix(name, prefix) {
+			return bad
+		}
+	}
+	for _, suffix := range []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"} {
+		if strings.HasSuffix(name, suffix) {
+			return bad
+		}
+	}
+	return nil
+}
+
+// ListBuckets returns up to limit buckets of owner ("" for everybody's) whose
+// names begin with prefix and follow after, by name.
+func (s *Store) ListBuckets(ctx context.Context, owner, prefix, after string, limit int) ([]meta.Bucket, bool, error) {
+	var found []meta.Bucket
+	if before := predecessor(prefix); after < before {
+		after = before
+	}
+	for {
+		page, err := s.meta.ListBuckets(ctx, owner, after, 1000)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, b := range page {
+			after = b.Name
+			if !strings.HasPrefix(b.Name, prefix) {
+				if prefix != "" && b.Name > prefix {
+					return found, false, nil
+				}
+				continue
+			}
+			if len(found) == limit {
+				return found, true, nil
+			}
+			found = append(found, b)
+		}
+		if len(page) < 1000 {
+			return found, false, nil
+		}
+	}
+}
+
+// predecessor returns a bound below prefix and above what comes before it, as
+// far as bucket names go: listings begin after it.
+func predecessor(prefix string) string {
+	if prefix == "" {
+		return ""
+	}
+	last := prefix[len(prefix)-1]
+	if last == 0 {
+		return prefix[:len(prefix)-1]
+	}
+	return prefix[:len(prefix)-1] + string(last-1) + "\x7f"
+}
+
+// UpdateBucket changes the settings of the bucket name by a function that is
+// called with them as they are, and may be called again.
+func (s *Store) UpdateBucket(ctx context.Context, name string, change func(*meta.BucketConfig) error) (*meta.Bucket, error) {
+	for try := 0; ; try++ {
+		b, err := s.freshBucket(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(&b.Config); err != nil {
+			s.buckets.drop(name)
+			return nil, err
+		}
+		was := b.Rev
+		b.Rev = meta.NextRev(was, s.now())
+		err = s.meta.UpdateBucket(ctx, *b, was)
+		s.buckets.drop(name)
+		switch {
+		case err == nil:
+			return b, nil
+		case errors.Is(err, meta.ErrNotFound):
+			return nil, noSuchBucket(name)
+		case !errors.Is(err, meta.ErrConflict):
+			return nil, err
+		case try == maxTries:
+			return nil, &Error{Kind: OperationAborted, Err: err}
+		}
+		if err := backOff(ctx, try); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// DeleteBucket removes an empty bucket. While it finds out whether the bucket
+// is empty, writes wait; see [meta.Buckets].
+func (s *Store) DeleteBucket(ctx context.Context, name string) error {
+	defer s.buckets.drop(name)
+	b, err := s.setBucketState(ctx, name, meta.BucketDeleting)
+	if err != nil {
+		return err
+	}
+	empty, err := s.meta.Empty(ctx, b.ID)
+	if err == nil && empty {
+		err = s.meta.RemoveBucket(ctx, *b)
+		switch {
+		case errors.Is(err, meta.ErrNotFound):
+			return noSuchBucket(name)
+		case errors.Is(err, meta.ErrConflict): // a writer that would not wait any longer
+			return &Error{Kind: OperationAborted, Err: err}
+		}
+		return err
+	}
+	if _, back := s.setBucketState(context.WithoutCancel(ctx), name, meta.BucketActive); back != nil && err == nil {
+		err = back
+	}
+	if err != nil {
+		return err
+	}
+	return &Error{Kind: BucketNotEmpty, Details: map[string]string{"BucketName": name}}
+}
+
+// setBucketState moves the bucket to state, whatever its state is.
+func (s *Store) setBucketState(ctx context.Context, name string, state meta.BucketState) (*meta.Bucket, error) {
+	for try := 0; ; try++ {
+		b, err := s.freshBucket(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if b.State == state && state == meta.BucketActive {
+			return b, nil
+		}
+		was := b.Rev
+		b.State, b.Rev = state, meta.NextRev(was, s.now())
+		err = s.meta.UpdateBucket(ctx, *b, was)
+		s.buckets.drop(name)
+		switch {
+		case err == nil:
+			return b, nil
+		case errors.Is(err, meta.ErrNotFound):
+			return nil, noSuchBucket(name)
+		case !errors.Is(err, meta.ErrConflict):
+			return nil, err
+		case try == maxTries:
+			return nil, &Error{Kind: OperationAborted, Err: err}
+		}
+		if err := backOff(ctx, try); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// writable is called when a commit found the bucket being deleted. It waits
+// for the decision; a deleter that takes too long, because it died perhaps,
+// is overruled: its last step then fails.
+func (s *Store) writable(ctx context.Context, b *meta.Bucket, try int) error {
+	s.buckets.drop(b.Name)
+	if try < deleterPatience {
+		return backOff(ctx, try)
+	}
+	now, err := s.setBucketState(ctx, b.Name, meta.BucketActive)
+	if err == nil && now.ID != b.ID {
+		return noSuchBucket(b.Name)
+	}
+	return err
+}

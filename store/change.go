@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+const (
+	// maxTries bounds how often a change that others keep overtaking is
+	// decided anew. Each try backs off longer, so this is half a minute.
+	maxTries = 60
+	// deleterPatience is how many tries a write waits for a DeleteBucket.
+	deleterPatience = 8
+)
+
+// backOff sleeps for a random while that grows with try, up to half a second.
+func backOff(ctx context.Context, try int) error {
+	limit := min(time.Millisecond<<min(try+1, 9), 500*time.Millisecond)
+	t := time.NewTimer(rand.N(limit) + time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// mutation is what a decider wants to become of a key.
+type mutation struct {
+	// put are versions to add or replace; those with Seq 0 are new, and are
+	// given the revision of the change.
+	put []*meta.Version
+	// remove are versions that go.
+	remove []meta.Version
+	// guard: see meta.Change.
+	guard []meta.QueueEntry
+	// dropped are segments of replaced versions that nothing of the key
+	// refers to any more, beside those of removed ones.
+	dropped []meta.Segment
+}
+
+// decider looks at a key and says what to change, or nil to leave it as it is.
+// It is called again when somebody else's change came first.
+type decider func(h *meta.Head) (*mutation, error)
+
+// started is a change that was announced, and a head that was read, while a
+// body was still coming in. Either may be missing.
+type started struct {
+	rev     int64
+	pending meta.Pending
+	head    *meta.Head
+}
+
+// change makes one atomic change to a key. Conditions belong into decide: it
+// sees exactly the state that the change will replace.
+func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, early *started, decide decider) error {
+	if read.Limit < 2 {
+		read.Limit = 2 // the current version, and what comes to light when it goes
+	}
+	if early == nil {
+		early = &started{}
+	}
+	for try := 0; ; try++ {
+		err := s.attempt(ctx, b, key, read, early, decide)
+		*early = started{}
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, meta.ErrBucketGone):
+			s.buckets.drop(b.Name)
+			return noSuchBucket(b.Name)
+		case errors.Is(err, meta.ErrBucketDeleting):
+			err = s.writable(ctx, b, try)
+		case errors.Is(err, meta.ErrClaimed):
+			return &Error{Kind: SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: err}
+		case !errors.Is(err, meta.ErrConflict):
+			return err
+		case try >= maxTries:
+			return &Error{Kind: OperationAborted, Message: "Too many others are changing this key; please try again", Err: err}
+		default:
+			err = backOff(ctx, try)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// attempt reads, decides and commits once.
+func (s *Store) attempt(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, early *started, decide decider) (err error) {
+	pending := early.pending
+	defer func() {
+		if err != nil && pending != nil && !errors.Is(err, meta.ErrUnknownOutcome) {
+			pending.Cancel(context.WithoutCancel(ctx))
+		}
+	}()
+	head := early.head
+	if head == nil {
+		h, err := s.meta.Read(ctx, b.ID, key, read)
+		if err != nil {
+			return err
+		}
+		head = &h
+	}
+	m, err := decide(head)
+	if err != nil || m == nil {
+		if err == nil && pending != nil {
+			pending.Cancel(context.WithoutCancel(ctx))
+			pending = nil
+		}
+		return err
+	}
+	rev := early.rev
+	if pending == nil {
+		rev = s.now().UnixMicro()
+	}
+	c := s.plan(key, head, m, max(rev, head.Rev+2))
+	queued, err := s.enqueueFreed(ctx, b, key, m)
+	if err != nil {
+		return err
+	}
+	if pending == nil {
+		if pending, err = s.meta.Begin(ctx, b.ID, key, c.Rev, c.History); err != nil {
+			return err
+		}
+	}
+	err = pending.Commit(ctx, *c)
+	if err != nil && !errors.Is(err, meta.ErrUnknownOutcome) {
+		s.behind(func(ctx context.Context) { s.drop(ctx, queued...) })
+	}
+	return err
+}
+
+// plan works out what the change m, at the revision rev, makes of a key.
+func (s *Store) plan(key string, h *meta.Head, m *mutation, rev int64) *meta.Change {
+	c := &meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), NullSeq: h.NullSeq, Guard: m.guard}
+	left := slices.Clone(h.Versions)
+	for _, v := range m.remove {
+		c.Delete = append(c.Delete, v.Seq)
+		left = slices.DeleteFunc(left, func(l meta.Version) bool { return l.Seq == v.Seq })
+		if v.Seq == c.NullSeq {
+			c.NullSeq = 0
+		}
+	}
+	for _, v := range m.put {
+		if v.Seq == 0 {
+			v.Seq = rev
+			if v.Modified == 0 {
+				v.Modified = s.now().UnixMicro()
+			}
+		}
+		if v.Null {
+			c.NullSeq = v.Seq
+		}
+		c.Put = append(c.Put, *v)
+		left = slices.DeleteFunc(left, func(l meta.Version) bool { return l.Seq == v.Seq })
+		left = append(left, *v)
+	}
+	// What replaces an older version in its place may lie below those read:
+	// only order tells which one is current.
+	slices.SortFunc(left, func(a, b meta.Version) int { return int(min(max(b.Seq-a.Seq, -1), 1)) })
+	switch {
+	case len(left) == 0:
+		c.Gone = true
+	case left[0].DeleteMarker:
+		c.History = true
+	default:
+		c.Entry = meta.EntryOf(key, &left[0])
+		c.History = len(left) > 1
+	}
+	return c
+}
+
+// behind runs f after the answer; Flush waits for it.
+func (s *Store) behind(f func(ctx context.Context)) {
+	s.background.Add(1)
+	go func() {
+		defer s.background.Done()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		f(ctx)
+	}()
+}

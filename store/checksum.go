@@ -1,0 +1,176 @@
+package store
+
+import (
+	"crypto/sha1" // S3 offers SHA1 as a checksum
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"hash/crc64"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// Types of checksums of multipart objects.
+const (
+	FullObject = "FULL_OBJECT"
+	Composite  = "COMPOSITE"
+)
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	// crc64NVME is the reversed polynomial of NVM Express, as S3 uses it.
+	crc64NVME = crc64.MakeTable(0x9a6c9329ac4bc9b5)
+)
+
+// newChecksum returns the hash for one of S3's algorithms.
+func newChecksum(algorithm string) (hash.Hash, error) {
+	switch algorithm {
+	case "CRC32":
+		return crc32.NewIEEE(), nil
+	case "CRC32C":
+		return crc32.New(castagnoli), nil
+	case "CRC64NVME":
+		return crc64.New(crc64NVME), nil
+	case "SHA1":
+		return sha1.New(), nil
+	case "SHA256":
+		return sha256.New(), nil
+	}
+	return nil, &Error{Kind: InvalidRequest, Message: "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+		Details: map[string]string{"Algorithm": algorithm}}
+}
+
+// multipartType settles the checksum type of a multipart upload.
+func multipartType(algorithm, wanted string) (string, error) {
+	if algorithm == "" {
+		if wanted != "" {
+			return "", fail(InvalidRequest, "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+		}
+		return "", nil
+	}
+	if _, err := newChecksum(algorithm); err != nil {
+		return "", err
+	}
+	crc64, sha := algorithm == "CRC64NVME", algorithm == "SHA1" || algorithm == "SHA256"
+	switch {
+	case wanted == "" && crc64:
+		return FullObject, nil
+	case wanted == "":
+		return Composite, nil
+	case wanted != FullObject && wanted != Composite:
+		return "", fail(InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
+	case wanted == Composite && crc64, wanted == FullObject && sha:
+		return "", fail(InvalidRequest, "The %s checksum type cannot be used with the %s checksum algorithm.", wanted, lower(algorithm))
+	}
+	return wanted, nil
+}
+
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// joinChecksums computes the checksum of an object from those of its parts.
+func joinChecksums(algorithm, kind string, parts []meta.Part) (*meta.Checksum, error) {
+	if kind == FullObject {
+		return joinCRCs(algorithm, parts)
+	}
+	h, err := newChecksum(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		sum, err := partSum(p, algorithm)
+		if err != nil {
+			return nil, err
+		}
+		h.Write(sum)
+	}
+	value := fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(h.Sum(nil)), len(parts))
+	return &meta.Checksum{Algorithm: algorithm, Type: Composite, Value: value}, nil
+}
+
+func partSum(p meta.Part, algorithm string) ([]byte, error) {
+	if p.Checksum == nil || p.Checksum.Algorithm != algorithm {
+		return nil, fmt.Errorf("part %d has no %s checksum", p.Number, algorithm)
+	}
+	return base64.StdEncoding.DecodeString(p.Checksum.Value)
+}
+
+// joinCRCs computes the CRC of a concatenation from those of its pieces.
+func joinCRCs(algorithm string, parts []meta.Part) (*meta.Checksum, error) {
+	var crc uint64
+	poly, bits := crcPolynomial(algorithm)
+	if bits == 0 {
+		return nil, fmt.Errorf("%s has no checksum of the full object", algorithm)
+	}
+	for _, p := range parts {
+		sum, err := partSum(p, algorithm)
+		if err != nil {
+			return nil, err
+		}
+		var next uint64
+		if bits == 64 {
+			next = binary.BigEndian.Uint64(sum)
+		} else {
+			next = uint64(binary.BigEndian.Uint32(sum))
+		}
+		crc = shiftCRC(crc, p.Size, poly, bits) ^ next
+	}
+	out := binary.BigEndian.AppendUint64(nil, crc)
+	if bits == 32 {
+		out = out[4:]
+	}
+	return &meta.Checksum{Algorithm: algorithm, Type: FullObject, Value: base64.StdEncoding.EncodeToString(out)}, nil
+}
+
+func crcPolynomial(algorithm string) (poly uint64, bits int) {
+	switch algorithm {
+	case "CRC32":
+		return crc32.IEEE, 32
+	case "CRC32C":
+		return crc32.Castagnoli, 32
+	case "CRC64NVME":
+		return 0x9a6c9329ac4bc9b5, 64
+	}
+	return 0, 0
+}
+
+// shiftCRC returns the CRC register crc after n more zero bytes: crc times
+// x^(8n) modulo the polynomial, all in the reflected form, where the highest
+// bit is x^0. It takes a squaring per bit of n.
+func shiftCRC(crc uint64, n int64, poly uint64, bits int) uint64 {
+	one := uint64(1) << (bits - 1)
+	factor, power := one, one>>8 // x^0 and x^8
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			factor = mulCRC(factor, power, poly, bits)
+		}
+		power = mulCRC(power, power, poly, bits)
+	}
+	return mulCRC(crc, factor, poly, bits)
+}
+
+// mulCRC multiplies two reflected polynomials modulo poly.
+func mulCRC(a, b, poly uint64, bits int) uint64 {
+	var product uint64
+	for m := uint64(1) << (bits - 1); m != 0; m >>= 1 {
+		if a&m != 0 {
+			product ^= b
+		}
+		carry := b & 1
+		b >>= 1
+		if carry != 0 {
+			b ^= poly
+		}
+	}
+	return product
+}

@@ -1,0 +1,253 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// CompleteUpload makes an object of an upload's parts: a manifest that refers
+// to their blobs, no byte is copied. Repeated, it answers as the first time.
+// (CompleteMultipartUpload in the S3 API reference.)
+func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, in CompleteInput) (*PutResult, error) {
+	u, err := s.Upload(ctx, b, key, in.UploadID)
+	if err != nil {
+		return nil, err
+	}
+	switch u.State {
+	case meta.UploadAborted:
+		return nil, noSuchUpload(in.UploadID)
+	case meta.UploadDone:
+		return s.repeated(ctx, b, key, u, in)
+	}
+	if err := checkOrder(in.Parts); err != nil {
+		return nil, err
+	}
+	if _, err := s.openSealer(b, key, customerOnly(u.Doc.Version.Encryption), in.CustomerKey); err != nil && in.CustomerKey.CustomerKey != nil {
+		return nil, err
+	}
+	if _, err := s.assemble(ctx, b, u, in); err != nil {
+		return nil, err
+	}
+	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
+		return nil, err
+	}
+	closed, err := s.meta.SetUploadState(ctx, *u, meta.UploadCompleting)
+	if errors.Is(err, meta.ErrConflict) { // another Complete, or an Abort, is at it
+		if err := backOff(ctx, 5); err != nil {
+			return nil, err
+		}
+		return s.CompleteUpload(ctx, b, key, in)
+	}
+	if errors.Is(err, meta.ErrNotFound) {
+		return nil, noSuchUpload(in.UploadID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.complete(ctx, b, key, &closed, in)
+}
+
+func customerOnly(e *meta.Encryption) *meta.Encryption {
+	if e == nil || e.Type != SSEC {
+		return nil
+	}
+	return e
+}
+
+// complete commits the object of an upload that takes no more parts.
+func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
+	v, err := s.assemble(ctx, b, u, in)
+	if err == nil {
+		err = s.placeUpload(ctx, b, key, u, v, &in.Conditions)
+	}
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.Kind != NoSuchUpload && e.Kind != NoSuchBucket {
+			// Nothing was committed, and the user may put it right.
+			_, _ = s.meta.SetUploadState(context.WithoutCancel(ctx), *u, meta.UploadOpen)
+		}
+		return nil, err
+	}
+	u.Doc.Completed, u.Doc.CompletedSeq = v.ETag, v.Seq
+	s.behind(func(ctx context.Context) {
+		done, err := s.meta.SetUploadState(ctx, *u, meta.UploadDone)
+		if err == nil {
+			err = s.meta.ForgetUpload(ctx, done)
+		}
+		if err != nil && !errors.Is(err, meta.ErrConflict) {
+			s.log.Sugar().Warnf("upload %s is complete but still listed: %v", u.ID, err)
+		}
+	})
+	return resultOf(b, v), nil
+}
+
+// placeUpload makes v current, unless the same upload already did.
+func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, v *meta.Version, conditions *Conditions) error {
+	return s.change(ctx, b, key, readForPut(b), nil, func(h *meta.Head) (*mutation, error) {
+		// After the head was read: an Abort that came before has made the
+		// collector free to delete the parts, one that comes later is too
+		// late, or fences the head before it lets anything be deleted.
+		now, err := s.meta.Upload(ctx, b.ID, key, u.ID)
+		if err != nil && !errors.Is(err, meta.ErrNotFound) {
+			return nil, err
+		}
+		if cur := h.Current(); cur != nil && cur.Upload == u.ID {
+			*v = *cur
+			return nil, nil
+		}
+		if err != nil || now.State != meta.UploadCompleting {
+			return nil, noSuchUpload(u.ID.String())
+		}
+		if err := conditions.write(h.Current()); err != nil {
+			return nil, err
+		}
+		v.Seq, v.Modified = 0, 0
+		m := &mutation{put: []*meta.Version{v}}
+		return m, replaceNull(h, v, m)
+	})
+}
+
+// repeated answers a Complete of an upload that is done.
+func (s *Store) repeated(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
+	h, err := s.meta.Read(ctx, b.ID, key, meta.ReadOptions{Seq: u.Doc.CompletedSeq})
+	if err != nil {
+		return nil, err
+	}
+	if h.Named != nil && h.Named.Upload == u.ID {
+		return resultOf(b, h.Named), nil
+	}
+	return nil, noSuchUpload(in.UploadID)
+}
+
+func checkOrder(parts []CompletedPart) error {
+	if len(parts) == 0 {
+		return fail(InvalidRequest, "You must specify at least one part")
+	}
+	for i, p := range parts {
+		if err := checkPartNumber(p.Number); err != nil {
+			return err
+		}
+		if i > 0 && p.Number <= parts[i-1].Number {
+			return &Error{Kind: InvalidPartOrder, Message: "The list of parts was not in ascending order. The parts list must be specified in order by part number."}
+		}
+	}
+	return nil
+}
+
+// assemble looks at the parts that were named and makes the version of them.
+func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in CompleteInput) (*meta.Version, error) {
+	stored, err := s.allParts(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]meta.Part, 0, len(in.Parts))
+	for i, want := range in.Parts {
+		p, err := matchPart(stored, want, u)
+		if err != nil {
+			return nil, err
+		}
+		if i < len(in.Parts)-1 && p.Size < MinPartBytes {
+			return nil, &Error{Kind: EntityTooSmall, Message: "Your proposed upload is smaller than the minimum allowed size", Details: map[string]string{
+				"ProposedSize": fmt.Sprint(p.Size), "MinSizeAllowed": fmt.Sprint(MinPartBytes), "PartNumber": fmt.Sprint(p.Number), "ETag": p.ETag}}
+		}
+		parts = append(parts, p)
+	}
+	v := u.Doc.Version
+	v.Upload = u.ID
+	// The bucket may have been versioned since the upload began.
+	v.Null = b.Config.Versioning != VersioningEnabled
+	if err := s.manifest(&v, parts); err != nil {
+		return nil, err
+	}
+	if in.ObjectSize != nil && *in.ObjectSize != v.Size {
+		return nil, fail(InvalidRequest, "The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", *in.ObjectSize, v.Size)
+	}
+	return &v, s.sumParts(&v, u, parts, in.Checksum)
+}
+
+func (s *Store) allParts(ctx context.Context, id meta.UploadID) (map[int]meta.Part, error) {
+	stored := map[int]meta.Part{}
+	for after := 0; ; {
+		page, err := s.meta.Parts(ctx, id, after, maxScan)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range page {
+			stored[p.Number], after = p, p.Number
+		}
+		if len(page) < maxScan {
+			return stored, nil
+		}
+	}
+}
+
+func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (meta.Part, error) {
+	p, ok := stored[want.Number]
+	bad := &Error{Kind: InvalidPart, Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
+		Details: map[string]string{"UploadId": u.ID.String(), "PartNumber": fmt.Sprint(want.Number), "ETag": want.ETag}}
+	if !ok || trimETag(want.ETag) != p.ETag {
+		return p, bad
+	}
+	if want.Checksum != nil && p.Checksum != nil && want.Checksum.Algorithm == p.Checksum.Algorithm && want.Checksum.Value != p.Checksum.Value {
+		return p, bad
+	}
+	return p, nil
+}
+
+// manifest fills in what the parts make of v.
+func (s *Store) manifest(v *meta.Version, parts []meta.Part) error {
+	h := md5.New()
+	for _, p := range parts {
+		sum, err := hex.DecodeString(p.ETag)
+		if err != nil {
+			return fmt.Errorf("part %d: %w", p.Number, err)
+		}
+		h.Write(sum)
+		v.Size += p.Size
+		v.Segments = append(v.Segments, p.Segments...)
+		v.Parts = append(v.Parts, meta.PartInfo{Number: p.Number, Size: p.Size, Checksum: p.Checksum})
+	}
+	if v.Size > MaxObjectBytes {
+		return tooLarge(v.Size, MaxObjectBytes)
+	}
+	v.ETag = fmt.Sprintf("%s-%d", hex.EncodeToString(h.Sum(nil)), len(parts))
+	return nil
+}
+
+// sumParts gives v the checksum of the whole and compares it with what was
+// declared.
+func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, declared *meta.Checksum) error {
+	if u.Doc.ChecksumAlgorithm == "" {
+		return nil
+	}
+	sum, err := joinChecksums(u.Doc.ChecksumAlgorithm, u.Doc.ChecksumType, parts)
+	if err != nil {
+		return err
+	}
+	v.Checksum = sum
+	if declared == nil {
+		return nil
+	}
+	if declared.Algorithm != sum.Algorithm {
+		return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(sum.Algorithm), lower(declared.Algorithm))
+	}
+	if declared.Type != "" && declared.Type != sum.Type {
+		return fail(InvalidRequest, "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", sum.Type)
+	}
+	if declared.Value != "" && !sameSum(declared.Value, sum.Value) {
+		return &Error{Kind: BadDigest, Message: fmt.Sprintf("The %s you specified did not match the calculated checksum.", sum.Algorithm)}
+	}
+	return nil
+}
+
+// sameSum compares checksums; a composite one may be given without its count.
+func sameSum(declared, computed string) bool {
+	base, _, _ := bytes.Cut([]byte(computed), []byte("-"))
+	return declared == computed || declared == string(base)
+}

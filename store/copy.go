@@ -1,0 +1,220 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// Copy makes an object of another one, or anew of itself. (CopyObject in the
+// S3 API reference.)
+func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	sb, src, seal, err := s.source(ctx, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
+	if err != nil {
+		return nil, err
+	}
+	itself := sb.ID == b.ID && in.SourceKey == key
+	if itself && in.changesNothing(src) {
+		return nil, fail(InvalidRequest, "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	if src.Size > MaxPutBytes {
+		return nil, fail(InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPutBytes))
+	}
+	in.inherit(src)
+	v, to, err := s.newVersion(b, key, in.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	var result *PutResult
+	if itself && s.sameBytes(src, v, in.Checksum.Algorithm) {
+		result, err = s.recopy(ctx, b, key, src, v, &in.Conditions)
+	} else {
+		result, err = s.copyBytes(ctx, b, key, src, seal, v, to, in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &CopyResult{PutResult: *result, SourceVersionID: VersionID(sb, src)}, nil
+}
+
+// source finds what is to be copied.
+func (s *Store) source(ctx context.Context, b *meta.Bucket, key, version string, c *Conditions, customer EncryptionRequest) (*meta.Bucket, *meta.Version, *sealer, error) {
+	b, v, err := s.find(ctx, b, key, version, true)
+	if err != nil {
+		if e, ok := err.(*Error); ok && e.Kind == MethodNotAllowed { // a delete marker, by its id
+			err = fail(InvalidRequest, "The source of a copy request may not specifically refer to a delete marker by version id.")
+		}
+		return nil, nil, nil, err
+	}
+	if err := c.source(v); err != nil {
+		return nil, nil, nil, err
+	}
+	seal, err := s.openSealer(b, key, v.Encryption, customer)
+	return b, v, seal, err
+}
+
+// changesNothing reports a copy of an object onto itself that would leave
+// everything as it was.
+func (in *CopyInput) changesNothing(src *meta.Version) bool {
+	class := in.Class
+	if class == "" {
+		class = ClassStandard
+	}
+	return in.SourceVersion == "" && !in.ReplaceMetadata && class == src.Class && in.Headers["X-Amz-Website-Redirect-Location"] == "" &&
+		in.Encryption.Type == "" && in.Encryption.CustomerKey == nil && in.Checksum.Algorithm == ""
+}
+
+// inherit takes over from the source what the request does not replace.
+func (in *CopyInput) inherit(src *meta.Version) {
+	if !in.ReplaceMetadata {
+		redirect := in.Headers["X-Amz-Website-Redirect-Location"]
+		in.Headers, in.Metadata = map[string]string{}, src.Metadata
+		for k, v := range src.Headers {
+			if k != "X-Amz-Website-Redirect-Location" {
+				in.Headers[k] = v
+			}
+		}
+		if redirect != "" {
+			in.Headers["X-Amz-Website-Redirect-Location"] = redirect
+		}
+	}
+	if !in.ReplaceTags {
+		in.Tags = src.Tags
+	}
+	if in.Checksum.Algorithm == "" && src.Checksum != nil {
+		in.Checksum.Algorithm = src.Checksum.Algorithm
+	}
+}
+
+// sameBytes reports whether v, of the same key as src, can refer to src's
+// blobs: they are in the right store and encrypted in the way that v asks for.
+func (s *Store) sameBytes(src, v *meta.Version, checksum string) bool {
+	if checksum != "" && (src.Checksum == nil || src.Checksum.Algorithm != checksum) {
+		return false
+	}
+	if (src.Encryption == nil) != (v.Encryption == nil) || s.classes[src.Class] != s.classes[v.Class] {
+		return false
+	}
+	// SSE-C has a key of its own for each version.
+	return v.Encryption == nil || v.Encryption.Type != SSEC && v.Encryption.Type == src.Encryption.Type &&
+		v.Encryption.KMSKeyID == src.Encryption.KMSKeyID && v.Encryption.Context == src.Encryption.Context
+}
+
+// recopy makes v current with the body of src, an earlier version of the same
+// key, without copying a byte.
+func (s *Store) recopy(ctx context.Context, b *meta.Bucket, key string, src, v *meta.Version, conditions *Conditions) (*PutResult, error) {
+	v.Size, v.ETag, v.Checksum, v.Encryption = src.Size, src.ETag, src.Checksum, src.Encryption
+	v.Inline, v.Payload, v.Segments, v.Parts, v.Upload = src.Inline, src.Payload, src.Segments, src.Parts, src.Upload
+	read := meta.ReadOptions{Seq: src.Seq}
+	err := s.change(ctx, b, key, read, nil, func(h *meta.Head) (*mutation, error) {
+		if h.Named == nil { // deleted or overwritten meanwhile, its blobs may go
+			return nil, noSuchKey(key)
+		}
+		if err := conditions.write(h.Current()); err != nil {
+			return nil, err
+		}
+		v.Seq, v.Modified = 0, 0
+		m := &mutation{put: []*meta.Version{v}}
+		if v.Null && h.NullSeq != 0 && h.NullSeq != src.Seq {
+			return nil, meta.ErrConflict // another null version than the one read
+		}
+		return m, replaceNull(h, v, m)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resultOf(b, v), nil
+}
+
+// copyBytes reads src and stores it as v.
+func (s *Store) copyBytes(ctx context.Context, b *meta.Bucket, key string, src *meta.Version, from *sealer, v *meta.Version, to *sealer, in CopyInput) (*PutResult, error) {
+	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
+		return nil, err
+	}
+	body := s.body(ctx, src, from, 0, src.Size)
+	defer body.Close()
+	r, err := s.receive(ctx,
+		target{bucket: b, key: key, class: v.Class, seal: to, inline: true, maxBytes: MaxPutBytes},
+		incoming{body: body, size: src.Size, checksum: in.Checksum})
+	if err != nil {
+		return nil, err
+	}
+	r.into(v, to)
+	return s.place(ctx, b, key, v, r, &in.Conditions, nil)
+}
+
+// UploadPartCopy makes a part of an object, or of a range of one.
+// (UploadPartCopy in the S3 API reference.)
+func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, in PartCopyInput) (*PartResult, error) {
+	sb, src, seal, err := s.source(ctx, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
+	if err != nil {
+		return nil, err
+	}
+	offset, length := int64(0), src.Size
+	if r := in.Range; r != nil {
+		if r.First < 0 || r.Last < r.First || r.Last >= src.Size {
+			return nil, &Error{Kind: InvalidRange, Message: "The requested range is not satisfiable", Size: src.Size}
+		}
+		offset, length = r.First, r.Last-r.First+1
+	}
+	if length > MaxPartBytes {
+		return nil, fail(InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPartBytes))
+	}
+	body := s.body(ctx, src, seal, offset, length)
+	defer body.Close()
+	result, err := s.UploadPart(ctx, b, key, PartInput{UploadID: in.UploadID, Number: in.Number, Body: body, Size: length, CustomerKey: in.CustomerKey})
+	if err != nil {
+		return nil, err
+	}
+	result.SourceVersionID = VersionID(sb, src)
+	return result, nil
+}
+
+// Rename moves an object to another key of its bucket. (RenameObject in the
+// S3 API reference.) The object is stored under the new key, and taken from
+// the old one if it still is what was stored.
+func (s *Store) Rename(ctx context.Context, b *meta.Bucket, from, to string, source, destination Conditions) error {
+	if from == to {
+		return fail(InvalidRequest, "The source and the destination of a rename are the same key")
+	}
+	if b.Config.Versioning != "" {
+		return fail(InvalidRequest, "RenameObject works in buckets without versioning only")
+	}
+	_, src, err := s.find(ctx, b, from, "", false)
+	if err != nil {
+		return err
+	}
+	if err := source.source(src); err != nil {
+		return err
+	}
+	request := EncryptionRequest{}
+	if e := src.Encryption; e != nil {
+		if e.Type == SSEC {
+			return fail(InvalidRequest, "An object that is encrypted with a customer key cannot be renamed")
+		}
+		request.Type, request.KMSKeyID, request.Context = AlgorithmAES256, "", e.Context
+		if e.Type == SSEKMS {
+			request.Type, request.KMSKeyID = AlgorithmKMS, e.KMSKeyID
+		}
+	}
+	_, err = s.Copy(ctx, b, to, CopyInput{Source: b, SourceKey: from, Conditions: destination,
+		SourceConditions: Conditions{IfMatch: []string{src.ETag}},
+		Attributes:       Attributes{Owner: src.Owner, Class: src.Class, ACL: src.ACL, Encryption: request}})
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, b, from, meta.ReadOptions{}, nil, func(h *meta.Head) (*mutation, error) {
+		v := h.Current()
+		if v == nil || v.Seq != src.Seq || v.Modified != src.Modified {
+			return nil, nil // overwritten since: what is there now was not renamed
+		}
+		if err := lockedAgainst(v, false, time.Time{}); err != nil {
+			return nil, err
+		}
+		return &mutation{remove: []meta.Version{*v}}, nil
+	})
+}

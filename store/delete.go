@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// Delete deletes an object, or one version of it, or puts a delete marker on
+// top of it, as the bucket's versioning has it. Deleting what is not there is
+// no error. (DeleteObject in the S3 API reference.)
+func (s *Store) Delete(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	if in.VersionID != "" {
+		return s.deleteVersion(ctx, b, key, in)
+	}
+	if b.Config.Versioning == "" {
+		return s.deletePlain(ctx, b, key, in)
+	}
+	return s.mark(ctx, b, key, in)
+}
+
+// deletePlain removes the null version, the only one that there can be.
+func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
+	err := s.change(ctx, b, key, meta.ReadOptions{}, nil, func(h *meta.Head) (*mutation, error) {
+		v := h.Current()
+		if err := in.Conditions.delete(v); err != nil || v == nil {
+			return nil, err
+		}
+		if err := lockedAgainst(v, in.BypassGovernance, s.now()); err != nil {
+			return nil, err
+		}
+		return &mutation{remove: []meta.Version{*v}}, nil
+	})
+	return &DeleteResult{}, err
+}
+
+// mark makes a delete marker the current version.
+func (s *Store) mark(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
+	marker := &meta.Version{DeleteMarker: true, Null: b.Config.Versioning != VersioningEnabled, Owner: in.Owner}
+	err := s.change(ctx, b, key, readForPut(b), nil, func(h *meta.Head) (*mutation, error) {
+		if err := in.Conditions.delete(h.Current()); err != nil {
+			return nil, err
+		}
+		marker.Seq, marker.Modified = 0, 0
+		m := &mutation{put: []*meta.Version{marker}}
+		return m, replaceNull(h, marker, m)
+	})
+	return &DeleteResult{VersionID: VersionID(b, marker), DeleteMarker: true}, err
+}
+
+// deleteVersion removes one version for good.
+func (s *Store) deleteVersion(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
+	seq, null, err := parseVersionID(in.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	result := &DeleteResult{VersionID: in.VersionID}
+	err = s.change(ctx, b, key, meta.ReadOptions{Seq: seq, Null: null}, nil, func(h *meta.Head) (*mutation, error) {
+		v := h.Named
+		if v != nil && v.Null != null {
+			v = nil
+		}
+		if err := in.Conditions.delete(v); err != nil || v == nil {
+			return nil, err
+		}
+		if err := lockedAgainst(v, in.BypassGovernance, s.now()); err != nil {
+			return nil, err
+		}
+		result.DeleteMarker = v.DeleteMarker
+		return &mutation{remove: []meta.Version{*v}}, nil
+	})
+	return result, err
+}

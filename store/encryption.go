@@ -1,0 +1,172 @@
+package store
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"io"
+
+	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/meta"
+)
+
+// Types of encryption, as [meta.Encryption] records them.
+const (
+	SSES3  = "SSE-S3"
+	SSEKMS = "SSE-KMS"
+	SSEC   = "SSE-C"
+)
+
+// What a request may ask for.
+const (
+	AlgorithmAES256 = "AES256"
+	AlgorithmKMS    = "aws:kms"
+)
+
+// sealer is how the body of one version is encrypted. A nil sealer leaves it
+// as it is.
+type sealer struct {
+	info *meta.Encryption
+	key  crypt.DataKey
+}
+
+// keyContext binds a wrapped data key to the object that it belongs to: moved
+// to another row of the database, it does not open.
+func keyContext(b *meta.Bucket, key string) []byte {
+	return append(b.ID[:], key...)
+}
+
+// newSealer makes the data key of a new version as the request, or else the
+// bucket's default, wants it.
+func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*sealer, error) {
+	if want.CustomerKey != nil {
+		return customerSealer(want)
+	}
+	if want.Type == "" {
+		if b.Config.Encryption == nil {
+			return nil, nil
+		}
+		want.Type, want.KMSKeyID = b.Config.Encryption.Algorithm, b.Config.Encryption.KMSKeyID
+		want.BucketKey = want.BucketKey || b.Config.Encryption.BucketKey
+	}
+	info := &meta.Encryption{Type: SSES3, FrameBytes: crypt.FrameBytes}
+	wrapping := ""
+	switch want.Type {
+	case AlgorithmAES256:
+	case AlgorithmKMS:
+		info.Type, info.KMSKeyID, info.Context, info.BucketKey = SSEKMS, want.KMSKeyID, want.Context, want.BucketKey
+		if info.KMSKeyID == "" {
+			info.KMSKeyID = s.ring.Active()
+		}
+		wrapping = info.KMSKeyID
+	default:
+		return nil, fail(InvalidArgument, "The encryption method specified is not supported")
+	}
+	data, wrapped, id, err := s.ring.NewDataKey(wrapping, keyContext(b, key))
+	if err != nil {
+		return nil, keyError(err, wrapping)
+	}
+	info.DataKey, info.KeyID = wrapped, id
+	return &sealer{info: info, key: data}, nil
+}
+
+func customerSealer(want EncryptionRequest) (*sealer, error) {
+	customer, err := crypt.NewCustomerKey(want.CustomerKey)
+	if err != nil {
+		return nil, &Error{Kind: InvalidArgument, Message: "The secret key was invalid for the specified algorithm.", Err: err}
+	}
+	info := &meta.Encryption{Type: SSEC, KeyMD5: want.CustomerKeyMD5, KeySalt: crypt.NewSalt(), FrameBytes: crypt.FrameBytes}
+	key, check, err := customer.Derive(info.KeySalt)
+	if err != nil {
+		return nil, err
+	}
+	info.KeyCheck = check
+	return &sealer{info: info, key: key}, nil
+}
+
+// openSealer finds the data key of what is encrypted as info says; given is
+// the customer's key of the request.
+func (s *Store) openSealer(b *meta.Bucket, key string, info *meta.Encryption, given EncryptionRequest) (*sealer, error) {
+	switch {
+	case info == nil || info.Type != SSEC:
+		if given.CustomerKey != nil {
+			return nil, fail(CustomerKeyNotExpected, "The encryption parameters are not applicable to this object.")
+		}
+		if info == nil {
+			return nil, nil
+		}
+		data, err := s.ring.Unwrap(info.KeyID, info.DataKey, keyContext(b, key))
+		if err != nil {
+			return nil, keyError(err, info.KeyID)
+		}
+		return &sealer{info: info, key: data}, nil
+	case given.CustomerKey == nil:
+		return nil, fail(CustomerKeyMissing, "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
+	}
+	customer, err := crypt.NewCustomerKey(given.CustomerKey)
+	if err != nil {
+		return nil, &Error{Kind: InvalidArgument, Message: "The secret key was invalid for the specified algorithm.", Err: err}
+	}
+	data, err := customer.Unlock(info.KeySalt, info.KeyCheck)
+	if errors.Is(err, crypt.ErrWrongKey) {
+		return nil, &Error{Kind: WrongCustomerKey, Message: "The provided encryption key does not match the key that the object was encrypted with.", Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &sealer{info: info, key: data}, nil
+}
+
+func keyError(err error, id string) error {
+	switch {
+	case errors.Is(err, crypt.ErrNoMasterKey):
+		return &Error{Kind: NoMasterKey, Message: "This server has " + err.Error(), Err: err}
+	case errors.Is(err, crypt.ErrUnknownKey):
+		return &Error{Kind: NoSuchKMSKey, Message: "Key '" + id + "' does not exist", Err: err}
+	}
+	return err
+}
+
+// encryption returns the record of how bodies are encrypted; nil if not.
+func (e *sealer) encryption() *meta.Encryption {
+	if e == nil {
+		return nil
+	}
+	return e.info
+}
+
+// writer encrypts what is written to it into w, under a salt of its own; both
+// are nil and w itself where nothing is encrypted.
+func (e *sealer) writer(w io.Writer) (io.WriteCloser, []byte) {
+	if e == nil {
+		return nopWriteCloser{w}, nil
+	}
+	salt := crypt.NewSalt()
+	return crypt.NewWriter(w, e.key, salt, int(e.info.FrameBytes)), salt
+}
+
+// storedSize is how many bytes plain bytes take once they are encrypted.
+func (e *sealer) storedSize(plain int64) int64 {
+	if e == nil {
+		return plain
+	}
+	return crypt.CipherSize(plain, int(e.info.FrameBytes))
+}
+
+// etag is the ETag of a body with this MD5. With keys that are not the
+// server's alone, the MD5 of the body is nobody's business; S3 gives some
+// other value too.
+func (e *sealer) etag(sum []byte) string {
+	if e == nil || e.info.Type == SSES3 {
+		return hex.EncodeToString(sum)
+	}
+	h := md5.New()
+	h.Write(sum)
+	h.Write(e.info.KeySalt)
+	h.Write(e.info.DataKey)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+type nopWriteCloser struct{ io.Writer }
+
+func (nopWriteCloser) Close() error { return nil }

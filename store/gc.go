@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/meta"
+)
+
+// enqueueFreed notes the blobs that the mutation m will end the last
+// reference to, before it is committed.
+func (s *Store) enqueueFreed(ctx context.Context, b *meta.Bucket, key string, m *mutation) ([]meta.QueueEntry, error) {
+	kept := map[meta.ID]bool{}
+	for _, v := range m.put {
+		for _, seg := range v.Segments {
+			kept[seg.Blob] = true
+		}
+	}
+	var entries []meta.QueueEntry
+	note := func(upload meta.UploadID, segments []meta.Segment) {
+		for _, seg := range segments {
+			if seg.Blob != (meta.ID{}) && !kept[seg.Blob] {
+				entries = append(entries, s.entry(meta.QueueFreed, b.ID, key, upload, seg))
+			}
+		}
+	}
+	for _, v := range m.remove {
+		note(v.Upload, v.Segments)
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	return entries, s.meta.Enqueue(ctx, entries...)
+}
+
+func (s *Store) drop(ctx context.Context, entries ...meta.QueueEntry) {
+	if len(entries) == 0 {
+		return
+	}
+	if err := s.meta.Drop(ctx, entries...); err != nil {
+		s.log.Sugar().Debugf("%d queue entries are left to the collector: %v", len(entries), err)
+	}
+}
+
+// Collected counts what a pass of the collector has done.
+type Collected struct {
+	Looked, Deleted, Postponed int
+}
+
+// Collect looks at every queue entry that is due, and deletes the blobs that
+// nothing refers to. Several gateways may collect at once.
+//
+// An entry says that a blob was about to be written, or to lose its last
+// reference; only the key itself tells what came of it:
+//
+//   - a fresh blob that is referred to, and a freed one that is not, are
+//     settled, since nothing refers to a blob anew once its reference ended;
+//   - in the other two cases a writer may have stopped for longer than the
+//     grace time just before its commit. The entry is claimed, which fails
+//     the commits that are guarded by it, and the key is fenced, which fails
+//     those that have passed the guard; then the key tells for good.
+//
+// Parts of uploads that are not over wait.
+func (s *Store) Collect(ctx context.Context) (Collected, error) {
+	s.collecting.Lock()
+	defer s.collecting.Unlock()
+	var total Collected
+	for {
+		entries, err := s.meta.Due(ctx, s.now(), maxScan)
+		if err != nil || len(entries) == 0 {
+			return total, err
+		}
+		p := &pass{store: s, heads: map[headName]map[meta.ID]bool{}}
+		var failed error
+		settled := 0
+		for _, e := range entries {
+			if ctx.Err() != nil {
+				return total, ctx.Err()
+			}
+			total.Looked++
+			done, err := p.settle(ctx, e)
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
+				continue
+			}
+			settled++
+			if !done {
+				total.Postponed++
+			}
+		}
+		total.Deleted += p.deleted
+		if failed != nil || settled == 0 {
+			return total, failed
+		}
+	}
+}
+
+// pass is one look at a number of entries.
+type pass struct {
+	store   *Store
+	heads   map[headName]map[meta.ID]bool // the blobs that keys refer to
+	deleted int
+}
+
+type headName struct {
+	bucket meta.BucketID
+	key    string
+}
+
+// settle deals with one entry; done tells that it is gone from the queue.
+func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err error) {
+	s := p.store
+	if e.Blob.Upload != (meta.UploadID{}) {
+		open, err := s.uploadGoesOn(ctx, e)
+		if err != nil {
+			return false, err
+		}
+		if open {
+			return false, s.meta.Postpone(ctx, e, s.now().Add(s.grace).UTC().Truncate(time.Microsecond))
+		}
+	}
+	refers, err := p.refers(ctx, e)
+	if err != nil {
+		return false, err
+	}
+	if sure := refers == (e.Kind == meta.QueueFresh); !sure {
+		if err := s.meta.Claim(ctx, e); err != nil {
+			return false, err
+		}
+		if _, err := s.meta.Fence(ctx, e.Blob.Bucket, e.Blob.Key, s.now().UnixMicro(), meta.ReadOptions{}); err != nil {
+			return false, err
+		}
+		delete(p.heads, headName{e.Blob.Bucket, e.Blob.Key})
+		if refers, err = p.refers(ctx, e); err != nil {
+			return false, err
+		}
+	}
+	if !refers {
+		store := s.blobs[e.Blob.Store]
+		if store == nil {
+			return false, fmt.Errorf("blob store %q is not configured", e.Blob.Store)
+		}
+		if err := store.Delete(ctx, blob.ID(e.Blob.Blob)); err != nil {
+			return false, err
+		}
+		p.deleted++
+	}
+	return true, s.meta.Drop(ctx, e)
+}
+
+func (s *Store) uploadGoesOn(ctx context.Context, e meta.QueueEntry) (bool, error) {
+	u, err := s.meta.Upload(ctx, e.Blob.Bucket, e.Blob.Key, e.Blob.Upload)
+	if errors.Is(err, meta.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && (u.State == meta.UploadOpen || u.State == meta.UploadCompleting), err
+}
+
+// refers reports whether any version of the entry's key refers to its blob.
+func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
+	name := headName{e.Blob.Bucket, e.Blob.Key}
+	if blobs, ok := p.heads[name]; ok {
+		return blobs[e.Blob.Blob], nil
+	}
+	blobs := map[meta.ID]bool{}
+	for before := int64(0); ; {
+		page, err := p.store.meta.Versions(ctx, name.bucket, name.key, before, maxScan)
+		if err != nil {
+			return false, err
+		}
+		for _, v := range page {
+			before = v.Seq
+			for _, seg := range v.Segments {
+				blobs[seg.Blob] = true
+			}
+		}
+		if len(page) < maxScan {
+			break
+		}
+	}
+	if len(p.heads) < 256 {
+		p.heads[name] = blobs
+	}
+	return blobs[e.Blob.Blob], nil
+}

@@ -1,0 +1,303 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// maxScan is the most rows that one step of a listing reads.
+const maxScan = 1000
+
+// cursor walks the keys of a bucket under a prefix, and rolls those that
+// share a part up to a delimiter into one common prefix, which it then jumps
+// over: a "folder" costs one step, whatever it holds.
+type cursor struct {
+	prefix, delimiter string
+	from, to          string // the keys still to walk: from <= key < to
+	done              bool
+	limit             int
+	// step is how many rows the next read asks for. It falls to a few after
+	// a jump and doubles while there is none.
+	step int
+}
+
+func newCursor(prefix, delimiter, after string, limit int) *cursor {
+	c := &cursor{prefix: prefix, delimiter: delimiter, from: prefix, to: successor(prefix), limit: limit, step: min(limit+1, maxScan)}
+	if after == "" || after < prefix {
+		return c
+	}
+	if common := c.common(after); common != "" && common == after {
+		c.jump(after)
+	} else {
+		c.from = after + "\x00"
+	}
+	if c.to != "" && c.from >= c.to {
+		c.done = true
+	}
+	return c
+}
+
+// common returns the common prefix that key is rolled up into; "" for none.
+func (c *cursor) common(key string) string {
+	if c.delimiter == "" || !strings.HasPrefix(key, c.prefix) {
+		return ""
+	}
+	i := strings.Index(key[len(c.prefix):], c.delimiter)
+	if i < 0 {
+		return ""
+	}
+	return key[:len(c.prefix)+i+len(c.delimiter)]
+}
+
+// jump passes over everything that begins with common.
+func (c *cursor) jump(common string) {
+	next := successor(common)
+	if next == "" || c.to != "" && next >= c.to {
+		c.done = true
+	}
+	c.from = next
+}
+
+// page takes the keys of one read, in order, up to the first that is rolled
+// up: it calls visit for each key, and then roll for the common prefix; either
+// says false to stop. more tells whether the read left keys behind.
+func (c *cursor) page(keys []string, more bool, visit func(i int) bool, roll func(common string) bool) bool {
+	for i, key := range keys {
+		if common := c.common(key); common != "" {
+			if !roll(common) {
+				return false
+			}
+			// Keys of the same read that follow the common prefix are used.
+			rest := i + 1
+			for rest < len(keys) && strings.HasPrefix(keys[rest], common) {
+				rest++
+			}
+			c.jump(common)
+			if rest < len(keys) {
+				return c.page(keys[rest:], more, func(j int) bool { return visit(rest + j) }, roll)
+			}
+			if rest-i > len(keys)/2 {
+				c.step = 8
+			}
+			return true
+		}
+		if !visit(i) {
+			return false
+		}
+		c.from = key + "\x00"
+	}
+	c.step = min(c.step*2, maxScan)
+	if !more {
+		c.done = true
+	}
+	return true
+}
+
+// List returns one page of the current objects of a bucket, in the order of
+// their keys. (ListObjects, ListObjectsV2 in the S3 API reference.)
+func (s *Store) List(ctx context.Context, b *meta.Bucket, in ListInput) (*ListResult, error) {
+	result := &ListResult{}
+	if in.Limit <= 0 {
+		return result, nil
+	}
+	c := newCursor(in.Prefix, in.Delimiter, in.After, in.Limit)
+	count, last := 0, ""
+	full := func(item string) bool {
+		if count == in.Limit {
+			result.Truncated, result.Next = true, last
+			return true
+		}
+		count, last = count+1, item
+		return false
+	}
+	for !c.done {
+		entries, more, err := s.meta.Scan(ctx, b.ID, c.from, c.to, min(c.step, maxScan))
+		if err != nil {
+			return nil, err
+		}
+		keys := make([]string, len(entries))
+		for i := range entries {
+			keys[i] = entries[i].Key
+		}
+		ok := c.page(keys, more, func(i int) bool {
+			if full(keys[i]) {
+				return false
+			}
+			result.Objects = append(result.Objects, entries[i])
+			return true
+		}, func(common string) bool {
+			if full(common) {
+				return false
+			}
+			result.Prefixes = append(result.Prefixes, common)
+			return true
+		})
+		if !ok {
+			break
+		}
+	}
+	return result, nil
+}
+
+// ListVersions returns one page of all versions and delete markers, by key
+// and then newest first. (ListObjectVersions in the S3 API reference.)
+func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersionsInput) (*ListVersionsResult, error) {
+	l := &versionLister{store: s, ctx: ctx, bucket: b, limit: in.Limit, result: &ListVersionsResult{}}
+	if in.Limit <= 0 {
+		return l.result, nil
+	}
+	c := newCursor(in.Prefix, in.Delimiter, in.KeyMarker, in.Limit)
+	if in.VersionMarker != "" && in.KeyMarker >= in.Prefix {
+		more, err := l.resume(c, in.KeyMarker, in.VersionMarker)
+		if err != nil || !more {
+			return l.result, err
+		}
+	}
+	for !c.done {
+		entries, more, err := s.meta.ScanAll(ctx, b.ID, c.from, c.to, min(c.step, maxScan))
+		if err != nil {
+			return nil, err
+		}
+		keys := make([]string, len(entries))
+		for i := range entries {
+			keys[i] = entries[i].Key
+		}
+		ok := c.page(keys, more, func(i int) bool {
+			if l.err = l.key(entries[i]); l.err != nil {
+				return false
+			}
+			return !l.result.Truncated
+		}, func(common string) bool {
+			shown, err := l.anyIn(entries, common)
+			if l.err = err; err != nil || !shown {
+				return err == nil
+			}
+			return l.prefix(common)
+		})
+		if l.err != nil {
+			return nil, l.err
+		}
+		if !ok {
+			break
+		}
+	}
+	return l.result, nil
+}
+
+// versionLister gathers one page of versions.
+type versionLister struct {
+	ctx    context.Context
+	store  *Store
+	bucket *meta.Bucket
+	limit  int
+	count  int
+	last   ListedVersion
+	result *ListVersionsResult
+	err    error
+}
+
+// full reports whether the page is full; then it says where the next begins.
+func (l *versionLister) full() bool {
+	if l.count < l.limit {
+		l.count++
+		return false
+	}
+	l.result.Truncated, l.result.NextKey, l.result.NextVersion = true, l.last.Key, l.last.VersionID
+	return true
+}
+
+func (l *versionLister) prefix(common string) bool {
+	if l.full() {
+		return false
+	}
+	l.last = ListedVersion{Key: common}
+	l.result.Prefixes = append(l.result.Prefixes, common)
+	return true
+}
+
+// add puts versions of one key on the page.
+func (l *versionLister) add(key string, versions []meta.Version, latest bool) {
+	for i := range versions {
+		if l.full() {
+			return
+		}
+		v := ListedVersion{Key: key, VersionID: FormatVersionID(versions[i].Seq, versions[i].Null), IsLatest: latest && i == 0, Version: versions[i]}
+		l.last = v
+		l.result.Versions = append(l.result.Versions, v)
+	}
+}
+
+// key puts all versions of a key on the page.
+func (l *versionLister) key(e meta.KeyEntry) error {
+	if e.Entry != nil {
+		l.add(e.Key, []meta.Version{versionOf(e.Entry)}, true)
+		return nil
+	}
+	return l.after(e.Key, 0)
+}
+
+// after puts the versions of key that are older than before on the page; all
+// with 0.
+func (l *versionLister) after(key string, before int64) error {
+	latest := before == 0
+	for {
+		want := l.limit - l.count + 1
+		page, err := l.store.meta.Versions(l.ctx, l.bucket.ID, key, before, min(want, maxScan))
+		if err != nil {
+			return err
+		}
+		l.add(key, page, latest)
+		if len(page) < min(want, maxScan) || l.result.Truncated {
+			return nil
+		}
+		latest, before = false, page[len(page)-1].Seq
+	}
+}
+
+// resume goes on within a key whose newer versions an earlier page has shown.
+func (l *versionLister) resume(c *cursor, key, version string) (more bool, err error) {
+	seq, null, err := parseVersionID(version)
+	if err != nil {
+		return false, err
+	}
+	if null {
+		h, err := l.store.meta.Read(l.ctx, l.bucket.ID, key, meta.ReadOptions{})
+		if err != nil || h.NullSeq == 0 {
+			return err == nil, err
+		}
+		seq = h.NullSeq
+	}
+	if c.common(key) != "" {
+		return true, nil
+	}
+	err = l.after(key, seq)
+	return err == nil && !l.result.Truncated, err
+}
+
+// anyIn reports whether any key of the read under common really has versions.
+func (l *versionLister) anyIn(entries []meta.KeyEntry, common string) (bool, error) {
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Key, common) {
+			continue
+		}
+		if e.Entry != nil {
+			return true, nil
+		}
+		page, err := l.store.meta.Versions(l.ctx, l.bucket.ID, e.Key, 0, 1)
+		if err != nil || len(page) > 0 {
+			return len(page) > 0, err
+		}
+	}
+	return false, nil
+}
+
+// versionOf is the version that an entry describes, as far as listings show it.
+func versionOf(e *meta.Entry) meta.Version {
+	v := meta.Version{Seq: e.Seq, Null: e.Null, Size: e.Size, ETag: e.ETag, Modified: e.Modified, Owner: e.Owner, Class: e.Class}
+	if e.Checksum != "" {
+		v.Checksum = &meta.Checksum{Algorithm: e.Checksum, Type: e.SumType}
+	}
+	return v
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// applyLock gives a new version the bucket's default retention, and refuses
+// locks in buckets without object lock.
+func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
+	lock := b.Config.Lock
+	if lock == nil {
+		if v.Retention != nil || v.LegalHold {
+			return fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
+		}
+		return nil
+	}
+	if v.Retention == nil && lock.Mode != "" {
+		until := s.now().UTC().AddDate(lock.Years, 0, lock.Days)
+		v.Retention = &meta.Retention{Mode: lock.Mode, Until: until.UnixMicro()}
+	}
+	return nil
+}
+
+// lockedAgainst returns an error where v may not be deleted now.
+func lockedAgainst(v *meta.Version, bypassGovernance bool, now time.Time) error {
+	denied := fail(ObjectLocked, "Access Denied because object protected by object lock.")
+	if v.LegalHold {
+		return denied
+	}
+	if v.Retention == nil || time.UnixMicro(v.Retention.Until).Before(now) {
+		return nil
+	}
+	if v.Retention.Mode == ModeGovernance && bypassGovernance {
+		return nil
+	}
+	return denied
+}
+
+// SetRetention sets or, with nil, removes a version's retention. It may be
+// made longer or stricter; anything else needs GOVERNANCE and bypass.
+// (PutObjectRetention in the S3 API reference.)
+func (s *Store) SetRetention(ctx context.Context, b *meta.Bucket, key, versionID string, r *meta.Retention, bypass bool) (string, error) {
+	if b.Config.Lock == nil {
+		return "", fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
+	}
+	_, id, err := s.UpdateVersion(ctx, b, key, versionID, func(v *meta.Version) error {
+		if err := mayRetain(v.Retention, r, bypass, s.now()); err != nil {
+			return err
+		}
+		v.Retention = r
+		return nil
+	})
+	return id, err
+}
+
+func mayRetain(old, new *meta.Retention, bypass bool, now time.Time) error {
+	if old == nil || time.UnixMicro(old.Until).Before(now) {
+		return nil
+	}
+	stricter := new != nil && new.Until >= old.Until && (new.Mode == old.Mode || new.Mode == ModeCompliance)
+	if stricter || old.Mode == ModeGovernance && bypass {
+		return nil
+	}
+	return fail(ObjectLocked, "Access Denied because object protected by object lock.")
+}
+
+// SetLegalHold puts a version on legal hold or takes it off.
+// (PutObjectLegalHold in the S3 API reference.)
+func (s *Store) SetLegalHold(ctx context.Context, b *meta.Bucket, key, versionID string, on bool) (string, error) {
+	if b.Config.Lock == nil {
+		return "", fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
+	}
+	_, id, err := s.UpdateVersion(ctx, b, key, versionID, func(v *meta.Version) error {
+		v.LegalHold = on
+		return nil
+	})
+	return id, err
+}

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// checkKey holds keys to what S3 allows: 1 to 1,024 bytes of UTF-8.
+func checkKey(key string) error {
+	switch {
+	case len(key) > MaxKeyBytes:
+		return &Error{Kind: KeyTooLong, Message: "Your key is too long"}
+	case key == "" || !utf8.ValidString(key):
+		return fail(InvalidKey, "The specified key is not valid: a key is 1 to 1024 bytes of UTF-8")
+	}
+	return nil
+}
+
+// newVersion makes the version that attributes describe, without a body.
+func (s *Store) newVersion(b *meta.Bucket, key string, a Attributes) (*meta.Version, *sealer, error) {
+	if a.Class == "" {
+		a.Class = ClassStandard
+	}
+	if _, _, err := s.blobStore(a.Class); err != nil {
+		return nil, nil, err
+	}
+	if err := checkAttributes(a); err != nil {
+		return nil, nil, err
+	}
+	seal, err := s.newSealer(b, key, a.Encryption)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &meta.Version{
+		Null: b.Config.Versioning != VersioningEnabled, Owner: a.Owner, Class: a.Class,
+		Headers: a.Headers, Metadata: a.Metadata, Tags: a.Tags, ACL: a.ACL,
+		Retention: a.Retention, LegalHold: a.LegalHold, Encryption: seal.encryption(),
+	}
+	return v, seal, s.applyLock(b, v)
+}
+
+func checkAttributes(a Attributes) error {
+	size := 0
+	for k, v := range a.Metadata {
+		size += len(k) + len(v)
+	}
+	if size > MaxMetadataBytes {
+		return &Error{Kind: MetadataTooLarge, Message: "Your metadata headers exceed the maximum allowed metadata size"}
+	}
+	return nil
+}
+
+// Put stores an object. (PutObject in the S3 API reference.)
+func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput) (*PutResult, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	if in.Offset != nil {
+		return s.append(ctx, b, key, in)
+	}
+	v, seal, err := s.newVersion(b, key, in.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	var ahead *early
+	if in.Conditions.empty() && b.Config.Versioning == "" {
+		ahead = s.announce(ctx, b, key, in.Size)
+	} else if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
+		return nil, err
+	}
+	r, err := s.receive(ctx,
+		target{bucket: b, key: key, class: v.Class, seal: seal, inline: true, maxBytes: MaxPutBytes},
+		incoming{body: in.Body, size: in.Size, md5: in.ContentMD5, checksum: in.Checksum})
+	if err != nil {
+		ahead.cancel(ctx)
+		return nil, err
+	}
+	r.into(v, seal)
+	return s.place(ctx, b, key, v, r, &in.Conditions, ahead)
+}
+
+// into makes v a version with this body.
+func (r *received) into(v *meta.Version, seal *sealer) {
+	v.Size, v.ETag, v.Checksum = r.size, seal.etag(r.md5), r.checksum
+	v.Inline, v.Payload, v.Segments = r.inline, r.payload, []meta.Segment{r.segment}
+}
+
+// place makes v, whose body is stored, the current version of key.
+func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions, ahead *early) (*PutResult, error) {
+	err := s.change(ctx, b, key, readForPut(b), ahead.wait(), func(h *meta.Head) (*mutation, error) {
+		if err := conditions.write(h.Current()); err != nil {
+			return nil, err
+		}
+		v.Seq, v.Modified = 0, 0
+		m := &mutation{put: []*meta.Version{v}, guard: r.guard}
+		return m, replaceNull(h, v, m)
+	})
+	if err != nil {
+		if !unknown(err) {
+			s.discard(r)
+		}
+		return nil, err
+	}
+	s.kept(r)
+	return resultOf(b, v), nil
+}
+
+// readForPut asks for the null version where the bucket's writes replace it.
+func readForPut(b *meta.Bucket) meta.ReadOptions {
+	return meta.ReadOptions{Limit: 2, Null: b.Config.Versioning == VersioningSuspended}
+}
+
+// replaceNull removes the null version that v, a null version too, replaces.
+func replaceNull(h *meta.Head, v *meta.Version, m *mutation) error {
+	if !v.Null || h.NullSeq == 0 {
+		return nil
+	}
+	old := h.Named
+	if old == nil || old.Seq != h.NullSeq {
+		i := slices.IndexFunc(h.Versions, func(o meta.Version) bool { return o.Seq == h.NullSeq })
+		if i < 0 {
+			return nil
+		}
+		old = &h.Versions[i]
+	}
+	if err := lockedAgainst(old, false, time.Time{}); err != nil {
+		return err
+	}
+	m.remove = append(m.remove, *old)
+	return nil
+}
+
+func resultOf(b *meta.Bucket, v *meta.Version) *PutResult {
+	return &PutResult{ETag: v.ETag, VersionID: VersionID(b, v), Size: v.Size, Modified: time.UnixMicro(v.Modified).UTC(),
+		Checksum: v.Checksum, Encryption: v.Encryption}
+}
+
+// precheck evaluates a write's conditions before its body is read, so that
+// the client is spared sending it. What counts is the commit's own evaluation.
+func (s *Store) precheck(ctx context.Context, b *meta.Bucket, key string, c *Conditions) error {
+	if c.empty() {
+		return nil
+	}
+	h, err := s.meta.Read(ctx, b.ID, key, meta.ReadOptions{})
+	if err != nil {
+		return err
+	}
+	return c.write(h.Current())
+}

@@ -1,0 +1,324 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/meta"
+)
+
+// Get opens an object. (GetObject in the S3 API reference.)
+func (s *Store) Get(ctx context.Context, b *meta.Bucket, key string, in GetInput) (*Object, error) {
+	return s.look(ctx, b, key, in, true)
+}
+
+// Head is Get without the body. (HeadObject in the S3 API reference.)
+func (s *Store) Head(ctx context.Context, b *meta.Bucket, key string, in GetInput) (*Object, error) {
+	return s.look(ctx, b, key, in, false)
+}
+
+func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
+	b, v, err := s.find(ctx, b, key, in.VersionID, open)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Conditions.read(v); err != nil {
+		return nil, withValidators(err, b, v)
+	}
+	seal, err := s.openSealer(b, key, v.Encryption, in.CustomerKey)
+	if err != nil {
+		return nil, err
+	}
+	o := &Object{Key: key, Version: *v, VersionID: VersionID(b, v), Length: v.Size, PartsCount: len(v.Parts)}
+	if err := o.narrow(in); err != nil {
+		return nil, err
+	}
+	if open {
+		o.Body = s.body(ctx, v, seal, o.Offset, o.Length)
+	}
+	return o, nil
+}
+
+// withValidators adds what a 304 must carry.
+func withValidators(err error, b *meta.Bucket, v *meta.Version) error {
+	if e, ok := err.(*Error); ok && e.Kind == NotModified {
+		e.Version, e.VersionID = v, VersionID(b, v)
+	}
+	return err
+}
+
+// find returns the version of key that versionID names, or the current one.
+// It returns the bucket too: the one given may have been remembered, and be
+// gone and made anew since.
+func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Bucket, *meta.Version, error) {
+	if err := checkKey(key); err != nil {
+		return nil, nil, err
+	}
+	v, err := s.findIn(ctx, b, key, versionID, payload)
+	if err == nil || !absent(err) {
+		return b, v, err
+	}
+	fresh, again := s.freshBucket(ctx, b.Name)
+	if again != nil || fresh.ID == b.ID {
+		return b, nil, errors.Join(again, err)
+	}
+	v, err = s.findIn(ctx, fresh, key, versionID, payload)
+	return fresh, v, err
+}
+
+func absent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Kind == NoSuchKey || e.Kind == NoSuchVersion)
+}
+
+func (s *Store) findIn(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Version, error) {
+	read := meta.ReadOptions{Payload: payload}
+	if versionID != "" {
+		var err error
+		if read.Seq, read.Null, err = parseVersionID(versionID); err != nil {
+			return nil, err
+		}
+	}
+	h, err := s.meta.Read(ctx, b.ID, key, read)
+	if err != nil {
+		return nil, err
+	}
+	if versionID != "" {
+		return named(b, key, versionID, &h)
+	}
+	v := h.Current()
+	if v == nil {
+		return nil, noSuchKey(key)
+	}
+	if v.DeleteMarker {
+		e := noSuchKey(key)
+		e.DeleteMarker, e.VersionID = true, VersionID(b, v)
+		return nil, e
+	}
+	return v, nil
+}
+
+func noSuchKey(key string) *Error {
+	return &Error{Kind: NoSuchKey, Message: "The specified key does not exist.", Details: map[string]string{"Key": key}}
+}
+
+func noSuchVersion(key, id string) *Error {
+	return &Error{Kind: NoSuchVersion, Message: "The specified version does not exist.", Details: map[string]string{"Key": key, "VersionId": id}}
+}
+
+// named returns the version that was asked for by its id.
+func named(b *meta.Bucket, key, id string, h *meta.Head) (*meta.Version, error) {
+	v := h.Named
+	switch {
+	case v == nil || v.Null != (id == nullVersion):
+		return nil, noSuchVersion(key, id)
+	case v.DeleteMarker:
+		return nil, &Error{Kind: MethodNotAllowed, Message: "The specified method is not allowed against this resource.",
+			DeleteMarker: true, VersionID: VersionID(b, v), Version: v}
+	}
+	return v, nil
+}
+
+// narrow limits o to the range or the part that was asked for.
+func (o *Object) narrow(in GetInput) error {
+	if in.PartNumber != 0 {
+		return o.narrowToPart(in.PartNumber)
+	}
+	if in.Range == nil {
+		return nil
+	}
+	size := o.Version.Size
+	first, last := in.Range.First, in.Range.Last
+	if first < 0 {
+		first, last = max(0, size+first), size-1
+	}
+	if last < 0 || last >= size {
+		last = size - 1
+	}
+	if first > last {
+		return &Error{Kind: InvalidRange, Message: "The requested range is not satisfiable", Size: size}
+	}
+	o.Offset, o.Length, o.Partial = first, last-first+1, true
+	return nil
+}
+
+func (o *Object) narrowToPart(number int) error {
+	parts := o.Version.Parts
+	if len(parts) == 0 {
+		if number != 1 {
+			return fail(InvalidPartNumber, "The requested partnumber is not satisfiable")
+		}
+		o.Partial = true
+		return nil
+	}
+	var offset int64
+	for i := range parts {
+		if parts[i].Number == number || number == i+1 && !slices.ContainsFunc(parts, func(p meta.PartInfo) bool { return p.Number == number }) {
+			o.Part, o.Offset, o.Length, o.Partial = &parts[i], offset, parts[i].Size, true
+			return nil
+		}
+		offset += parts[i].Size
+	}
+	return fail(InvalidPartNumber, "The requested partnumber is not satisfiable")
+}
+
+// body reads length bytes of v from offset on.
+func (s *Store) body(ctx context.Context, v *meta.Version, seal *sealer, offset, length int64) io.ReadCloser {
+	return &segmentReader{ctx: ctx, store: s, payload: v.Payload, inline: v.Inline, segments: v.Segments, seal: seal, skip: offset, left: length}
+}
+
+// segmentReader reads the segments of a body one after another. Memory is
+// that of one open segment.
+type segmentReader struct {
+	ctx      context.Context
+	store    *Store
+	inline   bool
+	payload  []byte
+	segments []meta.Segment
+	seal     *sealer
+	skip     int64 // bytes to pass over in what is left of segments
+	left     int64 // bytes to return
+	open     io.ReadCloser
+	err      error
+}
+
+func (r *segmentReader) Read(p []byte) (int, error) {
+	for r.err == nil {
+		if r.left == 0 {
+			r.err = io.EOF
+			break
+		}
+		if r.open == nil {
+			r.err = r.next()
+			continue
+		}
+		n, err := r.open.Read(p[:min(int64(len(p)), r.left)])
+		r.left -= int64(n)
+		if err == io.EOF {
+			err = r.open.Close()
+			r.open = nil
+		}
+		r.err = err
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, r.err
+}
+
+// next opens the segment that holds the next byte.
+func (r *segmentReader) next() error {
+	for len(r.segments) > 0 && r.skip >= r.segments[0].Size {
+		r.skip -= r.segments[0].Size
+		r.segments = r.segments[1:]
+	}
+	if len(r.segments) == 0 {
+		return io.ErrUnexpectedEOF
+	}
+	seg := r.segments[0]
+	r.segments = r.segments[1:]
+	n := min(seg.Size-r.skip, r.left)
+	var err error
+	r.open, err = r.store.openSegment(r.ctx, seg, r.inline, r.payload, r.seal, r.skip, n)
+	r.skip = 0
+	return err
+}
+
+func (r *segmentReader) Close() error {
+	if r.err == nil {
+		r.err = errors.New("read after close")
+	}
+	if r.open == nil {
+		return nil
+	}
+	return r.open.Close()
+}
+
+func (s *Store) openSegment(ctx context.Context, seg meta.Segment, inline bool, payload []byte, seal *sealer, offset, length int64) (io.ReadCloser, error) {
+	open := func(off, n int64) (io.ReadCloser, error) {
+		if inline {
+			return io.NopCloser(bytes.NewReader(payload[off : off+n])), nil
+		}
+		store := s.blobs[seg.Store]
+		if store == nil {
+			return nil, errors.New("blob store " + seg.Store + " is not configured, and an object lies in it")
+		}
+		ref := blob.Ref{ID: blob.ID(seg.Blob), Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}
+		return store.Open(ctx, ref, off, n)
+	}
+	if seal == nil {
+		return open(offset, length)
+	}
+	return crypt.NewRangeReader(open, seal.key, seg.Nonce, int(seal.info.FrameBytes), seg.Size, offset, length)
+}
+
+// UpdateVersion changes what belongs to a version but is not its body (tags,
+// ACL), atomically. change may be called again. It returns the version and
+// its id.
+func (s *Store) UpdateVersion(ctx context.Context, b *meta.Bucket, key, versionID string, change func(*meta.Version) error) (*meta.Version, string, error) {
+	if err := checkKey(key); err != nil {
+		return nil, "", err
+	}
+	read := meta.ReadOptions{Payload: true} // a row is written whole
+	if versionID != "" {
+		var err error
+		if read.Seq, read.Null, err = parseVersionID(versionID); err != nil {
+			return nil, "", err
+		}
+	}
+	var result *meta.Version
+	err := s.change(ctx, b, key, read, nil, func(h *meta.Head) (*mutation, error) {
+		v, err := pick(b, key, versionID, h)
+		if err != nil {
+			return nil, err
+		}
+		changed := *v
+		changed.ACL.Grants, changed.Tags = slices.Clone(v.ACL.Grants), slices.Clone(v.Tags)
+		if err := change(&changed); err != nil {
+			return nil, err
+		}
+		result = &changed
+		return &mutation{put: []*meta.Version{result}}, nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return result, VersionID(b, result), nil
+}
+
+// pick returns the version that id names, or the current one where id is "".
+// A delete marker has no properties to change.
+func pick(b *meta.Bucket, key, id string, h *meta.Head) (*meta.Version, error) {
+	if id != "" {
+		return named(b, key, id, h)
+	}
+	v := h.Current()
+	if v == nil {
+		return nil, noSuchKey(key)
+	}
+	if v.DeleteMarker {
+		e := noSuchKey(key)
+		e.DeleteMarker, e.VersionID = true, VersionID(b, v)
+		return nil, e
+	}
+	return v, nil
+}
+
+// successor returns the first string that follows all strings with prefix.
+// "" means that there is none.
+func successor(prefix string) string {
+	b := []byte(strings.Clone(prefix))
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] < 0xff {
+			b[i]++
+			return string(b[:i+1])
+		}
+	}
+	return ""
+}

@@ -1,0 +1,283 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/meta"
+)
+
+// received is a body that was stored and verified, and that nothing refers to
+// yet.
+type received struct {
+	size     int64
+	md5      []byte
+	checksum *meta.Checksum
+	payload  []byte // where the body is inline
+	segment  meta.Segment
+	inline   bool
+	// guard is the queue entry that keeps the collector's eye on the blob.
+	guard []meta.QueueEntry
+}
+
+// target says where a body goes and what it may be.
+type target struct {
+	bucket *meta.Bucket
+	key    string
+	upload meta.UploadID
+	class  string
+	seal   *sealer
+	// inline allows the body to be kept in the row.
+	inline   bool
+	maxBytes int64
+}
+
+// incoming is a body and what the client declared of it.
+type incoming struct {
+	body     io.Reader
+	size     int64 // less than 0: not known
+	md5      []byte
+	checksum ChecksumRequest
+}
+
+const copyBuffer = 512 << 10
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
+
+// receive reads a body to its end, in one pass: hashes, encryption, chunks.
+// Nothing stays stored when it returns an error. Memory is one buffer and the
+// blob writer's window.
+func (s *Store) receive(ctx context.Context, t target, in incoming) (*received, error) {
+	if in.size > t.maxBytes {
+		return nil, tooLarge(in.size, t.maxBytes)
+	}
+	sums, err := newSums(in.checksum.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	limit := 0
+	if t.inline {
+		limit = min(s.meta.InlineMax(), copyBuffer-1)
+	}
+	first := (*buf)[:limit+1]
+	if in.size > int64(limit) {
+		first = *buf // it will not be inline: begin with a full buffer
+	}
+	n, ended, err := fill(in.body, first)
+	if err != nil {
+		return nil, err
+	}
+	r := &received{}
+	if ended && t.inline && n <= limit {
+		err = s.keepInline(r, t, sums, first[:n])
+	} else {
+		err = s.keepBlob(ctx, r, t, sums, in.body, *buf, n, ended)
+	}
+	if err == nil {
+		err = r.settle(sums, in)
+	}
+	if err != nil {
+		s.discard(r)
+		return nil, err
+	}
+	return r, nil
+}
+
+func tooLarge(size, limit int64) error {
+	return &Error{Kind: EntityTooLarge, Message: "Your proposed upload exceeds the maximum allowed size",
+		Details: map[string]string{"ProposedSize": fmt.Sprint(size), "MaxSizeAllowed": fmt.Sprint(limit)}}
+}
+
+// fill reads until buf is full or the body ends. Unlike io.ReadFull it tells
+// the end of a body from a connection that was cut.
+func fill(body io.Reader, buf []byte) (n int, ended bool, err error) {
+	for n < len(buf) {
+		m, err := body.Read(buf[n:])
+		n += m
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return n, false, &Error{Kind: IncompleteBody, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header", Err: err}
+		case err == io.EOF: // exactly: readers that verify return their error in its place
+			return n, true, nil
+		case err != nil:
+			return n, false, err
+		}
+	}
+	return n, false, nil
+}
+
+// keepInline encrypts a small body into the row's payload.
+func (s *Store) keepInline(r *received, t target, sums *sums, body []byte) error {
+	sums.Write(body)
+	var out bytes.Buffer
+	out.Grow(int(t.seal.storedSize(int64(len(body)))))
+	w, salt := t.seal.writer(&out)
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	r.inline, r.payload = true, out.Bytes()
+	r.segment = meta.Segment{Bytes: int64(out.Len()), Size: int64(len(body)), Nonce: salt}
+	return nil
+}
+
+// keepBlob stores a body as a blob: the n bytes in buf, and then the rest.
+func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums, body io.Reader, buf []byte, n int, ended bool) error {
+	name, store, err := s.blobStore(t.class)
+	if err != nil {
+		return err
+	}
+	id := blob.NewID()
+	r.segment = meta.Segment{Store: name, Blob: meta.ID(id)}
+	r.guard = []meta.QueueEntry{s.entry(meta.QueueFresh, t.bucket.ID, t.key, t.upload, r.segment)}
+	if err := s.meta.Enqueue(ctx, r.guard...); err != nil {
+		r.guard = nil
+		return err
+	}
+	w, err := store.Create(ctx, id)
+	if err != nil {
+		return err
+	}
+	enc, salt := t.seal.writer(w)
+	r.segment.Nonce = salt
+	total, err := pour(enc, sums, body, buf, n, ended, t.maxBytes)
+	if err == nil {
+		err = enc.Close()
+	}
+	if err != nil {
+		w.Abort()
+		return err
+	}
+	ref, err := w.Commit()
+	if err != nil {
+		return err
+	}
+	r.segment.Size, r.segment.Bytes, r.segment.Chunk, r.segment.Block = total, ref.Size, ref.Chunk, ref.Block
+	return nil
+}
+
+// pour copies the n bytes of buf, and then the rest of body, through sums to w.
+func pour(w io.Writer, sums *sums, body io.Reader, buf []byte, n int, ended bool, limit int64) (int64, error) {
+	var total int64
+	for {
+		total += int64(n)
+		if total > limit {
+			return total, tooLarge(total, limit)
+		}
+		sums.Write(buf[:n])
+		if _, err := w.Write(buf[:n]); err != nil {
+			return total, err
+		}
+		if ended {
+			return total, nil
+		}
+		var err error
+		if n, ended, err = fill(body, buf); err != nil {
+			return total, err
+		}
+	}
+}
+
+// settle compares what came with what was declared.
+func (r *received) settle(sums *sums, in incoming) error {
+	r.size, r.md5 = r.segment.Size, sums.md5.Sum(nil)
+	if in.size >= 0 && r.size != in.size {
+		return &Error{Kind: IncompleteBody, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header",
+			Err: fmt.Errorf("%d bytes declared, %d came", in.size, r.size)}
+	}
+	if in.md5 != nil && !bytes.Equal(in.md5, r.md5) {
+		return &Error{Kind: BadDigest, Message: "The Content-MD5 you specified did not match what we received.",
+			Details: map[string]string{"ExpectedDigest": hex.EncodeToString(in.md5), "CalculatedDigest": hex.EncodeToString(r.md5)}}
+	}
+	if sums.checksum == nil {
+		return nil
+	}
+	r.checksum = &meta.Checksum{Algorithm: in.checksum.Algorithm, Type: FullObject,
+		Value: base64.StdEncoding.EncodeToString(sums.checksum.Sum(nil))}
+	if in.checksum.Expected == nil {
+		return nil
+	}
+	want, err := in.checksum.Expected()
+	if err != nil {
+		return err
+	}
+	if want != "" && want != r.checksum.Value {
+		return &Error{Kind: BadDigest, Message: fmt.Sprintf("The %s you specified did not match the calculated checksum.", in.checksum.Algorithm)}
+	}
+	return nil
+}
+
+// discard removes the blob of a body that nothing will refer to. What does
+// not come off, the collector finds.
+func (s *Store) discard(r *received) {
+	if r == nil || r.guard == nil {
+		return
+	}
+	s.behind(func(ctx context.Context) {
+		store := s.blobs[r.segment.Store]
+		if err := store.Delete(ctx, blob.ID(r.segment.Blob)); err == nil {
+			s.drop(ctx, r.guard...)
+		}
+	})
+}
+
+// kept says that the body is referred to now: the collector need not look.
+func (s *Store) kept(r *received) {
+	if r.guard != nil {
+		s.behind(func(ctx context.Context) { s.drop(ctx, r.guard...) })
+	}
+}
+
+// sums computes all hashes of a body in one pass.
+type sums struct {
+	md5      hash.Hash
+	checksum hash.Hash // nil if none is asked for
+}
+
+func newSums(algorithm string) (*sums, error) {
+	s := &sums{md5: md5.New()}
+	if algorithm == "" {
+		return s, nil
+	}
+	var err error
+	s.checksum, err = newChecksum(algorithm)
+	return s, err
+}
+
+func (s *sums) Write(p []byte) {
+	s.md5.Write(p)
+	if s.checksum != nil {
+		s.checksum.Write(p)
+	}
+}
+
+// blobStore returns the blob store for a storage class.
+func (s *Store) blobStore(class string) (string, blob.Store, error) {
+	name, ok := s.classes[class]
+	if !ok {
+		return "", nil, &Error{Kind: InvalidStorageClass, Message: "The storage class you specified is not valid",
+			Details: map[string]string{"StorageClassRequested": class}}
+	}
+	return name, s.blobs[name], nil
+}
+
+func (s *Store) entry(kind meta.QueueKind, bucket meta.BucketID, key string, upload meta.UploadID, seg meta.Segment) meta.QueueEntry {
+	return meta.QueueEntry{
+		Due: s.now().Add(s.grace).UTC().Truncate(time.Microsecond), Entry: meta.NewID(), Kind: kind,
+		Blob: meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: bucket, Key: key, Upload: upload},
+	}
+}

@@ -1,0 +1,276 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/meta"
+)
+
+func noSuchUpload(id string) error {
+	return &Error{Kind: NoSuchUpload, Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
+		Details: map[string]string{"UploadId": id}}
+}
+
+// CreateUpload begins a multipart upload. (CreateMultipartUpload in the S3
+// API reference.)
+func (s *Store) CreateUpload(ctx context.Context, b *meta.Bucket, key string, in CreateUploadInput) (*meta.Upload, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	kind, err := multipartType(in.Checksum.Algorithm, in.Checksum.Type)
+	if err != nil {
+		return nil, err
+	}
+	v, _, err := s.newVersion(b, key, in.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	u := meta.Upload{ID: meta.NewID(), Bucket: b.ID, Key: key, Rev: meta.NextRev(0, now), State: meta.UploadOpen, Doc: meta.UploadDoc{
+		Initiated: now.UnixMicro(), Initiator: in.Owner, Version: *v, ChecksumAlgorithm: in.Checksum.Algorithm, ChecksumType: kind,
+	}}
+	for try := 0; ; try++ {
+		err := s.meta.CreateUpload(ctx, u)
+		switch {
+		case err == nil:
+			return &u, nil
+		case errors.Is(err, meta.ErrBucketGone):
+			s.buckets.drop(b.Name)
+			return nil, noSuchBucket(b.Name)
+		case !errors.Is(err, meta.ErrBucketDeleting):
+			return nil, err
+		}
+		if err := s.writable(ctx, b, try); err != nil {
+			return nil, err
+		}
+		u.ID = meta.NewID()
+	}
+}
+
+// Upload returns a multipart upload, in whatever state it is.
+func (s *Store) Upload(ctx context.Context, b *meta.Bucket, key, id string) (*meta.Upload, error) {
+	uid, err := meta.ParseID(id)
+	if err != nil {
+		return nil, noSuchUpload(id)
+	}
+	u, err := s.meta.Upload(ctx, b.ID, key, uid)
+	if errors.Is(err, meta.ErrNotFound) {
+		return nil, noSuchUpload(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &u, nil
+}
+
+// openUpload is Upload for those that need it open.
+func (s *Store) openUpload(ctx context.Context, b *meta.Bucket, key, id string) (*meta.Upload, error) {
+	u, err := s.Upload(ctx, b, key, id)
+	if err == nil && u.State != meta.UploadOpen {
+		return nil, noSuchUpload(id)
+	}
+	return u, err
+}
+
+func checkPartNumber(n int) error {
+	if n < 1 || n > MaxPartNumber {
+		return fail(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")
+	}
+	return nil
+}
+
+// UploadPart stores one part. (UploadPart in the S3 API reference.)
+func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in PartInput) (*PartResult, error) {
+	if err := checkPartNumber(in.Number); err != nil {
+		return nil, err
+	}
+	u, err := s.openUpload(ctx, b, key, in.UploadID)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := s.openSealer(b, key, u.Doc.Version.Encryption, in.CustomerKey)
+	if err != nil {
+		return nil, err
+	}
+	if in.Checksum, err = partChecksum(u, in.Checksum); err != nil {
+		return nil, err
+	}
+	r, err := s.receive(ctx,
+		target{bucket: b, key: key, upload: u.ID, class: u.Doc.Version.Class, seal: seal, maxBytes: MaxPartBytes},
+		incoming{body: in.Body, size: in.Size, md5: in.ContentMD5, checksum: in.Checksum})
+	if err != nil {
+		return nil, err
+	}
+	r.segment.Part = in.Number
+	p := meta.Part{Number: in.Number, Size: r.size, ETag: seal.etag(r.md5), Modified: s.now().UnixMicro(), Checksum: r.checksum, Segments: []meta.Segment{r.segment}}
+	if err := s.meta.PutPart(ctx, *u, p); err != nil {
+		// The part's row may be there, in an upload that is closed: the
+		// collector settles what becomes of the blob.
+		if errors.Is(err, meta.ErrUploadClosed) || errors.Is(err, meta.ErrNotFound) {
+			return nil, noSuchUpload(in.UploadID)
+		}
+		return nil, err
+	}
+	return &PartResult{ETag: p.ETag, Modified: time.UnixMicro(p.Modified).UTC(), Checksum: p.Checksum, Encryption: seal.encryption()}, nil
+}
+
+// partChecksum settles which checksum a part gets: that of its upload.
+func partChecksum(u *meta.Upload, c ChecksumRequest) (ChecksumRequest, error) {
+	want := u.Doc.ChecksumAlgorithm
+	if want == "" || c.Algorithm == want {
+		return c, nil
+	}
+	if c.Algorithm != "" {
+		return c, fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(want), lower(c.Algorithm))
+	}
+	return ChecksumRequest{Algorithm: want}, nil
+}
+
+// ListParts returns one page of an upload's parts. (ListParts in the S3 API
+// reference.)
+func (s *Store) ListParts(ctx context.Context, b *meta.Bucket, key, uploadID string, after, limit int) (*ListPartsResult, error) {
+	u, err := s.openUpload(ctx, b, key, uploadID)
+	if err != nil {
+		return nil, err
+	}
+	result := &ListPartsResult{Upload: *u}
+	parts, err := s.meta.Parts(ctx, u.ID, after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) > limit {
+		parts, result.Truncated = parts[:limit], true
+	}
+	result.Parts = parts
+	if len(parts) > 0 {
+		result.Next = parts[len(parts)-1].Number
+	}
+	return result, nil
+}
+
+// ListUploads returns one page of the uploads under way, by key and then id.
+// (ListMultipartUploads in the S3 API reference.)
+func (s *Store) ListUploads(ctx context.Context, b *meta.Bucket, in ListUploadsInput) (*ListUploadsResult, error) {
+	result := &ListUploadsResult{}
+	if in.Limit <= 0 {
+		return result, nil
+	}
+	c := newCursor(in.Prefix, in.Delimiter, in.KeyMarker, in.Limit)
+	var afterID meta.UploadID
+	if in.UploadIDMarker != "" && in.KeyMarker != "" {
+		id, err := meta.ParseID(in.UploadIDMarker)
+		if err != nil {
+			return nil, fail(InvalidArgument, "Invalid uploadId marker")
+		}
+		if in.KeyMarker >= c.prefix && c.common(in.KeyMarker) == "" && !c.done {
+			c.from, afterID = in.KeyMarker, id
+		}
+	}
+	count := 0
+	var lastKey, lastID string
+	full := func(key, id string) bool {
+		if count == in.Limit {
+			result.Truncated, result.NextKey, result.NextUploadID = true, lastKey, lastID
+			return true
+		}
+		count, lastKey, lastID = count+1, key, id
+		return false
+	}
+	for !c.done {
+		page, err := s.meta.ListUploads(ctx, b.ID, c.from, c.to, afterID, maxScan)
+		if err != nil {
+			return nil, err
+		}
+		keys := make([]string, len(page))
+		for i := range page {
+			keys[i] = page[i].Key
+		}
+		jumped := c.from
+		ok := c.page(keys, len(page) == maxScan, func(i int) bool {
+			if full(keys[i], page[i].ID.String()) {
+				return false
+			}
+			result.Uploads = append(result.Uploads, page[i])
+			return true
+		}, func(common string) bool {
+			if full(common, "") {
+				return false
+			}
+			result.Prefixes = append(result.Prefixes, common)
+			return true
+		})
+		if !ok {
+			break
+		}
+		afterID = meta.UploadID{}
+		if n := len(page); n == maxScan && c.from == page[n-1].Key+"\x00" && jumped != c.from {
+			c.from, afterID = page[n-1].Key, page[n-1].ID // the key may have more uploads
+		}
+	}
+	return result, nil
+}
+
+// AbortUpload gives up an upload and its parts. (AbortMultipartUpload in the
+// S3 API reference.)
+func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID string) error {
+	for try := 0; ; try++ {
+		u, err := s.Upload(ctx, b, key, uploadID)
+		if err != nil {
+			return err
+		}
+		if u.State == meta.UploadDone || u.State == meta.UploadAborted {
+			return noSuchUpload(uploadID)
+		}
+		wasOpen := u.State == meta.UploadOpen
+		aborted, err := s.meta.SetUploadState(ctx, *u, meta.UploadAborted)
+		switch {
+		case err == nil:
+			s.behind(func(ctx context.Context) { s.clearUpload(ctx, aborted, wasOpen) })
+			return nil
+		case errors.Is(err, meta.ErrNotFound):
+			return noSuchUpload(uploadID)
+		case !errors.Is(err, meta.ErrConflict) || try == maxTries:
+			return err
+		}
+		if err := backOff(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+// clearUpload forgets an aborted upload. Where it went straight from open to
+// aborted nobody can have made an object of its parts, and their blobs go at
+// once; otherwise, and for parts that were still coming in, the collector
+// finds out.
+func (s *Store) clearUpload(ctx context.Context, u meta.Upload, wasOpen bool) {
+	for after := 0; wasOpen; {
+		parts, err := s.meta.Parts(ctx, u.ID, after, maxScan)
+		if err != nil {
+			s.log.Sugar().Warnf("abort of upload %s: its parts are left to the collector: %v", u.ID, err)
+			return
+		}
+		for _, p := range parts {
+			after = p.Number
+			for _, seg := range p.Segments {
+				if store := s.blobs[seg.Store]; store != nil {
+					if err := store.Delete(ctx, blob.ID(seg.Blob)); err != nil {
+						s.log.Sugar().Warnf("abort of upload %s: part %d is left to the collector: %v", u.ID, p.Number, err)
+					}
+				}
+			}
+		}
+		if len(parts) < maxScan {
+			break
+		}
+	}
+	if err := s.meta.ForgetUpload(ctx, u); err != nil {
+		s.log.Sugar().Warnf("upload %s is over but still listed: %v", u.ID, err)
+	}
+}
+
+// trimETag takes the quotes off an ETag.
+func trimETag(etag string) string { return strings.Trim(etag, `"`) }
