@@ -133,6 +133,8 @@ type variant struct {
 	rawValues  bool // minio-go signs values as sent; AWS and the others decoded
 	dropEquals bool // minio-go sends "uploads=" and signs "uploads"
 	omit       bool // leave clientsOmit out
+	slash      bool // botocore signs /bucket/ for a bucket and sends /bucket
+	dateMoved  bool // x-amz-date stands in the Date line: AWS' published example "Delete"
 }
 
 // variants lists the readings to try, the documented one first. None of them
@@ -142,12 +144,23 @@ func (s *signedRequest) variants() []variant {
 	if !slices.ContainsFunc(s.query, func(p param) bool { return isAmbiguous(p.value) }) {
 		base = append([]variant{{}, {dropEquals: true}}, base...)
 	}
-	if s.presigned || !slices.ContainsFunc(s.query, func(p param) bool { return clientsOmit[p.name] }) {
-		return base
+	if !s.presigned && s.amz["x-amz-date"] != nil {
+		base = append(base, variant{dateMoved: true})
 	}
-	all := base
+	if strings.Count(s.path, "/") == 1 {
+		base = with(base, func(v *variant) { v.slash = true })
+	}
+	if !s.presigned && slices.ContainsFunc(s.query, func(p param) bool { return clientsOmit[p.name] }) {
+		base = with(base, func(v *variant) { v.omit = true })
+	}
+	return base
+}
+
+// with repeats the variants with a further liberty.
+func with(base []variant, take func(*variant)) []variant {
+	all := slices.Clone(base)
 	for _, v := range base {
-		v.omit = true
+		take(&v)
 		all = append(all, v)
 	}
 	return all
@@ -157,8 +170,15 @@ func (s *signedRequest) variants() []variant {
 // the resource. With redact it is fit to be shown.
 func (s *signedRequest) stringToSign(bucket string, v variant, redact bool) string {
 	var b strings.Builder
-	b.WriteString(s.method + "\n" + s.md5 + "\n" + s.contentType + "\n" + s.date + "\n")
+	date := s.date
+	if v.dateMoved {
+		date = strings.Join(s.amz["x-amz-date"], ",")
+	}
+	b.WriteString(s.method + "\n" + s.md5 + "\n" + s.contentType + "\n" + date + "\n")
 	for _, name := range sortedNames(s.amz) {
+		if v.dateMoved && name == "x-amz-date" {
+			continue
+		}
 		b.WriteString(name + ":")
 		for i, value := range s.amz[name] {
 			if i > 0 {
@@ -171,11 +191,19 @@ func (s *signedRequest) stringToSign(bucket string, v variant, redact bool) stri
 		}
 		b.WriteByte('\n')
 	}
-	if bucket != "" {
-		b.WriteString("/" + bucket)
-	}
-	b.WriteString(s.path + s.subresources(v))
+	b.WriteString(s.resource(bucket, v) + s.subresources(v))
 	return b.String()
+}
+
+// resource is the undecoded path, with the bucket of the host before it.
+func (s *signedRequest) resource(bucket string, v variant) string {
+	if bucket != "" {
+		return "/" + bucket + s.path
+	}
+	if v.slash && s.path != "/" {
+		return s.path + "/"
+	}
+	return s.path
 }
 
 func (s *signedRequest) subresources(v variant) string {
