@@ -97,7 +97,10 @@ func (w *writer) flush() error {
 		if err != nil {
 			return diskError(err)
 		}
-		w.file = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: writebackBytes})
+		w.file = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{
+			BytesPerSync:  writebackBytes,
+			NoSyncOnClose: true, // commitLarge syncs, and an aborted blob needs none
+		})
 	}
 	_, err := w.file.Write(w.buf)
 	w.buf = w.buf[:0]

@@ -1,0 +1,74 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/blob"
+)
+
+const (
+	attempts   = 4
+	firstPause = 50 * time.Millisecond
+)
+
+// retry does an idempotent operation until it succeeds, fails for good, or has
+// failed too often: then the error is [blob.ErrUnavailable]. The pauses double
+// from 50 ms on, each of them shortened at random by up to a half.
+func retry(ctx context.Context, f func() error) error {
+	pause := firstPause
+	for n := 1; ; n++ {
+		err := f()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !transient(err):
+			return err
+		case n == attempts:
+			return fmt.Errorf("%w: given up after %d attempts: %w", blob.ErrUnavailable, n, err)
+		}
+		if err := sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
+			return err
+		}
+		pause *= 2
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// transient tells whether an error may go away by itself. All do but those of
+// a request that is wrong or refused; an error that is not Cassandra's answer
+// is the network's.
+func transient(err error) bool {
+	if errors.Is(err, errMissing) || errors.Is(err, blob.ErrCorrupt) || errors.Is(err, gocql.ErrSessionClosed) {
+		return false
+	}
+	var request gocql.RequestError
+	if !errors.As(err, &request) {
+		var marshal gocql.MarshalError
+		var unmarshal gocql.UnmarshalError
+		return !errors.As(err, &marshal) && !errors.As(err, &unmarshal)
+	}
+	switch request.Code() {
+	case gocql.ErrCodeProtocol, gocql.ErrCodeCredentials, gocql.ErrCodeFunctionFailure, gocql.ErrCodeSyntax,
+		gocql.ErrCodeUnauthorized, gocql.ErrCodeInvalid, gocql.ErrCodeConfig, gocql.ErrCodeAlreadyExists:
+		return false
+	}
+	return true
+}

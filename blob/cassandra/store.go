@@ -1,0 +1,189 @@
+package cassandra
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"regexp"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/blob"
+)
+
+// Options are the settings of a store. The zero value is a good choice.
+type Options struct {
+	// ChunkBytes is the size of a chunk, 1 KiB to 8 MiB. Default 512 KiB.
+	// What is written stays readable when it changes.
+	ChunkBytes int
+	// BlockChunks is the number of chunks in a partition, at least Window.
+	// Default: as many as make 32 MiB.
+	BlockChunks int
+	// Window is the number of chunks that a writer has in flight. Default 4.
+	Window int
+	// ReadAhead is the number of chunks that a reader has in flight.
+	// Default 4.
+	ReadAhead int
+	// ReadConsistency is that of a chunk's first read. Default LOCAL_ONE.
+	// Everything else is done at the session's consistency.
+	ReadConsistency gocql.Consistency
+}
+
+const (
+	minChunkBytes = 1 << 10
+	maxChunkBytes = 8 << 20
+	maxWindow     = 64
+)
+
+func (o Options) withDefaults() (Options, error) {
+	setDefault(&o.ChunkBytes, 512<<10)
+	setDefault(&o.Window, 4)
+	setDefault(&o.ReadAhead, 4)
+	if o.ReadConsistency == gocql.Any {
+		o.ReadConsistency = gocql.LocalOne
+	}
+	if err := inRange("ChunkBytes", o.ChunkBytes, minChunkBytes, maxChunkBytes); err != nil {
+		return o, err
+	}
+	if err := inRange("Window", o.Window, 1, maxWindow); err != nil {
+		return o, err
+	}
+	if err := inRange("ReadAhead", o.ReadAhead, 1, maxWindow); err != nil {
+		return o, err
+	}
+	setDefault(&o.BlockChunks, max(o.Window, (32<<20)/o.ChunkBytes))
+	// Delete ends after two blocks without a row. A writer that died may have
+	// left a gap as long as its window: it must not span two blocks.
+	return o, inRange("BlockChunks", o.BlockChunks, o.Window, 1<<20)
+}
+
+func setDefault(n *int, def int) {
+	if *n == 0 {
+		*n = def
+	}
+}
+
+func inRange(name string, n, low, high int) error {
+	if n < low || n > high {
+		return fmt.Errorf("cassandra blob store: %s is %d, want %d to %d", name, n, low, high)
+	}
+	return nil
+}
+
+// Store is a [blob.Store] in a Cassandra table.
+type Store struct {
+	db   table
+	opts Options
+}
+
+var _ blob.Store = (*Store)(nil)
+
+var keyspaceName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,47}$`)
+
+// New returns the store in the table chunk of keyspace, which must exist. The
+// session stays the caller's; its consistency should be a quorum.
+func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if !keyspaceName.MatchString(keyspace) {
+		return nil, fmt.Errorf("cassandra blob store: keyspace %q: want a letter, then up to 47 letters, digits or underscores", keyspace)
+	}
+	return &Store{db: newCQL(session, keyspace, o.ReadConsistency), opts: o}, nil
+}
+
+// Delete implements [blob.Store]. Blocks are deleted one after another until
+// two in a row have nothing.
+func (s *Store) Delete(ctx context.Context, id blob.ID) error {
+	for block, empty := 0, 0; empty < 2; block++ {
+		found := block == 0 // deleted without asking: most blobs have just this
+		if !found {
+			err := retry(ctx, func() (err error) {
+				found, err = s.db.hasBlock(ctx, id, block)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("delete blob %s: look at block %d: %w", id, block, err)
+			}
+		}
+		if !found {
+			empty++
+			continue
+		}
+		empty = 0
+		if err := s.deleteBlock(ctx, id, block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) deleteBlock(ctx context.Context, id blob.ID, block int) error {
+	err := retry(ctx, func() error { return s.db.deleteBlock(ctx, id, block) })
+	if err != nil {
+		return fmt.Errorf("delete blob %s: block %d: %w", id, block, err)
+	}
+	return nil
+}
+
+// walkRanges is the number of parts that Walk reads the ring in: enough for a
+// part to be a small piece of one node's data.
+const walkRanges = 64
+
+// Walk implements [blob.Store]. It visits a blob once for each of its blocks,
+// in the order of tokens.
+func (s *Store) Walk(ctx context.Context, visit func(blob.Info) error) error {
+	const width = math.MaxUint64/walkRanges + 1
+	low := int64(math.MinInt64) // no key has this token
+	for i := range uint64(walkRanges) {
+		high := int64(math.MaxInt64)
+		if i < walkRanges-1 {
+			high = int64(width*(i+1) ^ 1<<63)
+		}
+		if err := s.walkRange(ctx, low, high, visit); err != nil {
+			return err
+		}
+		low = high
+	}
+	return nil
+}
+
+// walkRange visits the blocks whose token is greater than low and at most
+// high. Rows of one partition come one after another.
+func (s *Store) walkRange(ctx context.Context, low, high int64, visit func(blob.Info) error) error {
+	var current stored
+	for page := (tokenPage{low: low, high: high}); ; {
+		var rows []stored
+		err := retry(ctx, func() (err error) {
+			rows, err = s.db.list(ctx, &page)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("walk blobs: %w", err)
+		}
+		for _, row := range rows {
+			if row.id == current.id && row.block == current.block {
+				current.size += row.size
+				continue
+			}
+			if err := visitStored(ctx, current, visit); err != nil {
+				return err
+			}
+			current = row
+		}
+		if page.last() {
+			return visitStored(ctx, current, visit)
+		}
+	}
+}
+
+func visitStored(ctx context.Context, s stored, visit func(blob.Info) error) error {
+	if s == (stored{}) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return visit(blob.Info{ID: s.id, Size: s.size})
+}
