@@ -57,7 +57,7 @@ func find(params []param, name string) (value string, count int) {
 func canonicalQuery(params []param, presigned, redact bool) string {
 	encoded := make([]param, 0, len(params))
 	for _, p := range params {
-		if presigned && strings.EqualFold(p.name, "X-Amz-Signature") {
+		if presigned && p.name == "X-Amz-Signature" {
 			continue
 		}
 		if redact && isSensitive(strings.ToLower(p.name)) {
