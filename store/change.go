@@ -78,7 +78,7 @@ func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read met
 		case errors.Is(err, meta.ErrBucketDeleting):
 			err = s.writable(ctx, b, try)
 		case errors.Is(err, meta.ErrClaimed):
-			return &Error{Kind: SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: err}
+			return outlived(err)
 		case !errors.Is(err, meta.ErrConflict):
 			return err
 		case try >= maxTries:

@@ -163,11 +163,19 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 		return err
 	}
 	ref, err := w.Commit()
+	if errors.Is(err, blob.ErrNotFound) {
+		return outlived(err)
+	}
 	if err != nil {
 		return err
 	}
 	r.segment.Size, r.segment.Bytes, r.segment.Chunk, r.segment.Block = total, ref.Size, ref.Chunk, ref.Block
 	return nil
+}
+
+// outlived is the error of a body that took longer than the collector waits.
+func outlived(err error) error {
+	return &Error{Kind: SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: err}
 }
 
 // pour copies the n bytes of buf, and then the rest of body, through sums to w.
