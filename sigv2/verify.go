@@ -53,7 +53,7 @@ func Check(a *Auth, o Options) error {
 		}
 		return nil
 	}
-	if skew := o.Now.Sub(a.Time); skew > o.MaxSkew || -skew > o.MaxSkew {
+	if a.Time.Before(o.Now.Add(-o.MaxSkew)) || a.Time.After(o.Now.Add(o.MaxSkew)) {
 		return errorf(CodeRequestTimeTooSkewed, "The difference between the request time and the current time is too large.").
 			with("RequestTime", a.Time.Format(time.RFC1123)).
 			with("ServerTime", o.Now.Format(time.RFC3339)).

@@ -56,11 +56,7 @@ func Check(a *Auth, o Options) error {
 	if a.Presigned {
 		return a.checkLife(o)
 	}
-	skew := o.Now.Sub(a.Time)
-	if skew < 0 {
-		skew = -skew
-	}
-	if skew > o.MaxSkew {
+	if a.Time.Before(o.Now.Add(-o.MaxSkew)) || a.Time.After(o.Now.Add(o.MaxSkew)) {
 		return errorf(CodeRequestTimeTooSkewed, "The difference between the request time and the current time is too large.").
 			with("RequestTime", a.Time.Format(TimeFormat)).
 			with("ServerTime", o.Now.Format(time.RFC3339)).
@@ -84,7 +80,7 @@ func (a *Auth) checkScope(o Options) error {
 }
 
 func (a *Auth) checkLife(o Options) error {
-	if a.Time.Sub(o.Now) > o.MaxSkew {
+	if a.Time.After(o.Now.Add(o.MaxSkew)) {
 		return errorf(CodeAccessDenied, "Request is not valid yet").
 			with("RequestTime", a.Time.Format(time.RFC3339)).with("ServerTime", o.Now.Format(time.RFC3339))
 	}
