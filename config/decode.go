@@ -220,55 +220,6 @@ func (d *decoder) unknown(path string, key *yaml.Node, t reflect.Type) {
 	d.fail(key.Line, join(path, clip(key.Value)), "unknown key", hint)
 }
 
-// former handles a key of former versions.
-func (d *decoder) former(path string, f *field, e entry, v reflect.Value) {
-	full, value := join(path, f.name), resolve(e.value)
-	switch {
-	case f.moved != "":
-		d.moved(path, f, e, v)
-	case f.accepts(value):
-	case f.refused != "":
-		d.fail(e.key.Line, full, "is not supported", f.refused)
-	default:
-		d.note(e.key.Line, full, "has no effect: "+f.ignored)
-	}
-}
-
-// accepts says whether a value of a former version still means what Pithos
-// does anyway.
-func (f *field) accepts(value *yaml.Node) bool {
-	if value.Kind != yaml.ScalarNode {
-		return false
-	}
-	if b, err := parseBool(value.Value); err == nil && b && len(f.classes) == 1 && f.classes[0] == "true" {
-		return true
-	}
-	for _, c := range f.classes {
-		if c == value.Value {
-			return true
-		}
-	}
-	return false
-}
-
-// moved decodes a former key as the one that took its place.
-func (d *decoder) moved(path string, f *field, e entry, v reflect.Value) {
-	full := path
-	var target *field
-	for _, name := range strings.Split(f.moved, ".") {
-		if target != nil {
-			v = v.FieldByIndex(target.index)
-		}
-		target, full = fieldNamed(v.Type(), name), join(full, name)
-	}
-	if line, twice := d.lines[full]; twice {
-		d.fail(e.key.Line, join(path, f.name), fmt.Sprintf("is the former name of %s, which line %d gives", full, line), "keep one of the two")
-		return
-	}
-	d.lines[full] = e.key.Line
-	d.value(target, full, e.value, v.FieldByIndex(target.index))
-}
-
 // value decodes any node into any field.
 func (d *decoder) value(f *field, path string, n *yaml.Node, v reflect.Value) {
 	n = resolve(n)
@@ -316,6 +267,9 @@ func (d *decoder) mapping(f *field, path string, n *yaml.Node, v reflect.Value) 
 		v.Set(reflect.MakeMap(v.Type()))
 	}
 	for _, e := range d.entries(path, n) {
+		if d.values >= maxValues {
+			return
+		}
 		full := join(path, e.key.Value)
 		if strings.TrimSpace(e.key.Value) == "" {
 			d.fail(e.key.Line, path, "the name of a "+f.item+" must not be empty", "")
@@ -367,98 +321,4 @@ func commaSeparated(n *yaml.Node) []*yaml.Node {
 		}
 	}
 	return out
-}
-
-// scalar decodes one word. No message repeats it where it may be a secret.
-func (d *decoder) scalar(f *field, path string, n *yaml.Node, v reflect.Value) {
-	want := expectation(v.Type())
-	if len(f.enum) > 0 {
-		want = "one of " + strings.Join(f.enum, ", ")
-	}
-	if isNull(n) {
-		d.fail(n.Line, path, "has no value, expected "+want, "give it one or remove the key")
-		return
-	}
-	if n.Kind != yaml.ScalarNode || !plainTag(n, v) {
-		d.fail(n.Line, path, fmt.Sprintf("expected %s, found %s", want, found(n)), quoteHint(n, v))
-		return
-	}
-	text := n.Value
-	if len(f.enum) > 0 && v.Kind() == reflect.String {
-		name, ok := canonical(f.enum, text)
-		if !ok {
-			d.fail(n.Line, path, fmt.Sprintf("expected %s, found %s", want, shown(text, v)), didYouMean(text, f.enum))
-			return
-		}
-		text = name
-	}
-	if err := setScalar(v, text); err != nil {
-		d.fail(n.Line, path, fmt.Sprintf("expected %s, found %s", want, shown(text, v)), "")
-		return
-	}
-	if err := checkBounds(f, v); err != nil {
-		d.fail(n.Line, path, fmt.Sprintf("%s %s", shown(text, v), err), "")
-	}
-}
-
-func didYouMean(text string, candidates []string) string {
-	if near := nearest(text, candidates); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return ""
-}
-
-// plainTag says whether YAML's own idea of a scalar's type fits: texts may
-// look like numbers or dates (a name of digits), but not like a truth value
-// or something tagged.
-func plainTag(n *yaml.Node, v reflect.Value) bool {
-	switch n.Tag {
-	case "!!str", "!!int", "!!float", "!!timestamp":
-		return true
-	case "!!bool":
-		return v.Kind() != reflect.String
-	}
-	return false
-}
-
-func quoteHint(n *yaml.Node, v reflect.Value) string {
-	if n.Kind == yaml.ScalarNode && v.Kind() == reflect.String {
-		return "put the value in quotes"
-	}
-	return ""
-}
-
-func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
-
-// shown quotes a value for a message, unless it is a secret.
-func shown(text string, v reflect.Value) string {
-	if v.Type() == secretType {
-		return "another value"
-	}
-	return strconv.Quote(clip(text))
-}
-
-// clip shortens what a message quotes.
-func clip(text string) string {
-	if len(text) > 40 {
-		return text[:40] + "..."
-	}
-	return text
-}
-
-// found says in words what kind of node stands where another was expected.
-func found(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case n.Kind == yaml.MappingNode:
-		return "a section"
-	case n.Tag == "!!bool":
-		return "a truth value (" + n.Value + ")"
-	case n.Tag == "!!int" || n.Tag == "!!float":
-		return "a number"
-	case n.Kind == yaml.ScalarNode && n.Tag != "!!str":
-		return "a value with a YAML tag"
-	}
-	return "text"
 }

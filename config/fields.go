@@ -3,8 +3,10 @@ package config
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // field is one key of a section, read from its struct tags.
@@ -160,11 +162,12 @@ func section(f field) (reflect.Type, string) {
 	return t, names
 }
 
-// join appends a name to the full name of a section. Names with dots are
-// quoted, so that full names stay unambiguous.
+// join appends a name to the full name of a section. Names that could be taken
+// for several, or that cannot be printed, are quoted.
 func join(path, name string) string {
-	if strings.ContainsAny(name, ".\"\n") {
-		name = "\"" + strings.NewReplacer("\"", "'", "\n", " ").Replace(name) + "\""
+	odd := func(r rune) bool { return r == '.' || r == '"' || !unicode.IsPrint(r) }
+	if strings.ContainsFunc(name, odd) {
+		name = strconv.Quote(name)
 	}
 	if path == "" {
 		return name

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -35,7 +34,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("error of type %T: %v", err, err)
 		}
 		for _, e := range list {
-			if e.Problem == "" || strings.Contains(e.Error(), "%!") {
+			if e.Problem == "" {
 				t.Errorf("message without sense: %q", e.Error())
 			}
 		}

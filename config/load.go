@@ -148,7 +148,7 @@ func (d *decoder) listen(text string, s *Service) {
 	host, port, err := net.SplitHostPort(text)
 	n, notNumber := strconv.ParseUint(port, 10, 16)
 	if err != nil || notNumber != nil {
-		d.fail(0, "PITHOS_LISTEN", fmt.Sprintf("expected host:port, found %q", text), "such as 127.0.0.1:8080, or 0.0.0.0:8080 for every interface")
+		d.fail(0, "PITHOS_LISTEN", fmt.Sprintf("expected host:port, found %q", clip(text)), "such as 127.0.0.1:8080, or 0.0.0.0:8080 for every interface")
 		return
 	}
 	s.Host, s.Port = host, int(n)
