@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -123,8 +124,21 @@ func (d *decoder) syntax(err error) {
 	d.fail(line, "", "not valid YAML: "+text, hint)
 }
 
-// setDefaults fills a section with the defaults of its tags.
+var defaults sync.Map // reflect.Type → reflect.Value, never changed
+
+// setDefaults fills a section with the defaults of its tags. Lists among them
+// are shared: replace them, do not write into them.
 func setDefaults(v reflect.Value) {
+	cached, ok := defaults.Load(v.Type())
+	if !ok {
+		fresh := reflect.New(v.Type()).Elem()
+		decodeDefaults(fresh)
+		cached, _ = defaults.LoadOrStore(v.Type(), fresh)
+	}
+	v.Set(cached.(reflect.Value))
+}
+
+func decodeDefaults(v reflect.Value) {
 	d := newDecoder("defaults")
 	for _, f := range fieldsOf(v.Type()) {
 		if f.legacy() {

@@ -35,7 +35,7 @@ func (c *Config) Engine() Engine {
 // can tell.
 func (d *decoder) complete(getenv func(string) string, fileClusters []string, cfg *Config) {
 	d.service(&cfg.Service)
-	d.serviceURI(cfg.Options.ServiceURI)
+	cfg.Options.ServiceURI = d.serviceURI(cfg.Options.ServiceURI)
 	d.keys(&cfg.Keystore)
 	d.masterKey(&cfg.Encryption)
 	if getenv("PITHOS_CASSANDRA_HOST") != "" {
@@ -83,14 +83,16 @@ func (d *decoder) pair(path, a, aText, b, bText string) {
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
 // serviceURI brings host names into the form in which they are compared.
-func (d *decoder) serviceURI(uris []string) {
+func (d *decoder) serviceURI(uris []string) []string {
+	out := make([]string, len(uris))
 	for i, uri := range uris {
 		uri = strings.ToLower(strings.TrimSuffix(uri, "."))
 		if !hostName.MatchString(uri) {
 			d.failAt("options.service-uri", fmt.Sprintf("expected a host name such as s3.example.com, found %q", clip(uri)), "leave scheme, port and path out")
 		}
-		uris[i] = uri
+		out[i] = uri
 	}
+	return out
 }
 
 func (d *decoder) keys(ks *Keystore) {
