@@ -1,0 +1,133 @@
+package cassandra
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// pending is a change that was announced in the listing.
+//
+// The order of its steps is the protocol:
+//
+//  1. the pending row (and the history row) goes into a shard;
+//  2. then the shard's seal and the bucket's state are read: either this
+//     sees the seal, or whoever sealed sees the row; the same holds for the
+//     bucket's state and whoever decides whether the bucket is empty;
+//  3. then the head is changed, never beside 2;
+//  4. behind the answer, the row that the head implies replaces the pending
+//     one, in the shard where that was last placed and nowhere else: the
+//     other shards may have forgotten newer rows.
+type pending struct {
+	s       *Store
+	bucket  meta.BucketID
+	key     string
+	rev     int64
+	history bool
+	shard   meta.ID
+}
+
+// Begin implements [meta.Objects].
+func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
+	p := &pending{s: s, bucket: bucket, key: key, rev: rev, history: history}
+	p.shard = s.shards.locate(bucket, key)
+	if err := p.announce(ctx); err != nil {
+		return nil, wrap(err, "announce change")
+	}
+	return p, nil
+}
+
+// Cancel implements [meta.Pending]. The row stays pending: it may be replaced
+// only after a fence, which would be a Paxos round for each refused request
+// and would make others' changes fail. Listings repair it when it is old.
+func (p *pending) Cancel(context.Context) {}
+
+// announce writes the pending row into p.shard.
+func (p *pending) announce(ctx context.Context) error {
+	rows := []listingRow{{kind: visible, key: p.key, rev: p.rev, state: statePending}}
+	if p.history {
+		rows = append(rows, listingRow{kind: history, key: p.key, rev: p.rev, state: statePending})
+	}
+	return p.s.putRows(ctx, p.bucket, p.shard, rows)
+}
+
+// Commit implements [meta.Pending].
+func (p *pending) Commit(ctx context.Context, c meta.Change) error {
+	if err := p.check(c); err != nil {
+		return err
+	}
+	entry, err := encodeEntry(c.Entry)
+	if err != nil {
+		return err
+	}
+	if c.Rev > p.rev || c.History && !p.history {
+		p.rev, p.history = c.Rev, p.history || c.History
+		p.shard = p.s.shards.locate(p.bucket, p.key)
+		if err := p.announce(ctx); err != nil {
+			return wrap(err, "announce change")
+		}
+	}
+	if err := p.settle(ctx, c.Guard); err != nil {
+		return wrap(err, "commit change")
+	}
+	if err := p.s.change(ctx, p.bucket, p.key, c); err != nil {
+		return wrap(err, "commit change")
+	}
+	p.s.behind.add(ctx, p.final(c, entry)...)
+	return nil
+}
+
+func (p *pending) check(c meta.Change) error {
+	switch {
+	case c.Rev < p.rev:
+		return fmt.Errorf("commit change: revision %d is below %d, at which it was begun", c.Rev, p.rev)
+	case c.Rev < c.IfRev+2:
+		// IfRev+1 is the timestamp of what the change before writes behind itself.
+		return fmt.Errorf("commit change: revision %d must be at least two above %d", c.Rev, c.IfRev)
+	case c.ID == meta.ID{}:
+		return fmt.Errorf("commit change: it has no id")
+	}
+	return nil
+}
+
+// final is what the listing shows once the change holds.
+func (p *pending) final(c meta.Change, entry []byte) []placedRow {
+	row := listingRow{kind: visible, key: p.key, rev: c.Rev, state: stateLive, doc: entry}
+	if c.Entry == nil {
+		row.state = stateDeleted
+	}
+	rows := []placedRow{{p.bucket, p.shard, row}}
+	if c.Gone {
+		// Another writer's history row at a later revision outlives this;
+		// one at an earlier revision belongs to a change that must fail.
+		rows = append(rows, placedRow{p.bucket, p.shard, listingRow{kind: history, key: p.key, rev: c.Rev, state: stateDeleted}})
+	}
+	return rows
+}
+
+// settle follows seals until the pending row lies in a shard that was not
+// sealed after it was written, while the bucket was active after that.
+func (p *pending) settle(ctx context.Context, guard []meta.QueueEntry) error {
+	for {
+		var seal seal
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() (err error) { seal, err = p.s.readSeal(gctx, p.bucket, p.shard, p.key); return })
+		g.Go(func() error { return p.s.checkBucket(gctx, p.bucket) })
+		g.Go(func() error { return p.s.checkGuards(gctx, guard) })
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		if !seal.sealed {
+			return nil
+		}
+		p.s.shards.learn(p.bucket, p.shard, seal)
+		p.shard = seal.child(p.key)
+		if err := p.announce(ctx); err != nil {
+			return err
+		}
+		guard = nil // read once is enough: only the row has moved
+	}
+}

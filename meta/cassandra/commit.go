@@ -1,0 +1,143 @@
+package cassandra
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+const (
+	setHeadKnown   = `UPDATE @.object USING TTL ? SET rev = ?, null_seq = ?, commit_id = ? WHERE bucket_id = ? AND key = ? IF rev = ?`
+	setHeadUnknown = `UPDATE @.object USING TTL ? SET rev = ?, null_seq = ?, commit_id = ? WHERE bucket_id = ? AND key = ? IF rev = null`
+	putVersion     = `INSERT INTO @.object (bucket_id, key, seq, doc, payload) VALUES (?, ?, ?, ?, ?)`
+	deleteVersion  = `DELETE FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
+)
+
+// change makes c by one conditional batch, or tells why not.
+//
+// Sending the batch again is safe at any time, even while an earlier one may
+// still be under way: both have the same condition, so at most one is
+// applied, and the id of the change tells that it was.
+func (s *Store) change(ctx context.Context, bucket meta.BucketID, key string, c meta.Change) error {
+	batch, err := changeBatch(bucket, key, c)
+	if err != nil {
+		return err
+	}
+	unlock, err := s.keys.lock(ctx, bucket, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	applied, err := s.cas(ctx, batch...)
+	switch {
+	case applied:
+		return nil
+	case err == nil:
+		return meta.ErrConflict
+	case errors.Is(err, errUnsent):
+		return err
+	}
+	return s.findOut(ctx, bucket, key, c, batch, err)
+}
+
+// findOut settles a change whose outcome is unknown. It does so even if the
+// caller has gone: a change that holds has more to do.
+func (s *Store) findOut(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.o.Timeout)
+	defer cancel()
+	for try := range 4 {
+		done, err := s.outcome(ctx, bucket, key, c, batch)
+		if done {
+			return err
+		}
+		if err == nil {
+			// The head is still as it was. Paxos has finished or superseded
+			// what its replicas knew of, but a coordinator that does not
+			// answer may yet begin another round: so the same change again.
+			var applied bool
+			if applied, err = s.cas(ctx, batch...); applied {
+				return nil
+			}
+		}
+		if err != nil {
+			cause = err
+		}
+		if pause(ctx, try+3) != nil {
+			break
+		}
+	}
+	return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, cause)
+}
+
+// outcome reads, by Paxos, whether c was applied. It is done if that is
+// certain (with the error that c ends with) or can never be found out.
+// Not done without an error: the head still has the revision c.IfRev.
+//
+// A serial read finishes any proposal that a majority may have accepted and
+// supersedes the others (it proposes an empty update, CASSANDRA-12126), so
+// what it shows cannot be changed by a round that began before it.
+func (s *Store) outcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry) (done bool, err error) {
+	h, _, err := s.readHead(ctx, s.serial(), bucket, key, 1, false)
+	switch {
+	case err != nil:
+		return false, err
+	case h.commit == c.ID: // a fence since then has left the id
+		return true, nil
+	case h.Rev == c.IfRev:
+		return false, nil
+	case h.Rev <= c.Rev: // it only grows: c never was; an equal one is another's
+		return true, meta.ErrConflict
+	}
+	// Others came after c.Rev. The versions that c has put may still be there.
+	for _, v := range c.Put {
+		if same, err := s.holds(ctx, bucket, key, v); err != nil || same {
+			return err == nil, err
+		}
+	}
+	return true, fmt.Errorf("%w: the key was changed again since", meta.ErrUnknownOutcome)
+}
+
+// holds tells whether the key has exactly the version v.
+func (s *Store) holds(ctx context.Context, bucket meta.BucketID, key string, v meta.Version) (bool, error) {
+	want, err := meta.Marshal(v)
+	if err != nil {
+		return false, err
+	}
+	var doc, payload []byte
+	found, err := s.one(ctx, s.serial(), []any{&doc, &payload},
+		`SELECT doc, payload FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`, bucket[:], key, v.Seq)
+	return found && bytes.Equal(doc, want) && bytes.Equal(payload, v.Payload), err
+}
+
+func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
+	ttl := 0
+	if c.Gone {
+		ttl = rememberRev
+	}
+	first := entry(setHeadUnknown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key)
+	if c.IfRev != 0 {
+		first = entry(setHeadKnown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key, c.IfRev)
+	}
+	batch := []gocql.BatchEntry{first}
+	put := map[int64]bool{}
+	for _, v := range c.Put {
+		doc, err := meta.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		put[v.Seq] = true
+		batch = append(batch, entry(putVersion, bucket[:], key, v.Seq, doc, v.Payload))
+	}
+	for _, seq := range c.Delete {
+		// One batch has one timestamp, at which a deletion beats an insertion.
+		if !put[seq] {
+			batch = append(batch, entry(deleteVersion, bucket[:], key, seq))
+		}
+	}
+	return batch, nil
+}

@@ -1,0 +1,49 @@
+package cassandra
+
+import (
+	"context"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// Empty implements [meta.Buckets].
+//
+// A change writes its pending row before it reads the bucket's state, and
+// the state was set before this reads the rows. So a change whose row this
+// does not see will see the state, and fail; one whose row this sees is
+// fenced, and fails at the head.
+func (s *Store) Empty(ctx context.Context, id meta.BucketID) (bool, error) {
+	for low := ""; ; {
+		p, err := s.readPage(ctx, id, low, "", 500, []int8{visible, history})
+		if err != nil {
+			return false, wrap(err, "is bucket empty")
+		}
+		for _, r := range p.rows {
+			if empty, err := s.emptyRow(ctx, id, r); err != nil || !empty {
+				return false, wrap(err, "is bucket empty")
+			}
+		}
+		if p.bound == "" {
+			return true, nil
+		}
+		low = p.bound
+	}
+}
+
+// emptyRow reports whether the key of a row has no version, and sees to it
+// that no change which began before comes through.
+func (s *Store) emptyRow(ctx context.Context, bucket meta.BucketID, r readRow) (bool, error) {
+	if r.kind == visible && r.state == stateLive && r.settled {
+		return false, nil
+	}
+	h, _, err := s.readHead(ctx, s.serial(), bucket, r.key, 1, false)
+	if err != nil || len(h.Versions) > 0 {
+		return false, err
+	}
+	if !r.settled {
+		fenced, err := s.Fence(ctx, bucket, r.key, r.rev, meta.ReadOptions{})
+		return len(fenced.Versions) == 0, err
+	}
+	fenced, err := s.repair(ctx, bucket, r)
+	return len(fenced.Versions) == 0, err
+}

@@ -1,0 +1,215 @@
+package cassandra
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// rememberRev is how long the revision of a key without versions is kept, in
+// seconds. It only has to outlive every change that began before.
+const rememberRev = 10 * 24 * 3600
+
+// head is a meta.Head with the id of the change that made it.
+type head struct {
+	meta.Head
+	commit meta.ID
+}
+
+const (
+	selectHead        = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? LIMIT ?`
+	selectHeadPayload = `SELECT rev, null_seq, commit_id, seq, doc, payload FROM @.object WHERE bucket_id = ? AND key = ? LIMIT ?`
+	selectVersion     = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
+	selectVersionBody = `SELECT rev, null_seq, commit_id, seq, doc, payload FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
+	selectVersions    = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
+)
+
+// tries bounds loops that start again when a row changed between two reads.
+const tries = 20
+
+// Read implements [meta.Objects].
+func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
+	for try := range tries {
+		h, steady, err := s.tryRead(ctx, s.o.Consistency, bucket, key, o)
+		if err != nil || steady {
+			return h.Head, wrap(err, "read head of key")
+		}
+		if err := pause(ctx, try); err != nil {
+			return meta.Head{}, wrap(err, "read head of key")
+		}
+	}
+	return meta.Head{}, fmt.Errorf("read head of key: it changed %d times meanwhile: %w", tries, meta.ErrConflict)
+}
+
+// tryRead is Read, which is steady if no change came between its statements.
+func (s *Store) tryRead(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, o meta.ReadOptions) (h head, steady bool, err error) {
+	h, steady, err = s.readHead(ctx, c, bucket, key, o.Limit, o.Payload)
+	if err != nil || !steady {
+		return h, steady, err
+	}
+	seq := o.Seq
+	if o.Null {
+		seq = h.NullSeq
+	}
+	if seq == 0 || h.Rev == 0 {
+		return h, true, nil
+	}
+	for i := range h.Versions {
+		if h.Versions[i].Seq == seq {
+			h.Named = &h.Versions[i]
+			return h, true, nil
+		}
+	}
+	if len(h.Versions) < max(o.Limit, 1) || h.Versions[len(h.Versions)-1].Seq < seq {
+		return h, true, nil // it would be among them
+	}
+	return s.readNamed(ctx, c, bucket, key, h, seq, o.Payload)
+}
+
+// readNamed adds the version seq, which is not among the newest. The static
+// revision comes with it, and must be the same.
+func (s *Store) readNamed(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, h head, seq int64, payload bool) (head, bool, error) {
+	stmt := selectVersion
+	if payload {
+		stmt = selectVersionBody
+	}
+	named, _, err := s.scanHead(ctx, c, 1, payload, stmt, bucket[:], key, seq)
+	if err != nil {
+		return h, false, err
+	}
+	if len(named.Versions) == 1 {
+		h.Named = &named.Versions[0]
+		return h, named.Rev == h.Rev, nil
+	}
+	// A clustering row that is not there brings no static columns either.
+	after, _, err := s.readHead(ctx, c, bucket, key, 1, false)
+	return h, after.Rev == h.Rev, err
+}
+
+// readHead reads the newest versions by one statement.
+func (s *Store) readHead(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, limit int, payload bool) (h head, steady bool, err error) {
+	stmt := selectHead
+	if payload {
+		stmt = selectHeadPayload
+	}
+	limit = max(limit, 1)
+	return s.scanHead(ctx, c, limit, payload, stmt, bucket[:], key, limit)
+}
+
+// scanHead collects a head. It is steady if it came in one page, or with the
+// same revision in all.
+func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, payload bool, stmt string, args ...any) (h head, steady bool, err error) {
+	steady, first := true, true
+	err = s.each(ctx, c, page, func(row gocql.Scanner) error {
+		var rev int64
+		var commit, doc, body []byte
+		var seq *int64
+		dest := []any{&rev, &h.NullSeq, &commit, &seq, &doc}
+		if payload {
+			dest = append(dest, &body)
+		}
+		if err := row.Scan(dest...); err != nil {
+			return err
+		}
+		steady = steady && (first || rev == h.Rev)
+		first, h.Rev, h.commit = false, rev, idOf(commit)
+		if seq == nil {
+			return nil // only the static columns
+		}
+		v := meta.Version{}
+		if err := meta.Unmarshal(doc, &v); err != nil {
+			return fmt.Errorf("version %d: %w", *seq, err)
+		}
+		v.Seq, v.Payload = *seq, body
+		h.Versions = append(h.Versions, v)
+		return nil
+	}, stmt, args...)
+	return h, steady, err
+}
+
+// Versions implements [meta.Objects].
+func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	h, _, err := s.scanHead(ctx, s.o.Consistency, limit, false, selectVersions, bucket[:], key, before, limit)
+	return h.Versions, wrap(err, "read versions of key")
+}
+
+const (
+	fenceKnown   = `UPDATE @.object USING TTL ? SET rev = ? WHERE bucket_id = ? AND key = ? IF rev = ?`
+	fenceUnknown = `UPDATE @.object USING TTL ? SET rev = ? WHERE bucket_id = ? AND key = ? IF rev = null`
+)
+
+// Fence implements [meta.Objects]. It leaves the id of the last change as it
+// is, so that a change whose outcome is unknown still finds itself.
+func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
+	c := s.o.Consistency
+	for try := range tries {
+		h, steady, err := s.tryRead(ctx, c, bucket, key, o)
+		if err != nil {
+			return meta.Head{}, wrap(err, "fence key")
+		}
+		next := max(h.Rev, rev) + 2
+		if steady {
+			applied, err := s.fence(ctx, bucket, key, h, next)
+			if applied {
+				// It held with the revision that was read, so with what was read.
+				h.Rev = next
+				return h.Head, nil
+			}
+			if err != nil && try == tries-1 {
+				return meta.Head{}, wrap(err, "fence key")
+			}
+		}
+		c = s.serial() // finishes what is under way, our own fence included
+		if err := pause(ctx, try); err != nil {
+			return meta.Head{}, wrap(err, "fence key")
+		}
+	}
+	return meta.Head{}, fmt.Errorf("fence key: it changed %d times meanwhile: %w", tries, meta.ErrUnavailable)
+}
+
+func (s *Store) fence(ctx context.Context, bucket meta.BucketID, key string, h head, next int64) (bool, error) {
+	ttl := 0
+	if len(h.Versions) == 0 {
+		ttl = rememberRev
+	}
+	unlock, err := s.keys.lock(ctx, bucket, key)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if h.Rev == 0 {
+		return s.cas(ctx, entry(fenceUnknown, ttl, next, bucket[:], key))
+	}
+	return s.cas(ctx, entry(fenceKnown, ttl, next, bucket[:], key, h.Rev))
+}
+
+// pause waits before another try, longer each time, at random.
+func pause(ctx context.Context, try int) error {
+	most := min(time.Millisecond<<min(try, 8), 200*time.Millisecond)
+	t := time.NewTimer(time.Duration(rand.Int64N(int64(most)) + 1))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// idOf reads a stored id; the zero ID where there is none.
+func idOf(b []byte) (id meta.ID) {
+	copy(id[:], b)
+	return id
+}

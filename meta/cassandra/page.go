@@ -1,0 +1,153 @@
+package cassandra
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// readRow is a row as a reader sees it.
+type readRow struct {
+	listingRow
+	shard meta.ID
+	// settled says that the row's shard was not sealed when it was read. Of
+	// a sealed shard's live rows only the child, or the head, can tell
+	// whether they still hold.
+	settled bool
+}
+
+// page is what a listing knows of the keys from where it was read to bound:
+// the newest row of each key and kind, in the order of (key, kind).
+type page struct {
+	rows  []readRow
+	bound string // exclusive; "" is the end of all keys
+}
+
+const (
+	rowsFrom   = `SELECT split_key, left_id, right_id, copied, key, rev, state, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? LIMIT ?`
+	rowsWithin = `SELECT split_key, left_id, right_id, copied, key, rev, state, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? AND key < ? LIMIT ?`
+)
+
+// readPage reads about n keys from low, below high, of a bucket.
+func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high string, n int, kinds []int8) (page, error) {
+	r := s.shards.first(bucket, low)
+	p, err := s.readRegion(ctx, bucket, r, low, lower(high, r.high), min(n, maxPage), kinds)
+	if err != nil {
+		return page{}, err
+	}
+	slices.SortFunc(p.rows, func(a, b readRow) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.kind, b.kind))
+	})
+	return p, nil
+}
+
+// readRegion reads a shard, and then, if that was sealed, its child.
+//
+// The order matters: a writer whose row went into the child saw the seal, so
+// whoever reads the child after the parent misses nothing. What is written
+// into the parent after it was read belongs to a change that comes after the
+// listing began, which the listing need not show.
+func (s *Store) readRegion(ctx context.Context, bucket meta.BucketID, r region, low, high string, n int, kinds []int8) (page, error) {
+	p, seal, err := s.readShard(ctx, bucket, r.shard, low, high, n, kinds)
+	if err != nil || !seal.sealed {
+		return p, err
+	}
+	s.shards.learn(bucket, r.shard, seal)
+	if seal.copied {
+		p = page{bound: high}
+	}
+	child := seal.descend(r, low)
+	under, err := s.readRegion(ctx, bucket, child, low, lower(p.bound, child.high), n, kinds)
+	if err != nil {
+		return page{}, err
+	}
+	return merge(p, under), nil
+}
+
+// readShard reads one shard's rows of the kinds, one kind after the other.
+//
+// Visible rows are read before history rows. A key whose visible row is gone
+// at the first read, because a delete marker came, had its history row
+// before that, and keeps it until it has no version at all. The other way
+// round both reads could miss it.
+func (s *Store) readShard(ctx context.Context, bucket meta.BucketID, shard meta.ID, low, high string, n int, kinds []int8) (page, seal, error) {
+	p := page{bound: high}
+	var last seal
+	for _, kind := range kinds {
+		rows, seal, err := s.readRows(ctx, bucket, shard, kind, low, p.bound, n)
+		if err != nil {
+			return page{}, last, err
+		}
+		if len(rows) == n {
+			p.bound = rows[n-1].key + "\x00"
+		}
+		p.rows, last = append(p.rows, rows...), seal // a seal is never taken back: the last one holds
+	}
+	p.rows = slices.DeleteFunc(p.rows, func(r readRow) bool { return p.bound != "" && r.key >= p.bound })
+	for i := range p.rows {
+		p.rows[i].settled = !last.sealed
+	}
+	return p, last, nil
+}
+
+// readRows reads up to n rows of one kind, and the shard's seal with them or
+// after them.
+func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, kind int8, low, high string, n int) ([]readRow, seal, error) {
+	var rows []readRow
+	var columns sealColumns
+	scan := func(row gocql.Scanner) error {
+		r := readRow{shard: shard, listingRow: listingRow{kind: kind}}
+		if err := row.Scan(append(columns.dest(), &r.key, &r.rev, &r.state, &r.doc)...); err != nil {
+			return err
+		}
+		rows = append(rows, r)
+		return nil
+	}
+	var err error
+	if high == "" {
+		err = s.each(ctx, s.o.Consistency, n, scan, rowsFrom, bucket[:], shard[:], kind, low, n)
+	} else if low < high {
+		err = s.each(ctx, s.o.Consistency, n, scan, rowsWithin, bucket[:], shard[:], kind, low, high, n)
+	}
+	if err == nil && len(rows) == 0 {
+		// No row, no static columns.
+		seal, err := s.readSealAlone(ctx, bucket, shard)
+		return nil, seal, err
+	}
+	return rows, columns.seal(), err
+}
+
+// merge lays a child's page over its parent's: the newest row of each key
+// and kind wins, and of equals the child's.
+func merge(parent, child page) page {
+	bound := lower(parent.bound, child.bound)
+	type name struct {
+		kind int8
+		key  string
+	}
+	newest := map[name]readRow{}
+	for _, r := range append(parent.rows, child.rows...) {
+		old, ok := newest[name{r.kind, r.key}]
+		if bound != "" && r.key >= bound || ok && old.written() > r.written() {
+			continue
+		}
+		newest[name{r.kind, r.key}] = r
+	}
+	p := page{bound: bound}
+	for _, r := range newest {
+		p.rows = append(p.rows, r)
+	}
+	return p
+}
+
+// lower returns the lower of two exclusive bounds, "" being none.
+func lower(a, b string) string {
+	if a == "" || b != "" && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,74 @@
+package cassandra
+
+import (
+	"context"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// The state of an upload lies in static columns that only Paxos changes; its
+// parts are plain rows of the same partition, with columns of their own.
+const (
+	putPart     = `INSERT INTO @.upload (upload_id, number, part) VALUES (?, ?, ?) USING TIMESTAMP ?`
+	deletePart  = `DELETE FROM @.upload USING TIMESTAMP ? WHERE upload_id = ? AND number = ?`
+	deleteParts = `DELETE FROM @.upload USING TIMESTAMP ? WHERE upload_id = ? AND number >= 0`
+	selectParts = `SELECT number, part FROM @.upload WHERE upload_id = ? AND number > ? LIMIT ?`
+	partWritten = `SELECT WRITETIME(part) FROM @.upload WHERE upload_id = ? AND number = ?`
+)
+
+// PutPart implements [meta.Uploads]. The part is written first, and the
+// state is read then: either this sees that the upload was closed, or
+// whoever closed it sees the part.
+func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
+	doc, err := meta.Marshal(p)
+	if err != nil {
+		return err
+	}
+	// The timestamp follows that of the part it replaces, whichever gateway
+	// wrote that: clocks decide nothing.
+	var last int64
+	if _, err := s.one(ctx, s.o.Consistency, []any{&last}, partWritten, u.ID[:], p.Number); err != nil {
+		return wrap(err, "put part %d of upload %s", p.Number, u.ID)
+	}
+	at := meta.NextRev(last, s.o.Now())
+	if err := s.write(ctx, putPart, u.ID[:], p.Number, doc, at); err != nil {
+		return wrap(err, "put part %d of upload %s", p.Number, u.ID)
+	}
+	now, found, err := s.readUpload(ctx, s.o.Consistency, u.ID)
+	switch {
+	case err != nil:
+	case !found:
+		err = meta.ErrNotFound
+		s.behind.do(func(ctx context.Context) {
+			_ = s.write(ctx, deletePart, at, u.ID[:], p.Number) // a row that nobody reads
+		})
+	case now.State != meta.UploadOpen:
+		err = meta.ErrUploadClosed
+	}
+	return wrap(err, "put part %d of upload %s", p.Number, u.ID)
+}
+
+// Parts implements [meta.Uploads].
+func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) ([]meta.Part, error) {
+	var parts []meta.Part
+	if limit <= 0 {
+		return nil, nil
+	}
+	err := s.each(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
+		var p meta.Part
+		var number int
+		var doc []byte
+		if err := row.Scan(&number, &doc); err != nil {
+			return err
+		}
+		if err := meta.Unmarshal(doc, &p); err != nil {
+			return wrap(err, "part %d", number)
+		}
+		p.Number = number
+		parts = append(parts, p)
+		return nil
+	}, selectParts, id[:], after, limit)
+	return parts, wrap(err, "parts of upload %s", id)
+}

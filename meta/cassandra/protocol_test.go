@@ -1,0 +1,348 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// gateways opens n stores of one fresh keyspace, and a bucket.
+func gateways(t *testing.T, n int, o Options) ([]*Store, meta.Bucket) {
+	t.Helper()
+	c, keyspace := newKeyspace(t)
+	session := newSession(t, c, keyspace)
+	var stores []*Store
+	for range n {
+		stores = append(stores, newStore(t, session, keyspace, o))
+	}
+	return stores, newBucket(t, stores[0], "bucket")
+}
+
+func newBucket(t testing.TB, s *Store, name string) meta.Bucket {
+	t.Helper()
+	b := meta.Bucket{Name: name, ID: meta.NewID(), Rev: meta.NextRev(0, time.Now()), State: meta.BucketActive, Owner: "owner", Created: time.UnixMicro(1).UTC()}
+	if _, err := s.CreateBucket(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func version(seq int64, etag string) meta.Version {
+	return meta.Version{Seq: seq, ETag: etag, Size: int64(len(etag)), Modified: seq}
+}
+
+// putChange is what a PUT into an unversioned bucket does to a head.
+func putChange(h meta.Head, rev int64, key, etag string) meta.Change {
+	v := version(rev, etag)
+	v.Null = true
+	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), Put: []meta.Version{v}, NullSeq: rev, Entry: meta.EntryOf(key, &v)}
+	for _, old := range h.Versions {
+		c.Delete = append(c.Delete, old.Seq)
+	}
+	return c
+}
+
+// deleteChange is what a DELETE in an unversioned bucket does to a head.
+func deleteChange(h meta.Head, rev int64) meta.Change {
+	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), Gone: true}
+	for _, old := range h.Versions {
+		c.Delete = append(c.Delete, old.Seq)
+	}
+	return c
+}
+
+// markerChange adds a delete marker.
+func markerChange(h meta.Head, rev int64) meta.Change {
+	return meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), History: true,
+		Put: []meta.Version{{Seq: rev, DeleteMarker: true, Modified: rev}}}
+}
+
+// edit reads the head, makes a change of it and commits that.
+func edit(ctx context.Context, s *Store, b meta.BucketID, key string, history bool, change func(meta.Head, int64) meta.Change) error {
+	for {
+		h, err := s.Read(ctx, b, key, meta.ReadOptions{Limit: 10})
+		if err != nil {
+			return err
+		}
+		rev := meta.NextRev(h.Rev, time.Now())
+		p, err := s.Begin(ctx, b, key, rev, history)
+		if err != nil {
+			return err
+		}
+		if err = p.Commit(ctx, change(h, rev)); !errors.Is(err, meta.ErrConflict) {
+			return err
+		}
+	}
+}
+
+func put(ctx context.Context, s *Store, b meta.BucketID, key, etag string) error {
+	return edit(ctx, s, b, key, false, func(h meta.Head, rev int64) meta.Change { return putChange(h, rev, key, etag) })
+}
+
+func remove(ctx context.Context, s *Store, b meta.BucketID, key string) error {
+	return edit(ctx, s, b, key, false, deleteChange)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// list scans the whole bucket, page by page.
+func list(t testing.TB, s *Store, b meta.BucketID, limit int) []string {
+	t.Helper()
+	var got []string
+	from := ""
+	for {
+		entries, more, err := s.Scan(t.Context(), b, from, "", limit)
+		must(t, err)
+		for _, e := range entries {
+			got = append(got, e.Key+"="+e.ETag)
+		}
+		if !more {
+			return got
+		}
+		from = entries[len(entries)-1].Key + "\x00"
+	}
+}
+
+func listAll(t testing.TB, s *Store, b meta.BucketID) []string {
+	t.Helper()
+	keys, _, err := s.ScanAll(t.Context(), b, "", "", 1000)
+	must(t, err)
+	var got []string
+	for _, k := range keys {
+		if k.Entry != nil {
+			got = append(got, k.Key)
+		} else {
+			got = append(got, k.Key+"*")
+		}
+	}
+	return got
+}
+
+func same(t testing.TB, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s: got %q, want %q", what, got, want)
+	}
+}
+
+// die commits c and loses what follows behind the answer.
+func die(t *testing.T, s *Store, p meta.Pending, c meta.Change) {
+	t.Helper()
+	must(t, p.(*pending).settle(t.Context(), c.Guard))
+	must(t, s.change(t.Context(), p.(*pending).bucket, p.(*pending).key, c))
+}
+
+func begin(t *testing.T, s *Store, b meta.BucketID, key string, history bool) (meta.Pending, meta.Head, int64) {
+	t.Helper()
+	h, err := s.Read(t.Context(), b, key, meta.ReadOptions{Limit: 10})
+	must(t, err)
+	rev := meta.NextRev(h.Rev, time.Now())
+	p, err := s.Begin(t.Context(), b, key, rev, history)
+	must(t, err)
+	return p, h, rev
+}
+
+func TestListingIsRightWhereverAWriterDied(t *testing.T) {
+	stores, b := gateways(t, 2, Options{})
+	s, other := stores[0], stores[1]
+	for _, key := range []string{"begun-over", "put-over", "deleted", "marked"} {
+		must(t, put(t.Context(), s, b.ID, key, "old"))
+	}
+	begin(t, s, b.ID, "begun", false)
+	begin(t, s, b.ID, "begun-over", true)
+	p, h, rev := begin(t, s, b.ID, "put", false)
+	die(t, s, p, putChange(h, rev, "put", "new"))
+	p, h, rev = begin(t, s, b.ID, "put-over", false)
+	die(t, s, p, putChange(h, rev, "put-over", "new"))
+	p, h, rev = begin(t, s, b.ID, "deleted", false)
+	die(t, s, p, deleteChange(h, rev))
+	p, h, rev = begin(t, s, b.ID, "marked", true)
+	die(t, s, p, markerChange(h, rev))
+	must(t, s.Flush(t.Context()))
+	for _, limit := range []int{1, 2, 100} {
+		same(t, "visible", list(t, other, b.ID, limit), []string{"begun-over=old", "put=new", "put-over=new"})
+	}
+	same(t, "all", listAll(t, other, b.ID), []string{"begun-over*", "marked*", "put", "put-over"})
+}
+
+func TestOldPendingRowsAreRepairedBehindAListing(t *testing.T) {
+	stores, b := gateways(t, 1, Options{RepairAfter: time.Nanosecond})
+	s := stores[0]
+	must(t, put(t.Context(), s, b.ID, "kept", "old"))
+	must(t, s.Flush(t.Context()))
+	sleeper, h, rev := begin(t, s, b.ID, "kept", false)
+	begin(t, s, b.ID, "never", true)
+	p, gone, goneRev := begin(t, s, b.ID, "put", false)
+	die(t, s, p, putChange(gone, goneRev, "put", "new"))
+	for range 2 {
+		same(t, "visible", list(t, s, b.ID, 10), []string{"kept=old", "put=new"})
+		must(t, s.Flush(t.Context()))
+	}
+	pg, err := s.readPage(t.Context(), b.ID, "", "", 100, []int8{visible, history})
+	must(t, err)
+	for _, r := range pg.rows {
+		if r.state != stateLive {
+			t.Errorf("row %q of kind %d was not repaired", r.key, r.kind)
+		}
+	}
+	if len(pg.rows) != 2 {
+		t.Errorf("%d rows, want 2", len(pg.rows))
+	}
+	if err := sleeper.Commit(t.Context(), putChange(h, rev, "kept", "late")); !errors.Is(err, meta.ErrConflict) {
+		t.Errorf("a writer that slept through a repair: %v, want ErrConflict", err)
+	}
+	must(t, put(t.Context(), s, b.ID, "kept", "newer"))
+	same(t, "visible", list(t, s, b.ID, 10), []string{"kept=newer", "put=new"})
+}
+
+func TestWritersFollowSealsThatTheyDidNotKnow(t *testing.T) {
+	stores, b := gateways(t, 3, Options{})
+	s, other, fresh := stores[0], stores[1], stores[2]
+	ctx := t.Context()
+	for _, key := range []string{"a", "b", "c", "d"} {
+		must(t, put(ctx, s, b.ID, key, "1"))
+	}
+	sleeper, h, rev := begin(t, other, b.ID, "c", false)
+	must(t, s.Flush(ctx))
+	sealed, err := s.seal(ctx, b.ID, rootShard, "c")
+	must(t, err)
+	want := []string{"a=1", "b=1", "c=1", "d=1"}
+	same(t, "sealed, not copied", list(t, fresh, b.ID, 3), want)
+	must(t, sleeper.Commit(ctx, putChange(h, rev, "c", "2"))) // forwarded
+	must(t, put(ctx, other, b.ID, "b", "2"))
+	must(t, remove(ctx, other, b.ID, "d"))
+	must(t, put(ctx, s, b.ID, "e", "1"))
+	want = []string{"a=1", "b=2", "c=2", "e=1"}
+	same(t, "sealed, written", list(t, fresh, b.ID, 2), want)
+	must(t, other.Flush(ctx))
+	same(t, "sealed, written, flushed", list(t, fresh, b.ID, 2), want)
+	must(t, s.copyShard(ctx, b.ID, rootShard, sealed))
+	same(t, "copied", list(t, other, b.ID, 2), want)
+	must(t, remove(ctx, fresh, b.ID, "a"))
+	must(t, s.split(ctx, b.ID, "a", "aa"))
+	must(t, other.split(ctx, b.ID, "z", "d"))
+	must(t, put(ctx, fresh, b.ID, "aa", "1"))
+	want = []string{"aa=1", "b=2", "c=2", "e=1"}
+	for _, g := range stores {
+		must(t, g.Flush(ctx))
+		same(t, "split twice", list(t, g, b.ID, 1), want)
+	}
+}
+
+func TestAShardIsSplitOnlyInsideItself(t *testing.T) {
+	stores, b := gateways(t, 1, Options{})
+	s := stores[0]
+	must(t, s.split(t.Context(), b.ID, "a", "m"))
+	for _, c := range []struct{ key, at string }{{"a", "m"}, {"a", "x"}, {"z", "m"}, {"z", "b"}, {"a", ""}} {
+		if err := s.split(t.Context(), b.ID, c.key, c.at); err == nil {
+			t.Errorf("the shard of %q was split at %q", c.key, c.at)
+		}
+	}
+}
+
+func TestListingsAreRightWhileShardsSplitUnderWriters(t *testing.T) {
+	stores, b := gateways(t, 2, Options{})
+	ctx := t.Context()
+	const keys, rounds = 12, 6
+	name := func(k int) string { return fmt.Sprintf("k%02d", k) }
+	done := make(chan error, keys+1)
+	for k := range keys {
+		go func() {
+			s := stores[k%2]
+			for round := range rounds {
+				if err := put(ctx, s, b.ID, name(k), fmt.Sprint(round)); err != nil {
+					done <- err
+					return
+				}
+				// What is acknowledged is listed, through the other gateway too.
+				entries, _, err := stores[(k+1)%2].Scan(ctx, b.ID, name(k), name(k)+"\x00", 1)
+				if err == nil && (len(entries) != 1 || entries[0].ETag != fmt.Sprint(round)) {
+					err = fmt.Errorf("%s after round %d: %v", name(k), round, entries)
+				}
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- remove(ctx, s, b.ID, name(k))
+		}()
+	}
+	go func() {
+		for _, at := range []int{6, 3, 9, 1} {
+			if err := stores[0].split(ctx, b.ID, name(at), name(at)); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for range keys + 1 {
+		must(t, <-done)
+	}
+	same(t, "after all were removed", list(t, stores[0], b.ID, 5), nil)
+	for _, s := range stores {
+		must(t, s.Flush(ctx))
+	}
+	same(t, "and flushed", list(t, stores[1], b.ID, 5), nil)
+}
+
+func TestEmptyFailsChangesThatBeganBefore(t *testing.T) {
+	stores, b := gateways(t, 2, Options{})
+	s, other := stores[0], stores[1]
+	ctx := t.Context()
+	must(t, put(ctx, s, b.ID, "gone", "1"))
+	must(t, remove(ctx, s, b.ID, "gone"))
+	p, h, rev := begin(t, other, b.ID, "late", false)
+	late := p.(*pending)
+	must(t, late.settle(ctx, nil)) // has seen the bucket active, and sleeps
+	deleting := b
+	deleting.State, deleting.Rev = meta.BucketDeleting, b.Rev+2
+	must(t, s.UpdateBucket(ctx, deleting, b.Rev))
+	empty, err := s.Empty(ctx, b.ID)
+	must(t, err)
+	if !empty {
+		t.Fatal("a bucket without versions is not empty")
+	}
+	if err := other.change(ctx, b.ID, "late", putChange(h, rev, "late", "1")); !errors.Is(err, meta.ErrConflict) {
+		t.Errorf("a change that slept through Empty: %v, want ErrConflict", err)
+	}
+	if err := put(ctx, other, b.ID, "later", "1"); !errors.Is(err, meta.ErrBucketDeleting) {
+		t.Errorf("a change that began after: %v, want ErrBucketDeleting", err)
+	}
+	must(t, s.RemoveBucket(ctx, deleting))
+	if err := put(ctx, other, b.ID, "later", "1"); !errors.Is(err, meta.ErrBucketGone) {
+		t.Errorf("a change in a bucket that is gone: %v, want ErrBucketGone", err)
+	}
+}
+
+func TestEmptySeesWhatOnlyTheHeadKnows(t *testing.T) {
+	stores, b := gateways(t, 1, Options{})
+	s := stores[0]
+	p, h, rev := begin(t, s, b.ID, "died", false)
+	die(t, s, p, putChange(h, rev, "died", "1"))
+	if empty, err := s.Empty(t.Context(), b.ID); err != nil || empty {
+		t.Errorf("a bucket whose only row is pending over a version: empty %v, %v", empty, err)
+	}
+	must(t, remove(t.Context(), s, b.ID, "died"))
+	must(t, edit(t.Context(), s, b.ID, "marked", true, markerChange))
+	must(t, s.Flush(t.Context()))
+	if empty, err := s.Empty(t.Context(), b.ID); err != nil || empty {
+		t.Errorf("a bucket with a delete marker: empty %v, %v", empty, err)
+	}
+	must(t, edit(t.Context(), s, b.ID, "marked", false, deleteChange))
+	must(t, s.Flush(t.Context()))
+	if empty, err := s.Empty(t.Context(), b.ID); err != nil || !empty {
+		t.Errorf("a bucket whose delete marker was removed: empty %v, %v", empty, err)
+	}
+	same(t, "all", listAll(t, s, b.ID), nil)
+}

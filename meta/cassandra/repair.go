@@ -1,0 +1,86 @@
+package cassandra
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// repairs keeps one process from repairing a row twice at the same time, and
+// from repairing too many at once.
+type repairs struct {
+	mu      sync.Mutex
+	running map[placedKey]bool
+}
+
+type placedKey struct {
+	bucket meta.BucketID
+	key    string
+}
+
+const repairsAtOnce = 32
+
+func (r *repairs) start(k placedKey) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == nil {
+		r.running = map[placedKey]bool{}
+	}
+	if r.running[k] || len(r.running) >= repairsAtOnce {
+		return false
+	}
+	r.running[k] = true
+	return true
+}
+
+func (r *repairs) end(k placedKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, k)
+}
+
+// repairOld has a pending row replaced, behind the listing, if its change
+// seems to have died. How old it is, by this clock, is only a guess: what
+// makes a wrong guess harmless is the fence.
+func (s *Store) repairOld(bucket meta.BucketID, r readRow) {
+	age := s.o.Now().UnixMicro() - r.rev
+	if !r.settled || r.state != statePending || age < s.o.RepairAfter.Microseconds() {
+		return
+	}
+	k := placedKey{bucket, r.key}
+	if !s.repairs.start(k) {
+		return
+	}
+	s.behind.do(func(ctx context.Context) {
+		defer s.repairs.end(k)
+		if _, err := s.repair(ctx, bucket, r); err != nil {
+			s.o.Log.Warn("repair of a listing row", zap.Duration("age", time.Duration(age)*time.Microsecond), zap.Error(err))
+		}
+	})
+}
+
+// repair fences the head above the row, so that the change which announced
+// it can no longer be made, and writes what the head implies into the row's
+// shard, right after the fence. It returns the head at the fence.
+func (s *Store) repair(ctx context.Context, bucket meta.BucketID, r readRow) (meta.Head, error) {
+	h, err := s.Fence(ctx, bucket, r.key, r.rev, meta.ReadOptions{})
+	if err != nil {
+		return h, err
+	}
+	row := listingRow{kind: visible, key: r.key, rev: h.Rev, state: stateDeleted}
+	if v := h.Current(); v != nil && !v.DeleteMarker {
+		row.state = stateLive
+		if row.doc, err = encodeEntry(meta.EntryOf(r.key, v)); err != nil {
+			return h, err
+		}
+	}
+	rows := []listingRow{row}
+	if len(h.Versions) == 0 {
+		rows = append(rows, listingRow{kind: history, key: r.key, rev: h.Rev, state: stateDeleted})
+	}
+	return h, s.putRows(ctx, bucket, r.shard, rows)
+}

@@ -1,0 +1,156 @@
+package cassandra
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// resolveAtOnce bounds the heads that one listing reads at the same time.
+const resolveAtOnce = 16
+
+// Scan implements [meta.Listings].
+func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (entries []meta.Entry, more bool, err error) {
+	err = s.walk(ctx, bucket, from, to, limit+1, []int8{visible}, func(keys []resolved, end bool) bool {
+		for _, k := range keys {
+			if k.entry == nil {
+				continue
+			}
+			if len(entries) >= limit {
+				more = true
+				return false
+			}
+			entries = append(entries, *k.entry)
+		}
+		more = len(entries) >= limit && !end
+		return !more
+	})
+	if err != nil {
+		return nil, false, wrap(err, "scan bucket")
+	}
+	return entries, more, nil
+}
+
+// ScanAll implements [meta.Listings].
+func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (keys []meta.KeyEntry, more bool, err error) {
+	err = s.walk(ctx, bucket, from, to, limit+1, []int8{visible, history}, func(page []resolved, end bool) bool {
+		for _, k := range page {
+			if k.entry == nil && !k.several {
+				continue
+			}
+			if len(keys) >= limit {
+				more = true
+				return false
+			}
+			keys = append(keys, k.keyEntry())
+		}
+		more = len(keys) >= limit && !end
+		return !more
+	})
+	if err != nil {
+		return nil, false, wrap(err, "scan versions of bucket")
+	}
+	return keys, more, nil
+}
+
+// resolved is what is known of one key in the end.
+type resolved struct {
+	key   string
+	entry *meta.Entry
+	// several says that the key has, or may have, more than the entry.
+	several bool
+}
+
+func (r *resolved) keyEntry() meta.KeyEntry {
+	if r.several {
+		return meta.KeyEntry{Key: r.key}
+	}
+	return meta.KeyEntry{Key: r.key, Entry: r.entry}
+}
+
+// walk gives visit the keys from from, below to, about n at a time, until it
+// returns false or was told that this is the end of the range.
+func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string, n int, kinds []int8, visit func(keys []resolved, end bool) bool) error {
+	if n <= 1 || to != "" && from >= to {
+		return nil
+	}
+	for low := from; ; {
+		p, err := s.readPage(ctx, bucket, low, to, n, kinds)
+		if err != nil {
+			return err
+		}
+		keys, err := s.resolve(ctx, bucket, p.rows)
+		if err != nil {
+			return err
+		}
+		if end := p.bound == to; !visit(keys, end) || end {
+			return nil
+		}
+		low = p.bound
+	}
+}
+
+// resolve tells what the rows of a page say, reading the heads where a row
+// does not know.
+func (s *Store) resolve(ctx context.Context, bucket meta.BucketID, rows []readRow) ([]resolved, error) {
+	keys := make([]resolved, 0, len(rows))
+	var asked []int
+	for _, r := range rows {
+		if n := len(keys); n > 0 && keys[n-1].key == r.key {
+			keys[n-1].several = true // the history row: visible ones sort first
+			continue
+		}
+		k, known, err := r.resolved()
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			s.repairOld(bucket, r)
+			asked = append(asked, len(keys))
+		}
+		keys = append(keys, k)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(resolveAtOnce)
+	for _, i := range asked {
+		g.Go(func() error { return s.ask(gctx, bucket, &keys[i]) })
+	}
+	return keys, g.Wait()
+}
+
+// resolved tells what a row says of its key by itself, if it does.
+func (r *readRow) resolved() (k resolved, known bool, err error) {
+	k = resolved{key: r.key, several: r.kind == history}
+	if r.kind == history {
+		return k, true, nil
+	}
+	if r.state != stateLive || !r.settled {
+		return k, false, nil
+	}
+	k.entry = &meta.Entry{}
+	if err := meta.Unmarshal(r.doc, k.entry); err != nil {
+		return k, false, fmt.Errorf("listing row of %q: %w", r.key, err)
+	}
+	k.entry.Key = r.key
+	return k, true, nil
+}
+
+// ask resolves a key at its head. The read is one by Paxos: a change may be
+// decided that a plain read does not show yet, and that another reader saw.
+func (s *Store) ask(ctx context.Context, bucket meta.BucketID, k *resolved) error {
+	h, _, err := s.readHead(ctx, s.serial(), bucket, k.key, 2, false)
+	if err != nil {
+		return err
+	}
+	v := h.Current()
+	if v != nil && !v.DeleteMarker {
+		k.entry = meta.EntryOf(k.key, v)
+	}
+	if len(h.Versions) > 1 || v != nil && v.DeleteMarker {
+		k.several = true
+	}
+	return nil
+}

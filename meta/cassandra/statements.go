@@ -1,0 +1,177 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// statements puts the keyspace into statements ("@." stands for it). Values
+// are always bound.
+type statements struct {
+	keyspace string
+	made     sync.Map
+}
+
+func (c *statements) text(stmt string) string {
+	if made, ok := c.made.Load(stmt); ok {
+		return made.(string)
+	}
+	made := strings.ReplaceAll(stmt, "@.", `"`+c.keyspace+`".`)
+	c.made.Store(stmt, made)
+	return made
+}
+
+// again is the retry policy of idempotent statements: a second try, on
+// another node where there is one.
+var again = &gocql.SimpleRetryPolicy{NumRetries: 1}
+
+func (s *Store) query(ctx context.Context, stmt string, args ...any) *gocql.Query {
+	return s.session.Query(s.cql.text(stmt), args...).WithContext(ctx).
+		Consistency(s.o.Consistency).SerialConsistency(s.o.Serial).DefaultTimestamp(false)
+}
+
+// serial is the consistency of a read that finishes what Paxos has under way.
+func (s *Store) serial() gocql.Consistency { return gocql.Consistency(s.o.Serial) }
+
+// one reads a row; found is false where there is none.
+func (s *Store) one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	err = s.query(limited, stmt, args...).Consistency(c).Idempotent(true).RetryPolicy(again).Scan(dest...)
+	if errors.Is(err, gocql.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, classify(ctx, err)
+}
+
+// each reads rows, page by page, and calls row for each.
+func (s *Store) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	scanner := s.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPage)).
+		Idempotent(true).RetryPolicy(again).Iter().Scanner()
+	for scanner.Next() {
+		if err := row(scanner); err != nil {
+			scanner.Err() // releases the query
+			return err
+		}
+	}
+	return classify(ctx, scanner.Err())
+}
+
+// maxPage bounds the rows that one answer of Cassandra carries.
+const maxPage = 2000
+
+// write makes a plain write, which must be idempotent.
+func (s *Store) write(ctx context.Context, stmt string, args ...any) error {
+	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	return classify(ctx, s.query(limited, stmt, args...).Idempotent(true).RetryPolicy(again).Exec())
+}
+
+// writes makes plain writes to one partition, all or none of them.
+func (s *Store) writes(ctx context.Context, batch []gocql.BatchEntry) error {
+	if len(batch) == 1 {
+		return s.write(ctx, batch[0].Stmt, batch[0].Args...)
+	}
+	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	b := s.session.NewBatch(gocql.UnloggedBatch).WithContext(limited).RetryPolicy(again).DefaultTimestamp(false)
+	b.SetConsistency(s.o.Consistency)
+	for _, e := range batch {
+		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: s.cql.text(e.Stmt), Args: e.Args, Idempotent: true})
+	}
+	return classify(ctx, s.session.ExecuteBatch(b))
+}
+
+// entry is one statement of a batch.
+func entry(stmt string, args ...any) gocql.BatchEntry {
+	return gocql.BatchEntry{Stmt: stmt, Args: args}
+}
+
+// cas makes a conditional change by one statement or, to one partition, by
+// several. It is never retried by the driver: an error means that the
+// outcome is unknown, unless it is errUnsent.
+func (s *Store) cas(ctx context.Context, batch ...gocql.BatchEntry) (applied bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	was := map[string]any{} // what is there instead; statements that need it read it again by Paxos
+	if len(batch) == 1 {
+		q := s.query(limited, batch[0].Stmt, batch[0].Args...).Idempotent(false).RetryPolicy(nil)
+		applied, err = q.MapScanCAS(was)
+		return applied, unsent(ctx, err)
+	}
+	b := s.session.NewBatch(gocql.LoggedBatch).WithContext(limited).RetryPolicy(nil).DefaultTimestamp(false).SerialConsistency(s.o.Serial)
+	b.SetConsistency(s.o.Consistency)
+	for _, e := range batch {
+		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: s.cql.text(e.Stmt), Args: e.Args})
+	}
+	applied, iter, err := s.session.MapExecuteBatchCAS(b, was)
+	if iter != nil {
+		err = errors.Join(err, iter.Close())
+	}
+	return applied, unsent(ctx, err)
+}
+
+// errUnsent marks errors of conditional changes that certainly did nothing.
+var errUnsent = errors.New("change was not made")
+
+// unsent classifies the error of a conditional change.
+func unsent(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var request gocql.RequestError
+	switch {
+	case errors.Is(err, gocql.ErrNoConnections), errors.Is(err, gocql.ErrNoStreams), errors.Is(err, gocql.ErrSessionClosed):
+		return fmt.Errorf("%w: %w", errUnsent, classify(ctx, err))
+	case errors.As(err, &request) && !maybeDone(request.Code()):
+		return fmt.Errorf("%w: %w", errUnsent, classify(ctx, err))
+	}
+	return classify(ctx, err)
+}
+
+// maybeDone tells the answers of Cassandra after which a write may have been
+// made: server error, write timeout, write failure, CAS unknown.
+func maybeDone(code int) bool {
+	switch code {
+	case gocql.ErrCodeServer, gocql.ErrCodeWriteTimeout, gocql.ErrCodeWriteFailure, gocql.ErrCodeReadTimeout,
+		gocql.ErrCodeReadFailure, gocql.ErrCodeCASWriteUnknown, gocql.ErrCodeCDCWriteFailure:
+		return true
+	}
+	return false
+}
+
+// classify turns an error of the driver into one of package meta. An ended
+// ctx (the caller's, not the limit of one statement) speaks for itself.
+func classify(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
+	}
+	var request gocql.RequestError
+	if errors.As(err, &request) {
+		switch request.Code() {
+		case gocql.ErrCodeSyntax, gocql.ErrCodeInvalid, gocql.ErrCodeConfig, gocql.ErrCodeUnauthorized, gocql.ErrCodeProtocol, gocql.ErrCodeCredentials:
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", meta.ErrUnavailable, err)
+}
+
+// wrap adds what was being done to an error.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+}

@@ -1,0 +1,220 @@
+package cassandra
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/gocql/gocql"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pithos/pithos/meta"
+)
+
+const (
+	insertUpload = `UPDATE @.upload SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = null`
+	updateUpload = `UPDATE @.upload SET rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ?`
+	expireUpload = `UPDATE @.upload USING TTL ? SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ?`
+	selectUpload = `SELECT bucket_id, key, rev, state, doc, change_id FROM @.upload WHERE upload_id = ? LIMIT 1`
+
+	// An index row is written once and deleted once.
+	putUploadIndex    = `INSERT INTO @.upload_by_bucket (bucket_id, slot, key, upload_id) VALUES (?, ?, ?, ?) USING TIMESTAMP 1`
+	deleteUploadIndex = `DELETE FROM @.upload_by_bucket USING TIMESTAMP 2 WHERE bucket_id = ? AND slot = ? AND key = ? AND upload_id = ?`
+)
+
+// uploadSlots spreads the uploads of a bucket over partitions.
+const uploadSlots = 16
+
+func uploadSlot(id meta.UploadID) int8 { return int8(id[0] % uploadSlots) }
+
+// rememberUpload is how long a forgotten upload is still found, in seconds.
+const rememberUpload = 10 * 24 * 3600
+
+// endOfTime is a timestamp that no write ever exceeds. What is deleted at it
+// stays deleted, whatever arrives late.
+const endOfTime = math.MaxInt64 - 1
+
+// storedUpload is an upload with the id of its last change.
+type storedUpload struct {
+	meta.Upload
+	change meta.ID
+}
+
+// CreateUpload implements [meta.Uploads]. The index is written first; readers
+// look at the upload itself. The bucket's state is read last: whoever sets it
+// and then lists uploads either finds this one or makes this fail.
+func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
+	doc, err := meta.Marshal(u.Doc)
+	if err != nil {
+		return err
+	}
+	if err := s.write(ctx, putUploadIndex, u.Bucket[:], uploadSlot(u.ID), u.Key, u.ID[:]); err != nil {
+		return wrap(err, "create upload")
+	}
+	change := meta.NewID()
+	insert := entry(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, change[:], u.ID[:])
+	if err := s.changeUpload(ctx, u.ID, 0, change, insert); err != nil {
+		return wrap(err, "create upload")
+	}
+	err = s.checkBucket(ctx, u.Bucket)
+	if err == nil {
+		return nil
+	}
+	s.behind.do(func(ctx context.Context) {
+		if aborted, err := s.SetUploadState(ctx, u, meta.UploadAborted); err == nil {
+			_ = s.ForgetUpload(ctx, aborted) // what is left costs listings a read
+		}
+	})
+	return wrap(err, "create upload")
+}
+
+// changeUpload makes a conditional change of an upload's state; change is
+// the id that it sets.
+func (s *Store) changeUpload(ctx context.Context, id meta.UploadID, ifRev int64, change meta.ID, batch gocql.BatchEntry) error {
+	unknown := false
+	for try := range tries {
+		applied, err := s.cas(ctx, batch)
+		if applied || errors.Is(err, errUnsent) && !unknown {
+			return err
+		}
+		unknown = unknown || err != nil
+		now, found, readErr := s.readUpload(ctx, s.serial(), id)
+		switch {
+		case readErr != nil && unknown:
+			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, readErr)
+		case readErr != nil:
+			return readErr
+		case found && now.change == change:
+			return nil
+		case !found && ifRev != 0:
+			return meta.ErrNotFound
+		case found && now.Rev != ifRev:
+			return meta.ErrConflict
+		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+	}
+	return meta.ErrUnknownOutcome
+}
+
+// Upload implements [meta.Uploads].
+func (s *Store) Upload(ctx context.Context, bucket meta.BucketID, key string, id meta.UploadID) (meta.Upload, error) {
+	u, found, err := s.readUpload(ctx, s.o.Consistency, id)
+	if err == nil && (!found || u.Bucket != bucket || u.Key != key) {
+		err = meta.ErrNotFound
+	}
+	if err != nil {
+		return meta.Upload{}, wrap(err, "upload %s", id)
+	}
+	return u.Upload, nil
+}
+
+func (s *Store) readUpload(ctx context.Context, c gocql.Consistency, id meta.UploadID) (storedUpload, bool, error) {
+	var bucket, doc, change []byte
+	var state string
+	u := storedUpload{Upload: meta.Upload{ID: id}}
+	found, err := s.one(ctx, c, []any{&bucket, &u.Key, &u.Rev, &state, &doc, &change}, selectUpload, id[:])
+	if err != nil || !found || u.Rev == 0 {
+		return storedUpload{}, false, err
+	}
+	u.Bucket, u.State, u.change = idOf(bucket), meta.UploadState(state), idOf(change)
+	return u, true, meta.Unmarshal(doc, &u.Doc)
+}
+
+// SetUploadState implements [meta.Uploads].
+func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.UploadState) (meta.Upload, error) {
+	doc, err := meta.Marshal(u.Doc)
+	if err != nil {
+		return meta.Upload{}, err
+	}
+	change := meta.NewID()
+	next := u
+	next.Rev, next.State = meta.NextRev(u.Rev, s.o.Now()), state
+	update := entry(updateUpload, next.Rev, string(state), doc, change[:], u.ID[:], u.Rev)
+	if err := s.changeUpload(ctx, u.ID, u.Rev, change, update); err != nil {
+		return meta.Upload{}, wrap(err, "upload %s to %s", u.ID, state)
+	}
+	return next, nil
+}
+
+// ForgetUpload implements [meta.Uploads].
+func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
+	doc, err := meta.Marshal(u.Doc)
+	if err != nil {
+		return err
+	}
+	change := meta.NewID()
+	expire := entry(expireUpload, rememberUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, change[:], u.ID[:], u.Rev)
+	if err := s.changeUpload(ctx, u.ID, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
+		return wrap(err, "forget upload %s", u.ID)
+	}
+	if err := s.write(ctx, deleteParts, int64(endOfTime), u.ID[:]); err != nil {
+		return wrap(err, "forget upload %s", u.ID)
+	}
+	// Last, so that what fails before is found and tried again.
+	return wrap(s.write(ctx, deleteUploadIndex, u.Bucket[:], uploadSlot(u.ID), u.Key, u.ID[:]), "forget upload %s", u.ID)
+}
+
+// ListUploads implements [meta.Uploads].
+func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to string, afterID meta.UploadID, limit int) ([]meta.Upload, error) {
+	var list []meta.Upload
+	at := uploadName{from, afterID}
+	for len(list) < limit {
+		names, end, err := s.indexedUploads(ctx, bucket, at, to, limit)
+		if err != nil {
+			return nil, wrap(err, "list uploads")
+		}
+		found, err := s.openUploads(ctx, bucket, names)
+		if err != nil {
+			return nil, wrap(err, "list uploads")
+		}
+		list = append(list, found...)
+		if end {
+			break
+		}
+		at = names[len(names)-1]
+	}
+	return list[:min(len(list), max(limit, 0))], nil
+}
+
+// uploadName is an upload's place in the order of listings.
+type uploadName struct {
+	key string
+	id  meta.UploadID
+}
+
+func (a uploadName) compare(b uploadName) int {
+	if a.key != b.key {
+		if a.key < b.key {
+			return -1
+		}
+		return 1
+	}
+	return bytes.Compare(a.id[:], b.id[:])
+}
+
+// openUploads reads the uploads of index rows and returns those that are open.
+func (s *Store) openUploads(ctx context.Context, bucket meta.BucketID, names []uploadName) ([]meta.Upload, error) {
+	found := make([]storedUpload, len(names))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(resolveAtOnce)
+	for i, n := range names {
+		g.Go(func() (err error) {
+			found[i], _, err = s.readUpload(gctx, s.o.Consistency, n.id)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var list []meta.Upload
+	for i, u := range found {
+		if u.State == meta.UploadOpen && u.Bucket == bucket && u.Key == names[i].key {
+			list = append(list, u.Upload)
+		}
+	}
+	return list, nil
+}
