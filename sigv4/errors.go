@@ -4,20 +4,24 @@ import "fmt"
 
 // The S3 error codes this package returns.
 const (
-	CodeAccessDenied                    = "AccessDenied"
-	CodeAuthorizationHeaderMalformed    = "AuthorizationHeaderMalformed"
-	CodeAuthorizationQueryParameters    = "AuthorizationQueryParametersError"
-	CodeIncompleteBody                  = "IncompleteBody"
-	CodeInvalidArgument                 = "InvalidArgument"
-	CodeInvalidChunkSize                = "InvalidChunkSizeError"
-	CodeInvalidRequest                  = "InvalidRequest"
-	CodeInvalidURI                      = "InvalidURI"
-	CodeMalformedTrailer                = "MalformedTrailerError"
-	CodeMissingContentLength            = "MissingContentLength"
-	CodeNotImplemented                  = "NotImplemented"
-	CodeRequestTimeTooSkewed            = "RequestTimeTooSkewed"
-	CodeSignatureDoesNotMatch           = "SignatureDoesNotMatch"
-	CodeXAmzContentSHA256Mismatch       = "XAmzContentSHA256Mismatch"
+	CodeAccessDenied                 = "AccessDenied"
+	CodeAuthorizationHeaderMalformed = "AuthorizationHeaderMalformed"
+	CodeAuthorizationQueryParameters = "AuthorizationQueryParametersError"
+	CodeIncompleteBody               = "IncompleteBody"
+	CodeInvalidArgument              = "InvalidArgument"
+	CodeInvalidChunkSize             = "InvalidChunkSizeError"
+	CodeInvalidRequest               = "InvalidRequest"
+	CodeInvalidURI                   = "InvalidURI"
+	CodeMalformedTrailer             = "MalformedTrailerError"
+	CodeMissingContentLength         = "MissingContentLength"
+	CodeNotImplemented               = "NotImplemented"
+	CodeRequestTimeTooSkewed         = "RequestTimeTooSkewed"
+	CodeSignatureDoesNotMatch        = "SignatureDoesNotMatch"
+	CodeXAmzContentSHA256Mismatch    = "XAmzContentSHA256Mismatch"
+)
+
+// Messages are AWS' own where AWS has one.
+const (
 	messageIncomplete                   = "The request body terminated unexpectedly"
 	messageSignatureDoesNotMatch        = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
 	messageMalformedTrailer             = "The request contained trailing data that was not well-formed or did not conform to our published schema."
