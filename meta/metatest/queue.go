@@ -1,0 +1,127 @@
+package metatest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// farLimit is larger than what other tests leave in the queue.
+const farLimit = 10000
+
+var queueContracts = []contract{
+	{"DueEntriesAreFound", testDue},
+	{"ClaimedEntriesAreFoundAsSuch", func(s *suite) {
+		e := s.enqueue(time.Now())
+		s.ok(s.Claim(s.ctx, e))
+		s.ok(s.Claim(s.ctx, e))
+		e.Claimed = true
+		s.equal("due", s.due(e.Due, e), []meta.QueueEntry{e})
+	}},
+	{"EnqueueIgnoresClaimed", func(s *suite) {
+		e := meta.QueueEntry{Due: time.Now().UTC().Truncate(time.Microsecond), Entry: meta.NewID(), Kind: meta.QueueFreed, Claimed: true}
+		s.ok(s.Enqueue(s.ctx, e))
+		defer func() { s.ok(s.Drop(s.ctx, e)) }()
+		e.Claimed = false
+		s.equal("due", s.due(e.Due, e), []meta.QueueEntry{e})
+	}},
+	{"PostponedEntriesAreDueLater", testPostpone},
+	{"DroppedEntriesAreGone", func(s *suite) {
+		a, b, c := s.enqueue(time.Now()), s.enqueue(time.Now()), s.enqueue(time.Now().Add(time.Hour))
+		s.ok(s.Drop(s.ctx, a, c))
+		s.ok(s.Drop(s.ctx, a))
+		s.ok(s.Drop(s.ctx))
+		s.equal("due", s.due(c.Due, a, b, c), []meta.QueueEntry{b})
+	}},
+	{"QueuedVisitsAll", testQueued},
+}
+
+// enqueue adds an entry with every field set; it is dropped after the test.
+func (s *suite) enqueue(due time.Time) meta.QueueEntry {
+	s.Helper()
+	e := meta.QueueEntry{
+		Due: due.UTC().Truncate(time.Microsecond), Entry: meta.NewID(), Kind: meta.QueueFreed,
+		Blob: full[meta.QueuedBlob](),
+	}
+	e.Blob.Blob = meta.NewID()
+	s.ok(s.Enqueue(s.ctx, e))
+	s.dropAfter(e)
+	return e
+}
+
+func (s *suite) dropAfter(e meta.QueueEntry) {
+	store := s.Store
+	s.Cleanup(func() { _ = store.Drop(context.Background(), e) })
+}
+
+// due returns those of the entries given that are due, as the queue has them.
+func (s *suite) due(now time.Time, mine ...meta.QueueEntry) []meta.QueueEntry {
+	s.Helper()
+	found, err := s.Due(s.ctx, now, farLimit)
+	s.ok(err)
+	return only(found, mine)
+}
+
+func only(found, mine []meta.QueueEntry) []meta.QueueEntry {
+	return slices.DeleteFunc(found, func(f meta.QueueEntry) bool {
+		return !slices.ContainsFunc(mine, func(e meta.QueueEntry) bool { return e.Entry == f.Entry })
+	})
+}
+
+func testDue(s *suite) {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	late := s.enqueue(now)
+	early := s.enqueue(now.Add(-2 * time.Hour))
+	never := s.enqueue(now.Add(time.Microsecond))
+	s.equal("due now", s.due(now, late, early, never), []meta.QueueEntry{early, late})
+	s.equal("due before", s.due(now.Add(-time.Microsecond), late, early, never), []meta.QueueEntry{early})
+	s.equal("due later", len(s.due(now.Add(time.Hour), late, early, never)), 3)
+	some, err := s.Due(s.ctx, now, 1)
+	s.ok(err)
+	s.equal("entries for a limit of 1", len(some), 1)
+	s.ok(s.Enqueue(s.ctx))
+}
+
+func testPostpone(s *suite) {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	e := s.enqueue(now)
+	s.ok(s.Postpone(s.ctx, e, now.Add(time.Hour)))
+	found, err := s.Due(s.ctx, now.Add(time.Hour), farLimit)
+	s.ok(err)
+	found = slices.DeleteFunc(found, func(f meta.QueueEntry) bool { return f.Blob != e.Blob })
+	if len(found) != 1 {
+		s.Fatalf("a postponed entry is there %d times", len(found))
+	}
+	s.dropAfter(found[0])
+	if !found[0].Due.Equal(now.Add(time.Hour)) || found[0].Kind != e.Kind || found[0].Claimed {
+		s.Fatalf("postponed to %+v", found[0])
+	}
+	s.equal("due at the old time", len(s.due(now, e, found[0])), 0)
+}
+
+func testQueued(s *suite) {
+	mine := []meta.QueueEntry{s.enqueue(time.Now()), s.enqueue(time.Now().Add(time.Hour)), s.enqueue(time.Now().Add(-time.Hour))}
+	var found []meta.QueueEntry
+	s.ok(s.Queued(s.ctx, func(e meta.QueueEntry) error {
+		found = append(found, e)
+		return nil
+	}))
+	found = only(found, mine)
+	slices.SortFunc(found, func(a, b meta.QueueEntry) int { return a.Due.Compare(b.Due) })
+	s.equal("all entries", found, []meta.QueueEntry{mine[2], mine[0], mine[1]})
+
+	enough, visits := errors.New("enough"), 0
+	s.is(s.Queued(s.ctx, func(meta.QueueEntry) error { visits++; return enough }), enough)
+	s.equal("visits", visits, 1)
+	// What is visited may be dropped at once.
+	s.ok(s.Queued(s.ctx, func(e meta.QueueEntry) error {
+		if e.Entry == mine[0].Entry {
+			return s.Drop(s.ctx, e)
+		}
+		return nil
+	}))
+	s.equal("due", len(s.due(mine[0].Due, mine[0])), 0)
+}
