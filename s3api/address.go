@@ -1,0 +1,148 @@
+package s3api
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pithos/pithos/store"
+)
+
+// address is what a request is about.
+type address struct {
+	bucket, key string
+	// byHost: the host names the bucket (virtual-host style, or proxy mode).
+	byHost bool
+}
+
+func (a address) scope() Scope {
+	switch {
+	case a.key != "":
+		return ScopeObject
+	case a.bucket != "":
+		return ScopeBucket
+	}
+	return ScopeService
+}
+
+// parseAddress finds bucket and key of a request: in the host, where it ends
+// in one of the service suffixes (lower case, without port), else in the path.
+// The path is that of the request line, decoded exactly once. The errors are
+// *Error: InvalidURI, KeyTooLongError, InvalidBucketName.
+func parseAddress(r *http.Request, suffixes []string) (address, error) {
+	var a address
+	bucket, rest := hostBucket(r.Host, suffixes), strings.TrimPrefix(rawPath(r), "/")
+	a.byHost = bucket != ""
+	if !a.byHost {
+		var slash bool
+		bucket, rest, slash = strings.Cut(rest, "/")
+		if bucket == "" && !slash {
+			return a, nil
+		}
+	}
+	var err error
+	if a.bucket, err = url.PathUnescape(bucket); err != nil {
+		return a, invalidURI(err)
+	}
+	if !plausibleBucket(a.bucket) {
+		return a, fail("InvalidBucketName").with("BucketName", a.bucket)
+	}
+	if a.key, err = url.PathUnescape(rest); err != nil {
+		return a, invalidURI(err)
+	}
+	return a, checkKey(a.key)
+}
+
+// checkKey holds a key to S3's rules; "" is let through.
+func checkKey(key string) error {
+	if !utf8.ValidString(key) {
+		return fail("InvalidURI").because("the key is not UTF-8")
+	}
+	if len(key) > store.MaxKeyBytes {
+		return fail("KeyTooLongError").with("Size", itoa(len(key))).with("MaxSizeAllowed", itoa(store.MaxKeyBytes))
+	}
+	return nil
+}
+
+func invalidURI(cause error) error {
+	e := fail("InvalidURI")
+	e.Err = cause
+	return e
+}
+
+// rawPath is the path in the bytes of the request line: URL.Path has lost
+// which slashes were escaped.
+func rawPath(r *http.Request) string {
+	raw := r.RequestURI
+	if i := strings.Index(raw, "://"); i > 0 && raw[0] != '/' {
+		raw = raw[i+3:]
+		if slash := strings.IndexAny(raw, "/?"); slash >= 0 {
+			raw = raw[slash:]
+		} else {
+			raw = ""
+		}
+	}
+	raw, _, _ = strings.Cut(raw, "?")
+	if decoded, err := url.PathUnescape(raw); err != nil || decoded != r.URL.Path {
+		return r.URL.EscapedPath() // the URL was rewritten on the way here
+	}
+	return raw
+}
+
+// hostBucket returns the bucket that host names in front of the longest
+// suffix that fits, in lower case; "" for a host that is none of ours, an IP
+// address, or the service itself.
+func hostBucket(host string, suffixes []string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if net.ParseIP(strings.Trim(host, "[]")) != nil {
+		return ""
+	}
+	longest, bucket := -1, ""
+	for _, suffix := range suffixes {
+		if host == suffix {
+			return ""
+		}
+		if b, ok := strings.CutSuffix(host, "."+suffix); ok && len(suffix) > longest {
+			longest, bucket = len(suffix), b
+		}
+	}
+	return bucket
+}
+
+// plausibleBucket lets through what ever was a bucket's name on AWS. The
+// rules for new buckets are stricter, and package store's.
+func plausibleBucket(name string) bool {
+	if len(name) < 3 || len(name) > 255 {
+		return false
+	}
+	for _, c := range []byte(name) {
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alnum && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// serviceSuffixes normalizes service URIs: host, host:port or a URL.
+func serviceSuffixes(uris []string) []string {
+	var out []string
+	for _, uri := range uris {
+		if i := strings.Index(uri, "://"); i >= 0 {
+			uri = uri[i+3:]
+		}
+		uri, _, _ = strings.Cut(uri, "/")
+		if h, _, err := net.SplitHostPort(uri); err == nil {
+			uri = h
+		}
+		if uri = strings.ToLower(strings.Trim(uri, ".")); uri != "" && net.ParseIP(strings.Trim(uri, "[]")) == nil {
+			out = append(out, uri)
+		}
+	}
+	return out
+}

@@ -1,0 +1,96 @@
+package s3api
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/store"
+)
+
+// Options are what an API is made of.
+type Options struct {
+	Store *store.Store
+	Keys  Keys
+	Log   *zap.Logger
+	// ServiceURIs are the host names of the service: a host in front of one
+	// of them names a bucket. A port or scheme in them is ignored.
+	ServiceURIs []string
+	// Region is shown, and is that of buckets without a location; "" is us-east-1.
+	Region string
+	// EnforceRegion refuses signatures for other regions than Region.
+	EnforceRegion bool
+	// DisableV2 refuses signature version 2.
+	DisableV2 bool
+	// MaxSkew is how far clients' clocks may be off; 0 is 15 minutes.
+	MaxSkew time.Duration
+	// AllowInsecureSSEC takes customer keys over plain HTTP: a proxy in front
+	// has the TLS.
+	AllowInsecureSSEC bool
+	// TokenKey authenticates continuation tokens. Gateways of one service
+	// must share it; nil makes one that lives as long as the process.
+	TokenKey []byte
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// API is an http.Handler that speaks S3.
+type API struct {
+	options      Options
+	store        *store.Store
+	log          *zap.Logger
+	ops          []*Operation
+	router       *mux.Router
+	subresources map[Scope]map[string]bool
+	suffixes     []string
+	hostID       string
+}
+
+// New returns an API over o. Store and Keys are needed.
+func New(o Options) (*API, error) {
+	if o.Store == nil || o.Keys == nil {
+		return nil, errors.New("s3api: Options.Store and Options.Keys are needed")
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.TokenKey == nil {
+		o.TokenKey = random(32)
+	}
+	a := &API{
+		options: o, store: o.Store, log: o.Log, suffixes: serviceSuffixes(o.ServiceURIs),
+		hostID: base64.StdEncoding.EncodeToString(random(32)),
+	}
+	for _, op := range Operations() {
+		a.ops = append(a.ops, &op)
+	}
+	a.subresources = subresources(a.ops)
+	a.router = a.newRouter()
+	return a, nil
+}
+
+var _ http.Handler = (*API)(nil)
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		panic(err) // crypto/rand never fails on a supported system
+	}
+	return b
+}
+
+// newRequestID returns 16 upper-case hexadecimal digits, as S3 shows them.
+func newRequestID() string { return strings.ToUpper(hex.EncodeToString(random(8))) }

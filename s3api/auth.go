@@ -1,0 +1,187 @@
+package s3api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/pithos/pithos/sigv2"
+	"github.com/pithos/pithos/sigv4"
+)
+
+// ErrUnknownAccessKey is what [Keys] return for a key that is not there.
+var ErrUnknownAccessKey = errors.New("unknown access key")
+
+// Keys finds access keys.
+type Keys interface {
+	// Lookup returns whose key it is; ErrUnknownAccessKey, or an engine's error.
+	Lookup(ctx context.Context, accessKeyID string) (Identity, error)
+}
+
+// Identity is who asks. The zero Identity is the anonymous one.
+type Identity struct {
+	AccessKey string
+	Secret    string
+	// Tenant is the account: its canonical id and its display name.
+	Tenant string
+	// Master keys may do everything.
+	Master bool
+	// Groups are URIs of groups that the tenant belongs to.
+	Groups []string
+}
+
+// AnonymousID is the canonical id of the anonymous user, as on AWS. It owns
+// what strangers write where a bucket lets them.
+const AnonymousID = "65a011a29cdf8ec533ec3d1ccaae921c"
+
+// Anonymous reports whether the request carried no credentials.
+func (i Identity) Anonymous() bool { return i.AccessKey == "" }
+
+// CanonicalID is the tenant, or AnonymousID.
+func (i Identity) CanonicalID() string {
+	if i.Anonymous() {
+		return AnonymousID
+	}
+	return i.Tenant
+}
+
+// String hides the secret.
+func (i Identity) String() string { return "access key " + i.AccessKey + " of " + i.CanonicalID() }
+
+// GoString hides the secret.
+func (i Identity) GoString() string { return i.String() }
+
+// authenticate finds out who asks, and makes the body readable. Anonymous is
+// who brings no credentials at all; whoever brings wrong ones is refused.
+func (a *API) authenticate(r *Request) error {
+	switch {
+	case r.Op.Public:
+		return nil
+	case r.Op.Authenticate != nil:
+		r.ContentLength, r.Body = r.Request.ContentLength, r.Request.Body
+		return r.Op.Authenticate(a, r)
+	case sigv4.Signed(r.Request):
+		return a.authenticateV4(r)
+	case sigv2.Signed(r.Request):
+		return a.authenticateV2(r)
+	}
+	if values, ok := r.Header["Authorization"]; ok {
+		if len(values) == 1 && values[0] == "" {
+			return fail("AccessDenied")
+		}
+		return failf("InvalidArgument", "Unsupported Authorization Type").with("ArgumentName", "Authorization")
+	}
+	return a.openPlain(r)
+}
+
+func (a *API) authenticateV4(r *Request) error {
+	o := sigv4.Options{MaxSkew: a.options.MaxSkew, Now: a.options.Now()}
+	if a.options.EnforceRegion {
+		o.Region = a.options.Region
+	}
+	auth, err := sigv4.Parse(r.Request)
+	if err != nil {
+		return err
+	}
+	if err := sigv4.Check(auth, o); err != nil {
+		return err
+	}
+	id, err := a.Lookup(r.Context(), auth.AccessKey, auth.SecurityToken)
+	if err != nil {
+		return err
+	}
+	signing, err := sigv4.Verify(auth, id.Secret, o)
+	if err != nil {
+		return err
+	}
+	r.Caller = id
+	hoist(r.Request, auth.Hoisted)
+	body, err := sigv4.NewBody(r.Request.Body, r.Header, auth, signing)
+	if err != nil {
+		return err
+	}
+	r.Body, r.ContentLength, r.Trailer = body, r.Request.ContentLength, body.Trailer
+	if body.Length >= 0 {
+		r.ContentLength = body.Length
+	}
+	return nil
+}
+
+func (a *API) authenticateV2(r *Request) error {
+	if a.options.DisableV2 {
+		return failf("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+	}
+	o := sigv2.Options{MaxSkew: a.options.MaxSkew, Now: a.options.Now()}
+	auth, err := sigv2.Parse(r.Request)
+	if err != nil {
+		return err
+	}
+	if err := sigv2.Check(auth, o); err != nil {
+		return err
+	}
+	id, err := a.Lookup(r.Context(), auth.AccessKey, auth.SecurityToken)
+	if err != nil {
+		return err
+	}
+	bucket := ""
+	if r.byHost {
+		bucket = r.BucketName
+	}
+	if err := sigv2.Verify(auth, id.Secret, bucket, o); err != nil {
+		return err
+	}
+	r.Caller = id
+	hoist(r.Request, auth.Hoisted)
+	return a.openPlain(r)
+}
+
+// Lookup returns the identity behind an access key, in S3's terms:
+// InvalidAccessKeyId, InvalidToken (there are no temporary credentials). The
+// signature is still to be verified with its secret.
+func (a *API) Lookup(ctx context.Context, accessKey, token string) (Identity, error) {
+	if token != "" {
+		return Identity{}, fail("InvalidToken").because("there are no temporary credentials here: use an access key without a session token")
+	}
+	id, err := a.options.Keys.Lookup(ctx, accessKey)
+	if errors.Is(err, ErrUnknownAccessKey) {
+		return Identity{}, fail("InvalidAccessKeyId").with("AWSAccessKeyId", accessKey)
+	}
+	if err == nil && (id.Secret == "" || id.Tenant == "" || id.AccessKey == "") {
+		return Identity{}, fail("InvalidAccessKeyId").with("AWSAccessKeyId", accessKey)
+	}
+	return id, err
+}
+
+// hoist makes headers of what the signer of a presigned request put into the
+// query. A header that is there as well was signed too, and stays.
+func hoist(r *http.Request, fields http.Header) {
+	for name, values := range fields {
+		if _, ok := r.Header[name]; !ok {
+			r.Header[name] = values
+		}
+	}
+}
+
+// openPlain makes the body of a request readable that is not signed by
+// version 4: it may be aws-chunked without signatures, or have its hash given.
+func (a *API) openPlain(r *Request) error {
+	auth := &sigv4.Auth{PayloadValue: r.Header.Get("X-Amz-Content-Sha256")}
+	if auth.PayloadValue != "" {
+		var err error
+		if auth.Payload, err = sigv4.ParsePayload(auth.PayloadValue); err != nil {
+			return err
+		}
+		if auth.Payload.Signed() {
+			return failf("InvalidRequest", "The payload is declared to have signed chunks, but the request is not signed with AWS4-HMAC-SHA256.")
+		}
+	}
+	body, err := sigv4.NewBody(r.Request.Body, r.Header, auth, nil)
+	if err != nil {
+		return err
+	}
+	r.Body, r.ContentLength, r.Trailer = body, r.Request.ContentLength, body.Trailer
+	if body.Length >= 0 {
+		r.ContentLength = body.Length
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package s3api
+
+import (
+	"net/http"
+)
+
+// objectConfigOperations are the rows of an object's ACL, tags and lock.
+func objectConfigOperations() []Operation {
+	return []Operation{
+		{Name: "GetObjectAcl", Method: http.MethodGet, Scope: ScopeObject, Query: with("acl"),
+			Action: "s3:GetObjectAcl", VersionAction: "s3:GetObjectVersionAcl", Versioned: true},
+		{Name: "PutObjectAcl", Method: http.MethodPut, Scope: ScopeObject, Query: with("acl"),
+			Action: "s3:PutObjectAcl", VersionAction: "s3:PutObjectVersionAcl", Versioned: true, Body: BodyDocument},
+		{Name: "GetObjectTagging", Method: http.MethodGet, Scope: ScopeObject, Query: with("tagging"),
+			Action: "s3:GetObjectTagging", VersionAction: "s3:GetObjectVersionTagging", Versioned: true},
+		{Name: "PutObjectTagging", Method: http.MethodPut, Scope: ScopeObject, Query: with("tagging"),
+			Action: "s3:PutObjectTagging", VersionAction: "s3:PutObjectVersionTagging", Versioned: true, Body: BodyDocument},
+		{Name: "DeleteObjectTagging", Method: http.MethodDelete, Scope: ScopeObject, Query: with("tagging"),
+			Action: "s3:DeleteObjectTagging", VersionAction: "s3:DeleteObjectVersionTagging", Versioned: true},
+		{Name: "GetObjectRetention", Method: http.MethodGet, Scope: ScopeObject, Query: with("retention"),
+			Action: "s3:GetObjectRetention", Versioned: true},
+		{Name: "PutObjectRetention", Method: http.MethodPut, Scope: ScopeObject, Query: with("retention"),
+			Action: "s3:PutObjectRetention", Versioned: true, Body: BodyDocument},
+		{Name: "GetObjectLegalHold", Method: http.MethodGet, Scope: ScopeObject, Query: with("legal-hold"),
+			Action: "s3:GetObjectLegalHold", Versioned: true},
+		{Name: "PutObjectLegalHold", Method: http.MethodPut, Scope: ScopeObject, Query: with("legal-hold"),
+			Action: "s3:PutObjectLegalHold", Versioned: true, Body: BodyDocument},
+		{Name: "OptionsObject", Method: http.MethodOptions, Scope: ScopeObject,
+			Public: true},
+	}
+}
+
+// objectFeatureOperations are the rows of features of an object that Pithos lacks.
+func objectFeatureOperations() []Operation {
+	return []Operation{
+		{Name: "GetObjectTorrent", Method: http.MethodGet, Scope: ScopeObject, Query: with("torrent"),
+			Action: "s3:GetObjectTorrent"},
+		{Name: "RestoreObject", Method: http.MethodPost, Scope: ScopeObject, Query: with("restore"),
+			Action: "s3:RestoreObject", Versioned: true, Body: BodyDocument},
+		{Name: "SelectObjectContent", Method: http.MethodPost, Scope: ScopeObject, Query: []Selector{{"select", ""}, {"select-type", "2"}},
+			Action: "s3:GetObject", Body: BodyDocument},
+		{Name: "UpdateObjectEncryption", Method: http.MethodPut, Scope: ScopeObject, Query: with("encryption"),
+			Action: "s3:UpdateObjectEncryption", Versioned: true, Body: BodyDocument},
+		{Name: "ListObjectAnnotations", Method: http.MethodGet, Scope: ScopeObject, Query: with("annotation"),
+			Action: "s3:ListObjectAnnotations", Versioned: true},
+		{Name: "GetObjectAnnotation", Method: http.MethodGet, Scope: ScopeObject, Query: with("annotation", "annotationName"),
+			Action: "s3:GetObjectAnnotation", Versioned: true},
+		{Name: "PutObjectAnnotation", Method: http.MethodPut, Scope: ScopeObject, Query: with("annotation"),
+			Action: "s3:PutObjectAnnotation", Versioned: true, Body: BodyStream},
+		{Name: "DeleteObjectAnnotation", Method: http.MethodDelete, Scope: ScopeObject, Query: with("annotation"),
+			Action: "s3:DeleteObjectAnnotation", Versioned: true},
+	}
+}

@@ -1,0 +1,220 @@
+package s3api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// ServeHTTP answers one request, whatever happens.
+func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	start := time.Now()
+	r := &Request{Request: hr, ID: newRequestID(), ContentLength: hr.ContentLength}
+	out := &response{ResponseWriter: w}
+	out.Header().Set("Server", "Pithos")
+	out.Header().Set("x-amz-request-id", r.ID)
+	out.Header().Set("x-amz-id-2", a.hostID)
+	err := a.guarded(out, r)
+	cut := false
+	if err != nil {
+		cut = a.answerError(out, r, err)
+	}
+	a.logAccess(out, r, err, time.Since(start))
+	if cut {
+		panic(http.ErrAbortHandler) // the answer is incomplete, and must look so
+	}
+}
+
+// guarded turns a panic into an error, with the stack in the log.
+func (a *API) guarded(w *response, r *Request) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		a.log.Error("panic", zap.String("request", r.ID), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		err = fail("InternalError")
+	}()
+	return a.serve(w, r)
+}
+
+// serve takes a request through its steps.
+func (a *API) serve(w *response, r *Request) error {
+	where, err := parseAddress(r.Request, a.suffixes)
+	r.BucketName, r.Key, r.byHost = where.bucket, where.key, where.byHost
+	if err != nil {
+		return err
+	}
+	if r.query, err = parseQuery(r.URL.RawQuery); err != nil {
+		return err
+	}
+	if err := a.route(r); err != nil {
+		return err
+	}
+	if err := a.authenticate(r); err != nil {
+		return err
+	}
+	if err := a.loadBucket(r); err != nil {
+		return err
+	}
+	if err := a.authorize(r); err != nil {
+		return err
+	}
+	if r.Op.Handler == nil {
+		return failf("NotImplemented", "%s is not implemented.", r.Op.Name).with("Operation", r.Op.Name)
+	}
+	if err := checkLength(r); err != nil {
+		return err
+	}
+	return r.Op.Handler(a, w, r)
+}
+
+// loadBucket looks the request's bucket up, and holds it to the owner that
+// the client expects.
+func (a *API) loadBucket(r *Request) error {
+	if r.BucketName == "" || r.Op.NoBucket {
+		return nil
+	}
+	b, err := a.store.Bucket(r.Context(), r.BucketName)
+	if err != nil {
+		return err
+	}
+	r.Bucket = b
+	if want := r.Header.Get("X-Amz-Expected-Bucket-Owner"); want != "" && want != b.Owner {
+		return fail("AccessDenied")
+	}
+	return nil
+}
+
+// checkLength refuses a stream without or with too large a length before a
+// byte of it is read.
+func checkLength(r *Request) error {
+	if r.Op.Body != BodyStream {
+		return nil
+	}
+	_, declared := r.Header["Content-Length"]
+	if r.ContentLength == 0 && !declared && r.ProtoMajor == 1 {
+		return fail("MissingContentLength")
+	}
+	if limit := r.Op.MaxBody; limit > 0 && r.ContentLength > limit {
+		return fail("EntityTooLarge").with("ProposedSize", itoa(int(r.ContentLength))).with("MaxSizeAllowed", itoa(int(limit)))
+	}
+	return nil
+}
+
+// answerError writes the error's answer, unless another was begun: then it
+// reports that the connection must be cut.
+func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
+	e := toError(err)
+	if e.status() >= 500 && e.Code != "NotImplemented" && r.Context().Err() == nil {
+		a.log.Error("request failed", zap.String("request", r.ID), zap.String("op", r.opName()), zap.String("code", e.Code), zap.Error(err))
+	}
+	if w.status != 0 {
+		return true
+	}
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return true // nobody is there to read an answer
+	}
+	a.writeError(w, r, e)
+	return false
+}
+
+// unreadLimit is the most bytes of a body that is not wanted any more that
+// the server reads to keep the connection.
+const unreadLimit = 64 << 10
+
+func (a *API) writeError(w *response, r *Request, e *Error) {
+	status := e.status()
+	h := w.Header()
+	for name := range h {
+		if status != http.StatusNotModified && !strings.HasPrefix(name, "Access-Control-") && !keptHeaders[name] {
+			h.Del(name)
+		}
+	}
+	for name, values := range e.Header {
+		h[name] = values
+	}
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	if r.Request.ContentLength > unreadLimit || r.Request.ContentLength < 0 {
+		h.Set("Connection", "close")
+	}
+	if status == http.StatusNotModified {
+		h.Del("Content-Length")
+		w.WriteHeader(status)
+		return
+	}
+	body := errorBody(r, e, a.hostID)
+	h.Set("Content-Type", "application/xml")
+	h.Set("Content-Length", itoa(len(body)))
+	if r.Method == http.MethodHead {
+		h.Del("Content-Length")
+		h.Del("Content-Type")
+		body = nil
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that is gone needs no answer
+}
+
+// keptHeaders survive from a half-made answer into its error.
+var keptHeaders = map[string]bool{
+	"Server": true, "X-Amz-Request-Id": true, "X-Amz-Id-2": true, "Vary": true,
+	"X-Amz-Delete-Marker": true, "X-Amz-Version-Id": true, "X-Amz-Bucket-Region": true,
+}
+
+// errorBody is S3's error document.
+func errorBody(r *Request, e *Error, hostID string) []byte {
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error>")
+	write := func(name, value string) {
+		b.WriteString("<" + name + ">" + escapeXML(value) + "</" + name + ">")
+	}
+	write("Code", e.Code)
+	write("Message", e.message())
+	named := map[string]bool{}
+	for _, d := range e.Details {
+		if !named[d.Name] {
+			write(d.Name, d.Value)
+		}
+		named[d.Name] = true
+	}
+	if r.BucketName != "" && !named["BucketName"] {
+		write("BucketName", r.BucketName)
+	}
+	if r.Key != "" && !named["Key"] {
+		write("Key", r.Key)
+	}
+	write("Resource", r.Resource())
+	write("RequestId", r.ID)
+	write("HostId", hostID)
+	b.WriteString("</Error>")
+	return []byte(b.String())
+}
+
+func (r *Request) opName() string {
+	if r.Op == nil {
+		return ""
+	}
+	return r.Op.Name
+}
+
+// logAccess writes one line a request. Neither query nor headers are in it:
+// they hold signatures and customer keys.
+func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) {
+	fields := []zap.Field{
+		zap.String("op", r.opName()), zap.String("method", r.Method), zap.String("bucket", r.BucketName),
+		zap.String("key", r.Key), zap.Int("status", w.status), zap.Duration("duration", took),
+		zap.Int64("bytes", w.bytes), zap.String("request", r.ID), zap.String("remote", r.RemoteAddr),
+		zap.String("accesskey", r.Caller.AccessKey), zap.String("tenant", r.Caller.Tenant),
+	}
+	if err != nil {
+		fields = append(fields, zap.String("code", toError(err).Code))
+	}
+	a.log.Info("request", fields...)
+}

@@ -1,0 +1,124 @@
+package s3api
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"hash"
+	"hash/crc32"
+	"hash/crc64"
+	"io"
+	"net/http"
+	"strings"
+)
+
+const defaultMaxDocument = 64 << 10
+
+// Document reads the body of a BodyDocument whole, checks it against the
+// digests that came with it, and remembers it. MaxMessageLengthExceeded,
+// BadDigest, InvalidDigest, InvalidRequest, IncompleteBody.
+func (r *Request) Document() ([]byte, error) {
+	if r.read {
+		return r.document, nil
+	}
+	limit := r.Op.MaxBody
+	if limit == 0 {
+		limit = defaultMaxDocument
+	}
+	if r.ContentLength > limit {
+		return nil, fail("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", itoa(int(limit)))
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fail("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", itoa(int(limit)))
+	}
+	if err := r.checkDigests(data); err != nil {
+		return nil, err
+	}
+	r.document, r.read = data, true
+	return data, nil
+}
+
+// DecodeXML reads the body strictly into v; roots are the names that the root
+// element may have. MalformedXML and the errors of Document.
+func (r *Request) DecodeXML(v any, roots ...string) error {
+	data, err := r.Document()
+	if err != nil {
+		return err
+	}
+	return decodeXML(data, v, roots...)
+}
+
+// documentHash makes the hash of an x-amz-checksum-* header.
+var documentHash = map[string]func() hash.Hash{
+	"Crc32":     func() hash.Hash { return crc32.NewIEEE() },
+	"Crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
+	"Crc64nvme": func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
+	"Sha1":      sha1.New,
+	"Sha256":    sha256.New,
+}
+
+const digestPrefix = "X-Amz-Checksum-"
+
+// checkDigests compares a document with its Content-MD5 and x-amz-checksum-*,
+// in the header or the trailer.
+func (r *Request) checkDigests(data []byte) error {
+	checked := false
+	if values, ok := r.Header["Content-Md5"]; ok {
+		want, err := base64.StdEncoding.DecodeString(values[0])
+		if err != nil || len(want) != md5.Size || len(values) > 1 {
+			return fail("InvalidDigest").with("Content-MD5", strings.Join(values, ","))
+		}
+		got := md5.Sum(data)
+		if !bytes.Equal(got[:], want) {
+			return failf("BadDigest", "The Content-MD5 you specified did not match what we received.").
+				with("ExpectedDigest", values[0]).with("CalculatedDigest", base64.StdEncoding.EncodeToString(got[:]))
+		}
+		checked = true
+	}
+	fields := []http.Header{r.Header}
+	if r.Trailer != nil {
+		fields = append(fields, r.Trailer())
+	}
+	for _, h := range fields {
+		found, err := checkChecksums(h, data)
+		if err != nil {
+			return err
+		}
+		checked = checked || found
+	}
+	if r.Op.NeedDigest && !checked {
+		return failf("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+	}
+	return nil
+}
+
+func checkChecksums(h http.Header, data []byte) (found bool, err error) {
+	for name, values := range h {
+		algorithm, ok := strings.CutPrefix(name, digestPrefix)
+		if !ok || algorithm == "Algorithm" || algorithm == "Type" || algorithm == "Mode" {
+			continue
+		}
+		newHash := documentHash[algorithm]
+		if newHash == nil {
+			return found, failf("InvalidRequest", "The algorithm of the header %s is not supported.", strings.ToLower(name))
+		}
+		sum := newHash()
+		sum.Write(data)
+		want, err := base64.StdEncoding.DecodeString(values[0])
+		if err != nil || len(want) != sum.Size() || len(values) > 1 {
+			return found, failf("InvalidRequest", "Value for %s header is invalid.", strings.ToLower(name))
+		}
+		if subtle.ConstantTimeCompare(want, sum.Sum(nil)) == 0 {
+			return found, failf("BadDigest", "The %s you specified did not match the calculated checksum.", strings.ToUpper(algorithm))
+		}
+		found = true
+	}
+	return found, nil
+}

@@ -1,0 +1,151 @@
+package s3api
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// Scope is what a request's address names.
+type Scope int
+
+// The scopes of operations.
+const (
+	ScopeService Scope = iota
+	ScopeBucket
+	ScopeObject
+)
+
+// BodyKind says what an operation does with the body of its request.
+type BodyKind int
+
+// The kinds of bodies.
+const (
+	// BodyNone: no body is looked at.
+	BodyNone BodyKind = iota
+	// BodyDocument is a document, XML mostly, that [Request.Document] reads
+	// whole, up to the row's MaxBody bytes.
+	BodyDocument
+	// BodyStream is an object's bytes: [Request.Body] streams them, verified.
+	BodyStream
+	// BodyForm is a multipart/form-data POST, which carries its own
+	// authentication; [Request.Body] is as the client sent it.
+	BodyForm
+)
+
+// A Selector is a query parameter that must be there for a row to be chosen.
+type Selector struct {
+	Name string
+	// Value is what it must be; "" takes any.
+	Value string
+}
+
+func (s Selector) matches(q url.Values) bool {
+	values, ok := q[s.Name]
+	return ok && (s.Value == "" || len(values) == 1 && values[0] == s.Value)
+}
+
+// handler answers one operation. An error goes to the table of errors; if the
+// answer has begun, the connection is cut.
+type handler func(a *API, w http.ResponseWriter, r *Request) error
+
+// Operation is one row of the table: one operation of the S3 API.
+type Operation struct {
+	// Name is the operation's name in the S3 API reference.
+	Name   string
+	Method string
+	Scope  Scope
+	// Query and Header, if set, must all be in a request for the row. Of
+	// several rows that fit, the one that asks for most is taken.
+	Query  []Selector
+	Header string
+	// Params are query parameters that select other rows of this scope and
+	// that this operation takes as an argument.
+	Params []string
+	// Versioned: it takes the parameter versionId.
+	Versioned bool
+
+	// Action is the policy action that the caller must be allowed, VersionAction
+	// the one instead of it where a versionId is given. "" asks for nothing
+	// but what Resources says.
+	Action, VersionAction string
+	// Resources declares what else the request touches, for authorization.
+	Resources func(a *API, r *Request) ([]Access, error)
+	// Authenticate takes the place of the signature check: POST forms carry
+	// their policy in the body.
+	Authenticate func(a *API, r *Request) error
+	// Public operations ask nobody for a signature: CORS preflights.
+	Public bool
+	// NoBucket: the bucket is not looked up before the handler runs.
+	NoBucket bool
+
+	Body BodyKind
+	// MaxBody is the most bytes of the body; 0 for BodyDocument is 64 KiB.
+	MaxBody int64
+	// NeedDigest: a Content-MD5 or x-amz-checksum-* must come with the body.
+	NeedDigest bool
+
+	// Handler answers; where it is nil, the answer is 501 NotImplemented.
+	Handler handler
+}
+
+// selects tells how much the row asks of a request; queries go before headers.
+func (op *Operation) selects() int {
+	n := 2 * len(op.Query)
+	for _, s := range op.Query {
+		if s.Value != "" {
+			n++
+		}
+	}
+	if op.Header != "" {
+		n++
+	}
+	return n
+}
+
+// fits reports whether a request with this query and these headers is for op.
+func (op *Operation) fits(q url.Values, h http.Header) bool {
+	for _, s := range op.Query {
+		if !s.matches(q) {
+			return false
+		}
+	}
+	return op.Header == "" || h.Get(op.Header) != ""
+}
+
+// takes reports whether the query parameter name is part of op.
+func (op *Operation) takes(name string) bool {
+	for _, s := range op.Query {
+		if s.Name == name {
+			return true
+		}
+	}
+	for _, p := range op.Params {
+		if p == name {
+			return true
+		}
+	}
+	return false
+}
+
+// with returns the selector of a sub-resource and further parameters.
+func with(names ...string) []Selector {
+	s := make([]Selector, len(names))
+	for i, n := range names {
+		s[i] = Selector{Name: n}
+	}
+	return s
+}
+
+// Operations returns the table, one row for each operation of the S3 API.
+func Operations() []Operation {
+	var all []Operation
+	for _, rows := range [][]Operation{serviceOperations(), bucketOperations(), bucketConfigOperations(),
+		bucketFeatureOperations(), objectOperations(), objectConfigOperations(), objectFeatureOperations()} {
+		all = append(all, rows...)
+	}
+	return all
+}
+
+// arguments are selecting parameters that are no sub-resources: by
+// themselves they change nothing.
+var arguments = map[string]bool{"list-type": true, "x-id": true, "id": true, "select-type": true, "annotationName": true}

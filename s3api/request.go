@@ -1,0 +1,100 @@
+package s3api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// Request is a request on its way to its handler. What the embedded
+// http.Request says of body and length is as on the wire; the fields of the
+// same names here are what the handler wants.
+type Request struct {
+	*http.Request
+	Op *Operation
+	// ID is shown to the client as x-amz-request-id.
+	ID              string
+	BucketName, Key string
+	// Bucket is BucketName's, where the row asks for it (it does unless NoBucket).
+	Bucket *meta.Bucket
+	Caller Identity
+	// Body is decoded and verified: a body that is not what the client
+	// signed shows as an error in place of io.EOF. It is nil until the
+	// caller is authenticated.
+	Body io.Reader
+	// ContentLength is the length of the decoded body in bytes; -1 if not known.
+	ContentLength int64
+	// Trailer returns the trailer's fields once Body has returned io.EOF;
+	// nil before, and where there are none.
+	Trailer func() http.Header
+	// Resources are what the row's Resources declared, with the verdict on each.
+	Resources []Access
+
+	byHost   bool
+	start    int64
+	query    url.Values
+	document []byte // what Document has read
+	read     bool   // Document was called
+}
+
+// Query returns the request's query parameters, those decoded once. It
+// shadows http.Request.URL.Query, which drops what it cannot parse.
+func (r *Request) Query() url.Values { return r.query }
+
+// Has reports whether the query parameter name is there, with or without value.
+func (r *Request) Has(name string) bool { _, ok := r.query[name]; return ok }
+
+// Context is that of the underlying http.Request.
+func (r *Request) Context() context.Context { return r.Request.Context() }
+
+// VersionID is the parameter versionId, or "".
+func (r *Request) VersionID() string { return r.query.Get("versionId") }
+
+// Owner is the canonical id that owns what the request writes: the bucket's
+// owner where the bucket enforces that, else the caller.
+func (r *Request) Owner() string {
+	if r.Bucket != nil && ownership(r.Bucket) == ownerEnforced {
+		return r.Bucket.Owner
+	}
+	return r.Caller.CanonicalID()
+}
+
+// Resource is what error answers show: the path, bucket included.
+func (r *Request) Resource() string {
+	switch {
+	case r.BucketName == "":
+		return "/"
+	case r.Key == "":
+		return "/" + r.BucketName
+	}
+	return "/" + r.BucketName + "/" + r.Key
+}
+
+// parseQuery reads a raw query strictly: what cannot be decoded is an error,
+// since ignoring it would answer another question than was asked.
+func parseQuery(raw string) (url.Values, error) {
+	q := url.Values{}
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, invalidURI(err)
+		}
+		if value, err = url.QueryUnescape(value); err != nil {
+			return nil, invalidURI(err)
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return nil, fail("InvalidURI").because("the query is not UTF-8")
+		}
+		q[name] = append(q[name], value)
+	}
+	return q, nil
+}

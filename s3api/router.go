@@ -1,0 +1,101 @@
+package s3api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/gorilla/mux"
+)
+
+type requestKey struct{}
+
+func requestOf(r *http.Request) *Request { return r.Context().Value(requestKey{}).(*Request) }
+
+func withRequest(hr *http.Request, r *Request) *http.Request {
+	return hr.WithContext(context.WithValue(hr.Context(), requestKey{}, r))
+}
+
+// newRouter builds the routes from the table. Scope, query and header decide:
+// the path was taken apart before, byte by byte, and mux must not clean it.
+func (a *API) newRouter() *mux.Router {
+	root := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	type group struct {
+		method string
+		scope  Scope
+	}
+	groups := map[group]*mux.Router{}
+	rows := slices.Clone(a.ops)
+	slices.SortStableFunc(rows, func(x, y *Operation) int { return y.selects() - x.selects() })
+	for _, op := range rows {
+		g := group{op.Method, op.Scope}
+		if groups[g] == nil {
+			groups[g] = root.MatcherFunc(func(hr *http.Request, _ *mux.RouteMatch) bool {
+				return hr.Method == g.method && requestOf(hr).scope() == g.scope
+			}).Subrouter()
+		}
+		groups[g].NewRoute().MatcherFunc(func(hr *http.Request, _ *mux.RouteMatch) bool {
+			return op.fits(requestOf(hr).query, hr.Header)
+		}).HandlerFunc(func(_ http.ResponseWriter, hr *http.Request) { requestOf(hr).Op = op })
+	}
+	root.NotFoundHandler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	return root
+}
+
+func (r *Request) scope() Scope { return address{bucket: r.BucketName, key: r.Key}.scope() }
+
+// subresources are, for each scope, the query parameters that choose a row. A
+// request with one that its row does not take asks for something else than
+// the row would do.
+func subresources(ops []*Operation) map[Scope]map[string]bool {
+	all := map[Scope]map[string]bool{ScopeService: {}, ScopeBucket: {}, ScopeObject: {"append": true}}
+	for _, op := range ops {
+		for _, s := range op.Query {
+			if !arguments[s.Name] {
+				all[op.Scope][s.Name] = true
+			}
+		}
+	}
+	return all
+}
+
+// route finds the row of a request. MethodNotAllowed, InvalidArgument.
+func (a *API) route(r *Request) error {
+	hr := withRequest(r.Request, r)
+	a.router.ServeHTTP(nil, hr)
+	if r.Op == nil {
+		return a.methodNotAllowed(r)
+	}
+	var others []string
+	for name := range r.query {
+		if a.subresources[r.Op.Scope][name] && !r.Op.takes(name) {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	if len(others) > 0 && len(r.Op.Query) == 0 {
+		return a.methodNotAllowed(r).with("SubResource", others[0])
+	}
+	if len(others) > 0 {
+		return badArgument("ResourceType", others[0], "Conflicting query string parameters: %s, %s", r.Op.Query[0].Name, others[0])
+	}
+	return a.checkVersionID(r)
+}
+
+func (a *API) methodNotAllowed(r *Request) *Error {
+	return fail("MethodNotAllowed").with("Method", r.Method).with("ResourceType", [...]string{"SERVICE", "BUCKET", "OBJECT"}[r.scope()])
+}
+
+// checkVersionID holds versionId to operations that take one.
+func (a *API) checkVersionID(r *Request) error {
+	values, ok := r.query["versionId"]
+	switch {
+	case !ok || r.Op.Scope != ScopeObject:
+		return nil
+	case !r.Op.Versioned:
+		return badArgument("versionId", values[0], "This operation does not accept a version-id.")
+	case len(values) > 1 || values[0] == "":
+		return badArgument("versionId", values[0], "Version id cannot be the empty string")
+	}
+	return nil
+}
