@@ -1,0 +1,32 @@
+// Package policy decides who may do what: access control lists, bucket
+// policies, the public access block and object ownership, as the Amazon S3
+// user guide describes them. It is pure: it opens nothing, and knows no clock
+// and no HTTP but what a [Request] tells it.
+//
+// [Evaluate] is the one entry. In this order, the first that applies decides:
+//
+//  1. A master key may do everything.
+//  2. A Deny statement of the bucket policy refuses, whoever asks; only the
+//     bucket's owner itself may always get, put and delete the policy.
+//  3. The bucket's owner may do everything, but read an object, or touch the
+//     ACL of one, that another tenant owns.
+//  4. An Allow statement of the bucket policy allows, but for such objects of
+//     others, and, under RestrictPublicBuckets, for a public policy.
+//  5. ACLs allow what they grant, unless object ownership disables them.
+//  6. Everything else is refused.
+//
+// Where ownership is BucketOwnerEnforced, every object is the bucket owner's.
+// An object's facts are loaded only when one of these steps asks for them.
+//
+// # Bucket policies
+//
+// [Parse] reads a document and refuses, with its position, all that it would
+// not honour: unknown fields, operators, condition keys and actions, and
+// principals of kinds that do not exist here (roles, federated users).
+// [Policy.Validate] holds it to its bucket.
+//
+// These condition keys are known from the [Request] itself: aws:CurrentTime
+// and aws:EpochTime (of Time), aws:PrincipalType (Account, User, Anonymous or
+// Service), aws:PrincipalAccount, aws:PrincipalArn, aws:username, aws:userid
+// and s3:ExistingObjectTag/<key>. All others are what [Context] holds of them.
+package policy
