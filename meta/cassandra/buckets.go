@@ -160,7 +160,7 @@ func (s *Store) changeBucket(ctx context.Context, b meta.Bucket, ifRev int64, ch
 		}
 		unknown = unknown || err != nil
 		was, found, readErr := s.readBucket(ctx, s.serial(), b.Name)
-		gone := !found || was.ID != b.ID
+		gone := !found || was.ID != b.ID // or in another life
 		switch {
 		case readErr != nil && unknown:
 			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, readErr)
@@ -168,9 +168,9 @@ func (s *Store) changeBucket(ctx context.Context, b meta.Bucket, ifRev int64, ch
 			return readErr
 		case gone && unknown && done == nil, !gone && unknown && done != nil && done(was):
 			return nil
-		case gone:
+		case !found:
 			return meta.ErrNotFound
-		case was.Rev != ifRev:
+		case gone, was.Rev != ifRev:
 			return meta.ErrConflict
 		}
 		if err := pause(ctx, try); err != nil {

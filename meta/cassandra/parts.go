@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gocql/gocql"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -26,10 +27,8 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 	if err != nil {
 		return err
 	}
-	// The timestamp follows that of the part it replaces, whichever gateway
-	// wrote that: clocks decide nothing.
-	var last int64
-	if _, err := s.one(ctx, s.o.Consistency, []any{&last}, partWritten, u.ID[:], p.Number); err != nil {
+	last, err := s.beforePart(ctx, u, p.Number)
+	if err != nil {
 		return wrap(err, "put part %d of upload %s", p.Number, u.ID)
 	}
 	at := meta.NextRev(last, s.o.Now())
@@ -48,6 +47,23 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 		err = meta.ErrUploadClosed
 	}
 	return wrap(err, "put part %d of upload %s", p.Number, u.ID)
+}
+
+// beforePart checks that the upload is there, and returns the timestamp of the
+// part that is about to be replaced. The new one's follows it, whichever
+// gateway wrote that: clocks decide nothing.
+func (s *Store) beforePart(ctx context.Context, u meta.Upload, number int) (last int64, err error) {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		_, err := s.Upload(gctx, u.Bucket, u.Key, u.ID)
+		return err
+	})
+	g.Go(func() error {
+		_, err := s.one(gctx, s.o.Consistency, []any{&last}, partWritten, u.ID[:], number)
+		return err
+	})
+	err = g.Wait()
+	return last, err
 }
 
 // Parts implements [meta.Uploads].

@@ -15,8 +15,8 @@ import (
 
 const (
 	insertUpload = `UPDATE @.upload SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = null`
-	updateUpload = `UPDATE @.upload SET rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ?`
-	expireUpload = `UPDATE @.upload USING TTL ? SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ?`
+	updateUpload = `UPDATE @.upload SET rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ? AND bucket_id = ? AND key = ?`
+	expireUpload = `UPDATE @.upload USING TTL ? SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ? AND bucket_id = ? AND key = ?`
 	selectUpload = `SELECT bucket_id, key, rev, state, doc, change_id FROM @.upload WHERE upload_id = ? LIMIT 1`
 
 	// An index row is written once and deleted once.
@@ -55,7 +55,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 	}
 	change := meta.NewID()
 	insert := entry(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, change[:], u.ID[:])
-	if err := s.changeUpload(ctx, u.ID, 0, change, insert); err != nil {
+	if err := s.changeUpload(ctx, u, 0, change, insert); err != nil {
 		return wrap(err, "create upload")
 	}
 	err = s.checkBucket(ctx, u.Bucket)
@@ -72,7 +72,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 
 // changeUpload makes a conditional change of an upload's state; change is
 // the id that it sets.
-func (s *Store) changeUpload(ctx context.Context, id meta.UploadID, ifRev int64, change meta.ID, batch gocql.BatchEntry) error {
+func (s *Store) changeUpload(ctx context.Context, u meta.Upload, ifRev int64, change meta.ID, batch gocql.BatchEntry) error {
 	unknown := false
 	for try := range tries {
 		applied, err := s.cas(ctx, batch)
@@ -80,7 +80,7 @@ func (s *Store) changeUpload(ctx context.Context, id meta.UploadID, ifRev int64,
 			return err
 		}
 		unknown = unknown || err != nil
-		now, found, readErr := s.readUpload(ctx, s.serial(), id)
+		now, found, readErr := s.readUpload(ctx, s.serial(), u.ID)
 		switch {
 		case readErr != nil && unknown:
 			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, readErr)
@@ -88,7 +88,7 @@ func (s *Store) changeUpload(ctx context.Context, id meta.UploadID, ifRev int64,
 			return readErr
 		case found && now.change == change:
 			return nil
-		case !found && ifRev != 0:
+		case !found && ifRev != 0, found && (now.Bucket != u.Bucket || now.Key != u.Key):
 			return meta.ErrNotFound
 		case found && now.Rev != ifRev:
 			return meta.ErrConflict
@@ -133,8 +133,8 @@ func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.Up
 	change := meta.NewID()
 	next := u
 	next.Rev, next.State = meta.NextRev(u.Rev, s.o.Now()), state
-	update := entry(updateUpload, next.Rev, string(state), doc, change[:], u.ID[:], u.Rev)
-	if err := s.changeUpload(ctx, u.ID, u.Rev, change, update); err != nil {
+	update := entry(updateUpload, next.Rev, string(state), doc, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	if err := s.changeUpload(ctx, u, u.Rev, change, update); err != nil {
 		return meta.Upload{}, wrap(err, "upload %s to %s", u.ID, state)
 	}
 	return next, nil
@@ -147,8 +147,8 @@ func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
 		return err
 	}
 	change := meta.NewID()
-	expire := entry(expireUpload, rememberUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, change[:], u.ID[:], u.Rev)
-	if err := s.changeUpload(ctx, u.ID, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
+	expire := entry(expireUpload, rememberUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	if err := s.changeUpload(ctx, u, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return wrap(err, "forget upload %s", u.ID)
 	}
 	if err := s.write(ctx, deleteParts, int64(endOfTime), u.ID[:]); err != nil {

@@ -1,0 +1,87 @@
+package cassandra
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// TestUnknownOutcomesAreFoundOut puts a change, whose answer was lost, into
+// every situation that it may be found in.
+func TestUnknownOutcomesAreFoundOut(t *testing.T) {
+	stores, b := gateways(t, 1, Options{})
+	s := stores[0]
+	ctx := t.Context()
+	lost := errors.New("the answer was lost")
+	another := func(key string, keep bool) {
+		h, err := s.Read(ctx, b.ID, key, meta.ReadOptions{Limit: 10})
+		must(t, err)
+		c := putChange(h, meta.NextRev(h.Rev, time.Now()), key, "another")
+		if keep {
+			c.Delete = nil
+		}
+		must(t, s.change(ctx, b.ID, key, c))
+	}
+	apply := func(key string, c meta.Change) { must(t, s.change(ctx, b.ID, key, c)) }
+	fence := func(key string) {
+		_, err := s.Fence(ctx, b.ID, key, 0, meta.ReadOptions{})
+		must(t, err)
+	}
+	for _, c := range []struct {
+		name string
+		meet func(key string, c meta.Change)
+		want error
+		etag string
+	}{
+		{"it holds", apply, nil, "mine"},
+		{"it never arrived", func(string, meta.Change) {}, nil, "mine"},
+		{"it holds and was fenced", func(k string, c meta.Change) { apply(k, c); fence(k) }, nil, "mine"},
+		{"another came first with a lower revision", func(k string, c meta.Change) {
+			c.ID, c.Rev = meta.NewID(), c.Rev-2
+			apply(k, c)
+		}, meta.ErrConflict, "mine"},
+		{"another came first with the same revision", func(k string, c meta.Change) {
+			c.ID = meta.NewID()
+			apply(k, c)
+		}, meta.ErrConflict, "mine"},
+		{"it holds under a newer version", func(k string, c meta.Change) { apply(k, c); another(k, true) }, nil, "another"},
+		{"nobody can tell any more", func(k string, c meta.Change) { apply(k, c); another(k, false) }, meta.ErrUnknownOutcome, "another"},
+		{"a fence came first", func(k string, c meta.Change) { fence(k) }, meta.ErrConflict, "old"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			key := c.name
+			must(t, put(ctx, s, b.ID, key, "old"))
+			h, err := s.Read(ctx, b.ID, key, meta.ReadOptions{Limit: 10})
+			must(t, err)
+			mine := putChange(h, h.Rev+10, key, "mine")
+			c.meet(key, mine)
+			batch, err := changeBatch(b.ID, key, mine)
+			must(t, err)
+			if err := s.findOut(ctx, b.ID, key, mine, batch, lost); !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			h, err = s.Read(ctx, b.ID, key, meta.ReadOptions{})
+			must(t, err)
+			if got := h.Current().ETag; got != c.etag {
+				t.Errorf("the key has %q, want %q", got, c.etag)
+			}
+		})
+	}
+}
+
+func TestFencesOfAChangeInDoubtKeepItsName(t *testing.T) {
+	stores, b := gateways(t, 1, Options{})
+	s := stores[0]
+	must(t, put(t.Context(), s, b.ID, "k", "1"))
+	before, _, err := s.readHead(t.Context(), s.serial(), b.ID, "k", 1, false)
+	must(t, err)
+	h, err := s.Fence(t.Context(), b.ID, "k", before.Rev+100, meta.ReadOptions{})
+	must(t, err)
+	after, _, err := s.readHead(t.Context(), s.o.Consistency, b.ID, "k", 1, false)
+	must(t, err)
+	if after.commit != before.commit || after.Rev != h.Rev || h.Rev <= before.Rev+100 {
+		t.Errorf("fenced from %d, %s to %d, %s", before.Rev, before.commit, after.Rev, after.commit)
+	}
+}
