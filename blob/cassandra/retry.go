@@ -23,6 +23,9 @@ const (
 func retry(ctx context.Context, f func() error) error {
 	pause := firstPause
 	for n := 1; ; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		err := f()
 		switch {
 		case err == nil:

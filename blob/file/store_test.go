@@ -72,3 +72,7 @@ func corrupt(t *testing.T, b blob.Store, ref blob.Ref, n int64) {
 		t.Fatal(err)
 	}
 }
+
+func TestStoreKeepsTheContractUnderFaults(t *testing.T) {
+	blobtest.RunFaults(t, func(t *testing.T) blob.Store { return openStore(t, "data", Options{FS: vfs.NewMem()}) })
+}
