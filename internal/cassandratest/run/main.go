@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command run starts one Cassandra server in the foreground, the one that
 // the tests use when there is no Docker, for trials by hand:
 //

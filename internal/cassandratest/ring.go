@@ -1,0 +1,164 @@
+//go:build unix
+
+package cassandratest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gocql/gocql"
+)
+
+// Ring is a cluster that one test has to itself.
+type Ring struct {
+	Cluster
+	Nodes []*Node
+}
+
+// Node is one server of a Ring.
+type Node struct {
+	Host string
+
+	rt javaRuntime
+	p  *process
+}
+
+// StartOwn starts a single server that the test has to itself.
+func StartOwn(t testing.TB) *Ring {
+	t.Helper()
+	return StartRing(t, 1)
+}
+
+// StartRing starts a ring of n servers on 127.0.0.1, 127.0.0.2 and on, and
+// returns when each sees all others up. They end with the test. It needs
+// Java 17 and Maven, and on systems other than Linux the addresses beyond
+// 127.0.0.1 have to be configured.
+func StartRing(t testing.TB, n int) *Ring {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*startTimeout)
+	defer cancel()
+	rt, err := resolveJava(ctx)
+	if errors.Is(err, errNoJava) {
+		giveUp(t, &unavailableError{"a server of the test's own needs Java: " + err.Error()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Ring{Cluster: Cluster{ownedByTest: true}}
+	for i := range n {
+		r.Hosts = append(r.Hosts, "127.0.0."+strconv.Itoa(i+1))
+	}
+	ports, err := freePorts(r.Hosts, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Port = ports[0]
+	// Registered before Cleanups that stop nodes: they run in reverse order,
+	// so the directory goes when its writers have gone.
+	dir := t.TempDir()
+	for i, host := range r.Hosts {
+		r.startNode(t, rt, nodeConfig{
+			Address: host, Seed: r.Hosts[0], Port: ports[0], StoragePort: ports[1],
+			HeapMiB: 512, MemtableMiB: 48, Dir: filepath.Join(dir, fmt.Sprintf("node%d", i+1)),
+		})
+	}
+	r.WaitUp(t)
+	return r
+}
+
+func (r *Ring) startNode(t testing.TB, rt javaRuntime, cfg nodeConfig) {
+	t.Helper()
+	p, err := startProcess(rt, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &Node{Host: cfg.Address, rt: rt, p: p}
+	t.Cleanup(func() { n.p.kill() })
+	if err := p.waitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.Nodes = append(r.Nodes, n)
+}
+
+// Pause stops the node in its tracks: connections stay open, nothing answers.
+func (n *Node) Pause(t testing.TB) { t.Helper(); n.send(t, syscall.SIGSTOP) }
+
+// Resume lets a paused node go on.
+func (n *Node) Resume(t testing.TB) { t.Helper(); n.send(t, syscall.SIGCONT) }
+
+func (n *Node) send(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := n.p.signal(s); err != nil {
+		t.Fatalf("cassandratest: %v to %s: %v", s, n.Host, err)
+	}
+}
+
+// Kill ends the node at once, paused or not, and returns when it is gone.
+func (n *Node) Kill() { n.p.kill() }
+
+// Restart starts a killed node on its old data and address, and returns when
+// it answers. Other nodes may need a moment to see it: see Ring.WaitUp.
+func (n *Node) Restart(t testing.TB) {
+	t.Helper()
+	n.p.kill()
+	p, err := startProcess(n.rt, n.p.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.p = p
+	if err := p.waitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WaitUp returns when every node sees every other up.
+func (r *Ring) WaitUp(t testing.TB) {
+	t.Helper()
+	deadline := time.Now().Add(startTimeout)
+	for _, h := range r.Hosts {
+		for {
+			err := r.seesAll(h)
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("cassandratest: %s does not see the whole ring: %v", h, err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+
+// seesAll asks one node for rows at consistency ALL, in a keyspace that every
+// server has with three replicas; enough of them to involve each node.
+func (r *Ring) seesAll(host string) error {
+	s, err := connect([]string{host}, r.Port, "")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if len(r.Hosts) == 1 {
+		return nil // RF 3 has no ALL on one node
+	}
+	var peers int
+	if err := s.Query("SELECT count(*) FROM system.peers_v2").Scan(&peers); err != nil {
+		return err
+	}
+	if peers != len(r.Hosts)-1 {
+		return fmt.Errorf("%d peers of %d", peers, len(r.Hosts)-1)
+	}
+	for i := range 8 * len(r.Hosts) {
+		q := "SELECT status FROM system_distributed.view_build_status WHERE keyspace_name = ? AND view_name = 'probe'"
+		err := s.Query(q, strconv.Itoa(i)).Consistency(gocql.All).Iter().Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
