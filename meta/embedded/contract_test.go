@@ -3,6 +3,8 @@ package embedded
 import (
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metatest"
 )
@@ -16,4 +18,18 @@ func openDir(t testing.TB) meta.Store {
 	return s
 }
 
-func TestContract(t *testing.T) { metatest.Run(t, openDir) }
+func TestContract(t *testing.T) {
+	metatest.Run(t, openDir)
+	metatest.Random(t, openDir, 1, 500)
+}
+
+// The same in memory, where more fit into the time; the memtables are small,
+// so that flushes and compactions happen on the way.
+func TestRandomCallsMatchTheModel(t *testing.T) {
+	open := func(t testing.TB) meta.Store {
+		return openMem(t, vfs.NewMem(), Options{MemTableBytes: 256 << 10})
+	}
+	for seed := range uint64(10) {
+		metatest.Random(t, open, seed, 2000)
+	}
+}
