@@ -40,9 +40,6 @@ type mutation struct {
 	remove []meta.Version
 	// guard: see meta.Change.
 	guard []meta.QueueEntry
-	// dropped are segments of replaced versions that nothing of the key
-	// refers to any more, beside those of removed ones.
-	dropped []meta.Segment
 }
 
 // decider looks at a key and says what to change, or nil to leave it as it is.

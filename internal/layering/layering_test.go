@@ -1,0 +1,133 @@
+// Package layering holds the laws of structure: which package may import which.
+package layering
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pithos/pithos/"
+
+// rule says what the packages below a folder may import, tests left aside.
+type rule struct {
+	folder string
+	// own are the project's packages that may be imported; a folder stands
+	// for everything below it.
+	own []string
+	// foreign says whether packages beside the standard library may be.
+	foreign bool
+	// never are imports that are forbidden all the same.
+	never []string
+}
+
+// A folder of its own may be imported by what lies below it.
+var rules = []rule{
+	{folder: "sigv2"},
+	{folder: "sigv4"},
+	{folder: "policy"},
+	{folder: "crypt"},
+	{folder: "config", foreign: true},
+	{folder: "meta", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	{folder: "blob", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	{folder: "schema", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	{folder: "store", own: []string{"meta", "blob", "crypt"}, foreign: true, never: []string{
+		"net/http", "encoding/xml", "github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
+		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
+	{folder: "s3api", own: []string{"sigv2", "sigv4", "policy", "store", "meta", "blob"}, foreign: true, never: []string{
+		"github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
+		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func below(path, folder string) bool {
+	path = strings.TrimPrefix(path, module)
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+func (r *rule) allows(path string) bool {
+	switch {
+	case slices.ContainsFunc(r.never, func(n string) bool { return path == n || strings.HasPrefix(path, n+"/") }):
+		return false
+	case strings.HasPrefix(path, module):
+		return below(path, r.folder) || slices.ContainsFunc(r.own, func(f string) bool { return below(path, f) })
+	case strings.Contains(strings.SplitN(path, "/", 2)[0], "."):
+		return r.foreign
+	}
+	return true
+}
+
+func TestImportsFollowTheLaws(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range packages(t) {
+		for _, r := range rules {
+			if !below(p.ImportPath, r.folder) || helpsTests(p.ImportPath) {
+				continue
+			}
+			seen[r.folder] = true
+			for _, path := range p.Imports {
+				if !r.allows(path) {
+					t.Errorf("%s imports %s, which the rule for %s does not allow", strings.TrimPrefix(p.ImportPath, module), path, r.folder)
+				}
+			}
+		}
+	}
+	for _, r := range rules {
+		if !seen[r.folder] {
+			t.Errorf("no package lies below %s any more: its rule holds nothing", r.folder)
+		}
+	}
+}
+
+// helpsTests reports packages that only tests import: suites, signers,
+// wrappers that inject faults.
+func helpsTests(path string) bool {
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	return strings.HasSuffix(last, "test") || strings.HasSuffix(last, "fault")
+}
+
+// A package of the project that only commands and tests may import: it
+// chooses engines.
+func TestOnlyCommandsChooseEngines(t *testing.T) {
+	engines := []string{"meta/cassandra", "meta/embedded", "blob/cassandra", "blob/file"}
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if below(name, "cmd") || below(name, "internal/gateway") || helpsTests(name) {
+			continue
+		}
+		for _, path := range p.Imports {
+			for _, e := range engines {
+				if below(path, e) && strings.HasPrefix(path, module) && !below(name, e) {
+					t.Errorf("%s imports %s: only commands choose engines", name, path)
+				}
+			}
+		}
+	}
+}
