@@ -12,7 +12,7 @@ import (
 // sizes are the sizes at which something may change.
 func sizes(chunk, block int64) []int64 {
 	var out []int64
-	for _, around := range []int64{0, 4 << 10, 256 << 10, chunk, 2 * chunk, 3 * chunk, block, 2 * block} {
+	for _, around := range []int64{0, 4 << 10, 64 << 10, 256 << 10, chunk, 2 * chunk, 3 * chunk, block, 2 * block} {
 		for d := int64(-1); d <= 1; d++ {
 			if around+d >= 0 {
 				out = append(out, around+d)

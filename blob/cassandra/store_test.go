@@ -13,13 +13,17 @@ import (
 )
 
 // connect returns a session as the gateway's is.
-func connect(t testing.TB, c cassandratest.Cluster) *gocql.Session {
+func connect(t testing.TB, c cassandratest.Cluster, settings ...func(*gocql.ClusterConfig)) *gocql.Session {
 	t.Helper()
 	cluster := gocql.NewCluster(c.Hosts...)
 	cluster.Port = c.Port
 	cluster.Consistency = gocql.LocalQuorum
 	cluster.Timeout = 10 * time.Second
+	cluster.WriteCoalesceWaitTime = 0
 	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.RoundRobinHostPolicy())
+	for _, set := range settings {
+		set(cluster)
+	}
 	session, err := cluster.CreateSession()
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,10 @@ import (
 // Options are the settings of a store. The zero value is a good choice.
 type Options struct {
 	// SmallBytes is the size up to which a blob goes into the database of
-	// small blobs, at most 4 MiB. Default 256 KiB. It may change between runs.
+	// small blobs, at most 4 MiB. It may change between runs. Default 64 KiB:
+	// up to there a shared fsync of the log beats a file's three (4 KiB by
+	// sixteen writers: 0.15 ms against 0.46); above, writing the bytes twice
+	// costs more than it saves (256 KiB: 2.6 ms against 1.2).
 	SmallBytes int64
 	// CacheBytes is the size of Pebble's block cache. Default 16 MiB.
 	CacheBytes int64
@@ -35,7 +38,7 @@ type Options struct {
 const maxSmallBytes = 4 << 20
 
 func (o Options) withDefaults() (Options, error) {
-	setDefault(&o.SmallBytes, 256<<10)
+	setDefault(&o.SmallBytes, 64<<10)
 	setDefault(&o.CacheBytes, 16<<20)
 	setDefault(&o.MemTableBytes, 8<<20)
 	setDefault(&o.ReserveBytes, 256<<20)
