@@ -31,7 +31,8 @@
 //
 // A range is read from the frames that hold it alone, and no byte is returned
 // before its frame has been authenticated. What a range cannot notice is a
-// change outside its frames.
+// change outside its frames; and which segments make a body, in which order,
+// is for the metadata to say.
 //
 // # Wrapped keys and sealed secrets
 //

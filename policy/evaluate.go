@@ -87,6 +87,9 @@ var ownPolicy = []string{"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteB
 // Evaluate decides a request, as the package's documentation says. Its only
 // errors are those of Request.Object; the Decision then refuses.
 func Evaluate(r Request) (Decision, error) {
+	if r.Principal.Anonymous {
+		r.Principal = Principal{Anonymous: true}
+	}
 	e := &evaluation{Request: &r}
 	d := e.decide()
 	if e.err != nil {
@@ -118,7 +121,7 @@ type evaluation struct {
 
 func (e *evaluation) decide() Decision {
 	switch {
-	case e.Principal.Master && !e.Principal.Anonymous:
+	case e.Principal.Master:
 		return allow("a master key may do everything")
 	case !KnownAction(e.Action):
 		return refuse("unknown action %q", e.Action)

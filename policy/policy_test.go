@@ -219,6 +219,11 @@ func TestUserGuideExamples(t *testing.T) {
 			{akua, "ListBucket", "", nil, true}, {anonymous, "GetObject", "home//x", nil, false},
 			{Principal{ID: owner.ID, User: "*"}, "GetObject", "home/Akua/x", nil, false},
 		}},
+		"not one's own folder": {doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","NotResource":"arn:aws:s3:::amzn-s3-demo-bucket/${aws:username}/*"}`), nil, []ask{
+			{Principal{ID: other.ID, User: "Ada"}, "GetObject", "Bob/x", nil, true},
+			{Principal{ID: other.ID, User: "Ada"}, "GetObject", "Ada/x", nil, false},
+			{other, "GetObject", "Bob/x", nil, false}, // it has no user name
+		}},
 		"listing under a prefix": {doc(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:root"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::amzn-s3-demo-bucket",
 			"Condition":{"StringEquals":{"s3:prefix":"projects"},"NumericLessThanEquals":{"s3:max-keys":10}}}`), nil, []ask{
 			{other, "ListBucket", "", ctx("s3:prefix", "projects", "s3:max-keys", "10"), true},
@@ -327,6 +332,28 @@ func TestReasonsNameTheRule(t *testing.T) {
 		d, err := Evaluate(Request{Principal: other, Action: action, Bucket: facts, Key: "k"})
 		if err != nil || d.Reason != want || d.Explicit != (action == "s3:DeleteObject") {
 			t.Errorf("%s: %+v, %v", action, d, err)
+		}
+	}
+}
+
+func TestAnonymousIsNobodyElse(t *testing.T) {
+	facts := policied(t, doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*","Condition":{"Null":{"aws:userid":"false"}}}`))
+	p := Principal{Anonymous: true, ID: owner.ID, User: "Akua", Master: true, Service: LoggingService}
+	ask{p, "GetObject", "k", nil, false}.run(t, facts, &ObjectFacts{}, time.Time{})
+	ask{other, "GetObject", "k", nil, true}.run(t, facts, &ObjectFacts{}, time.Time{})
+}
+
+func BenchmarkEvaluate(b *testing.B) {
+	var statements []string
+	for i := range 20 {
+		statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Principal":"*","Action":"s3:Get*","Resource":"arn:aws:s3:::amzn-s3-demo-bucket/%d/*/${aws:userid}/*","Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}`, i))
+	}
+	request := Request{Principal: other, Action: "s3:GetObject", Key: "19/a/444455556666/object", Bucket: policied(b, doc(statements...)),
+		Context: ctx("aws:SourceIp", "192.0.2.1")}
+	b.ReportAllocs()
+	for b.Loop() {
+		if d, err := Evaluate(request); err != nil || !d.Allowed {
+			b.Fatal(d, err)
 		}
 	}
 }
