@@ -97,14 +97,10 @@ func checkChange(c meta.Change, begun int64) error {
 }
 
 func (s *Store) checkRev(h head, c meta.Change) error {
-	if h.noted {
-		if h.rev != c.IfRev {
-			return meta.ErrConflict
-		}
-		return nil
+	if !h.noted {
+		h.rev = s.revOfUnknown()
 	}
-	floor := s.floor.Load()
-	if c.IfRev != 0 && c.IfRev != floor || c.Rev <= floor {
+	if h.rev != c.IfRev || !h.noted && c.Rev <= s.floor.Load() {
 		return meta.ErrConflict
 	}
 	return nil

@@ -18,8 +18,8 @@
 //
 // # Revisions of keys that are gone
 //
-// A key without versions keeps its revision for Options.Remember. Then it is
-// dropped, and only the greatest dropped revision, the floor, is kept, for all
+// A key without versions keeps its revision, or that of a Fence, for
+// Options.Remember, which outlasts any change that was begun. Then it is dropped, and only the greatest dropped revision, the floor, is kept, for all
 // keys at once. A key of which nothing is known can only be created with a
 // revision above the floor, and a Read of it returns the floor as its revision
 // while the clock is not above it: so a key that is made again always goes on
@@ -100,6 +100,7 @@ type Store struct {
 	uploads stripes // shared by parts, exclusive for the state
 	flights flights
 
+	opened time.Time
 	// floor is the greatest revision of a gone key that was dropped.
 	floor atomic.Int64
 
@@ -113,6 +114,11 @@ type Store struct {
 }
 
 var _ meta.Store = (*Store)(nil)
+
+// steadyNow is the time of the clock at Open and what has passed since. A
+// clock that is set while the store is open does not make it jump, so what is
+// to be remembered for some time is.
+func (s *Store) steadyNow() time.Time { return s.opened.Add(s.opts.Now().Sub(s.opened)) }
 
 // enter begins a call of the public interface; leave ends it. Between the two
 // the database stays open.

@@ -219,3 +219,19 @@ func TestForgottenUploadIsFoundForSomeDays(t *testing.T) {
 		}
 	}
 }
+
+// A fence is as old as its time, not as the revision that it stands at.
+func TestFenceAtAnOldRevisionOutlivesASweep(t *testing.T) {
+	ctx := context.Background()
+	s := openMem(t, vfs.NewMem(), Options{})
+	b := newBucket(t, s)
+	if _, err := s.Fence(ctx, b.ID, "k", 10, meta.ReadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(s, b.ID, "k", 0, 100, nil, "x"); !errors.Is(err, meta.ErrConflict) {
+		t.Fatalf("a change from before the fence: %v", err)
+	}
+}

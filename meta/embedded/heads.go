@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -67,13 +68,27 @@ func (s *Store) head(bucket meta.BucketID, key string) (head, error) {
 	if errors.Is(err, meta.ErrNotFound) {
 		return head{}, nil
 	}
-	if err == nil && len(b) != 8 {
-		err = fmt.Errorf("revision of a gone key is %d bytes long", len(b))
-	}
 	if err != nil {
 		return head{}, err
 	}
-	return head{rev: int64(binary.BigEndian.Uint64(b)), noted: true}, nil
+	rev, _, err := decodeGone(b)
+	return head{rev: rev, noted: err == nil}, err
+}
+
+const goneLen = 16
+
+// encodeGone is the row of a key without versions: its revision, and since
+// when it is so.
+func encodeGone(rev int64, since time.Time) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, goneLen), uint64(rev))
+	return binary.BigEndian.AppendUint64(b, uint64(since.UnixMicro()))
+}
+
+func decodeGone(b []byte) (rev int64, since time.Time, err error) {
+	if len(b) != goneLen {
+		return 0, time.Time{}, fmt.Errorf("row of a gone key is %d bytes long", len(b))
+	}
+	return int64(binary.BigEndian.Uint64(b)), time.UnixMicro(int64(binary.BigEndian.Uint64(b[8:]))), nil
 }
 
 // revOfUnknown is the revision of a key of which nothing is stored.
@@ -222,5 +237,5 @@ func (s *Store) setHead(b *pebble.Batch, bucket meta.BucketID, key string, h hea
 	if h.current != 0 {
 		return b.Set(rowKey(tableHead, bucket, key), h.encode(), nil)
 	}
-	return b.Set(rowKey(tableGone, bucket, key), binary.BigEndian.AppendUint64(nil, uint64(h.rev)), nil)
+	return b.Set(rowKey(tableGone, bucket, key), encodeGone(h.rev, s.steadyNow()), nil)
 }

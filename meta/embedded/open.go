@@ -33,7 +33,7 @@ const (
 // process can have it open; the error of another one names the first.
 func Open(dir string, opts Options) (*Store, error) {
 	opts.setDefaults()
-	s := &Store{dir: dir, opts: opts, swept: make(chan struct{})}
+	s := &Store{dir: dir, opts: opts, opened: opts.Now(), swept: make(chan struct{})}
 	if err := opts.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the metadata directory: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -26,35 +27,36 @@ func (s *Store) sweep(ctx context.Context) error {
 }
 
 func (s *Store) sweepGone(ctx context.Context) error {
-	before := s.opts.Now().Add(-s.opts.Remember).UnixMicro()
+	before := s.steadyNow().Add(-s.opts.Remember)
 	return s.sweepTable(ctx, []byte{tableGone}, []byte{tableGone + 1},
-		func(_, value []byte) bool { return goneBefore(value, before) },
+		func(_, value []byte) bool {
+			_, since, err := decodeGone(value)
+			return err == nil && since.Before(before)
+		},
 		func(key []byte) error { return s.forgetRev(key, before) })
-}
-
-func goneBefore(value []byte, before int64) bool {
-	return len(value) == 8 && int64(binary.BigEndian.Uint64(value)) < before
 }
 
 // forgetRev drops the row of a gone key if it is still as old, after raising
 // the floor above it. The key is locked: nobody sees the one without the other.
-func (s *Store) forgetRev(key []byte, before int64) error {
+func (s *Store) forgetRev(key []byte, before time.Time) error {
 	name := bytes.Clone(key)
 	name[0] = tableHead
 	defer s.keys.lock(name)()
 	v, err := s.get(key)
-	if errors.Is(err, meta.ErrNotFound) || err == nil && !goneBefore(v, before) {
-		return nil
+	if errors.Is(err, meta.ErrNotFound) {
+		return nil // the key was made again
 	}
 	if err != nil {
 		return err
 	}
+	rev, since, err := decodeGone(v)
+	if err != nil || !since.Before(before) {
+		return err
+	}
+	s.floor.Store(max(rev, s.floor.Load())) // nobody else writes it
+	floor := binary.BigEndian.AppendUint64(nil, uint64(s.floor.Load()))
 	b := s.db.NewBatch()
 	defer func() { _ = b.Close() }() // an applied batch has nothing to lose
-	if rev := int64(binary.BigEndian.Uint64(v)); rev > s.floor.Load() {
-		s.floor.Store(rev)
-	}
-	floor := binary.BigEndian.AppendUint64(nil, uint64(s.floor.Load()))
 	if err := errors.Join(b.Set([]byte(floorKey), floor, nil), b.Delete(key, nil)); err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func (s *Store) forgetRev(key []byte, before int64) error {
 }
 
 func (s *Store) sweepUploads(ctx context.Context) error {
-	hi := timeKey(tableForget, s.opts.Now(), meta.ID{})
+	hi := timeKey(tableForget, s.steadyNow(), meta.ID{})
 	return s.sweepTable(ctx, []byte{tableForget}, hi,
 		func(_, _ []byte) bool { return true },
 		func(key []byte) error {

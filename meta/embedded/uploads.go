@@ -218,7 +218,7 @@ func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
 		if err := b.DeleteRange(parts, after(parts), nil); err != nil {
 			return err
 		}
-		at := s.opts.Now().Add(s.opts.RememberUploads)
+		at := s.steadyNow().Add(s.opts.RememberUploads)
 		return b.Set(timeKey(tableForget, at, u.ID), nil, nil)
 	})
 }

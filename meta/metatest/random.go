@@ -40,12 +40,12 @@ func Random(t *testing.T, open Open, seed uint64, n int) {
 // random is a run of random calls, and the model that it compares with.
 type random struct {
 	*suite
-	rng    *rand.Rand
-	trace  []string
-	home   meta.BucketID
-	names  []string
-	keys   map[string]*modelKey
-	queue  map[meta.ID]meta.QueueEntry
+	rng   *rand.Rand
+	trace []string
+	home  meta.BucketID
+	names []string
+	keys  map[string]*modelKey
+	queue map[meta.ID]meta.QueueEntry
 	uploadModel
 }
 
