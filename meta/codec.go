@@ -7,10 +7,16 @@ import (
 )
 
 // Rows are stored as CBOR maps with numbered fields: compact, and a field
-// that an older binary does not know is skipped, not refused.
+// that an older binary does not know is skipped, not refused. Strings that are
+// not UTF-8 (headers may hold any byte) come back as they were: a row that was
+// acknowledged must never turn out to be unreadable.
 var (
 	encoding = must(cbor.EncOptions{Time: cbor.TimeUnixMicro}.EncMode())
-	decoding = must(cbor.DecOptions{MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 16}.DecMode())
+	decoding = must(cbor.DecOptions{
+		MaxArrayElements: 1 << 20,
+		MaxMapPairs:      1 << 16,
+		UTF8:             cbor.UTF8DecodeInvalid,
+	}.DecMode())
 )
 
 func must[T any](v T, err error) T {
