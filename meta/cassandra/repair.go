@@ -15,6 +15,32 @@ import (
 type repairs struct {
 	mu      sync.Mutex
 	running map[placedKey]bool
+	ahead   map[pendingRow]time.Time // rows from the future: when they were first seen
+}
+
+type pendingRow struct {
+	placedKey
+	rev int64
+}
+
+// old tells whether a pending row's change seems to have died. That is only
+// a guess: what makes a wrong one harmless is the fence. A revision from the
+// future (somebody's clock is, or was, ahead) is as old as it is known here.
+func (r *repairs) old(p pendingRow, now time.Time, limit time.Duration) bool {
+	if age := now.Sub(time.UnixMicro(p.rev)); age >= 0 {
+		return age >= limit
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ahead == nil || len(r.ahead) > 10_000 {
+		r.ahead = map[pendingRow]time.Time{}
+	}
+	seen, ok := r.ahead[p]
+	if !ok {
+		r.ahead[p] = time.Now()
+		return false
+	}
+	return time.Since(seen) >= limit
 }
 
 type placedKey struct {
@@ -43,22 +69,19 @@ func (r *repairs) end(k placedKey) {
 	delete(r.running, k)
 }
 
-// repairOld has a pending row replaced, behind the listing, if its change
-// seems to have died. How old it is, by this clock, is only a guess: what
-// makes a wrong guess harmless is the fence.
+// repairOld has a pending row replaced, behind the listing, if it is old.
 func (s *Store) repairOld(bucket meta.BucketID, r readRow) {
-	age := s.o.Now().UnixMicro() - r.rev
-	if !r.settled || r.state != statePending || age < s.o.RepairAfter.Microseconds() {
+	if !r.settled || r.state != statePending {
 		return
 	}
 	k := placedKey{bucket, r.key}
-	if !s.repairs.start(k) {
+	if !s.repairs.old(pendingRow{k, r.rev}, s.o.Now(), s.o.RepairAfter) || !s.repairs.start(k) {
 		return
 	}
 	s.behind.do(func(ctx context.Context) {
 		defer s.repairs.end(k)
 		if _, err := s.repair(ctx, bucket, r); err != nil {
-			s.o.Log.Warn("repair of a listing row", zap.Duration("age", time.Duration(age)*time.Microsecond), zap.Error(err))
+			s.o.Log.Warn("a listing row was not repaired", zap.Int64("revision", r.rev), zap.Error(err))
 		}
 	})
 }

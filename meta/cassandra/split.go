@@ -88,7 +88,7 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, a
 func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal) error {
 	for _, kind := range []int8{visible, history} {
 		for low, end := "", false; !end; {
-			rows, now, err := s.readRows(ctx, bucket, shard, kind, low, "", 500)
+			rows, now, err := s.readRows(ctx, bucket, shard, kind, low, "", s.copyPage)
 			if err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, shard meta.
 			if err := s.copyRows(ctx, bucket, seal, rows); err != nil {
 				return err
 			}
-			if end = len(rows) < 500; !end {
+			if end = len(rows) < s.copyPage; !end {
 				low = rows[len(rows)-1].key + "\x00"
 			}
 		}

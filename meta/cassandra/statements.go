@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gocql/gocql"
 
@@ -28,34 +29,55 @@ func (c *statements) text(stmt string) string {
 	return made
 }
 
+// database is what a store asks of Cassandra. Statements that are not
+// conditional must be idempotent.
+type database interface {
+	// one reads a row; found is false where there is none.
+	one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error)
+	// each reads rows, page by page, and calls row for each.
+	each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error
+	// write makes a plain write.
+	write(ctx context.Context, stmt string, args ...any) error
+	// writes makes plain writes to one partition, all or none of them.
+	writes(ctx context.Context, batch []gocql.BatchEntry) error
+	// cas makes a conditional change by one statement or, to one partition,
+	// by several. It is not tried again: after an error the outcome is
+	// unknown, unless that is errUnsent.
+	cas(ctx context.Context, batch ...gocql.BatchEntry) (applied bool, err error)
+}
+
+// cluster is a real database.
+type cluster struct {
+	session     *gocql.Session
+	cql         statements
+	consistency gocql.Consistency
+	serial      gocql.SerialConsistency
+	timeout     time.Duration // of a statement, with all of its pages
+}
+
 // again is the retry policy of idempotent statements: a second try, on
 // another node where there is one.
 var again = &gocql.SimpleRetryPolicy{NumRetries: 1}
 
-func (s *Store) query(ctx context.Context, stmt string, args ...any) *gocql.Query {
-	return s.session.Query(s.cql.text(stmt), args...).WithContext(ctx).
-		Consistency(s.o.Consistency).SerialConsistency(s.o.Serial).DefaultTimestamp(false)
+func (d *cluster) query(ctx context.Context, stmt string, args ...any) *gocql.Query {
+	return d.session.Query(d.cql.text(stmt), args...).WithContext(ctx).
+		Consistency(d.consistency).SerialConsistency(d.serial).DefaultTimestamp(false)
 }
 
-// serial is the consistency of a read that finishes what Paxos has under way.
-func (s *Store) serial() gocql.Consistency { return gocql.Consistency(s.o.Serial) }
-
-// one reads a row; found is false where there is none.
-func (s *Store) one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+func (d *cluster) one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	err = s.query(limited, stmt, args...).Consistency(c).Idempotent(true).RetryPolicy(again).Scan(dest...)
+	err = d.query(limited, stmt, args...).Consistency(c).Idempotent(true).RetryPolicy(again).Scan(dest...)
 	if errors.Is(err, gocql.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, classify(ctx, err)
 }
 
-// each reads rows, page by page, and calls row for each.
-func (s *Store) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
-	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+func (d *cluster) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	scanner := s.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPage)).
+	scanner := d.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPage)).
 		Idempotent(true).RetryPolicy(again).Iter().Scanner()
 	for scanner.Next() {
 		if err := row(scanner); err != nil {
@@ -69,26 +91,24 @@ func (s *Store) each(ctx context.Context, c gocql.Consistency, page int, row fun
 // maxPage bounds the rows that one answer of Cassandra carries.
 const maxPage = 2000
 
-// write makes a plain write, which must be idempotent.
-func (s *Store) write(ctx context.Context, stmt string, args ...any) error {
-	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+func (d *cluster) write(ctx context.Context, stmt string, args ...any) error {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	return classify(ctx, s.query(limited, stmt, args...).Idempotent(true).RetryPolicy(again).Exec())
+	return classify(ctx, d.query(limited, stmt, args...).Idempotent(true).RetryPolicy(again).Exec())
 }
 
-// writes makes plain writes to one partition, all or none of them.
-func (s *Store) writes(ctx context.Context, batch []gocql.BatchEntry) error {
+func (d *cluster) writes(ctx context.Context, batch []gocql.BatchEntry) error {
 	if len(batch) == 1 {
-		return s.write(ctx, batch[0].Stmt, batch[0].Args...)
+		return d.write(ctx, batch[0].Stmt, batch[0].Args...)
 	}
-	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	b := s.session.NewBatch(gocql.UnloggedBatch).WithContext(limited).RetryPolicy(again).DefaultTimestamp(false)
-	b.SetConsistency(s.o.Consistency)
+	b := d.session.NewBatch(gocql.UnloggedBatch).WithContext(limited).RetryPolicy(again).DefaultTimestamp(false)
+	b.SetConsistency(d.consistency)
 	for _, e := range batch {
-		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: s.cql.text(e.Stmt), Args: e.Args, Idempotent: true})
+		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: d.cql.text(e.Stmt), Args: e.Args, Idempotent: true})
 	}
-	return classify(ctx, s.session.ExecuteBatch(b))
+	return classify(ctx, d.session.ExecuteBatch(b))
 }
 
 // entry is one statement of a batch.
@@ -96,24 +116,21 @@ func entry(stmt string, args ...any) gocql.BatchEntry {
 	return gocql.BatchEntry{Stmt: stmt, Args: args}
 }
 
-// cas makes a conditional change by one statement or, to one partition, by
-// several. It is never retried by the driver: an error means that the
-// outcome is unknown, unless it is errUnsent.
-func (s *Store) cas(ctx context.Context, batch ...gocql.BatchEntry) (applied bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, s.o.Timeout)
+func (d *cluster) cas(ctx context.Context, batch ...gocql.BatchEntry) (applied bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	was := map[string]any{} // what is there instead; statements that need it read it again by Paxos
 	if len(batch) == 1 {
-		q := s.query(limited, batch[0].Stmt, batch[0].Args...).Idempotent(false).RetryPolicy(nil)
+		q := d.query(limited, batch[0].Stmt, batch[0].Args...).Idempotent(false).RetryPolicy(nil)
 		applied, err = q.MapScanCAS(was)
 		return applied, unsent(ctx, err)
 	}
-	b := s.session.NewBatch(gocql.LoggedBatch).WithContext(limited).RetryPolicy(nil).DefaultTimestamp(false).SerialConsistency(s.o.Serial)
-	b.SetConsistency(s.o.Consistency)
+	b := d.session.NewBatch(gocql.LoggedBatch).WithContext(limited).RetryPolicy(nil).DefaultTimestamp(false).SerialConsistency(d.serial)
+	b.SetConsistency(d.consistency)
 	for _, e := range batch {
-		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: s.cql.text(e.Stmt), Args: e.Args})
+		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: d.cql.text(e.Stmt), Args: e.Args})
 	}
-	applied, iter, err := s.session.MapExecuteBatchCAS(b, was)
+	applied, iter, err := d.session.MapExecuteBatchCAS(b, was)
 	if iter != nil {
 		err = errors.Join(err, iter.Close())
 	}

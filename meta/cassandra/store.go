@@ -87,15 +87,16 @@ func (o Options) withDefaults() (Options, error) {
 
 // Store is a [meta.Store] in one keyspace.
 type Store struct {
-	session *gocql.Session
+	database
 	o       Options
-	cql     statements
 	names   names
 	shards  shardMaps
 	keys    stripes
 	behind  *behind
 	repairs repairs
 	slots   slotMarks
+
+	copyPage int // rows that a split copies at once
 }
 
 var _ meta.Store = (*Store)(nil)
@@ -113,10 +114,20 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{session: session, o: o, cql: statements{keyspace: keyspace}, keys: newStripes(1024)}
-	s.behind = newBehind(s)
-	return s, nil
+	return newOn(&cluster{
+		session: session, cql: statements{keyspace: keyspace},
+		consistency: o.Consistency, serial: o.Serial, timeout: o.Timeout,
+	}, o), nil
 }
+
+func newOn(db database, o Options) *Store {
+	s := &Store{database: db, o: o, keys: newStripes(1024), copyPage: 500}
+	s.behind = newBehind(s)
+	return s
+}
+
+// serial is the consistency of a read that finishes what Paxos has under way.
+func (s *Store) serial() gocql.Consistency { return gocql.Consistency(s.o.Serial) }
 
 // InlineMax implements [meta.Store].
 func (s *Store) InlineMax() int { return s.o.InlineMax }

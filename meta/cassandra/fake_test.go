@@ -1,0 +1,363 @@
+package cassandra
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// fake is the few tables of the listing protocol, in memory. Each statement
+// is one atomic step, some random time after it was sent: under synctest the
+// order of the steps of all actors is a random schedule.
+type fake struct {
+	rnd     *rand.Rand
+	mu      sync.Mutex
+	heads   map[string]*fakeHead
+	shards  map[meta.ID]*fakeShard
+	bucket  meta.BucketID
+	state   meta.BucketState
+	unclear float64 // how often the answer of a conditional change is lost
+}
+
+// fakeHead is a partition of table object, with its past.
+type fakeHead struct {
+	rev, nullSeq int64
+	commit       []byte
+	versions     map[int64][]byte
+	past         []moment
+}
+
+// moment says which version was current from a time on, negative if it was a
+// delete marker, and how many there were.
+type moment struct {
+	at    time.Time
+	seq   int64
+	count int
+}
+
+// fakeShard is a partition of table listing.
+type fakeShard struct {
+	at          *string
+	left, right []byte
+	copied      bool
+	rows        map[fakeKey]fakeRow
+	dropped     int64 // everything up to this timestamp is
+}
+
+type fakeKey struct {
+	kind int8
+	key  string
+}
+
+// fakeRow is a row by cells: those written at written, and the older doc.
+type fakeRow struct {
+	listingRow
+	written int64
+	deleted bool
+}
+
+// actor is put into a context; a dead one sends nothing any more.
+type actor struct{ dead, immortal bool }
+
+type actorKey struct{}
+
+var errDead = errors.New("the actor is dead")
+
+// step waits for a statement's turn. It returns with the lock held unless it
+// fails.
+func (f *fake) step(ctx context.Context) error {
+	f.mu.Lock()
+	wait := time.Duration(f.rnd.IntN(1000)) * time.Microsecond
+	death := f.rnd.IntN(150) == 0
+	f.mu.Unlock()
+	time.Sleep(wait)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	a, _ := ctx.Value(actorKey{}).(*actor)
+	if a == nil { // what is done behind the answers is sometimes lost
+		a = &actor{}
+	}
+	if a.dead = a.dead || death && !a.immortal; a.dead {
+		f.mu.Unlock()
+		return errDead
+	}
+	return nil
+}
+
+func (f *fake) head(bucket, key any) *fakeHead {
+	h := f.heads[key.(string)]
+	if h == nil {
+		h = &fakeHead{versions: map[int64][]byte{}}
+		f.heads[key.(string)] = h
+	}
+	return h
+}
+
+func (f *fake) shard(id any) *fakeShard {
+	name := idOf(id.([]byte))
+	s := f.shards[name]
+	if s == nil {
+		s = &fakeShard{rows: map[fakeKey]fakeRow{}}
+		f.shards[name] = s
+	}
+	return s
+}
+
+func (h *fakeHead) seqs() []int64 {
+	var seqs []int64
+	for seq := range h.versions {
+		seqs = append(seqs, seq)
+	}
+	slices.SortFunc(seqs, func(a, b int64) int { return cmp.Compare(b, a) })
+	return seqs
+}
+
+func (s *fakeShard) statics() []any { return []any{s.at, s.left, s.right, s.copied} }
+
+func (f *fake) one(ctx context.Context, _ gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
+	if err := f.step(ctx); err != nil {
+		return false, err
+	}
+	defer f.mu.Unlock()
+	var row []any
+	switch {
+	case stmt == sealAtRow:
+		s := f.shard(args[1])
+		if r, ok := s.rows[fakeKey{0, args[2].(string)}]; ok && !r.deleted {
+			row = append(s.statics(), r.rev)
+		}
+	case stmt == sealAlone:
+		row = f.shard(args[1]).statics()
+	case stmt == selectBucketName:
+		row = []any{"bucket"}
+	case strings.Contains(stmt, "@.bucket "):
+		row = []any{f.bucket[:], string(f.state)}
+	case strings.HasPrefix(stmt, "SELECT doc, payload FROM @.object"):
+		if doc, ok := f.head(args[0], args[1]).versions[args[2].(int64)]; ok {
+			row = []any{doc, []byte(nil)}
+		}
+	default:
+		panic(stmt)
+	}
+	if row == nil {
+		return false, nil
+	}
+	return true, assign(dest, row)
+}
+
+// assign is Scan.
+func assign(dest, row []any) error {
+	if len(dest) != len(row) {
+		return fmt.Errorf("%d columns into %d", len(row), len(dest))
+	}
+	for i, v := range row {
+		to := reflect.ValueOf(dest[i]).Elem()
+		from := reflect.ValueOf(v)
+		switch {
+		case !from.IsValid():
+			to.SetZero()
+		case to.Kind() == reflect.Pointer && from.Kind() != reflect.Pointer:
+			p := reflect.New(to.Type().Elem())
+			p.Elem().Set(from)
+			to.Set(p)
+		default:
+			to.Set(from.Convert(to.Type()))
+		}
+	}
+	return nil
+}
+
+// fakeScanner scans one row.
+type fakeScanner []any
+
+func (r fakeScanner) Next() bool             { return false }
+func (r fakeScanner) Err() error             { return nil }
+func (r fakeScanner) Scan(dest ...any) error { return assign(dest, r) }
+
+func (f *fake) each(ctx context.Context, _ gocql.Consistency, _ int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	if err := f.step(ctx); err != nil {
+		return err
+	}
+	var rows [][]any
+	switch stmt {
+	case selectHead:
+		rows = f.headRows(args)
+	case rowsFrom:
+		rows = f.shardRows(args[1], args[2].(int8), args[3].(string), "", args[4].(int))
+	case rowsWithin:
+		rows = f.shardRows(args[1], args[2].(int8), args[3].(string), args[4].(string), args[5].(int))
+	default:
+		panic(stmt)
+	}
+	f.mu.Unlock()
+	for _, r := range rows {
+		if err := row(fakeScanner(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fake) headRows(args []any) (rows [][]any) {
+	h := f.head(args[0], args[1])
+	for _, seq := range h.seqs() {
+		rows = append(rows, []any{h.rev, h.nullSeq, h.commit, seq, h.versions[seq]})
+	}
+	if len(rows) == 0 && h.rev != 0 {
+		rows = append(rows, []any{h.rev, h.nullSeq, h.commit, nil, []byte(nil)})
+	}
+	return rows[:min(len(rows), args[2].(int))]
+}
+
+func (f *fake) shardRows(id any, kind int8, low, high string, n int) (rows [][]any) {
+	s := f.shard(id)
+	var keys []string
+	for k, r := range s.rows {
+		if k.kind == kind && !r.deleted && k.key >= low && (high == "" || k.key < high) {
+			keys = append(keys, k.key)
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys[:min(len(keys), n)] {
+		r := s.rows[fakeKey{kind, key}]
+		rows = append(rows, append(s.statics(), key, r.rev, r.state, r.doc))
+	}
+	return rows
+}
+
+func (f *fake) write(ctx context.Context, stmt string, args ...any) error {
+	return f.writes(ctx, []gocql.BatchEntry{entry(stmt, args...)})
+}
+
+func (f *fake) writes(ctx context.Context, batch []gocql.BatchEntry) error {
+	if err := f.step(ctx); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	for _, e := range batch {
+		switch a := e.Args; e.Stmt {
+		case putPendingRow:
+			f.shard(a[1]).put(a[2].(int8), fakeRow{listingRow{key: a[3].(string), rev: a[4].(int64), state: a[5].(int8)}, a[6].(int64), false})
+		case putLiveRow:
+			f.shard(a[1]).put(a[2].(int8), fakeRow{listingRow{key: a[3].(string), rev: a[4].(int64), state: a[5].(int8), doc: a[6].([]byte)}, a[7].(int64), false})
+		case deleteRow:
+			f.shard(a[2]).put(a[3].(int8), fakeRow{listingRow{key: a[4].(string)}, a[0].(int64), true})
+		case dropRows:
+			s := f.shard(a[2])
+			s.dropped = a[0].(int64)
+			clear(s.rows)
+		default:
+			panic(e.Stmt)
+		}
+	}
+	return nil
+}
+
+// put writes a row as Cassandra would: the later timestamp wins; of equals a
+// deletion, and then the greater cell.
+func (s *fakeShard) put(kind int8, r fakeRow) {
+	k := fakeKey{kind, r.key}
+	old, ok := s.rows[k]
+	switch {
+	case r.written <= s.dropped, ok && old.written > r.written:
+		return
+	case ok && old.written == r.written && (old.deleted || r.deleted):
+		r = fakeRow{listingRow{key: r.key}, r.written, true}
+	case ok && old.written == r.written:
+		r.rev, r.state = max(r.rev, old.rev), max(r.state, old.state)
+		if bytes.Compare(old.doc, r.doc) > 0 {
+			r.doc = old.doc
+		}
+	}
+	s.rows[k] = r
+}
+
+func (f *fake) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
+	if err := f.step(ctx); err != nil {
+		return false, err
+	}
+	defer f.mu.Unlock()
+	unclear := f.rnd.Float64() < f.unclear
+	if unclear && f.rnd.IntN(2) == 0 {
+		return false, fmt.Errorf("%w: it was lost on its way", meta.ErrUnavailable)
+	}
+	applied := f.apply(batch)
+	if unclear {
+		return false, fmt.Errorf("%w: the answer was lost", meta.ErrUnavailable)
+	}
+	return applied, nil
+}
+
+func (f *fake) apply(batch []gocql.BatchEntry) bool {
+	switch a := batch[0].Args; batch[0].Stmt {
+	case sealShard:
+		s := f.shard(a[4])
+		if s.at != nil {
+			return false
+		}
+		at := a[0].(string)
+		s.at, s.left, s.right = &at, a[1].([]byte), a[2].([]byte)
+	case markShard:
+		s := f.shard(a[1])
+		s.copied = true
+	case fenceUnknown, fenceKnown:
+		return f.head(a[2], a[3]).setRev(a[1], a[4:])
+	case setHeadUnknown, setHeadKnown:
+		h := f.head(a[4], a[5])
+		if !h.setRev(a[1], a[6:]) {
+			return false
+		}
+		h.nullSeq, h.commit = a[2].(int64), a[3].([]byte)
+		h.change(batch[1:])
+	default:
+		panic(batch[0].Stmt)
+	}
+	return true
+}
+
+func (h *fakeHead) setRev(rev any, condition []any) bool {
+	want := int64(0)
+	if len(condition) > 0 {
+		want = condition[0].(int64)
+	}
+	if h.rev == want {
+		h.rev = rev.(int64)
+		return true
+	}
+	return false
+}
+
+func (h *fakeHead) change(batch []gocql.BatchEntry) {
+	for _, e := range batch {
+		if e.Stmt == putVersion {
+			h.versions[e.Args[2].(int64)] = e.Args[3].([]byte)
+		} else {
+			delete(h.versions, e.Args[2].(int64))
+		}
+	}
+	now := moment{at: time.Now(), count: len(h.versions)}
+	if seqs := h.seqs(); len(seqs) > 0 {
+		now.seq = seqs[0]
+		v := meta.Version{}
+		if err := meta.Unmarshal(h.versions[now.seq], &v); err != nil || v.DeleteMarker {
+			now.seq = -now.seq
+		}
+	}
+	h.past = append(h.past, now)
+}
+
+var _ database = (*fake)(nil)

@@ -1,0 +1,229 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+var schedules = flag.Int("schedules", 300, "how many random schedules of the listing protocol to run")
+
+// schedule is one run of writers, splitters, repairers and listings over a
+// fake database, in an order that its seed decides: the driver's own code,
+// with deaths at every step, clocks that disagree and stale maps. What a
+// listing shows of a key must be a state that the key's head had between the
+// listing's start and its end.
+type schedule struct {
+	t        *testing.T
+	rnd      *rand.Rand
+	db       *fake
+	gateways []*Store
+	keys     []string
+	done     chan error
+	empty    bool // the bucket was found empty, being deleted
+}
+
+func TestListingsAreExplainedByHeadsInEverySchedule(t *testing.T) {
+	first := rand.Uint64()
+	for i := range *schedules {
+		seed := first + uint64(i)
+		synctest.Test(t, func(t *testing.T) { runSchedule(t, seed) })
+		if t.Failed() {
+			t.Fatalf("schedule %d", seed)
+		}
+	}
+}
+
+func runSchedule(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	db := &fake{
+		rnd: rand.New(rand.NewPCG(seed, 1)), heads: map[string]*fakeHead{}, shards: map[meta.ID]*fakeShard{},
+		bucket: meta.NewID(), state: meta.BucketActive, unclear: .05,
+	}
+	s := &schedule{t: t, rnd: rnd, db: db, done: make(chan error)}
+	for range 1 + rnd.IntN(5) {
+		s.keys = append(s.keys, fmt.Sprintf("k%d", len(s.keys)))
+	}
+	for range 3 {
+		skew := time.Duration(rnd.IntN(2000)-1000) * time.Microsecond
+		g := newOn(db, mustOptions(Options{
+			Now: func() time.Time { return time.Now().Add(skew) }, RepairAfter: time.Millisecond,
+		}))
+		g.copyPage = 1 + rnd.IntN(3)
+		s.gateways = append(s.gateways, g)
+	}
+	s.run()
+	defer func() {
+		for _, g := range s.gateways {
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	if err := s.noneLeft(); err != nil {
+		t.Error(err)
+	}
+	ctx := context.WithValue(context.Background(), actorKey{}, &actor{immortal: true})
+	for _, g := range s.gateways {
+		if err := errors.Join(s.list(ctx, g, true), s.list(ctx, g, false)); err != nil {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+}
+
+func mustOptions(o Options) Options {
+	o, err := o.withDefaults()
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
+// run starts all actors, some after some time, and waits for them.
+func (s *schedule) run() {
+	n := 0
+	start := func(f func(context.Context, *Store) error) {
+		n++
+		wait := time.Duration(s.rnd.IntN(8000)) * time.Microsecond
+		g := s.gateways[s.rnd.IntN(len(s.gateways))]
+		go func() {
+			time.Sleep(wait)
+			s.done <- f(context.WithValue(context.Background(), actorKey{}, &actor{}), g)
+		}()
+	}
+	for range 2 + s.rnd.IntN(8) {
+		key, kind := s.keys[s.rnd.IntN(len(s.keys))], s.rnd.IntN(4)
+		start(func(ctx context.Context, g *Store) error { return s.change(ctx, g, key, kind) })
+	}
+	for range s.rnd.IntN(4) {
+		key, at := s.keys[s.rnd.IntN(len(s.keys))], s.keys[s.rnd.IntN(len(s.keys))]
+		start(func(ctx context.Context, g *Store) error { _ = g.split(ctx, s.db.bucket, key, at); return nil })
+	}
+	for range 1 + s.rnd.IntN(5) {
+		all := s.rnd.IntN(2) == 0
+		start(func(ctx context.Context, g *Store) error { return s.list(ctx, g, all) })
+	}
+	if s.rnd.IntN(3) == 0 {
+		start(s.deleteBucket)
+	}
+	for range n {
+		if err := <-s.done; err != nil && !errors.Is(err, errDead) {
+			s.t.Error(err)
+		}
+	}
+}
+
+// change makes a random change of a key, once.
+func (s *schedule) change(ctx context.Context, g *Store, key string, kind int) error {
+	err := edit(ctx, g, s.db.bucket, key, kind == 3, func(h meta.Head, rev int64) meta.Change {
+		rev = max(h.Rev+2, rev)
+		switch kind {
+		case 0:
+			return deleteChange(h, rev)
+		case 3:
+			return markerChange(h, rev)
+		}
+		c := putChange(h, rev, key, "etag")
+		c.History = kind == 2 && len(h.Versions) > 0
+		if c.History {
+			c.Delete = nil
+		}
+		return c
+	})
+	if errors.Is(err, meta.ErrUnknownOutcome) || errors.Is(err, meta.ErrBucketDeleting) {
+		return nil
+	}
+	return err
+}
+
+// deleteBucket does what precedes the removal of a bucket. Once it has been
+// found empty, no version may come.
+func (s *schedule) deleteBucket(ctx context.Context, g *Store) error {
+	if err := s.db.step(ctx); err != nil {
+		return err
+	}
+	s.db.state = meta.BucketDeleting
+	s.db.mu.Unlock()
+	s.empty, _ = g.Empty(ctx, s.db.bucket)
+	return nil
+}
+
+// noneLeft tells whether an empty bucket stayed so.
+func (s *schedule) noneLeft() error {
+	for key, h := range s.db.heads {
+		if s.empty && len(h.versions) > 0 {
+			return fmt.Errorf("%q is in a bucket that was found empty; its past: %v", key, h.past)
+		}
+	}
+	return nil
+}
+
+// list lists the bucket, by pages of a random size, and compares.
+func (s *schedule) list(ctx context.Context, g *Store, all bool) error {
+	start := time.Now()
+	limit := 1 + s.rnd.IntN(4)
+	shown := map[string]int64{} // the Seq, or 1 for "ask the versions"
+	for from, more := "", true; more; {
+		var err error
+		var entries []meta.KeyEntry
+		if all {
+			entries, more, err = g.ScanAll(ctx, s.db.bucket, from, "", limit)
+		} else {
+			var visible []meta.Entry
+			visible, more, err = g.Scan(ctx, s.db.bucket, from, "", limit)
+			for _, e := range visible {
+				entries = append(entries, meta.KeyEntry{Key: e.Key, Entry: &e})
+			}
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			shown[e.Key] = 1
+			if e.Entry != nil {
+				shown[e.Key] = e.Entry.Seq
+			}
+			from = e.Key + "\x00"
+		}
+	}
+	return s.compare(shown, all, start, time.Now())
+}
+
+func (s *schedule) compare(shown map[string]int64, all bool, start, end time.Time) error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	for _, key := range s.keys {
+		past := []moment{{}}
+		if h := s.db.heads[key]; h != nil {
+			past = append(past, h.past...)
+		}
+		if !explained(past, shown[key], all, start, end) {
+			return fmt.Errorf("a listing (all %v) from %v to %v shows %q as %d; its past: %v", all, start, end, key, shown[key], past)
+		}
+	}
+	return nil
+}
+
+// explained tells whether seq was shown rightly at some time from start to end.
+func explained(past []moment, seq int64, all bool, start, end time.Time) bool {
+	if seq == 1 {
+		return true // may say so of any key
+	}
+	for i, m := range past {
+		over := i+1 < len(past) && past[i+1].at.Before(start)
+		if over || m.at.After(end) {
+			continue
+		}
+		if m.seq == seq && (!all || m.count <= 1) || m.seq < 0 && seq == 0 && !all {
+			return true
+		}
+	}
+	return false
+}
