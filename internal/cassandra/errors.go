@@ -1,0 +1,88 @@
+package cassandra
+
+import (
+	"errors"
+	"net"
+
+	"github.com/gocql/gocql"
+)
+
+// Class says what the failure of a statement means for its effect.
+type Class int
+
+const (
+	// OK is the class of no error.
+	OK Class = iota
+	// Unavailable: no effect; the cluster, or enough of it, cannot be reached
+	// or has too much to do. The same statement may succeed later.
+	Unavailable
+	// Unknown: the statement may have taken effect, now or yet to come. For a
+	// read it only means that there is no answer.
+	Unknown
+	// Rejected: no effect, and repeating the statement will not help.
+	Rejected
+	// Other: not an error of the cluster. Whether the statement had an effect
+	// is not known: a context may have ended with the statement on its way.
+	Other
+)
+
+// String returns the class's name, for logs.
+func (c Class) String() string {
+	switch c {
+	case OK:
+		return "ok"
+	case Unavailable:
+		return "unavailable"
+	case Unknown:
+		return "unknown outcome"
+	case Rejected:
+		return "rejected"
+	}
+	return "other"
+}
+
+// Classify returns the class of a driver's error. The codes are those of
+// CQL's native protocol v4, section 9.
+func Classify(err error) Class {
+	if err == nil {
+		return OK
+	}
+	var request gocql.RequestError
+	if errors.As(err, &request) {
+		return classifyCode(request.Code())
+	}
+	for _, unsent := range []error{gocql.ErrNoConnections, gocql.ErrNoStreams, gocql.ErrSessionClosed,
+		gocql.ErrNoConnectionsStarted, gocql.ErrUnavailable} {
+		if errors.Is(err, unsent) {
+			return Unavailable
+		}
+	}
+	for _, unanswered := range []error{gocql.ErrTimeoutNoResponse, gocql.ErrConnectionClosed, gocql.ErrTooManyTimeouts} {
+		if errors.Is(err, unanswered) {
+			return Unknown
+		}
+	}
+	var network *net.OpError
+	if errors.As(err, &network) {
+		if network.Op == "dial" {
+			return Unavailable
+		}
+		return Unknown
+	}
+	return Other
+}
+
+func classifyCode(code int) Class {
+	switch code {
+	case gocql.ErrCodeUnavailable, gocql.ErrCodeOverloaded, gocql.ErrCodeBootstrapping:
+		return Unavailable
+	case gocql.ErrCodeSyntax, gocql.ErrCodeInvalid, gocql.ErrCodeConfig, gocql.ErrCodeUnauthorized,
+		gocql.ErrCodeProtocol, gocql.ErrCodeCredentials, gocql.ErrCodeAlreadyExists, gocql.ErrCodeUnprepared,
+		gocql.ErrCodeFunctionFailure:
+		return Rejected
+	}
+	// Server errors, timeouts and failures of reads, writes (the stages of a
+	// conditional write among them), CDC and truncation, and codes to come:
+	// some replica may have done it.
+	return Unknown
+}

@@ -1,0 +1,111 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gocql/gocql"
+)
+
+// Open connects to the cluster and returns a session, which the caller closes.
+// It fails when no node answers: see [WaitFor].
+func Open(ctx context.Context, cfg Config) (*gocql.Session, error) {
+	g, err := cfg.cluster()
+	if err != nil {
+		return nil, err
+	}
+	dc := cfg.Datacenter
+	if dc == "" {
+		if dc, err = firstDatacenter(ctx, *g); err != nil {
+			return nil, err
+		}
+	}
+	g.HostFilter = gocql.DataCentreHostFilter(dc)
+	g.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(dc), gocql.ShuffleReplicas())
+	s, err := create(ctx, *g)
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, gocql.ErrNoConnectionsStarted) && cfg.Keyspace != "":
+		return nil, fmt.Errorf("cassandra: no node of datacenter %q at %v serves keyspace %q; does it exist? %w", dc, cfg.Hosts, cfg.Keyspace, err)
+	}
+	return nil, fmt.Errorf("cassandra: connect to %v in datacenter %q: %w", cfg.Hosts, dc, err)
+}
+
+// WaitFor returns when a node answers a query, or with an error when ctx ends
+// or the configuration is unusable. Before each pause between two attempts it
+// calls notify, if not nil, with the reason for waiting. The keyspace need not
+// exist.
+func WaitFor(ctx context.Context, cfg Config, notify func(err error)) error {
+	g, err := cfg.cluster()
+	if err != nil {
+		return err
+	}
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		_, err := firstDatacenter(ctx, *g)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("gave up waiting: %w (%w)", err, context.Cause(ctx))
+		}
+		if notify != nil {
+			notify(err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("gave up waiting: %w (%w)", err, context.Cause(ctx))
+		case <-time.After(pause):
+		}
+	}
+}
+
+// firstDatacenter asks the first contact point that answers where it is.
+func firstDatacenter(ctx context.Context, g gocql.ClusterConfig) (string, error) {
+	g.Keyspace = ""
+	g.NumConns = 1
+	g.Consistency = gocql.One
+	// One node is asked about itself, whatever it knows of others.
+	g.DisableInitialHostLookup = true
+	s, err := create(ctx, g)
+	if err != nil {
+		return "", fmt.Errorf("cassandra: connect to %v: %w", g.Hosts, err)
+	}
+	defer s.Close()
+	var dc string
+	err = s.Query("SELECT data_center FROM system.local WHERE key = 'local'").WithContext(ctx).Scan(&dc)
+	if err != nil {
+		return "", fmt.Errorf("cassandra: ask %v for their datacenter: %w", g.Hosts, err)
+	}
+	return dc, nil
+}
+
+// create opens a session and gives up when ctx ends, which the driver would
+// not: a session that comes too late is closed.
+func create(ctx context.Context, g gocql.ClusterConfig) (*gocql.Session, error) {
+	type result struct {
+		s   *gocql.Session
+		err error
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	done := make(chan result, 1)
+	go func() {
+		s, err := g.CreateSession()
+		done <- result{s, err}
+	}()
+	select {
+	case r := <-done:
+		return r.s, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.s != nil {
+				r.s.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
+}
