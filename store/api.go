@@ -122,6 +122,9 @@ type GetInput struct {
 	PartNumber  int
 	Conditions  Conditions
 	CustomerKey EncryptionRequest // only CustomerKey and its MD5 count
+	// Found, if not nil, is what Find has returned for the same key and
+	// VersionID: it is taken instead of being looked up.
+	Found *Found
 }
 
 // Range is one byte range as asked for: from First to Last, inclusive; Last

@@ -23,10 +23,32 @@ func (s *Store) Head(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 	return s.look(ctx, b, key, in, false)
 }
 
-func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
-	b, v, err := s.find(ctx, b, key, in.VersionID, open)
+// Found is a version as one read of its key has found it.
+type Found struct {
+	Bucket  *meta.Bucket
+	Version *meta.Version
+}
+
+// Find looks up the version of key that versionID names, or the current one
+// where it is "", without opening its body: no key is needed. What it found
+// can be given to Get and Head, which then read nothing again.
+func (s *Store) Find(ctx context.Context, b *meta.Bucket, key, versionID string) (*Found, error) {
+	b, v, err := s.find(ctx, b, key, versionID, true)
 	if err != nil {
 		return nil, err
+	}
+	return &Found{b, v}, nil
+}
+
+func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
+	var v *meta.Version
+	if f := in.Found; f != nil {
+		b, v = f.Bucket, f.Version
+	} else {
+		var err error
+		if b, v, err = s.find(ctx, b, key, in.VersionID, open); err != nil {
+			return nil, err
+		}
 	}
 	if err := in.Conditions.read(v); err != nil {
 		return nil, withValidators(err, b, v)
