@@ -94,7 +94,9 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 }
 
 // Delete implements [blob.Store]. Blocks are deleted one after another until
-// two in a row have nothing.
+// two in a row have nothing. A chunk that is on its way to one of those two
+// while Delete runs may stay: so whoever collects what an interrupted writer
+// left waits until the writer's requests cannot arrive any more.
 func (s *Store) Delete(ctx context.Context, id blob.ID) error {
 	for block, empty := 0, 0; empty < 2; block++ {
 		found := block == 0 // deleted without asking: most blobs have just this
