@@ -34,9 +34,6 @@ type Options struct {
 	// AllowInsecureSSEC takes customer keys over plain HTTP: a proxy in front
 	// has the TLS.
 	AllowInsecureSSEC bool
-	// TokenKey authenticates continuation tokens. Gateways of one service
-	// must share it; nil makes one that lives as long as the process.
-	TokenKey []byte
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -51,6 +48,7 @@ type API struct {
 	subresources map[Scope]map[string]bool
 	suffixes     []string
 	hostID       string
+	policies     policies
 }
 
 // New returns an API over o. Store and Keys are needed.
@@ -66,9 +64,6 @@ func New(o Options) (*API, error) {
 	}
 	if o.Region == "" {
 		o.Region = "us-east-1"
-	}
-	if o.TokenKey == nil {
-		o.TokenKey = random(32)
 	}
 	a := &API{
 		options: o, store: o.Store, log: o.Log, suffixes: serviceSuffixes(o.ServiceURIs),

@@ -94,7 +94,8 @@ func (a *API) authenticateV4(r *Request) error {
 	if err != nil {
 		return err
 	}
-	r.Caller = id
+	r.Caller, r.signed, r.signatureVersion = id, auth.Time, sigv4.Algorithm
+	r.authType = authType(auth.Presigned)
 	hoist(r.Request, auth.Hoisted)
 	body, err := sigv4.NewBody(r.Request.Body, r.Header, auth, signing)
 	if err != nil {
@@ -130,9 +131,18 @@ func (a *API) authenticateV2(r *Request) error {
 	if err := sigv2.Verify(auth, id.Secret, bucket, o); err != nil {
 		return err
 	}
-	r.Caller = id
+	r.Caller, r.signed, r.signatureVersion = id, auth.Time, "AWS"
+	r.authType = authType(auth.Presigned)
 	hoist(r.Request, auth.Hoisted)
 	return a.openPlain(r)
+}
+
+// authType is the value of s3:authType.
+func authType(presigned bool) string {
+	if presigned {
+		return "REST-QUERY-STRING"
+	}
+	return "REST-HEADER"
 }
 
 // Lookup returns the identity behind an access key, in S3's terms:

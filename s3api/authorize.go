@@ -1,6 +1,16 @@
 package s3api
 
-import "github.com/pithos/pithos/meta"
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/policy"
+	"github.com/pithos/pithos/store"
+)
 
 // Access is one thing that a request does to one resource.
 type Access struct {
@@ -16,7 +26,7 @@ type Access struct {
 }
 
 // authorize asks whether the caller may do all that the row says the request
-// does. AccessDenied.
+// does. AccessDenied; NoSuchKey where the caller may know that.
 func (a *API) authorize(r *Request) error {
 	var all []Access
 	if action := r.Op.action(r); action != "" && !r.Op.Public {
@@ -49,26 +59,164 @@ func (op *Operation) action(r *Request) string {
 	return op.Action
 }
 
+// question is one access in the terms of package policy, and whether its
+// object was looked for and not found.
+type question struct {
+	policy.Request
+	missing bool
+	gone    error
+}
+
 // allowed asks about one access.
 func (a *API) allowed(r *Request, x *Access) error {
-	switch {
-	case r.Caller.Master:
+	q, err := a.question(r, x)
+	if err != nil {
+		return err
+	}
+	d, err := policy.Evaluate(q.Request)
+	if err != nil {
+		return err
+	}
+	if d.Allowed {
 		return nil
-	case x.Bucket == nil && !r.Caller.Anonymous():
-		return nil // listing one's own buckets, making a new one
-	case x.Bucket != nil && !r.Caller.Anonymous() && x.Bucket.Owner == r.Caller.Tenant:
-		return nil
+	}
+	a.log.Debug("refused", zap.String("request", r.ID), zap.String("action", x.Action), zap.String("reason", d.Reason))
+	if q.missing && !d.Explicit {
+		if may, err := policy.MayList(q.Request); err == nil && may.Allowed {
+			return q.gone
+		}
 	}
 	return fail("AccessDenied")
 }
 
-const ownerEnforced = "BucketOwnerEnforced"
+func (a *API) question(r *Request, x *Access) (*question, error) {
+	q := &question{Request: policy.Request{
+		Principal: policy.Principal{
+			ID: r.Caller.Tenant, Groups: r.Caller.Groups, Master: r.Caller.Master,
+			Anonymous: r.Caller.Anonymous(), AccessKey: r.Caller.AccessKey,
+		},
+		Action: x.Action, Key: x.Key, Time: a.options.Now(),
+	}}
+	if x.Bucket == nil {
+		return q, nil
+	}
+	var err error
+	if q.Bucket, err = a.bucketFacts(x.Bucket); err != nil {
+		return nil, err
+	}
+	if q.Bucket.Policy != nil {
+		if q.Context, err = a.policyContext(r, x); err != nil {
+			return nil, err
+		}
+	}
+	if x.Key != "" {
+		q.Object = func() (*policy.ObjectFacts, error) { return a.objectFacts(r, x, q) }
+	}
+	return q, nil
+}
+
+func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFacts, error) {
+	v, _, err := a.version(r.Context(), x.Bucket, x.Key, x.VersionID)
+	if isKind(err, store.NoSuchKey) || isKind(err, store.NoSuchVersion) || isKind(err, store.MethodNotAllowed) {
+		q.missing, q.gone = true, err
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	facts := &policy.ObjectFacts{Owner: objectOwner(x.Bucket, v), ACL: toPolicyACL(v.ACL), Tags: map[string]string{}}
+	for _, t := range v.Tags {
+		facts.Tags[t.Key] = t.Value
+	}
+	return facts, nil
+}
+
+// version looks a version up whatever it is encrypted with: the condition,
+// which no object meets, is looked at before the customer's key is.
+func (a *API) version(ctx context.Context, b *meta.Bucket, key, id string) (*meta.Version, string, error) {
+	o, err := a.store.Head(ctx, b, key, store.GetInput{VersionID: id, Conditions: store.Conditions{IfNoneMatch: []string{"*"}}})
+	var e *store.Error
+	switch {
+	case errors.As(err, &e) && e.Kind == store.NotModified && e.Version != nil:
+		return e.Version, e.VersionID, nil
+	case err != nil:
+		return nil, "", err
+	}
+	return &o.Version, o.VersionID, nil
+}
+
+// bucketFacts is what package policy wants to know of a bucket.
+func (a *API) bucketFacts(b *meta.Bucket) (policy.BucketFacts, error) {
+	f := policy.BucketFacts{
+		Name: b.Name, Owner: b.Owner, ACL: toPolicyACL(b.Config.ACL), Ownership: policy.Ownership(ownership(b)),
+	}
+	var err error
+	if f.PublicAccessBlock, err = publicAccessBlock(b); err != nil {
+		return f, err
+	}
+	if text := b.Config.Documents[docPolicy]; text != nil {
+		f.Policy, err = a.policies.parse(text)
+	}
+	return f, err
+}
+
+// policies remembers parsed bucket policies by their text.
+type policies struct {
+	mu sync.Mutex
+	by map[string]*policy.Policy
+}
+
+const policiesMax = 256
+
+func (c *policies) parse(text []byte) (*policy.Policy, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, ok := c.by[string(text)]; ok {
+		return p, nil
+	}
+	p, err := policy.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if c.by == nil || len(c.by) >= policiesMax {
+		c.by = map[string]*policy.Policy{}
+	}
+	c.by[string(text)] = p
+	return p, nil
+}
+
+// hideMissing keeps from callers who may not list the bucket that an object
+// is not there.
+func (a *API) hideMissing(r *Request, err error) error {
+	if r.Op.Scope != ScopeObject || r.Bucket == nil || !isKind(err, store.NoSuchKey) && !isKind(err, store.NoSuchVersion) {
+		return err
+	}
+	q, qerr := a.question(r, &Access{Bucket: r.Bucket, Key: r.Key, Action: r.Op.Action})
+	if qerr != nil {
+		return qerr
+	}
+	if may, merr := policy.MayList(q.Request); merr != nil || !may.Allowed {
+		return fail("AccessDenied")
+	}
+	return err
+}
+
+// Kinds of object ownership.
+const (
+	ownerEnforced  = string(policy.BucketOwnerEnforced)
+	ownerPreferred = string(policy.BucketOwnerPreferred)
+	objectWriter   = string(policy.ObjectWriter)
+)
 
 // ownership is the object ownership of a bucket; one that says nothing keeps
 // ACLs alive, as buckets made with s3cmd and its like expect.
 func ownership(b *meta.Bucket) string {
 	if b.Config.Ownership == "" {
-		return "ObjectWriter"
+		return objectWriter
 	}
 	return b.Config.Ownership
+}
+
+func knownOwnership(v string) bool {
+	return v == ownerEnforced || v == ownerPreferred || v == objectWriter
 }

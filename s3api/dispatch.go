@@ -56,8 +56,14 @@ func (a *API) serve(w *response, r *Request) error {
 	if err := a.route(r); err != nil {
 		return err
 	}
+	if err := a.addCORS(w, r); err != nil {
+		return err
+	}
 	if err := a.authenticate(r); err != nil {
 		return err
+	}
+	if r.Op.Handler == nil {
+		return failf("NotImplemented", "%s is not implemented.", r.Op.Name).with("Operation", r.Op.Name)
 	}
 	if err := a.loadBucket(r); err != nil {
 		return err
@@ -65,13 +71,10 @@ func (a *API) serve(w *response, r *Request) error {
 	if err := a.authorize(r); err != nil {
 		return err
 	}
-	if r.Op.Handler == nil {
-		return failf("NotImplemented", "%s is not implemented.", r.Op.Name).with("Operation", r.Op.Name)
-	}
 	if err := checkLength(r); err != nil {
 		return err
 	}
-	return r.Op.Handler(a, w, r)
+	return a.hideMissing(r, r.Op.Handler(a, w, r))
 }
 
 // loadBucket looks the request's bucket up, and holds it to the owner that

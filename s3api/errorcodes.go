@@ -12,6 +12,7 @@ type errorCode struct {
 var errorCodes = map[string]errorCode{
 	"AccessControlListNotSupported":                  {400, "The bucket does not allow ACLs"},
 	"AccessDenied":                                   {403, "Access Denied"},
+	"AccessForbidden":                                {403, "CORSResponse: This CORS request is not allowed."},
 	"AccountProblem":                                 {403, "There is a problem with your account that prevents the operation from completing successfully."},
 	"AuthorizationHeaderMalformed":                   {400, "The authorization header that you provided is not valid."},
 	"AuthorizationQueryParametersError":              {400, "The authorization query parameters that you provided are not valid."},

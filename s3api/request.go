@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/pithos/pithos/meta"
@@ -35,8 +36,11 @@ type Request struct {
 	// Resources are what the row's Resources declared, with the verdict on each.
 	Resources []Access
 
-	byHost   bool
-	start    int64
+	byHost bool
+	// How and when it was signed, in the terms of policy conditions.
+	authType, signatureVersion string
+	signed                     time.Time
+
 	query    url.Values
 	document []byte // what Document has read
 	read     bool   // Document was called
@@ -55,11 +59,16 @@ func (r *Request) Context() context.Context { return r.Request.Context() }
 // VersionID is the parameter versionId, or "".
 func (r *Request) VersionID() string { return r.query.Get("versionId") }
 
-// Owner is the canonical id that owns what the request writes: the bucket's
-// owner where the bucket enforces that, else the caller.
+// Owner is the canonical id that owns what the request writes: the caller, or
+// the bucket's owner where the bucket enforces or, given the ACL
+// bucket-owner-full-control, prefers that.
 func (r *Request) Owner() string {
-	if r.Bucket != nil && ownership(r.Bucket) == ownerEnforced {
-		return r.Bucket.Owner
+	if r.Bucket != nil {
+		switch kind := ownership(r.Bucket); {
+		case kind == ownerEnforced,
+			kind == ownerPreferred && r.Header.Get("X-Amz-Acl") == bucketOwnerFullControl:
+			return r.Bucket.Owner
+		}
 	}
 	return r.Caller.CanonicalID()
 }

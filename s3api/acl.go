@@ -1,0 +1,349 @@
+package s3api
+
+import (
+	"context"
+	"encoding/xml"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/policy"
+)
+
+// maxGrants is S3's limit of grants in one ACL.
+const maxGrants = 100
+
+// Tenants may be implemented by [Keys]: it knows which tenants there are.
+// Without it a grant to any canonical id is taken, and none to an e-mail address.
+type Tenants interface {
+	// Tenant returns the tenant with that name or e-mail address; "" if there is none.
+	Tenant(ctx context.Context, nameOrEmail string) (string, error)
+}
+
+// ownerXML is an Owner element.
+type ownerXML struct {
+	ID          text
+	DisplayName text `xml:",omitempty"`
+}
+
+func ownerOf(id string) ownerXML { return ownerXML{ID: text(id), DisplayName: text(displayName(id))} }
+
+// displayName is what users see of a canonical id: tenants go by their name.
+func displayName(id string) string {
+	if id == AnonymousID {
+		return "anonymous"
+	}
+	return id
+}
+
+type aclXML struct {
+	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AccessControlPolicy"`
+	Owner   ownerXML
+	Grants  []grantXML `xml:"AccessControlList>Grant"`
+	// List keeps the element where there are no grants.
+	List *struct{} `xml:"AccessControlList"`
+}
+
+type grantXML struct {
+	Grantee    granteeXML
+	Permission string
+}
+
+type granteeXML struct {
+	XSI         string `xml:"xmlns:xsi,attr"`
+	Type        string `xml:"xsi:type,attr"`
+	ID          text   `xml:",omitempty"`
+	DisplayName text   `xml:",omitempty"`
+	URI         text   `xml:",omitempty"`
+}
+
+// toPolicyACL is acl as package policy wants it.
+func toPolicyACL(acl meta.ACL) policy.ACL {
+	out := policy.ACL{Owner: acl.Owner}
+	for _, g := range acl.Grants {
+		out.Grants = append(out.Grants, policy.Grant{Type: g.Type, Grantee: g.Grantee, Permission: policy.Permission(g.Permission)})
+	}
+	return out
+}
+
+func fromPolicyACL(acl policy.ACL) meta.ACL {
+	out := meta.ACL{Owner: acl.Owner}
+	for _, g := range acl.Grants {
+		out.Grants = append(out.Grants, meta.Grant{Type: g.Type, Grantee: g.Grantee, Permission: string(g.Permission)})
+	}
+	return out
+}
+
+// effective spells the default ACL out.
+func effective(acl meta.ACL, owner string) meta.ACL {
+	if acl.Owner == "" && len(acl.Grants) == 0 {
+		acl.Grants = []meta.Grant{{Type: policy.CanonicalUser, Grantee: owner, Permission: string(policy.FullControl)}}
+	}
+	if acl.Owner == "" {
+		acl.Owner = owner
+	}
+	return acl
+}
+
+func writeACL(w http.ResponseWriter, acl meta.ACL, owner string) error {
+	acl = effective(acl, owner)
+	doc := aclXML{Owner: ownerOf(owner)}
+	for _, g := range acl.Grants {
+		x := granteeXML{XSI: xsi, Type: g.Type}
+		if g.Type == policy.Group {
+			x.URI = text(g.Grantee)
+		} else {
+			x.ID, x.DisplayName = text(g.Grantee), text(displayName(g.Grantee))
+		}
+		doc.Grants = append(doc.Grants, grantXML{Grantee: x, Permission: g.Permission})
+	}
+	if len(doc.Grants) == 0 {
+		doc.List = &struct{}{}
+	}
+	return writeXML(w, doc)
+}
+
+func getBucketACL(_ *API, w http.ResponseWriter, r *Request) error {
+	return writeACL(w, r.Bucket.Config.ACL, r.Bucket.Owner)
+}
+
+// putBucketACL is PutBucketAcl.
+func putBucketACL(a *API, w http.ResponseWriter, r *Request) error {
+	if ownership(r.Bucket) == ownerEnforced {
+		return fail("AccessControlListNotSupported")
+	}
+	acl, err := a.givenACL(r, r.Bucket.Owner, r.Bucket.Owner)
+	if err != nil {
+		return err
+	}
+	if err := admitACL(r.Bucket, acl); err != nil {
+		return err
+	}
+	_, err = a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+		if c.Ownership == ownerEnforced {
+			return fail("AccessControlListNotSupported")
+		}
+		c.ACL = acl
+		return nil
+	})
+	return err
+}
+
+// givenACL is the ACL that a PutBucketAcl or PutObjectAcl brings, in the body
+// or in headers.
+func (a *API) givenACL(r *Request, owner, bucketOwner string) (meta.ACL, error) {
+	body, err := r.Document()
+	if err != nil {
+		return meta.ACL{}, err
+	}
+	acl, given, err := a.headerACL(r, owner, bucketOwner)
+	switch {
+	case err != nil:
+		return acl, err
+	case given && len(body) > 0:
+		return acl, fail("UnexpectedContent")
+	case given:
+		return acl, nil
+	case len(body) == 0:
+		return acl, fail("MissingSecurityHeader").with("MissingHeaderName", "x-amz-acl")
+	}
+	return a.bodyACL(r, owner)
+}
+
+// grantHeaders are the headers that grant, in the order of their grants.
+var grantHeaders = []struct{ header, permission string }{
+	{"X-Amz-Grant-Read", "READ"}, {"X-Amz-Grant-Write", "WRITE"}, {"X-Amz-Grant-Read-Acp", "READ_ACP"},
+	{"X-Amz-Grant-Write-Acp", "WRITE_ACP"}, {"X-Amz-Grant-Full-Control", "FULL_CONTROL"},
+}
+
+// headerACL reads x-amz-acl or x-amz-grant-*; given tells whether any is there.
+func (a *API) headerACL(r *Request, owner, bucketOwner string) (acl meta.ACL, given bool, err error) {
+	var grants []meta.Grant
+	for _, g := range grantHeaders {
+		for _, value := range r.Header[g.header] {
+			given = true
+			more, err := a.parseGrants(r, g.header, value, g.permission)
+			if err != nil {
+				return acl, true, err
+			}
+			grants = append(grants, more...)
+		}
+	}
+	canned, has := r.Header["X-Amz-Acl"]
+	switch {
+	case has && given:
+		return acl, true, failf("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+	case has:
+		expanded, err := policy.Canned(strings.Join(canned, ","), owner, bucketOwner)
+		if err != nil {
+			return acl, true, badArgument("x-amz-acl", strings.Join(canned, ","), "The canned ACL is not known.")
+		}
+		return fromPolicyACL(expanded), true, nil
+	case len(grants) > maxGrants:
+		return acl, true, failf("InvalidArgument", "An ACL has at most %d grants", maxGrants)
+	}
+	return meta.ACL{Owner: owner, Grants: grants}, given, nil
+}
+
+// parseGrants reads the value of a grant header: id="…", uri=…, emailAddress=…
+func (a *API) parseGrants(r *Request, header, value, permission string) ([]meta.Grant, error) {
+	var grants []meta.Grant
+	for part := range strings.SplitSeq(value, ",") {
+		kind, who, ok := strings.Cut(strings.TrimSpace(part), "=")
+		who = strings.Trim(strings.TrimSpace(who), `"`)
+		if !ok || who == "" {
+			return nil, badArgument(strings.ToLower(header), value, "Argument format not recognized")
+		}
+		var g meta.Grant
+		var err error
+		switch strings.ToLower(strings.TrimSpace(kind)) {
+		case "id":
+			g, err = a.grantee(r, policy.CanonicalUser, who)
+		case "uri":
+			g, err = a.grantee(r, policy.Group, who)
+		case "emailaddress":
+			g, err = a.grantee(r, byEmail, who)
+		default:
+			err = badArgument(strings.ToLower(header), value, "Argument format not recognized")
+		}
+		if err != nil {
+			return nil, err
+		}
+		g.Permission = permission
+		grants = append(grants, g)
+	}
+	return grants, nil
+}
+
+const byEmail = "AmazonCustomerByEmail"
+
+// grantee is the grant, without its permission, to a grantee of the type kind.
+func (a *API) grantee(r *Request, kind, who string) (meta.Grant, error) {
+	switch kind {
+	case policy.Group:
+		if !slices.Contains([]string{policy.AllUsers, policy.AuthenticatedUsers, policy.LogDelivery}, who) {
+			return meta.Grant{}, badArgument("uri", who, "Invalid group uri")
+		}
+		return meta.Grant{Type: policy.Group, Grantee: who}, nil
+	case policy.CanonicalUser:
+		id, err := a.tenant(r.Context(), who, true)
+		if err == nil && id == "" {
+			err = badArgument("id", who, "Invalid id")
+		}
+		return meta.Grant{Type: policy.CanonicalUser, Grantee: id}, err
+	case byEmail:
+		id, err := a.tenant(r.Context(), who, false)
+		if err == nil && id == "" {
+			err = fail("UnresolvableGrantByEmailAddress").with("EmailAddress", who)
+		}
+		return meta.Grant{Type: policy.CanonicalUser, Grantee: id}, err
+	}
+	return meta.Grant{}, fail("MalformedACLError").because("unknown type of grantee %.80q", kind)
+}
+
+// tenant resolves a canonical id or e-mail address.
+func (a *API) tenant(ctx context.Context, who string, byID bool) (string, error) {
+	tenants, ok := a.options.Keys.(Tenants)
+	switch {
+	case byID && who == AnonymousID:
+		return who, nil
+	case ok:
+		return tenants.Tenant(ctx, who)
+	case byID:
+		return who, nil
+	}
+	return "", nil
+}
+
+// aclDocument is an AccessControlPolicy as a client sends it.
+type aclDocument struct {
+	Owner *struct{ ID, DisplayName string }
+	List  *struct {
+		Grants []struct {
+			Grantee struct {
+				Type                               string `xml:"type,attr"`
+				ID, DisplayName, URI, EmailAddress string
+			}
+			Permission string
+		} `xml:"Grant"`
+	} `xml:"AccessControlList"`
+}
+
+var permissions = []string{"READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTROL"}
+
+func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
+	var doc aclDocument
+	if err := r.DecodeXML(&doc, "AccessControlPolicy"); err != nil {
+		if e := toError(err); e.Code == "MalformedXML" {
+			e.Code = "MalformedACLError"
+			return meta.ACL{}, e
+		}
+		return meta.ACL{}, err
+	}
+	acl := meta.ACL{Owner: owner}
+	switch {
+	case doc.Owner == nil || doc.List == nil:
+		return acl, fail("MalformedACLError").because("Owner and AccessControlList are both needed")
+	case doc.Owner.ID != owner:
+		return acl, fail("AccessDenied").because("the owner of an ACL cannot be changed")
+	case len(doc.List.Grants) > maxGrants:
+		return acl, fail("MalformedACLError").because("an ACL has at most %d grants", maxGrants)
+	}
+	for _, x := range doc.List.Grants {
+		kind, who := x.Grantee.Type, x.Grantee.ID
+		switch kind {
+		case policy.Group:
+			who = x.Grantee.URI
+		case byEmail:
+			who = x.Grantee.EmailAddress
+		}
+		if !slices.Contains(permissions, x.Permission) || who == "" {
+			return acl, fail("MalformedACLError").because("a grant needs a grantee and one of the permissions %s", strings.Join(permissions, ", "))
+		}
+		g, err := a.grantee(r, kind, who)
+		if err != nil {
+			return acl, err
+		}
+		g.Permission = x.Permission
+		acl.Grants = append(acl.Grants, g)
+	}
+	return acl, nil
+}
+
+// admitACL holds an ACL to the bucket's public access block.
+func admitACL(b *meta.Bucket, acl meta.ACL) error {
+	block, err := publicAccessBlock(b)
+	if err != nil {
+		return err
+	}
+	if !block.AdmitsACL(toPolicyACL(acl)) {
+		return fail("AccessDenied").because("the bucket's public access block refuses public ACLs")
+	}
+	return nil
+}
+
+// aclFromHeaders is the ACL of an object that the request writes and that owner
+// ([Request.Owner]) will own, by its x-amz-acl and x-amz-grant-* headers and the
+// bucket's ownership. AccessControlListNotSupported, AccessDenied, InvalidArgument.
+func (a *API) aclFromHeaders(r *Request, owner string) (meta.ACL, error) {
+	acl, given, err := a.headerACL(r, owner, r.Bucket.Owner)
+	if err != nil || !given {
+		return meta.ACL{}, err
+	}
+	if ownership(r.Bucket) == ownerEnforced {
+		canned := r.Header.Get("X-Amz-Acl")
+		if canned == bucketOwnerFullControl || canned == "" && onlyOwner(acl, r.Bucket.Owner) {
+			return meta.ACL{}, nil
+		}
+		return meta.ACL{}, fail("AccessControlListNotSupported")
+	}
+	return acl, admitACL(r.Bucket, acl)
+}
+
+const bucketOwnerFullControl = "bucket-owner-full-control"
+
+// onlyOwner reports whether header grants give FULL_CONTROL to owner and nothing else.
+func onlyOwner(acl meta.ACL, owner string) bool {
+	return len(acl.Grants) == 1 && acl.Grants[0] == meta.Grant{Type: policy.CanonicalUser, Grantee: owner, Permission: "FULL_CONTROL"}
+}

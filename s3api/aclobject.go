@@ -1,0 +1,67 @@
+package s3api
+
+import (
+	"net/http"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// objectOwner is the canonical id that owns v in b.
+func objectOwner(b *meta.Bucket, v *meta.Version) string {
+	if ownership(b) == ownerEnforced || v.Owner == "" {
+		return b.Owner
+	}
+	return v.Owner
+}
+
+// setVersionID shows the version that an answer is about.
+func setVersionID(w http.ResponseWriter, id string) {
+	if id != "" {
+		w.Header().Set("x-amz-version-id", id)
+	}
+}
+
+// getObjectACL is GetObjectAcl.
+func getObjectACL(a *API, w http.ResponseWriter, r *Request) error {
+	v, id, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
+	if err != nil {
+		return err
+	}
+	setVersionID(w, id)
+	acl := v.ACL
+	if ownership(r.Bucket) == ownerEnforced {
+		acl = meta.ACL{}
+	}
+	return writeACL(w, acl, objectOwner(r.Bucket, v))
+}
+
+// putObjectACL is PutObjectAcl.
+func putObjectACL(a *API, w http.ResponseWriter, r *Request) error {
+	if ownership(r.Bucket) == ownerEnforced {
+		return fail("AccessControlListNotSupported")
+	}
+	v, id, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
+	if err != nil {
+		return err
+	}
+	owner := objectOwner(r.Bucket, v)
+	acl, err := a.givenACL(r, owner, r.Bucket.Owner)
+	if err != nil {
+		return err
+	}
+	if err := admitACL(r.Bucket, acl); err != nil {
+		return err
+	}
+	_, id, err = a.store.UpdateVersion(r.Context(), r.Bucket, r.Key, r.VersionID(), func(v *meta.Version) error {
+		if objectOwner(r.Bucket, v) != owner {
+			return fail("OperationAborted") // another's object took its place
+		}
+		v.ACL = acl
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	setVersionID(w, id)
+	return nil
+}

@@ -1,0 +1,188 @@
+package s3api
+
+import (
+	"encoding/xml"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/policy"
+	"github.com/pithos/pithos/store"
+)
+
+// createBucketDocument is a CreateBucketConfiguration.
+type createBucketDocument struct {
+	LocationConstraint string
+	Location           *struct{ Name, Type string }
+	Bucket             *struct{ DataRedundancy, Type string }
+	Tags               *struct {
+		Tag []tagDocument
+	}
+}
+
+// createBucket is CreateBucket.
+func createBucket(a *API, w http.ResponseWriter, r *Request) error {
+	in, err := a.createBucketInput(r)
+	if err != nil {
+		return err
+	}
+	b, err := a.store.CreateBucket(r.Context(), in)
+	if isKind(err, store.BucketOwnedByYou) {
+		err = a.recreated(b, in, err)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/"+r.BucketName)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func isKind(err error, kind store.Kind) bool {
+	var e *store.Error
+	return errors.As(err, &e) && e.Kind == kind
+}
+
+// recreated answers who makes a bucket again that is theirs: in us-east-1 all
+// is well, as on AWS, as long as nothing would change.
+func (a *API) recreated(b *meta.Bucket, in store.CreateBucketInput, err error) error {
+	if a.options.Region != "us-east-1" || b == nil {
+		return err
+	}
+	was, asked := effective(b.Config.ACL, b.Owner), effective(in.ACL, in.Owner)
+	if !slices.Equal(was.Grants, asked.Grants) {
+		return fail("BucketAlreadyExists").with("BucketName", b.Name)
+	}
+	if in.Region != "" && in.Region != b.Config.Region || in.LockEnabled && b.Config.Lock == nil || in.Ownership != b.Config.Ownership && in.Ownership != "" {
+		return err
+	}
+	return nil
+}
+
+func (a *API) createBucketInput(r *Request) (store.CreateBucketInput, error) {
+	in := store.CreateBucketInput{Name: r.BucketName, Owner: r.Caller.CanonicalID()}
+	if err := a.createBucketDocument(r, &in); err != nil {
+		return in, err
+	}
+	switch v := r.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"); strings.ToLower(v) {
+	case "", "false":
+	case "true":
+		in.LockEnabled = true
+	default:
+		return in, badArgument("x-amz-bucket-object-lock-enabled", v, "The value must be true or false")
+	}
+	in.Ownership = r.Header.Get("X-Amz-Object-Ownership")
+	if in.Ownership != "" && !knownOwnership(in.Ownership) {
+		return in, badArgument("x-amz-object-ownership", in.Ownership, "Invalid x-amz-object-ownership header: %.80s", in.Ownership)
+	}
+	acl, given, err := a.headerACL(r, in.Owner, in.Owner)
+	if err != nil {
+		return in, err
+	}
+	if given {
+		in.ACL = acl
+	}
+	if given && in.Ownership == ownerEnforced && !onlyOwner(acl, in.Owner) {
+		return in, fail("InvalidBucketAclWithObjectOwnership")
+	}
+	return in, nil
+}
+
+func (a *API) createBucketDocument(r *Request, in *store.CreateBucketInput) error {
+	body, err := r.Document()
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	var doc createBucketDocument
+	if err := r.DecodeXML(&doc, "CreateBucketConfiguration", "CreateBucketRequest"); err != nil {
+		return err
+	}
+	if doc.Location != nil || doc.Bucket != nil {
+		return failf("NotImplemented", "Directory buckets are not implemented.")
+	}
+	in.Region = doc.LocationConstraint
+	if doc.Tags != nil {
+		if in.Tags, err = tagsOf(doc.Tags.Tag, maxBucketTags); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headBucket is HeadBucket.
+func headBucket(_ *API, w http.ResponseWriter, r *Request) error {
+	w.Header().Set("x-amz-bucket-region", r.Bucket.Config.Region)
+	w.Header().Set("x-amz-access-point-alias", "false")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// deleteBucket is DeleteBucket.
+func deleteBucket(a *API, w http.ResponseWriter, r *Request) error {
+	if err := a.store.DeleteBucket(r.Context(), r.BucketName); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+type locationXML struct {
+	XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ LocationConstraint"`
+	Location text     `xml:",chardata"`
+}
+
+// getBucketLocation is GetBucketLocation; us-east-1 goes without a name.
+func getBucketLocation(_ *API, w http.ResponseWriter, r *Request) error {
+	region := r.Bucket.Config.Region
+	if region == "us-east-1" {
+		region = ""
+	}
+	return writeXML(w, locationXML{Location: text(region)})
+}
+
+type versioningXML struct {
+	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ VersioningConfiguration"`
+	Status  string   `xml:",omitempty"`
+}
+
+func getBucketVersioning(_ *API, w http.ResponseWriter, r *Request) error {
+	return writeXML(w, versioningXML{Status: r.Bucket.Config.Versioning})
+}
+
+// putBucketVersioning is PutBucketVersioning.
+func putBucketVersioning(a *API, w http.ResponseWriter, r *Request) error {
+	var doc struct{ Status, MfaDelete string }
+	if err := r.DecodeXML(&doc, "VersioningConfiguration"); err != nil {
+		return err
+	}
+	if doc.MfaDelete == "Enabled" || r.Header.Get("X-Amz-Mfa") != "" {
+		return failf("NotImplemented", "MFA Delete is not implemented.")
+	}
+	if doc.Status == "" {
+		return fail("IllegalVersioningConfigurationException")
+	}
+	if doc.Status != store.VersioningEnabled && doc.Status != store.VersioningSuspended || doc.MfaDelete != "" && doc.MfaDelete != "Disabled" {
+		return malformedXML("Status is Enabled or Suspended, MfaDelete is Disabled")
+	}
+	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+		if c.Lock != nil && doc.Status == store.VersioningSuspended {
+			return failf("InvalidBucketState", "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
+		}
+		c.Versioning = doc.Status
+		return nil
+	})
+	return err
+}
+
+// bucketIsPublic reports whether ACL or policy let everyone in.
+func (a *API) bucketIsPublic(b *meta.Bucket) (bool, error) {
+	facts, err := a.bucketFacts(b)
+	if err != nil {
+		return false, err
+	}
+	aclCounts := facts.Ownership != policy.BucketOwnerEnforced && !facts.PublicAccessBlock.IgnorePublicAcls
+	return aclCounts && facts.ACL.IsPublic() || facts.Policy.IsPublic() && !facts.PublicAccessBlock.RestrictPublicBuckets, nil
+}

@@ -1,0 +1,226 @@
+package s3api
+
+import (
+	"encoding/xml"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+const maxKeys = 1000
+
+// listing is what the three listings of a bucket have in common.
+type listing struct {
+	prefix, delimiter string
+	limit             int
+	url               bool // encoding-type=url
+	encodingType      string
+}
+
+// givenListing reads the parameters. InvalidArgument.
+func givenListing(r *Request) (l listing, err error) {
+	q := r.Query()
+	l.prefix, l.delimiter = q.Get("prefix"), q.Get("delimiter")
+	if l.limit, err = givenMax(q.Get("max-keys"), "max-keys"); err != nil {
+		return l, err
+	}
+	if r.Has("encoding-type") {
+		l.encodingType = q.Get("encoding-type")
+		if l.url = l.encodingType == "url"; !l.url {
+			return l, badArgument("encoding-type", l.encodingType, "Invalid Encoding Method specified in Request")
+		}
+	}
+	// Ceph's extension: any order will do, so the usual one does. With a
+	// delimiter it makes no sense.
+	if q.Get("allow-unordered") == "true" && l.delimiter != "" {
+		return l, badArgument("allow-unordered", "true", "An unordered listing cannot have a delimiter")
+	}
+	return l, nil
+}
+
+// givenMax reads how many entries a page may have: 0 to 2^31-1 as on AWS,
+// where more than 1,000 means 1,000.
+func givenMax(v, name string) (int, error) {
+	if v == "" {
+		return maxKeys, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil {
+		return 0, badArgument(name, v, "Provided %s not an integer or within integer range", name)
+	}
+	if n < 0 {
+		return 0, badArgument(name, v, "Argument %s must be an integer between 0 and 2147483647", name)
+	}
+	return min(int(n), maxKeys), nil
+}
+
+// text encodes a key, or what is like one, as the client asked for.
+func (l *listing) text(s string) text {
+	if l.url {
+		return text(encodeURL(s))
+	}
+	return text(s)
+}
+
+// encodeURL leaves unreserved characters and slashes, and percent-encodes the
+// rest, blanks included: every client decodes that alike.
+func encodeURL(s string) string {
+	var b strings.Builder
+	const digits = "0123456789ABCDEF"
+	for _, c := range []byte(s) {
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if alnum || strings.IndexByte("-_.~/", c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+	}
+	return b.String()
+}
+
+// commonPrefix is a group of keys in a listing.
+type commonPrefix struct{ Prefix text }
+
+func (l *listing) prefixes(found []string) []commonPrefix {
+	var out []commonPrefix
+	for _, p := range found {
+		out = append(out, commonPrefix{l.text(p)})
+	}
+	return out
+}
+
+// delimiterXML is nil where there is none: the element is left out.
+func (l *listing) delimiterXML() *text {
+	if l.delimiter == "" {
+		return nil
+	}
+	t := l.text(l.delimiter)
+	return &t
+}
+
+type contentXML struct {
+	Key               text
+	LastModified      stamp
+	ETag              text
+	ChecksumAlgorithm []string
+	ChecksumType      string `xml:",omitempty"`
+	Size              int64
+	Owner             *ownerXML `xml:",omitempty"`
+	StorageClass      string
+}
+
+func (l *listing) contents(b *meta.Bucket, entries []meta.Entry, owners bool) []contentXML {
+	var out []contentXML
+	for i := range entries {
+		e := &entries[i]
+		c := contentXML{Key: l.text(e.Key), LastModified: micros(e.Modified), ETag: text(quote(e.ETag)),
+			ChecksumType: e.SumType, Size: e.Size, StorageClass: storageClass(e.Class)}
+		if e.Checksum != "" {
+			c.ChecksumAlgorithm = []string{e.Checksum}
+		}
+		if owners {
+			o := ownerOf(objectOwner(b, &meta.Version{Owner: e.Owner}))
+			c.Owner = &o
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func storageClass(class string) string {
+	if class == "" {
+		return store.ClassStandard
+	}
+	return class
+}
+
+type listObjectsXML struct {
+	XMLName        xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
+	Name           text
+	Prefix         text
+	Marker         text
+	NextMarker     *text `xml:",omitempty"`
+	MaxKeys        int
+	Delimiter      *text  `xml:",omitempty"`
+	EncodingType   string `xml:",omitempty"`
+	IsTruncated    bool
+	Contents       []contentXML
+	CommonPrefixes []commonPrefix
+}
+
+// listObjects is ListObjects, the first version.
+func listObjects(a *API, w http.ResponseWriter, r *Request) error {
+	l, err := givenListing(r)
+	if err != nil {
+		return err
+	}
+	marker := r.Query().Get("marker")
+	found, err := a.store.List(r.Context(), r.Bucket, store.ListInput{Prefix: l.prefix, Delimiter: l.delimiter, After: marker, Limit: l.limit})
+	if err != nil {
+		return err
+	}
+	out := listObjectsXML{
+		Name: text(r.BucketName), Prefix: l.text(l.prefix), Marker: l.text(marker), MaxKeys: l.limit, Delimiter: l.delimiterXML(),
+		EncodingType: l.encodingType, IsTruncated: found.Truncated,
+		Contents: l.contents(r.Bucket, found.Objects, true), CommonPrefixes: l.prefixes(found.Prefixes),
+	}
+	if found.Truncated && l.delimiter != "" {
+		next := l.text(found.Next)
+		out.NextMarker = &next
+	}
+	return writeXML(w, out)
+}
+
+type listObjectsV2XML struct {
+	XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
+	Name                  text
+	Prefix                text
+	StartAfter            *text  `xml:",omitempty"`
+	ContinuationToken     *text  `xml:",omitempty"`
+	NextContinuationToken string `xml:",omitempty"`
+	KeyCount              int
+	MaxKeys               int
+	Delimiter             *text  `xml:",omitempty"`
+	EncodingType          string `xml:",omitempty"`
+	IsTruncated           bool
+	Contents              []contentXML
+	CommonPrefixes        []commonPrefix
+}
+
+// listObjectsV2 is ListObjectsV2. Its tokens are sealed with the bucket's id,
+// which no client sees and all gateways know.
+func listObjectsV2(a *API, w http.ResponseWriter, r *Request) error {
+	l, err := givenListing(r)
+	if err != nil {
+		return err
+	}
+	q := r.Query()
+	after := q.Get("start-after")
+	if token := q.Get("continuation-token"); token != "" {
+		if after, err = openToken(r.Bucket.ID[:], "objects", token); err != nil {
+			return err
+		}
+	}
+	found, err := a.store.List(r.Context(), r.Bucket, store.ListInput{Prefix: l.prefix, Delimiter: l.delimiter, After: after, Limit: l.limit})
+	if err != nil {
+		return err
+	}
+	out := listObjectsV2XML{
+		Name: text(r.BucketName), Prefix: l.text(l.prefix), ContinuationToken: optional(r, "continuation-token"),
+		KeyCount: len(found.Objects) + len(found.Prefixes), MaxKeys: l.limit, Delimiter: l.delimiterXML(),
+		EncodingType: l.encodingType, IsTruncated: found.Truncated,
+		Contents:       l.contents(r.Bucket, found.Objects, q.Get("fetch-owner") == "true"),
+		CommonPrefixes: l.prefixes(found.Prefixes),
+	}
+	if r.Has("start-after") {
+		start := l.text(q.Get("start-after"))
+		out.StartAfter = &start
+	}
+	if found.Truncated {
+		out.NextContinuationToken = sealToken(r.Bucket.ID[:], "objects", found.Next)
+	}
+	return writeXML(w, out)
+}
