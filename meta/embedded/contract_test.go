@@ -27,7 +27,13 @@ func TestContract(t *testing.T) {
 // so that flushes and compactions happen on the way.
 func TestRandomCallsMatchTheModel(t *testing.T) {
 	open := func(t testing.TB) meta.Store {
-		return openMem(t, vfs.NewMem(), Options{MemTableBytes: 256 << 10})
+		s := openMem(t, vfs.NewMem(), Options{MemTableBytes: 256 << 10})
+		t.Cleanup(func() {
+			if err := checkRows(s); err != nil {
+				t.Errorf("after random calls: %v", err)
+			}
+		})
+		return s
 	}
 	for seed := range uint64(10) {
 		metatest.Random(t, open, seed, 2000)

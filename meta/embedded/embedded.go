@@ -66,6 +66,10 @@ type Options struct {
 	// Fatalf is told why the store cannot go on, and must not return; the
 	// default logs to standard error and exits with status 1.
 	Fatalf func(format string, args ...any)
+
+	// beforeApply, if not nil, is called between a change's checks and its
+	// application: tests give others a chance there.
+	beforeApply func()
 }
 
 func (o *Options) setDefaults() {
@@ -216,6 +220,9 @@ func (s *Store) change(key []byte, fill func(*pebble.Batch) error) error {
 	defer func() { _ = b.Close() }() // an applied batch has nothing to lose
 	if err := fill(b); err != nil {
 		return err
+	}
+	if s.opts.beforeApply != nil {
+		s.opts.beforeApply()
 	}
 	defer s.flights.start(key)()
 	if err := s.db.Apply(b, pebble.Sync); err != nil {

@@ -83,7 +83,7 @@ func (s *suite) noVersions(bucket meta.BucketID, keys []meta.KeyEntry) {
 
 func testFenceAgainstCommit(s *suite) {
 	b := s.bucket()
-	for range 8 {
+	for range s.rounds {
 		before := s.read(b.ID, "k")
 		rev := meta.NextRev(before.Rev, time.Now())
 		c := plan("k", before, rev, []meta.Version{version(rev)}, seqs(before.Versions)...)
@@ -154,7 +154,7 @@ func (s *suite) testGuard(want error, done func(meta.QueueEntry) error) {
 // change at its fence, the change fails.
 func testClaimAgainstCommit(s *suite) {
 	b := s.bucket()
-	for range 8 {
+	for range s.rounds {
 		before := s.read(b.ID, "k")
 		rev := meta.NextRev(before.Rev, time.Now())
 		c := plan("k", before, rev, []meta.Version{version(rev)}, seqs(before.Versions)...)

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,18 @@ type contract struct {
 // Run tests the store that open returns, one named subtest for each sentence
 // of the contract.
 func Run(t *testing.T, open Open) {
-	store := open(t)
+	run(t, open(t), 8, func(string) bool { return true })
+}
+
+// Races runs those tests alone in which calls race each other, with so many
+// rounds each (Run has 8): for drivers that are quick, and so hard to catch.
+func Races(t *testing.T, open Open, rounds int) {
+	run(t, open(t), rounds, func(name string) bool {
+		return strings.Contains(name, "Race") || strings.Contains(name, "Racing") || strings.Contains(name, "Against") || strings.Contains(name, "While")
+	})
+}
+
+func run(t *testing.T, store meta.Store, rounds int, wanted func(name string) bool) {
 	for _, group := range []struct {
 		name      string
 		contracts []contract
@@ -55,8 +67,11 @@ func Run(t *testing.T, open Open) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.contracts {
+				if !wanted(c.name) {
+					continue
+				}
 				t.Run(c.name, func(t *testing.T) {
-					c.test(&suite{T: t, Store: store, ctx: t.Context()})
+					c.test(&suite{T: t, Store: store, ctx: t.Context(), rounds: rounds})
 				})
 			}
 		})
@@ -68,6 +83,8 @@ type suite struct {
 	*testing.T
 	meta.Store
 	ctx context.Context
+	// rounds is how often a race is run.
+	rounds int
 }
 
 // ok ends the test if err is not nil.

@@ -210,6 +210,9 @@ func (r *random) rewrite(name string) {
 	}
 	v := h.Versions[r.rng.IntN(len(h.Versions))]
 	v.Tags = []meta.Tag{{Key: "n", Value: fmt.Sprint(r.rng.IntN(100))}}
+	if v.Inline && r.rng.IntN(4) == 0 { // its body goes into a blob
+		v.Inline, v.Payload = false, nil
+	}
 	r.try(name, h, plan(name, h, r.next(h), []meta.Version{v}))
 }
 

@@ -41,13 +41,16 @@ var uploadContracts = []contract{
 	}},
 	{"StateMovesFromItsRevision", testUploadState},
 	{"StateRaceHasOneWinner", func(s *suite) {
-		u := s.newUpload(s.bucket().ID, "k")
-		errs := race(6, func(i int) error {
-			_, err := s.SetUploadState(s.ctx, u, []meta.UploadState{meta.UploadCompleting, meta.UploadAborted}[i%2])
-			return err
-		})
-		if w := s.winners(errs, meta.ErrConflict); w != 1 {
-			s.Fatalf("%d winners", w)
+		b := s.bucket()
+		for range max(1, s.rounds/8) {
+			u := s.newUpload(b.ID, "k")
+			errs := race(6, func(i int) error {
+				_, err := s.SetUploadState(s.ctx, u, []meta.UploadState{meta.UploadCompleting, meta.UploadAborted}[i%2])
+				return err
+			})
+			if w := s.winners(errs, meta.ErrConflict); w != 1 {
+				s.Fatalf("%d winners", w)
+			}
 		}
 	}},
 	{"PartsAreReplacedAndPaged", testParts},
@@ -181,7 +184,7 @@ func testParts(s *suite) {
 // was refused or is seen by whoever closed it.
 func testPartAgainstState(s *suite) {
 	b := s.bucket()
-	for range 6 {
+	for range s.rounds {
 		u := s.newUpload(b.ID, "k")
 		const parts = 4
 		put := make([]error, parts+1)
