@@ -80,6 +80,9 @@ var errDead = errors.New("the actor is dead")
 func (f *fake) step(ctx context.Context) error {
 	f.mu.Lock()
 	wait := time.Duration(f.rnd.IntN(1000)) * time.Microsecond
+	if f.rnd.IntN(6) == 0 { // long enough for another's whole change
+		wait *= 20
+	}
 	death := f.rnd.IntN(150) == 0
 	f.mu.Unlock()
 	time.Sleep(wait)

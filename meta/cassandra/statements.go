@@ -10,6 +10,7 @@ import (
 
 	"github.com/gocql/gocql"
 
+	"github.com/pithos/pithos/internal/cassandra"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -145,42 +146,29 @@ func unsent(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	var request gocql.RequestError
-	switch {
-	case errors.Is(err, gocql.ErrNoConnections), errors.Is(err, gocql.ErrNoStreams), errors.Is(err, gocql.ErrSessionClosed):
-		return fmt.Errorf("%w: %w", errUnsent, classify(ctx, err))
-	case errors.As(err, &request) && !maybeDone(request.Code()):
+	if class := cassandra.Classify(err); class == cassandra.Unavailable || class == cassandra.Rejected || badValue(err) {
 		return fmt.Errorf("%w: %w", errUnsent, classify(ctx, err))
 	}
 	return classify(ctx, err)
 }
 
-// maybeDone tells the answers of Cassandra after which a write may have been
-// made: server error, write timeout, write failure, CAS unknown.
-func maybeDone(code int) bool {
-	switch code {
-	case gocql.ErrCodeServer, gocql.ErrCodeWriteTimeout, gocql.ErrCodeWriteFailure, gocql.ErrCodeReadTimeout,
-		gocql.ErrCodeReadFailure, gocql.ErrCodeCASWriteUnknown, gocql.ErrCodeCDCWriteFailure:
-		return true
-	}
-	return false
+// badValue tells errors of encoding and decoding, which are nobody's but ours.
+func badValue(err error) bool {
+	var in gocql.MarshalError
+	var out gocql.UnmarshalError
+	return errors.As(err, &in) || errors.As(err, &out)
 }
 
 // classify turns an error of the driver into one of package meta. An ended
 // ctx (the caller's, not the limit of one statement) speaks for itself.
 func classify(ctx context.Context, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
-	}
-	var request gocql.RequestError
-	if errors.As(err, &request) {
-		switch request.Code() {
-		case gocql.ErrCodeSyntax, gocql.ErrCodeInvalid, gocql.ErrCodeConfig, gocql.ErrCodeUnauthorized, gocql.ErrCodeProtocol, gocql.ErrCodeCredentials:
-			return err
-		}
+	case badValue(err) || cassandra.Classify(err) == cassandra.Rejected:
+		return err
 	}
 	return fmt.Errorf("%w: %w", meta.ErrUnavailable, err)
 }

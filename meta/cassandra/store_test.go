@@ -1,36 +1,29 @@
 package cassandra
 
 import (
-	"os"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/schema"
 )
 
 // newKeyspace installs the schema in a fresh keyspace.
 func newKeyspace(t testing.TB) (cassandratest.Cluster, string) {
 	t.Helper()
 	c := cassandratest.Start(t)
+	return c, install(t, c)
+}
+
+func install(t testing.TB, c cassandratest.Cluster) string {
+	t.Helper()
 	keyspace := c.CreateKeyspace(t)
-	schema, err := os.ReadFile("testdata/schema.cql")
-	if err != nil {
+	if _, err := schema.Apply(t.Context(), c.Session(t), keyspace, schema.Meta, schema.Replication{}); err != nil {
 		t.Fatal(err)
 	}
-	session := c.Session(t)
-	for stmt := range strings.SplitSeq(string(schema), ";") {
-		stmt = strings.TrimSpace(strings.ReplaceAll(stmt, "{{keyspace}}", keyspace))
-		if stmt == "" {
-			continue
-		}
-		if err := session.Query(stmt).Exec(); err != nil {
-			t.Fatalf("%s: %v", stmt, err)
-		}
-	}
-	return c, keyspace
+	return keyspace
 }
 
 // newSession opens a session as a gateway would.
