@@ -2,7 +2,6 @@ package s3api
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"go.uber.org/zap"
@@ -116,7 +115,7 @@ func (a *API) question(r *Request, x *Access) (*question, error) {
 }
 
 func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFacts, error) {
-	v, _, err := a.version(r.Context(), x.Bucket, x.Key, x.VersionID)
+	found, err := a.store.Find(r.Context(), x.Bucket, x.Key, x.VersionID)
 	if isKind(err, store.NoSuchKey) || isKind(err, store.NoSuchVersion) || isKind(err, store.MethodNotAllowed) {
 		q.missing, q.gone = true, err
 		return nil, nil
@@ -124,6 +123,10 @@ func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFac
 	if err != nil {
 		return nil, err
 	}
+	if x.Bucket == r.Bucket && x.Key == r.Key && x.VersionID == r.VersionID() {
+		r.found = found // the handler need not read it again
+	}
+	v := found.Version
 	facts := &policy.ObjectFacts{Owner: objectOwner(x.Bucket, v), ACL: toPolicyACL(v.ACL), Tags: map[string]string{}}
 	for _, t := range v.Tags {
 		facts.Tags[t.Key] = t.Value
@@ -131,18 +134,13 @@ func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFac
 	return facts, nil
 }
 
-// version looks a version up whatever it is encrypted with: the condition,
-// which no object meets, is looked at before the customer's key is.
+// version looks a version up whatever it is encrypted with.
 func (a *API) version(ctx context.Context, b *meta.Bucket, key, id string) (*meta.Version, string, error) {
-	o, err := a.store.Head(ctx, b, key, store.GetInput{VersionID: id, Conditions: store.Conditions{IfNoneMatch: []string{"*"}}})
-	var e *store.Error
-	switch {
-	case errors.As(err, &e) && e.Kind == store.NotModified && e.Version != nil:
-		return e.Version, e.VersionID, nil
-	case err != nil:
+	f, err := a.store.Find(ctx, b, key, id)
+	if err != nil {
 		return nil, "", err
 	}
-	return &o.Version, o.VersionID, nil
+	return f.Version, store.VersionID(f.Bucket, f.Version), nil
 }
 
 // bucketFacts is what package policy wants to know of a bucket.

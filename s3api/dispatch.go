@@ -168,7 +168,7 @@ func (a *API) writeError(w *response, r *Request, e *Error) {
 // keptHeaders survive from a half-made answer into its error.
 var keptHeaders = map[string]bool{
 	"Server": true, "X-Amz-Request-Id": true, "X-Amz-Id-2": true, "Vary": true,
-	"X-Amz-Delete-Marker": true, "X-Amz-Version-Id": true, "X-Amz-Bucket-Region": true,
+	"Allow": true, "Content-Range": true, "Last-Modified": true, "X-Amz-Delete-Marker": true, "X-Amz-Version-Id": true, "X-Amz-Bucket-Region": true,
 }
 
 // errorBody is S3's error document.

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
 )
 
 // Request is a request on its way to its handler. What the embedded
@@ -37,6 +38,7 @@ type Request struct {
 	Resources []Access
 
 	byHost bool
+	found  *store.Found // the version that authorization has looked up
 	// How and when it was signed, in the terms of policy conditions.
 	authType, signatureVersion string
 	signed                     time.Time

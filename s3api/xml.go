@@ -86,3 +86,6 @@ func writeXML(w http.ResponseWriter, v any) error {
 	_, err = w.Write(b)
 	return err
 }
+
+// httpTime is a time for Last-Modified and its like.
+func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }

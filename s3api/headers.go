@@ -1,0 +1,340 @@
+package s3api
+
+import (
+	"crypto/md5"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+const (
+	amzMeta         = "X-Amz-Meta-"
+	copyFrom        = "X-Amz-Copy-Source-"
+	sseHeader       = "X-Amz-Server-Side-Encryption"
+	customerHeaders = "Server-Side-Encryption-Customer-"
+	defaultType     = "binary/octet-stream"
+)
+
+// conditions reads the preconditions of a request; prefix is "" or that of
+// the conditions on the source of a copy. Dates that are none are passed
+// over, as RFC 9110 has it.
+func conditions(h http.Header, prefix string) store.Conditions {
+	c := store.Conditions{IfMatch: etagList(h.Values(prefix + "If-Match")), IfNoneMatch: etagList(h.Values(prefix + "If-None-Match"))}
+	c.IfModifiedSince, _ = http.ParseTime(h.Get(prefix + "If-Modified-Since"))
+	c.IfUnmodifiedSince, _ = http.ParseTime(h.Get(prefix + "If-Unmodified-Since"))
+	return c
+}
+
+// etagList splits the values of an If-Match; nil if there are none.
+func etagList(values []string) []string {
+	var list []string
+	for _, v := range values {
+		for e := range strings.SplitSeq(v, ",") {
+			if e = strings.TrimSpace(e); e != "" {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
+// writeConditions are those of a PUT; S3 knows no dates there.
+func writeConditions(h http.Header) (store.Conditions, error) {
+	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
+		if h.Get(name) != "" {
+			return store.Conditions{}, failf("NotImplemented", "A header you provided implies functionality that is not implemented").with("Header", name)
+		}
+	}
+	return conditions(h, ""), nil
+}
+
+// deleteConditions are those of a DELETE.
+func deleteConditions(h http.Header) (store.Conditions, error) {
+	c := store.Conditions{IfMatch: etagList(h.Values("If-Match"))}
+	if v := h.Get("X-Amz-If-Match-Size"); v != "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 0 {
+			return c, badArgument("x-amz-if-match-size", v, "The size must be a number of bytes")
+		}
+		c.IfMatchSize = &n
+	}
+	if v := h.Get("X-Amz-If-Match-Last-Modified-Time"); v != "" {
+		t, err := parseDate(v)
+		if err != nil {
+			return c, badArgument("x-amz-if-match-last-modified-time", v, "The time must be an HTTP date")
+		}
+		c.IfMatchLastModified = t
+	}
+	return c, nil
+}
+
+// parseDate reads an HTTP date or an ISO 8601 one.
+func parseDate(v string) (time.Time, error) {
+	if t, err := http.ParseTime(v); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.RFC3339Nano, v)
+}
+
+// byteRange reads a Range header. As S3 does, and RFC 9110 section 14.2
+// allows, what is malformed and what asks for several ranges is answered with
+// the whole object.
+func byteRange(v string) *store.Range {
+	spec, ok := strings.CutPrefix(v, "bytes=")
+	if !ok || strings.Contains(spec, ",") {
+		return nil
+	}
+	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
+	if !ok {
+		return nil
+	}
+	if first == "" {
+		n, err := strconv.ParseUint(last, 10, 63)
+		if err != nil {
+			return nil
+		}
+		if n == 0 { // the last no bytes: not satisfiable, as a start behind the end is
+			return &store.Range{First: 1<<63 - 1, Last: -1}
+		}
+		return &store.Range{First: -int64(n), Last: -1}
+	}
+	from, err := strconv.ParseUint(first, 10, 63)
+	if err != nil {
+		return nil
+	}
+	if last == "" {
+		return &store.Range{First: int64(from), Last: -1}
+	}
+	to, err := strconv.ParseUint(last, 10, 63)
+	if err != nil || to < from {
+		return nil
+	}
+	return &store.Range{First: int64(from), Last: int64(to)}
+}
+
+// storedHeaders are those that an object keeps as they are.
+var storedHeaders = []string{"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires"}
+
+// objectHeaders reads the system headers that an object keeps.
+func objectHeaders(h http.Header) map[string]string {
+	kept := map[string]string{"Content-Type": defaultType}
+	for _, name := range storedHeaders {
+		v := strings.Join(h.Values(name), ",")
+		if name == "Content-Encoding" {
+			v = withoutChunked(v)
+		}
+		if v != "" {
+			kept[name] = v
+		}
+	}
+	if v := h.Get("X-Amz-Website-Redirect-Location"); v != "" {
+		kept["X-Amz-Website-Redirect-Location"] = v
+	}
+	return kept
+}
+
+// withoutChunked takes aws-chunked out of a Content-Encoding: it is a way of
+// sending, not of keeping.
+func withoutChunked(v string) string {
+	var kept []string
+	for e := range strings.SplitSeq(v, ",") {
+		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "aws-chunked") {
+			kept = append(kept, e)
+		}
+	}
+	return strings.Join(kept, ",")
+}
+
+// userMetadata reads x-amz-meta-*.
+func userMetadata(h http.Header) map[string]string {
+	m := map[string]string{}
+	for name, values := range h {
+		if key, ok := strings.CutPrefix(name, amzMeta); ok {
+			m[strings.ToLower(key)] = strings.Join(values, ",")
+		}
+	}
+	return m
+}
+
+// contentMD5 reads Content-MD5; nil if it is not there.
+func contentMD5(h http.Header) ([]byte, error) {
+	values, ok := h["Content-Md5"]
+	if !ok {
+		return nil, nil
+	}
+	sum, err := base64.StdEncoding.DecodeString(values[0])
+	if err != nil || len(sum) != md5.Size {
+		return nil, fail("InvalidDigest").with("Content-MD5", values[0])
+	}
+	return sum, nil
+}
+
+// encryption reads how the object is to be encrypted. Headers that contradict
+// each other are refused, not ranked.
+func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
+	e := store.EncryptionRequest{
+		Type: r.Header.Get(sseHeader), KMSKeyID: r.Header.Get(sseHeader + "-Aws-Kms-Key-Id"), Context: r.Header.Get(sseHeader + "-Context"),
+	}
+	switch v := r.Header.Get(sseHeader + "-Bucket-Key-Enabled"); strings.ToLower(v) {
+	case "", "false":
+	case "true":
+		e.BucketKey = true
+	default:
+		return e, badArgument("x-amz-server-side-encryption-bucket-key-enabled", v, "The value must be true or false")
+	}
+	switch {
+	case e.Type != "" && e.Type != store.AlgorithmAES256 && e.Type != store.AlgorithmKMS:
+		if e.Type == "aws:kms:dsse" {
+			return e, failf("NotImplemented", "Encryption with aws:kms:dsse is not implemented")
+		}
+		return e, badArgument("x-amz-server-side-encryption", e.Type, "The encryption method specified is not supported")
+	case e.KMSKeyID != "" && e.Type != store.AlgorithmKMS:
+		return e, badArgument("x-amz-server-side-encryption-aws-kms-key-id", e.KMSKeyID, "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
+	}
+	if _, given := r.Header[http.CanonicalHeaderKey(sseHeader)]; given && e.Type == "" {
+		return e, badArgument("x-amz-server-side-encryption", "", "The encryption method specified is not supported")
+	}
+	c, err := a.customerKey(r, "X-Amz-")
+	if err != nil {
+		return e, err
+	}
+	if c.CustomerKey != nil {
+		if e.Type != "" {
+			return e, badArgument("x-amz-server-side-encryption", e.Type, "Server Side Encryption with Customer provided key is incompatible with the encryption method specified")
+		}
+		return c, nil
+	}
+	return e, nil
+}
+
+// customerKey reads the headers of SSE-C; prefix is X-Amz- or that of the
+// source of a copy. A key that came in clear over the network is refused.
+func (a *API) customerKey(r *Request, prefix string) (store.EncryptionRequest, error) {
+	prefix += customerHeaders
+	algorithm, key, sum := r.Header.Get(prefix+"Algorithm"), r.Header.Get(prefix+"Key"), r.Header.Get(prefix+"Key-Md5")
+	var e store.EncryptionRequest
+	if algorithm == "" && key == "" && sum == "" {
+		return e, nil
+	}
+	if r.TLS == nil && !a.options.AllowInsecureSSEC {
+		return e, failf("InvalidRequest", "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.")
+	}
+	name := strings.ToLower(prefix)
+	switch {
+	case algorithm == "":
+		return e, badArgument(name+"algorithm", "", "Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.")
+	case algorithm != store.AlgorithmAES256:
+		return e, failf("InvalidEncryptionAlgorithmError", "The encryption request you specified is not valid. The valid value is AES256.").with("ArgumentName", name+"algorithm")
+	case key == "":
+		return e, badArgument(name+"key", "", "Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.")
+	}
+	raw, err := base64.StdEncoding.DecodeString(key)
+	if err != nil || len(raw) != 32 {
+		return e, badArgument(name+"key", "", "The secret key was invalid for the specified algorithm.")
+	}
+	if sum == "" {
+		return e, badArgument(name+"key-MD5", "", "Requests specifying Server Side Encryption with Customer provided keys must provide the MD5 hash of the secret key.")
+	}
+	if want := md5.Sum(raw); sum != base64.StdEncoding.EncodeToString(want[:]) {
+		return e, badArgument(name+"key-MD5", sum, "The calculated MD5 hash of the key did not match the hash that was provided.")
+	}
+	return store.EncryptionRequest{CustomerKey: raw, CustomerKeyMD5: sum}, nil
+}
+
+// noEncryptionHeaders refuses, on reads, the headers that only writes take.
+func noEncryptionHeaders(h http.Header) error {
+	if v := h.Get(sseHeader); v != "" {
+		return badArgument("x-amz-server-side-encryption", v, "x-amz-server-side-encryption header is not supported for this operation.")
+	}
+	return nil
+}
+
+// writeEncryption tells how an object is encrypted.
+func writeEncryption(h http.Header, e *meta.Encryption) {
+	if e == nil {
+		return
+	}
+	switch e.Type {
+	case store.SSES3:
+		h.Set(sseHeader, store.AlgorithmAES256)
+	case store.SSEKMS:
+		h.Set(sseHeader, store.AlgorithmKMS)
+		h.Set(sseHeader+"-Aws-Kms-Key-Id", e.KMSKeyID)
+		if e.BucketKey {
+			h.Set(sseHeader+"-Bucket-Key-Enabled", "true")
+		}
+	case store.SSEC:
+		h.Set("X-Amz-"+customerHeaders+"Algorithm", store.AlgorithmAES256)
+		h.Set("X-Amz-"+customerHeaders+"Key-Md5", e.KeyMD5)
+	}
+}
+
+// lockHeaders reads the object lock of a new object.
+func lockHeaders(h http.Header, now time.Time) (r *meta.Retention, hold bool, err error) {
+	mode, until := h.Get("X-Amz-Object-Lock-Mode"), h.Get("X-Amz-Object-Lock-Retain-Until-Date")
+	switch v := h.Get("X-Amz-Object-Lock-Legal-Hold"); v {
+	case "ON":
+		hold = true
+	case "", "OFF":
+	default:
+		return nil, false, badArgument("x-amz-object-lock-legal-hold", v, "Legal Hold must be either of 'ON' or 'OFF'")
+	}
+	if mode == "" && until == "" {
+		return nil, hold, nil
+	}
+	if mode == "" || until == "" {
+		return nil, false, failf("InvalidArgument", "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
+	}
+	if mode != store.ModeGovernance && mode != store.ModeCompliance {
+		return nil, false, badArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")
+	}
+	t, err := time.Parse(time.RFC3339Nano, until)
+	if err != nil {
+		return nil, false, badArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be provided in ISO 8601 format")
+	}
+	if !t.After(now) {
+		return nil, false, badArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be in the future!")
+	}
+	return &meta.Retention{Mode: mode, Until: t.UnixMicro()}, hold, nil
+}
+
+// writeLock tells what lock is on an object.
+func writeLock(h http.Header, v *meta.Version) {
+	if v.Retention != nil {
+		h.Set("X-Amz-Object-Lock-Mode", v.Retention.Mode)
+		h.Set("X-Amz-Object-Lock-Retain-Until-Date", xmlTime(v.Retention.Until))
+	}
+	if v.LegalHold {
+		h.Set("X-Amz-Object-Lock-Legal-Hold", "ON")
+	}
+}
+
+// xmlTime is the form of times in S3's documents, of µs since 1970.
+func xmlTime(µs int64) string {
+	return time.UnixMicro(µs).UTC().Format(timeFormat)
+}
+
+func quote(etag string) string { return `"` + etag + `"` }
+
+// intParam reads a number from the query, within limits.
+func intParam(r *Request, name string, least, most int) (int, error) {
+	v := r.Query().Get(name)
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, badArgument(name, v, "%s must be an integer between %d and %d, inclusive", argumentTitle(name), least, most)
+	}
+	return n, nil
+}
+
+func argumentTitle(name string) string {
+	if name == "partNumber" {
+		return "Part number"
+	}
+	return fmt.Sprintf("Argument %s", name)
+}

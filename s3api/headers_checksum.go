@@ -1,0 +1,117 @@
+package s3api
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+// checksumBytes are the lengths of S3's additional checksums.
+var checksumBytes = map[string]int{"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+
+const checksumPrefix = "X-Amz-Checksum-"
+
+// checksumHeader is the header that carries a checksum.
+func checksumHeader(algorithm string) string {
+	return http.CanonicalHeaderKey(checksumPrefix + strings.ToLower(algorithm))
+}
+
+// declaredChecksum finds the one x-amz-checksum-* header of a request.
+func declaredChecksum(h http.Header) (algorithm, value string, err error) {
+	for name := range checksumBytes {
+		v := h.Get(checksumHeader(name))
+		if v == "" {
+			continue
+		}
+		if algorithm != "" {
+			return "", "", failf("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+		}
+		algorithm, value = name, v
+	}
+	return algorithm, value, nil
+}
+
+// checkSum holds a checksum's value to its form: base64 of the right length.
+func checkSum(algorithm, value string) error {
+	raw, err := base64.StdEncoding.DecodeString(value)
+	if err != nil || len(raw) != checksumBytes[algorithm] {
+		return failf("InvalidRequest", "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm))
+	}
+	return nil
+}
+
+// bodyChecksum reads which checksum a body has, in the header or the trailer.
+func bodyChecksum(r *Request) (store.ChecksumRequest, error) {
+	var c store.ChecksumRequest
+	algorithm, value, err := declaredChecksum(r.Header)
+	if err != nil {
+		return c, err
+	}
+	trailer := trailerChecksum(r.Header)
+	named := strings.ToUpper(r.Header.Get("X-Amz-Sdk-Checksum-Algorithm"))
+	if named != "" && checksumBytes[named] == 0 {
+		return c, failf("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+	}
+	switch {
+	case algorithm != "":
+		if err := checkSum(algorithm, value); err != nil {
+			return c, err
+		}
+		c.Algorithm, c.Expected = algorithm, func() (string, error) { return value, nil }
+	case trailer != "":
+		c.Algorithm, c.Expected = trailer, func() (string, error) { return trailing(r, trailer) }
+	case named != "":
+		return c, failf("InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
+	}
+	if named != "" && named != c.Algorithm {
+		return c, failf("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+	}
+	return c, nil
+}
+
+// trailerChecksum is the algorithm that the announced trailer has; "" if none.
+func trailerChecksum(h http.Header) string {
+	for _, v := range h.Values("X-Amz-Trailer") {
+		for name := range strings.SplitSeq(v, ",") {
+			algorithm, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(name)), "x-amz-checksum-")
+			if ok && checksumBytes[strings.ToUpper(algorithm)] != 0 {
+				return strings.ToUpper(algorithm)
+			}
+		}
+	}
+	return ""
+}
+
+// trailing returns the checksum that came behind the body.
+func trailing(r *Request, algorithm string) (string, error) {
+	if r.Trailer == nil {
+		return "", failf("InvalidRequest", "The trailer that x-amz-trailer announces needs an aws-chunked body")
+	}
+	value := r.Trailer().Get(checksumHeader(algorithm))
+	if value == "" {
+		return "", failf("InvalidRequest", "The announced trailer x-amz-checksum-%s did not come", strings.ToLower(algorithm))
+	}
+	return value, checkSum(algorithm, value)
+}
+
+// wantedChecksum reads the checksum that an operation without a body is to
+// compute, or to expect of parts.
+func wantedChecksum(h http.Header) (store.ChecksumRequest, error) {
+	c := store.ChecksumRequest{Algorithm: strings.ToUpper(h.Get("X-Amz-Checksum-Algorithm")), Type: strings.ToUpper(h.Get("X-Amz-Checksum-Type"))}
+	if c.Algorithm != "" && checksumBytes[c.Algorithm] == 0 {
+		return c, failf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+	}
+	return c, nil
+}
+
+// writeChecksum tells a checksum, with its type.
+func writeChecksum(h http.Header, c *meta.Checksum) {
+	if c == nil {
+		return
+	}
+	h.Set(checksumHeader(c.Algorithm), c.Value)
+	h.Set("X-Amz-Checksum-Type", c.Type)
+}

@@ -1,0 +1,190 @@
+package s3api
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pithos/pithos/store"
+)
+
+const (
+	maxDeletes      = 1000
+	parallelDeletes = 16
+)
+
+type deleteRequest struct {
+	Quiet   bool
+	Objects []deleteKey `xml:"Object"`
+}
+
+type deleteKey struct {
+	Key              string
+	VersionId        string  //nolint:revive // S3's spelling
+	ETag             *string //
+	LastModifiedTime *string
+	Size             *int64
+}
+
+// conditions are those on the deletion of one key.
+func (k *deleteKey) conditions() (c store.Conditions, err error) {
+	if k.ETag != nil {
+		c.IfMatch = []string{*k.ETag}
+	}
+	c.IfMatchSize = k.Size
+	if k.LastModifiedTime != nil {
+		var t time.Time
+		if t, err = parseDate(*k.LastModifiedTime); err != nil {
+			return c, malformedXML("LastModifiedTime %.80q is no date", *k.LastModifiedTime)
+		}
+		c.IfMatchLastModified = t
+	}
+	return c, nil
+}
+
+// deletions reads the keys that a DeleteObjects names.
+func deletions(r *Request) (*deleteRequest, error) {
+	var doc deleteRequest
+	if err := r.DecodeXML(&doc, "Delete"); err != nil {
+		return nil, err
+	}
+	if len(doc.Objects) == 0 || len(doc.Objects) > maxDeletes {
+		return nil, malformedXML("%d objects are named, want 1 to %d", len(doc.Objects), maxDeletes)
+	}
+	for _, o := range doc.Objects {
+		if o.Key == "" {
+			return nil, fail("UserKeyMustBeSpecified")
+		}
+	}
+	return &doc, nil
+}
+
+// deletedResources declares, for each key, that it is deleted.
+func deletedResources(_ *API, r *Request) ([]Access, error) {
+	doc, err := deletions(r)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Access, len(doc.Objects), len(doc.Objects)+1)
+	for i, o := range doc.Objects {
+		all[i] = Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: "s3:DeleteObject", Each: true}
+		if o.VersionId != "" {
+			all[i].Action = "s3:DeleteObjectVersion"
+		}
+	}
+	bypass, err := bypassResources(nil, r)
+	return append(all, bypass...), err
+}
+
+const bypassAction = "s3:BypassGovernanceRetention"
+
+// bypassResources declares that a request passes over GOVERNANCE retention.
+func bypassResources(_ *API, r *Request) ([]Access, error) {
+	if !strings.EqualFold(r.Header.Get("X-Amz-Bypass-Governance-Retention"), "true") {
+		return nil, nil
+	}
+	return []Access{{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: bypassAction, Each: true}}, nil
+}
+
+// bypassGovernance tells whether the caller wants to pass over GOVERNANCE
+// retention, and may.
+func (r *Request) bypassGovernance() bool {
+	for _, x := range r.Resources {
+		if x.Action == bypassAction {
+			return x.Err == nil
+		}
+	}
+	return false
+}
+
+// copiedResources declares the source of a copy.
+func copiedResources(a *API, r *Request) ([]Access, error) {
+	c, b, err := a.source(r)
+	if err != nil {
+		return nil, err
+	}
+	if want := r.Header.Get("X-Amz-Source-Expected-Bucket-Owner"); want != "" && want != b.Owner {
+		return nil, fail("AccessDenied")
+	}
+	x := Access{Bucket: b, Key: c.key, VersionID: c.version, Action: "s3:GetObject"}
+	if c.version != "" {
+		x.Action = "s3:GetObjectVersion"
+	}
+	return []Access{x}, nil
+}
+
+type deleteResult struct {
+	XMLName struct{} `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
+	Deleted []deletedKey
+	Errors  []deleteError `xml:"Error"`
+}
+
+type deletedKey struct {
+	Key                   text
+	VersionId             string `xml:",omitempty"` //nolint:revive // S3's spelling
+	DeleteMarker          bool   `xml:",omitempty"`
+	DeleteMarkerVersionId string `xml:",omitempty"` //nolint:revive // S3's spelling
+}
+
+type deleteError struct {
+	Key       text
+	VersionId string `xml:",omitempty"` //nolint:revive // S3's spelling
+	Code      string
+	Message   text
+}
+
+// deleteObjects is DeleteObjects in the S3 API reference. A key that cannot
+// be deleted does not keep the others from it.
+func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
+	doc, err := deletions(r)
+	if err != nil {
+		return err
+	}
+	done, errs := make([]*store.DeleteResult, len(doc.Objects)), make([]error, len(doc.Objects))
+	bypass := r.bypassGovernance()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, parallelDeletes)
+	for i := range doc.Objects {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if errs[i] = r.Resources[i].Err; errs[i] == nil {
+				done[i], errs[i] = a.deleteOne(r, &doc.Objects[i], bypass)
+			}
+		})
+	}
+	wg.Wait()
+	return writeXML(w, a.deleteResults(r, doc, done, errs))
+}
+
+func (a *API) deleteOne(r *Request, k *deleteKey, bypass bool) (*store.DeleteResult, error) {
+	c, err := k.conditions()
+	if err != nil {
+		return nil, err
+	}
+	return a.store.Delete(r.Context(), r.Bucket, k.Key, store.DeleteInput{VersionID: k.VersionId, Conditions: c, BypassGovernance: bypass, Owner: r.Owner()})
+}
+
+func (a *API) deleteResults(r *Request, doc *deleteRequest, done []*store.DeleteResult, errs []error) deleteResult {
+	var out deleteResult
+	for i, k := range doc.Objects {
+		if errs[i] != nil {
+			e := toError(errs[i])
+			if e.Code == "InternalError" {
+				a.log.Sugar().Errorf("request %s: deleting %q: %v", r.ID, k.Key, errs[i])
+			}
+			out.Errors = append(out.Errors, deleteError{text(k.Key), k.VersionId, e.Code, text(e.message())})
+			continue
+		}
+		if doc.Quiet {
+			continue
+		}
+		d := deletedKey{Key: text(k.Key), VersionId: k.VersionId, DeleteMarker: done[i].DeleteMarker}
+		if d.DeleteMarker {
+			d.DeleteMarkerVersionId = done[i].VersionID
+		}
+		out.Deleted = append(out.Deleted, d)
+	}
+	return out
+}

@@ -1,0 +1,247 @@
+package s3api
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+// modified is when a version was made.
+func modified(v *meta.Version) time.Time { return time.UnixMicro(v.Modified) }
+
+// attributes reads what a request says of the object that it writes.
+func (a *API) attributes(r *Request) (at store.Attributes, err error) {
+	at = store.Attributes{Owner: r.Owner(), Class: r.Header.Get("X-Amz-Storage-Class"),
+		Headers: objectHeaders(r.Header), Metadata: userMetadata(r.Header)}
+	if at.ACL, err = a.aclFromHeaders(r, at.Owner); err != nil {
+		return at, err
+	}
+	if at.Tags, err = taggingHeader(r.Header.Get("X-Amz-Tagging")); err != nil {
+		return at, err
+	}
+	if at.Retention, at.LegalHold, err = lockHeaders(r.Header, time.Now()); err != nil {
+		return at, err
+	}
+	at.Encryption, err = a.encryption(r)
+	return at, err
+}
+
+// contentLength makes sure that the length of a body is known.
+func contentLength(r *Request) error {
+	if r.ContentLength < 0 && r.Request.ContentLength < 0 && r.Header.Get("X-Amz-Decoded-Content-Length") == "" && len(r.TransferEncoding) == 0 {
+		return fail("MissingContentLength")
+	}
+	return nil
+}
+
+// putObject is PutObject in the S3 API reference.
+func putObject(a *API, w http.ResponseWriter, r *Request) error {
+	if err := contentLength(r); err != nil {
+		return err
+	}
+	at, err := a.attributes(r)
+	if err != nil {
+		return err
+	}
+	in := store.PutInput{Attributes: at, Body: r.Body, Size: r.ContentLength}
+	if in.Conditions, err = writeConditions(r.Header); err != nil {
+		return err
+	}
+	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
+		return err
+	}
+	if in.Checksum, err = bodyChecksum(r); err != nil {
+		return err
+	}
+	if v := r.Header.Get("X-Amz-Write-Offset-Bytes"); v != "" {
+		offset, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || offset < 0 {
+			return badArgument("x-amz-write-offset-bytes", v, "The offset must be a number of bytes")
+		}
+		in.Offset = &offset
+	}
+	result, err := a.store.Put(r.Context(), r.Bucket, r.Key, in)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	written(h, result)
+	h.Set("Etag", quote(result.ETag))
+	writeChecksum(h, result.Checksum)
+	if in.Offset != nil {
+		h.Set("X-Amz-Object-Size", strconv.FormatInt(result.Size, 10))
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// written tells of the version that a write has made.
+func written(h http.Header, p *store.PutResult) {
+	if p.VersionID != "" {
+		h.Set("X-Amz-Version-Id", p.VersionID)
+	}
+	writeEncryption(h, p.Encryption)
+}
+
+// copySource is the object that a copy is made of.
+type copySource struct {
+	bucket, key, version string
+}
+
+// parseCopySource reads x-amz-copy-source: /bucket/key?versionId=id, URL-encoded.
+func parseCopySource(v string) (c copySource, err error) {
+	bad := badArgument("x-amz-copy-source", v, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	path, query, found := strings.Cut(v, "?")
+	if found {
+		id, ok := strings.CutPrefix(query, "versionId=")
+		if !ok || id == "" {
+			return c, bad
+		}
+		if c.version, err = url.QueryUnescape(id); err != nil {
+			return c, bad
+		}
+	}
+	if path, err = url.PathUnescape(path); err != nil {
+		return c, bad
+	}
+	path = strings.TrimPrefix(path, "/")
+	var ok bool
+	if c.bucket, c.key, ok = strings.Cut(path, "/"); !ok || c.bucket == "" || c.key == "" {
+		return c, bad
+	}
+	return c, nil
+}
+
+// source reads which object a copy is made of, and looks its bucket up.
+func (a *API) source(r *Request) (c copySource, b *meta.Bucket, err error) {
+	if c, err = parseCopySource(r.Header.Get("X-Amz-Copy-Source")); err != nil {
+		return c, nil, err
+	}
+	b, err = a.store.Bucket(r.Context(), c.bucket)
+	return c, b, err
+}
+
+// directive reads COPY or REPLACE.
+func directive(h http.Header, name string) (replace bool, err error) {
+	switch v := h.Get(name); v {
+	case "", "COPY":
+		return false, nil
+	case "REPLACE":
+		return true, nil
+	default:
+		return false, badArgument(strings.ToLower(name), v, "Unknown metadata directive.")
+	}
+}
+
+type copyObjectResult struct {
+	XMLName      struct{} `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyObjectResult"`
+	LastModified stamp
+	ETag         string
+	checksumFields
+}
+
+// copyObject is CopyObject in the S3 API reference.
+func copyObject(a *API, w http.ResponseWriter, r *Request) error {
+	c, b, err := a.source(r)
+	if err != nil {
+		return err
+	}
+	at, err := a.attributes(r)
+	if err != nil {
+		return err
+	}
+	in := store.CopyInput{Source: b, SourceKey: c.key, SourceVersion: c.version, Attributes: at,
+		SourceConditions: conditions(r.Header, copyFrom)}
+	if in.SourceKeySSEC, err = a.customerKey(r, copyFrom); err != nil {
+		return err
+	}
+	if in.ReplaceMetadata, err = directive(r.Header, "X-Amz-Metadata-Directive"); err != nil {
+		return err
+	}
+	if in.ReplaceTags, err = directive(r.Header, "X-Amz-Tagging-Directive"); err != nil {
+		return err
+	}
+	if in.Conditions, err = writeConditions(r.Header); err != nil {
+		return err
+	}
+	if in.Checksum, err = wantedChecksum(r.Header); err != nil {
+		return err
+	}
+	result, err := a.store.Copy(r.Context(), r.Bucket, r.Key, in)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	written(h, &result.PutResult)
+	if result.SourceVersionID != "" {
+		h.Set("X-Amz-Copy-Source-Version-Id", result.SourceVersionID)
+	}
+	sums := checksumOf(result.Checksum)
+	if result.Checksum != nil {
+		sums.ChecksumType = result.Checksum.Type
+	}
+	return writeXML(w, copyObjectResult{LastModified: stamp(result.Modified), ETag: quote(result.ETag), checksumFields: sums})
+}
+
+// renameSource is the key that a RenameObject takes the object from.
+func renameSource(r *Request) (string, error) {
+	from, err := url.PathUnescape(r.Header.Get("X-Amz-Rename-Source"))
+	from = strings.TrimPrefix(strings.TrimPrefix(from, "/"), r.BucketName+"/")
+	if err != nil || from == "" {
+		return "", badArgument("x-amz-rename-source", r.Header.Get("X-Amz-Rename-Source"), "The source must be a key of the same bucket, URL-encoded")
+	}
+	return from, nil
+}
+
+// renamedResources declares that the source of a RenameObject is read and
+// deleted.
+func renamedResources(_ *API, r *Request) ([]Access, error) {
+	from, err := renameSource(r)
+	if err != nil {
+		return nil, err
+	}
+	return []Access{{Bucket: r.Bucket, Key: from, Action: "s3:GetObject"}, {Bucket: r.Bucket, Key: from, Action: "s3:DeleteObject"}}, nil
+}
+
+// renameObject is RenameObject in the S3 API reference.
+func renameObject(a *API, w http.ResponseWriter, r *Request) error {
+	from, err := renameSource(r)
+	if err != nil {
+		return err
+	}
+	destination, err := writeConditions(r.Header)
+	if err != nil {
+		return err
+	}
+	if err := a.store.Rename(r.Context(), r.Bucket, from, r.Key, conditions(r.Header, "X-Amz-Rename-Source-"), destination); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// deleteObject is DeleteObject in the S3 API reference.
+func deleteObject(a *API, w http.ResponseWriter, r *Request) error {
+	c, err := deleteConditions(r.Header)
+	if err != nil {
+		return err
+	}
+	result, err := a.store.Delete(r.Context(), r.Bucket, r.Key, store.DeleteInput{
+		VersionID: r.VersionID(), Conditions: c, Owner: r.Owner(), BypassGovernance: r.bypassGovernance()})
+	if err != nil {
+		return err
+	}
+	if result.VersionID != "" {
+		w.Header().Set("X-Amz-Version-Id", result.VersionID)
+	}
+	if result.DeleteMarker {
+		w.Header().Set("X-Amz-Delete-Marker", "true")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
