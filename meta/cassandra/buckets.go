@@ -184,6 +184,7 @@ func (s *Store) changeBucket(ctx context.Context, b meta.Bucket, ifRev int64, ch
 // counts are the buckets' own rows.
 func (s *Store) ListBuckets(ctx context.Context, owner, after string, limit int) ([]meta.Bucket, error) {
 	var list []meta.Bucket
+	limit = min(limit, maxLimit)
 	shelf := everybody
 	if owner != "" {
 		shelf = ownerShelf(owner)

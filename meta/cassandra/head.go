@@ -98,7 +98,7 @@ func (s *Store) readHead(ctx context.Context, c gocql.Consistency, bucket meta.B
 	if payload {
 		stmt = selectHeadPayload
 	}
-	limit = max(limit, 1)
+	limit = min(max(limit, 1), maxLimit)
 	return s.scanHead(ctx, c, limit, payload, stmt, bucket[:], key, limit)
 }
 
@@ -141,7 +141,7 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	h, _, err := s.scanHead(ctx, s.o.Consistency, limit, false, selectVersions, bucket[:], key, before, limit)
+	h, _, err := s.scanHead(ctx, s.o.Consistency, limit, false, selectVersions, bucket[:], key, before, min(limit, maxLimit))
 	return h.Versions, wrap(err, "read versions of key")
 }
 

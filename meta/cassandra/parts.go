@@ -85,6 +85,6 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) (
 		p.Number = number
 		parts = append(parts, p)
 		return nil
-	}, selectParts, id[:], after, limit)
+	}, selectParts, id[:], after, min(limit, maxLimit))
 	return parts, wrap(err, "parts of upload %s", id)
 }

@@ -128,13 +128,33 @@ func (s *Store) dueOfSlot(ctx context.Context, slot knownSlot, now time.Time, li
 		return nil, err
 	}
 	all := slices.Concat(parts[:]...)
+	if err := s.dropHalves(ctx, all); err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, isHalf)
 	slices.SortFunc(all, func(a, b meta.QueueEntry) int {
 		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Entry[:], b.Entry[:]))
 	})
 	return all[:min(len(all), limit)], nil
 }
 
-// queuedAfter reads up to limit entries of one partition that follow after.
+// isHalf tells the row that is left where a claim arrived after its entry was
+// dropped and the tombstone gone: it counts as absent.
+func isHalf(e meta.QueueEntry) bool { return e.Kind == "" }
+
+func (s *Store) dropHalves(ctx context.Context, entries []meta.QueueEntry) error {
+	for _, e := range entries {
+		if isHalf(e) {
+			if err := s.Drop(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// queuedAfter reads up to limit rows of one partition that follow after,
+// halves among them.
 func (s *Store) queuedAfter(ctx context.Context, after place, last int64, limit int) ([]meta.QueueEntry, error) {
 	var found []meta.QueueEntry
 	err := s.each(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
@@ -145,16 +165,15 @@ func (s *Store) queuedAfter(ctx context.Context, after place, last int64, limit 
 		if err := row.Scan(&due, &entry, &kind, &e.Claimed, &doc); err != nil {
 			return err
 		}
-		if doc == nil {
-			return nil // the claim of an entry that was dropped before
-		}
 		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), idOf(entry), meta.QueueKind(kind)
-		if err := meta.Unmarshal(doc, &e.Blob); err != nil {
-			return fmt.Errorf("queue entry %s: %w", e.Entry, err)
+		if doc != nil {
+			if err := meta.Unmarshal(doc, &e.Blob); err != nil {
+				return fmt.Errorf("queue entry %s: %w", e.Entry, err)
+			}
 		}
 		found = append(found, e)
 		return nil
-	}, dueQueued, after.slot, after.part, after.due, after.entry[:], last, limit)
+	}, dueQueued, after.slot, after.part, after.due, after.entry[:], last, min(limit, maxLimit))
 	return found, err
 }
 
@@ -209,8 +228,10 @@ func (s *Store) visitPartition(ctx context.Context, slot int64, part int8, visit
 			return err
 		}
 		for _, e := range found {
-			if err := visit(e); err != nil {
-				return err
+			if !isHalf(e) {
+				if err := visit(e); err != nil {
+					return err
+				}
 			}
 			after.due, after.entry = e.Due.UnixMicro(), e.Entry
 		}

@@ -14,7 +14,7 @@ const resolveAtOnce = 16
 
 // Scan implements [meta.Listings].
 func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (entries []meta.Entry, more bool, err error) {
-	err = s.walk(ctx, bucket, from, to, limit+1, []int8{visible}, func(keys []resolved, end bool) bool {
+	err = s.walk(ctx, bucket, from, to, min(limit, maxLimit)+1, []int8{visible}, func(keys []resolved, end bool) bool {
 		for _, k := range keys {
 			if k.entry == nil {
 				continue
@@ -36,7 +36,7 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string,
 
 // ScanAll implements [meta.Listings].
 func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (keys []meta.KeyEntry, more bool, err error) {
-	err = s.walk(ctx, bucket, from, to, limit+1, []int8{visible, history}, func(page []resolved, end bool) bool {
+	err = s.walk(ctx, bucket, from, to, min(limit, maxLimit)+1, []int8{visible, history}, func(page []resolved, end bool) bool {
 		for _, k := range page {
 			if k.entry == nil && !k.several {
 				continue

@@ -92,6 +92,9 @@ func (d *cluster) each(ctx context.Context, c gocql.Consistency, page int, row f
 // maxPage bounds the rows that one answer of Cassandra carries.
 const maxPage = 2000
 
+// maxLimit is the most that a statement's LIMIT is given, which is 32 bits.
+const maxLimit = 1 << 30
+
 func (d *cluster) write(ctx context.Context, stmt string, args ...any) error {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()

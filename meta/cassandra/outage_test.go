@@ -1,0 +1,73 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/meta"
+)
+
+// TestOutagesEndRequestsAndPass pauses the only node: every call ends with an
+// error that says so, and works again afterwards, with nothing undone.
+func TestOutagesEndRequestsAndPass(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server of its own")
+	}
+	ring := cassandratest.StartOwn(t)
+	keyspace := install(t, ring.Cluster)
+	s := newStore(t, newSession(t, ring.Cluster, keyspace), keyspace, Options{Timeout: time.Second})
+	b := newBucket(t, s, "bucket")
+	must(t, put(t.Context(), s, b.ID, "k", "before"))
+	must(t, s.Flush(t.Context()))
+	begun, h, rev := begin(t, s, b.ID, "k", false)
+
+	ring.Nodes[0].Pause(t)
+	entry := meta.QueueEntry{Due: time.Now(), Entry: meta.NewID(), Kind: meta.QueueFresh}
+	for name, call := range map[string]func(context.Context) error{
+		"Ping":    s.Ping,
+		"Bucket":  func(ctx context.Context) error { _, err := s.Bucket(ctx, "bucket"); return err },
+		"Read":    func(ctx context.Context) error { _, err := s.Read(ctx, b.ID, "k", meta.ReadOptions{}); return err },
+		"Commit":  func(ctx context.Context) error { return begun.Commit(ctx, putChange(h, rev, "k", "during")) },
+		"Scan":    func(ctx context.Context) error { _, _, err := s.Scan(ctx, b.ID, "", "", 10); return err },
+		"Enqueue": func(ctx context.Context) error { return s.Enqueue(ctx, entry) },
+		"CreateBucket": func(ctx context.Context) error {
+			_, err := s.CreateBucket(ctx, meta.Bucket{Name: "other", ID: meta.NewID(), Rev: 2, State: meta.BucketActive})
+			return err
+		},
+	} {
+		if err := call(t.Context()); !errors.Is(err, meta.ErrUnavailable) && !errors.Is(err, meta.ErrUnknownOutcome) {
+			t.Errorf("%s while the node is paused: %v", name, err)
+		}
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Read(canceled, b.ID, "k", meta.ReadOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a read whose context has ended: %v", err)
+	}
+	ring.Nodes[0].Resume(t)
+
+	for s.Ping(t.Context()) != nil && t.Context().Err() == nil {
+		time.Sleep(50 * time.Millisecond)
+	}
+	got := list(t, s, b.ID, 10)
+	if len(got) != 1 || got[0] != "k=before" && got[0] != "k=during" {
+		t.Errorf("after the outage the bucket has %q", got)
+	}
+	must(t, put(t.Context(), s, b.ID, "k", "after"))
+	same(t, "after a PUT", list(t, s, b.ID, 10), []string{"k=after"})
+}
+
+func TestOptionsRefuseWhatIsNoQuorum(t *testing.T) {
+	if _, err := (Options{Consistency: 1}).withDefaults(); err == nil {
+		t.Error("consistency ONE was accepted")
+	}
+	if _, err := (Options{Serial: 3}).withDefaults(); err == nil {
+		t.Error("serial consistency 3 was accepted")
+	}
+	if _, err := New(nil, `a"; DROP`, Options{}); err == nil {
+		t.Error("a keyspace that is no name was accepted")
+	}
+}
