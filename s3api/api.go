@@ -34,6 +34,10 @@ type Options struct {
 	// AllowInsecureSSEC takes customer keys over plain HTTP: a proxy in front
 	// has the TLS.
 	AllowInsecureSSEC bool
+	// TokenKey is mixed into the keys that seal continuation tokens, beside the
+	// bucket's id or the caller's secret. Gateways of one service must share
+	// it; nil will do.
+	TokenKey []byte
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

@@ -200,7 +200,7 @@ func listObjectsV2(a *API, w http.ResponseWriter, r *Request) error {
 	q := r.Query()
 	after := q.Get("start-after")
 	if token := q.Get("continuation-token"); token != "" {
-		if after, err = openToken(r.Bucket.ID[:], "objects", token); err != nil {
+		if after, err = a.openToken(r.Bucket.ID[:], "objects", token); err != nil {
 			return err
 		}
 	}
@@ -220,7 +220,7 @@ func listObjectsV2(a *API, w http.ResponseWriter, r *Request) error {
 		out.StartAfter = &start
 	}
 	if found.Truncated {
-		out.NextContinuationToken = sealToken(r.Bucket.ID[:], "objects", found.Next)
+		out.NextContinuationToken = a.sealToken(r.Bucket.ID[:], "objects", found.Next)
 	}
 	return writeXML(w, out)
 }

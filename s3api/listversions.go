@@ -23,9 +23,8 @@ type listVersionsXML struct {
 	CommonPrefixes      []commonPrefix
 }
 
-// versionXML is a Version or a DeleteMarker: XMLName says which.
+// versionXML is a Version, or a DeleteMarker where it has no ETag.
 type versionXML struct {
-	XMLName           xml.Name
 	Key               text
 	VersionID         text `xml:"VersionId"`
 	IsLatest          bool
@@ -36,6 +35,17 @@ type versionXML struct {
 	Size              *int64 `xml:",omitempty"`
 	Owner             ownerXML
 	StorageClass      string `xml:",omitempty"`
+}
+
+// MarshalXML implements xml.Marshaler: versions and delete markers come in one
+// sequence, and only their names tell them apart.
+func (v versionXML) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	type fields versionXML
+	start.Name.Local = "Version"
+	if v.ETag == nil {
+		start.Name.Local = "DeleteMarker"
+	}
+	return e.EncodeElement(fields(v), start)
 }
 
 // listObjectVersions is ListObjectVersions.
@@ -74,14 +84,13 @@ func listObjectVersions(a *API, w http.ResponseWriter, r *Request) error {
 
 func (l *listing) version(r *Request, v *store.ListedVersion) versionXML {
 	x := versionXML{
-		XMLName: xml.Name{Local: "Version"}, Key: l.text(v.Key), VersionID: text(v.VersionID), IsLatest: v.IsLatest,
+		Key: l.text(v.Key), VersionID: text(v.VersionID), IsLatest: v.IsLatest,
 		LastModified: micros(v.Version.Modified), Owner: ownerOf(objectOwner(r.Bucket, &v.Version)),
 	}
 	if v.VersionID == "" { // of a bucket that never was versioned
 		x.VersionID = "null"
 	}
 	if v.Version.DeleteMarker {
-		x.XMLName.Local = "DeleteMarker"
 		return x
 	}
 	etag := text(quote(v.Version.ETag))

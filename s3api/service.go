@@ -34,7 +34,7 @@ func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	q, after := r.Query(), ""
 	if token := q.Get("continuation-token"); token != "" {
-		if after, err = openToken([]byte(r.Caller.Secret), "buckets", token); err != nil {
+		if after, err = a.openToken([]byte(r.Caller.Secret), "buckets", token); err != nil {
 			return err
 		}
 	}
@@ -50,7 +50,7 @@ func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 		out.Empty = &struct{}{}
 	}
 	if more {
-		out.ContinuationToken = sealToken([]byte(r.Caller.Secret), "buckets", buckets[len(buckets)-1].Name)
+		out.ContinuationToken = a.sealToken([]byte(r.Caller.Secret), "buckets", buckets[len(buckets)-1].Name)
 	}
 	return writeXML(w, out)
 }

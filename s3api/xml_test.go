@@ -1,0 +1,146 @@
+package s3api
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestXMLOfAListing(t *testing.T) {
+	l := listing{delimiter: "/", prefix: "a&b"}
+	etag, size := text(quote("0")), int64(3)
+	key := text("<\x01\r\n\t\"&\uffff>é")
+	got, err := encodeXML(listVersionsXML{
+		Name: "bkt", Prefix: l.text(l.prefix), MaxKeys: 2, Delimiter: l.delimiterXML(), IsTruncated: true,
+		Versions: []versionXML{
+			{Key: key, VersionID: "v", LastModified: stamp(time.Unix(0, 123456789)), ETag: &etag, Size: &size, StorageClass: "STANDARD"},
+			{Key: "k", VersionID: "null", IsLatest: true, LastModified: micros(0), Owner: ownerOf("me")},
+		},
+		CommonPrefixes: []commonPrefix{{"p/"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `<?xml version="1.0" encoding="UTF-8"?>
+<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bkt</Name><Prefix>a&amp;b</Prefix><KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker><MaxKeys>2</MaxKeys><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated>` +
+		`<Version><Key>&lt;&#x1;&#xd;` + "\n\t" + `&quot;&amp;&#xffff;&gt;é</Key><VersionId>v</VersionId><IsLatest>false</IsLatest><LastModified>1970-01-01T00:00:00.123Z</LastModified><ETag>&quot;0&quot;</ETag><Size>3</Size><Owner><ID></ID></Owner><StorageClass>STANDARD</StorageClass></Version>` +
+		`<DeleteMarker><Key>k</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>1970-01-01T00:00:00.000Z</LastModified><Owner><ID>me</ID><DisplayName>me</DisplayName></Owner></DeleteMarker>` +
+		`<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes></ListVersionsResult>`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestEncodeURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"foo+1/bar": "foo%2B1/bar", "quux ab/thud": "quux%20ab/thud", "a-b_c.d~e*": "a-b_c.d~e%2A", "é\x00": "%C3%A9%00",
+	} {
+		if got := encodeURL(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+type strictDocument struct {
+	Status string
+	Rule   []struct {
+		ID   string
+		Days *int
+	}
+}
+
+func TestDecodeXMLIsStrict(t *testing.T) {
+	for doc, bad := range map[string]bool{
+		`<Config><Status>x</Status></Config>`: false,
+		`<Config xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule><ID>a</ID></Rule><Rule/></Config>`:   false,
+		`<?xml version="1.0" encoding="UTF-8"?><!-- c --> <Config> <Rule> <Days> 1 </Days></Rule></Config>`: false,
+		``:                      true,
+		`<Config>`:              true,
+		`<Other></Other>`:       true,
+		`<Config/><Config/>`:    true,
+		`<Config/>x`:            true,
+		`<Config>text</Config>`: true,
+		`<Config><Status><ID/></Status></Config>`:                                  true,
+		`<Config><Status/><Status/></Config>`:                                      true,
+		`<Config><Unknown/></Config>`:                                              true,
+		`<Config xmlns="urn:other"/>`:                                              true,
+		`<Config><Rule><Days>x</Days></Rule></Config>`:                             true,
+		`<!DOCTYPE Config [<!ENTITY e "x">]><Config><Status>&e;</Status></Config>`: true,
+		strings.Repeat("<Config>", 100) + strings.Repeat("</Config>", 100):         true,
+	} {
+		var v strictDocument
+		err := decodeXML([]byte(doc), &v, "Config")
+		if (err != nil) != bad {
+			t.Errorf("%.90s: %v", doc, err)
+		}
+		if err != nil && toError(err).Code != "MalformedXML" {
+			t.Errorf("%.90s: %v", doc, err)
+		}
+	}
+}
+
+func FuzzDecodeXML(f *testing.F) {
+	f.Add([]byte(`<AccessControlPolicy xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>a</ID></Owner><AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"><ID>b</ID></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>`))
+	f.Add([]byte(`<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>`))
+	f.Add([]byte(`<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		targets := map[string]any{"AccessControlPolicy": &aclDocument{}, "CORSConfiguration": &corsXML{}, "Tagging": &taggingDocument{},
+			"CreateBucketConfiguration": &createBucketDocument{}, "ServerSideEncryptionConfiguration": &encryptionDocument{}}
+		for root, v := range targets {
+			if err := decodeXML(data, v, root); err != nil && toError(err).Code != "MalformedXML" {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func FuzzEscapeXML(f *testing.F) {
+	f.Add("a<b&\x00\xff\r")
+	f.Fuzz(func(t *testing.T, s string) {
+		out := escapeXML(s)
+		if strings.ContainsAny(out, "<>\"\x00\r") || !utf8.ValidString(out) {
+			t.Errorf("%q: %q", s, out)
+		}
+	})
+}
+
+func TestTokensAreTamperProof(t *testing.T) {
+	a := &API{}
+	key := []byte("0123456789abcdef")
+	token := a.sealToken(key, "objects", "a/b\x00")
+	if got, err := a.openToken(key, "objects", token); err != nil || got != "a/b\x00" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	other := a.sealToken([]byte("another bucket's"), "objects", "a/b\x00")
+	for _, bad := range []string{"", "x", token + "A", token[:len(token)-2], other, a.sealToken(key, "buckets", "a/b\x00"), "!" + token[1:]} {
+		if got, err := a.openToken(key, "objects", bad); err == nil {
+			t.Errorf("%q opens as %q", bad, got)
+		}
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	a := &API{}
+	key := []byte("0123456789abcdef")
+	f.Add(a.sealToken(key, "objects", "k"))
+	f.Fuzz(func(t *testing.T, token string) {
+		position, err := a.openToken(key, "objects", token)
+		if err == nil && a.sealToken(key, "objects", position) != token {
+			t.Errorf("%q opens, and was never sealed", token)
+		}
+	})
+}
+
+func TestEveryCodeOfStoreAndSignaturesIsInTheTable(t *testing.T) {
+	for kind, code := range kindCodes {
+		if _, ok := errorCodes[code]; !ok {
+			t.Errorf("%s becomes %s, which is not in the table", kind, code)
+		}
+	}
+	for code, c := range errorCodes {
+		if c.message == "" || c.status < 300 || c.status > 599 {
+			t.Errorf("%s: status %d, message %q", code, c.status, c.message)
+		}
+	}
+}
