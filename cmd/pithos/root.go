@@ -15,6 +15,9 @@ import (
 // verbs makes the subcommands, in the order in which help shows them. A verb
 // is a file of this folder and a line here.
 var verbs = []func() *cobra.Command{
+	newServeCommand,
+	newBootstrapCommand,
+	newKeyCommand,
 	newVersionCommand,
 }
 

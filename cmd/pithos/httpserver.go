@@ -1,0 +1,68 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log"
+	"math"
+	"net/http"
+	"os"
+	"runtime/debug"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pithos/pithos/config"
+)
+
+// newHTTPServer gives net/http the limits of the configuration. Bodies have
+// no limit in time but that they must not stand still: see package gateway.
+func newHTTPServer(cfg config.Service, h http.Handler, t *tls.Config, logger *zap.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		TLSConfig:         t,
+		ReadHeaderTimeout: cfg.HeaderTimeout,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    int(cfg.MaxHeader),
+		ErrorLog:          log.New(httpLog{logger.Named("http")}, "", 0),
+	}
+}
+
+// httpLog takes what net/http has to say: mostly clients that misbehave.
+type httpLog struct{ log *zap.Logger }
+
+// Write implements io.Writer.
+func (h httpLog) Write(line []byte) (int, error) {
+	h.log.Check(zapcore.WarnLevel, string(line[:len(line)-1])).Write()
+	return len(line), nil
+}
+
+// serverTLS loads the listener's certificate; nil where there is none.
+func serverTLS(cfg config.ServiceTLS) (*tls.Config, error) {
+	if !cfg.Enabled() {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(cfg.Certificate, cfg.Key)
+	if err != nil {
+		return nil, fmt.Errorf("service.tls: %w", err)
+	}
+	t := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	if cfg.MinVersion == "1.3" {
+		t.MinVersion = tls.VersionTLS13
+	}
+	return t, nil
+}
+
+// memoryLimit is the soft limit of the Go heap where GOMEMLIMIT sets none, in
+// bytes: streams of any size run well below it, and above it the collector of
+// the runtime works harder rather than the process grow.
+const memoryLimit = 160 << 20
+
+// limitMemory sets the limit, unless the environment has its own.
+func limitMemory(log *zap.Logger) {
+	if os.Getenv("GOMEMLIMIT") != "" || debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return
+	}
+	debug.SetMemoryLimit(memoryLimit)
+	log.Debug("soft limit of memory; GOMEMLIMIT sets another", zap.Int("bytes", memoryLimit))
+}

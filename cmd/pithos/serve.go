@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/gateway"
+)
+
+const serveHelp = `Serve answers S3 requests until it is told to stop (SIGTERM, SIGINT); then it
+lets running requests finish, for service.shutdown-timeout at most.
+
+Without configuration it listens on 127.0.0.1:8080 and keeps everything in
+./pithos-data. At the first start it makes an access key, keeps it in that
+directory (credentials, mode 0600) and prints it once, with settings to paste
+for the aws CLI, s3cmd and boto3.
+
+On Cassandra any number of gateways may run; they share no state but the
+database. Run 'pithos bootstrap' first. While Cassandra does not answer,
+requests are answered 503 with Retry-After, and service begins, or goes on,
+by itself when it does.
+
+  GET /-/live    200 while the process runs
+  GET /-/ready   200 while requests can be served, else 503`
+
+const serveExample = `  pithos serve
+  PITHOS_LISTEN=0.0.0.0:9000 PITHOS_DATA=/srv/pithos PITHOS_BUCKETS=demo pithos serve
+  pithos serve -f /etc/pithos/pithos.yaml`
+
+func newServeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "serve",
+		Short:   "Serve S3 requests",
+		Long:    serveHelp,
+		Example: serveExample,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			log, err := newLogs(cfg.Logging, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			limitMemory(log.Logger)
+			logConfig(log.Logger, &cfg)
+			s := &serving{cmd: cmd, cfg: &cfg, log: log.Logger, failed: make(chan error, 1)}
+			return errors.Join(s.run(cmd.Context()), log.Close())
+		},
+	}
+}
+
+// serving is one run of the verb.
+type serving struct {
+	cmd      *cobra.Command
+	cfg      *config.Config
+	log      *zap.Logger
+	gateway  *gateway.Server
+	http     *http.Server
+	endpoint string
+	// failed gets the error that ends the listener, if any.
+	failed chan error
+}
+
+// run listens first and opens the engine then, so that clients get an answer
+// while the database is being waited for.
+func (s *serving) run(ctx context.Context) error {
+	if err := s.listen(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case err := <-s.failed:
+			stop(err)
+		case <-ctx.Done():
+		}
+	}()
+	e, err := s.open(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+		if stopped(ctx) {
+			return cause(ctx) // told to stop before there was anything to serve
+		}
+		return err
+	}
+	finish := s.collect(e)
+	<-ctx.Done()
+	err = errors.Join(cause(ctx), s.drain())
+	finish()
+	return errors.Join(err, s.close(e))
+}
+
+func stopped(ctx context.Context) bool { return ctx.Err() != nil }
+
+// cause is why ctx ended, unless a signal ended it: that is the usual way.
+func cause(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// listen opens the port and begins to answer.
+func (s *serving) listen() error {
+	tlsConfig, err := serverTLS(s.cfg.Service.TLS)
+	if err != nil {
+		return withCode(exitConfig, err)
+	}
+	address := s.cfg.ListenAddress()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+	if s.endpoint, err = endpointURL(listener.Addr().String(), tlsConfig != nil); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	s.gateway = gateway.NewServer(s.cfg, s.log, nil)
+	s.http = newHTTPServer(s.cfg.Service, s.gateway, tlsConfig, s.log)
+	go func() {
+		if tlsConfig != nil {
+			err = s.http.ServeTLS(listener, "", "")
+		} else {
+			err = s.http.Serve(listener)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("the listener failed: %w", err)
+		}
+	}()
+	s.log.Info("pithos listens", zap.String("address", s.endpoint),
+		zap.String("engine", string(s.cfg.Engine())), zap.String("version", currentBuild().Version))
+	return nil
+}
+
+// open waits for the engine and begins to serve from it.
+func (s *serving) open(ctx context.Context) (*gateway.Engine, error) {
+	e, err := gateway.Await(ctx, s.cfg, gateway.OpenOptions{Log: s.log})
+	if err != nil {
+		return nil, engineError(err)
+	}
+	if err := s.gateway.Use(e); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	s.log.Info("pithos serves", zap.String("address", s.endpoint), zap.String("region", e.Store.Region()))
+	return e, s.announce(e)
+}
+
+// announce tells whose key to use: the secret only when it was just made.
+func (s *serving) announce(e *gateway.Engine) error {
+	key := e.FirstKey
+	if key == nil {
+		return nil
+	}
+	s.log.Info("no access key is configured: the first one is in the data directory",
+		zap.String("access key", key.ID), zap.String("file", key.Path))
+	if !key.Made {
+		return nil
+	}
+	settings := clientSettings{Endpoint: s.endpoint, Region: e.Store.Region(), AccessKey: key.ID, Secret: key.Secret}
+	if err := settings.print(s.cmd.OutOrStdout()); err != nil {
+		s.log.Warn("the settings for clients could not be printed", zap.Error(err))
+	}
+	return nil
+}
+
+// collect starts the collector; the function it returns ends it.
+func (s *serving) collect(e *gateway.Engine) (finish func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		gateway.Collect(ctx, e.Store, s.log.Named("gc"))
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// drain lets running requests finish, and cuts those that take too long.
+func (s *serving) drain() error {
+	timeout := s.cfg.Service.ShutdownTimeout
+	s.log.Info("stopping: running requests may finish", zap.Duration("within", timeout))
+	s.gateway.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("requests were cut, since they took longer than service.shutdown-timeout")
+		err = s.http.Close()
+	}
+	return err
+}
+
+// closeTimeout bounds what is left to do when no request runs any more.
+const closeTimeout = 10 * time.Second
+
+// close ends the engine. Where a request does not end, not even cut, the
+// engine is left as a crash would leave it, which it is made for.
+func (s *serving) close(e *gateway.Engine) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := s.gateway.Wait(ctx); err != nil {
+		return fmt.Errorf("a request does not end: %w", err)
+	}
+	if err := e.Flush(ctx); err != nil {
+		s.log.Warn("some writes behind answers were left; they cost listings a read, never truth", zap.Error(err))
+	}
+	if err := e.Close(); err != nil {
+		return fmt.Errorf("close the engine: %w", err)
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+// engineError gives an error of opening an engine its exit code.
+func engineError(err error) error {
+	switch {
+	case errors.Is(err, gateway.ErrConfig):
+		return withCode(exitConfig, err)
+	case errors.Is(err, gateway.ErrInUse), errors.Is(err, gateway.ErrUnavailable):
+		return withCode(exitUnavailable, err)
+	case errors.Is(err, gateway.ErrSchemaNewer), errors.Is(err, gateway.ErrSchemaMissing):
+		return withCode(exitSchema, err)
+	}
+	return err
+}

@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+// makeBuckets makes the configured buckets that do not exist, for the root
+// key's tenant, else for the one whose key is the first by its id.
+func (e *Engine) makeBuckets(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
+	if len(cfg.Options.Buckets) == 0 {
+		return nil
+	}
+	owner, err := e.rootTenant(cfg)
+	if err != nil {
+		return err
+	}
+	for _, name := range cfg.Options.Buckets {
+		_, err := e.Store.CreateBucket(ctx, store.CreateBucketInput{Name: name, Owner: owner})
+		var known *store.Error
+		switch {
+		case err == nil:
+			log.Info("bucket made", zap.String("bucket", name), zap.String("owner", owner))
+		case errors.As(err, &known) && known.Kind == store.BucketOwnedByYou:
+		case errors.As(err, &known) && known.Kind == store.BucketExists:
+			log.Warn("a bucket of options.buckets belongs to another tenant", zap.String("bucket", name), zap.String("wanted", owner))
+		case errors.As(err, &known) && known.Kind == store.InvalidBucketName:
+			return fmt.Errorf("%w: options.buckets: %q is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens", ErrConfig, name)
+		case errors.Is(err, meta.ErrUnavailable), errors.Is(err, meta.ErrUnknownOutcome):
+			return fmt.Errorf("%w: bucket %s: %w", ErrUnavailable, name, err)
+		default:
+			return fmt.Errorf("make the bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// rootTenant is who owns the buckets that are made at start.
+func (e *Engine) rootTenant(cfg *config.Config) (string, error) {
+	if key, ok := cfg.Keystore.Keys[cfg.Keystore.Root]; ok {
+		return key.Tenant, nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(cfg.Keystore.Keys)) {
+		return cfg.Keystore.Keys[id].Tenant, nil
+	}
+	if e.FirstKey != nil {
+		return config.RootTenant, nil
+	}
+	return "", fmt.Errorf("%w: options.buckets needs an owner: set PITHOS_ACCESS_KEY and PITHOS_SECRET_KEY, or list a key under keystore.keys", ErrConfig)
+}

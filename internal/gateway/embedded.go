@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/meta/embedded"
+)
+
+// The data directory of the embedded engine:
+//
+//	meta/         metadata; its lock keeps a second process out of everything
+//	blobs/        the bytes of the storage classes that name no directory
+//	master.key    the master key, where no other is configured
+//	credentials   the first access key, where none is configured
+const (
+	metaDir         = "meta"
+	blobsDir        = "blobs"
+	masterKeyFile   = "master.key"
+	credentialsFile = "credentials"
+)
+
+func openEmbedded(cfg *config.Config, o OpenOptions) (_ *Engine, err error) {
+	e := &Engine{Kind: config.EmbeddedEngine}
+	defer e.closeAfter(&err)
+	region, err := theRegion(cfg)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := e.openEmbeddedMeta(cfg.Embedded.Directory, o.Log.Named("meta"))
+	if err != nil {
+		return nil, err
+	}
+	if e.Ring, err = embeddedRing(cfg, fresh, o.Log); err != nil || o.MetaOnly {
+		return e, err
+	}
+	blobs, classes := map[string]blob.Store{}, map[string]string{}
+	for name, class := range region.StorageClasses {
+		dir := class.Directory
+		if dir == "" {
+			dir = filepath.Join(cfg.Embedded.Directory, blobsDir)
+		}
+		if blobs[dir] == nil {
+			if blobs[dir], err = e.openFiles(dir, o.Log.Named("blob")); err != nil {
+				return nil, err
+			}
+		}
+		classes[className(name)] = dir
+	}
+	if err := e.finish(cfg, blobs, classes, o); err != nil {
+		return nil, err
+	}
+	return e, e.embeddedKeys(cfg)
+}
+
+// openEmbeddedMeta opens the metadata, and reports whether they were just made.
+func (e *Engine) openEmbeddedMeta(dir string, log *zap.Logger) (fresh bool, err error) {
+	path := filepath.Join(dir, metaDir)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		fresh = true
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return false, fmt.Errorf("data directory: %w", err)
+	}
+	s, err := embedded.Open(path, embedded.Options{
+		Logf:   log.Sugar().Warnf,
+		Fatalf: log.Sugar().Fatalf,
+	})
+	if err != nil {
+		return false, dataDirError(path, err)
+	}
+	e.Meta = s
+	e.opened(s.Close)
+	return fresh, nil
+}
+
+// embeddedKeys gives the engine its access keys: those of the configuration,
+// or the one that is made at the first start.
+func (e *Engine) embeddedKeys(cfg *config.Config) error {
+	fixed := cfg.Keystore.Keys
+	if len(fixed) == 0 {
+		first, err := loadFirstKey(filepath.Join(cfg.Embedded.Directory, credentialsFile))
+		if err != nil {
+			return err
+		}
+		e.FirstKey = first
+		fixed = map[string]config.Key{first.ID: {Tenant: config.RootTenant, Secret: first.Secret, Master: true}}
+	}
+	e.Keys = newKeys(fixed, cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
+	return nil
+}
+
+// dataDirError tells a directory in use from one that cannot be used.
+func dataDirError(dir string, err error) error {
+	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "held by current process") || strings.Contains(err.Error(), "in use") {
+		return fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	return fmt.Errorf("data directory %s: %w", dir, err)
+}

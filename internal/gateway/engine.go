@@ -1,0 +1,154 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/blob/file"
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+// Errors of opening an engine, wrapped with what happened.
+var (
+	// ErrUnavailable: the engine cannot be reached now; it may be later.
+	ErrUnavailable = errors.New("the store cannot be reached")
+	// ErrInUse: another process has the data directory.
+	ErrInUse = errors.New("the data directory is in use")
+	// ErrSchemaMissing: 'pithos bootstrap' has not been run.
+	ErrSchemaMissing = errors.New("the schema is not installed, or older than this pithos")
+	// ErrSchemaNewer: a newer pithos has upgraded the schema.
+	ErrSchemaNewer = errors.New("the schema is newer than this pithos")
+	// ErrConfig: the configuration asks for what cannot be had.
+	ErrConfig = errors.New("configuration")
+)
+
+// Engine is an open engine with everything above it but HTTP.
+type Engine struct {
+	Kind  config.Engine
+	Meta  meta.Store
+	Store *store.Store
+	Ring  *crypt.Ring
+	Keys  *Keys
+	// FirstKey is the access key that the embedded engine keeps where none
+	// is configured; nil otherwise.
+	FirstKey *FirstKey
+
+	closers []func() error
+}
+
+// OpenOptions are what a configuration does not say.
+type OpenOptions struct {
+	Log *zap.Logger
+	// Now is the clock of package store; nil is time.Now.
+	Now func() time.Time
+	// GCGrace, if not 0, wins over the configuration's.
+	GCGrace time.Duration
+	// MetaOnly opens what is needed to manage keys: Meta and Ring alone.
+	MetaOnly bool
+}
+
+// Open opens the engine that the configuration chooses. Of the errors,
+// ErrUnavailable and ErrSchemaMissing may pass by themselves; others do not.
+func Open(ctx context.Context, cfg *config.Config, o OpenOptions) (*Engine, error) {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if cfg.Engine() == config.CassandraEngine {
+		return openCassandra(ctx, cfg, o)
+	}
+	return openEmbedded(cfg, o)
+}
+
+// finish makes the store above the metadata and blob stores of one region.
+func (e *Engine) finish(cfg *config.Config, blobs map[string]blob.Store, classes map[string]string, o OpenOptions) error {
+	grace := cfg.GC.Grace
+	if o.GCGrace > 0 {
+		grace = o.GCGrace
+	}
+	var err error
+	e.Store, err = store.New(store.Options{
+		Meta: e.Meta, Blobs: blobs, Classes: classes, Ring: e.Ring,
+		Region: cfg.Options.DefaultRegion, Regions: slices.Sorted(maps.Keys(cfg.Regions)),
+		GCGrace: grace, Now: o.Now, Log: o.Log.Named("store"),
+	})
+	return err
+}
+
+// opened notes what Close must close; the last one opened is closed first.
+func (e *Engine) opened(close func() error) { e.closers = append(e.closers, close) }
+
+// Flush waits for what answered requests have left to be done behind them.
+func (e *Engine) Flush(ctx context.Context) error {
+	if e.Store == nil {
+		return nil
+	}
+	return e.Store.Flush(ctx)
+}
+
+// Close closes the engine; no request may be running any more.
+func (e *Engine) Close() error {
+	var errs []error
+	for _, close := range slices.Backward(e.closers) {
+		errs = append(errs, close())
+	}
+	e.closers = nil
+	return errors.Join(errs...)
+}
+
+// closeAfter closes an engine that could not be opened as a whole.
+func (e *Engine) closeAfter(err *error) {
+	if *err != nil {
+		*err = errors.Join(*err, e.Close())
+	}
+}
+
+// Admin manages the engine's access keys.
+func (e *Engine) Admin(cfg *config.Config) KeyAdmin {
+	return KeyAdmin{Meta: e.Meta, Ring: e.Ring, Configured: cfg.Keystore.Keys}
+}
+
+// theRegion returns the one region whose stores this gateway opens. Buckets
+// of all configured regions live in it: so they must not differ.
+func theRegion(cfg *config.Config) (config.Region, error) {
+	own := cfg.Regions[cfg.Options.DefaultRegion]
+	for _, name := range slices.Sorted(maps.Keys(cfg.Regions)) {
+		other := cfg.Regions[name]
+		if cfg.Engine() == config.CassandraEngine && !reflect.DeepEqual(other.Metastore.Cassandra, own.Metastore.Cassandra) {
+			return own, fmt.Errorf("%w: regions.%s.metastore is not that of the default region %q: one gateway serves one metastore; give that region gateways of its own, with a configuration whose default region it is",
+				ErrConfig, name, cfg.Options.DefaultRegion)
+		}
+		if !reflect.DeepEqual(other.StorageClasses, own.StorageClasses) {
+			return own, fmt.Errorf("%w: regions.%s.storage-classes are not those of the default region %q: regions that share a metastore share their storage classes",
+				ErrConfig, name, cfg.Options.DefaultRegion)
+		}
+	}
+	return own, nil
+}
+
+// className is a storage class as S3 writes it.
+func className(name string) string { return strings.ToUpper(name) }
+
+// openFiles opens a blob store in a directory and notes its closing.
+func (e *Engine) openFiles(dir string, log *zap.Logger) (blob.Store, error) {
+	s, err := file.Open(dir, file.Options{Log: log})
+	if err != nil {
+		return nil, dataDirError(dir, err)
+	}
+	e.opened(s.Close)
+	return s, nil
+}
+
+var _ io.Closer = (*Engine)(nil)

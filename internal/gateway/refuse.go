@@ -1,0 +1,36 @@
+package gateway
+
+import (
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// refuse answers with S3's error document, for what does not get as far as
+// package s3api. retry, if not 0, becomes Retry-After.
+func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string, retry time.Duration) {
+	var resource strings.Builder
+	// A strings.Builder never fails, and whatever is no XML is replaced.
+	_ = xml.EscapeText(&resource, []byte(r.URL.Path))
+	body := fmt.Sprintf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message><Resource>%s</Resource></Error>",
+		code, message, resource.String())
+	h := w.Header()
+	h.Set("Server", "Pithos")
+	h.Set("Content-Type", "application/xml")
+	if retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(max(1, retry.Seconds()))))
+	}
+	if r.ContentLength != 0 {
+		h.Set("Connection", "close") // rather than read a body that nobody wants
+	}
+	if r.Method == http.MethodHead {
+		w.WriteHeader(status)
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
+}

@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/cassandra"
+	"github.com/pithos/pithos/schema"
+)
+
+// checkSchema returns nil where a role's tables are fit to serve from.
+func checkSchema(ctx context.Context, session *gocql.Session, keyspace string, role schema.Role) error {
+	status, err := schema.Check(ctx, session, keyspace, role)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case status.State == schema.Current:
+		return nil
+	case status.State == schema.Missing, status.State == schema.Older:
+		return fmt.Errorf("%w: %s", ErrSchemaMissing, status)
+	}
+	return fmt.Errorf("%w: %s", ErrSchemaNewer, status)
+}
+
+// keyspace is one keyspace of one cluster, and what it is for.
+type keyspace struct {
+	to          cassandra.Config
+	name        string
+	roles       []schema.Role
+	replication config.Replication
+}
+
+// keyspaces lists every keyspace of a configuration once: bucketstore, all
+// regions' metastores and storage classes.
+func keyspaces(cfg *config.Config) []keyspace {
+	var all []keyspace
+	add := func(c *config.Cassandra, role schema.Role) {
+		to := reachedBy(c)
+		for i := range all {
+			if reflect.DeepEqual(all[i].to, to) && all[i].name == c.Keyspace {
+				if !slices.Contains(all[i].roles, role) {
+					all[i].roles = append(all[i].roles, role)
+				}
+				return
+			}
+		}
+		all = append(all, keyspace{to: to, name: c.Keyspace, roles: []schema.Role{role}, replication: c.Replication})
+	}
+	add(&cfg.Bucketstore.Cassandra, schema.Meta)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Regions)) {
+		region := cfg.Regions[name]
+		add(&region.Metastore.Cassandra, schema.Meta)
+		for _, class := range slices.Sorted(maps.Keys(region.StorageClasses)) {
+			if store := region.StorageClasses[class]; store.Type == "cassandra" {
+				add(&store.Cassandra, schema.Blob)
+			}
+		}
+	}
+	return all
+}
+
+// Progress is told what Bootstrap does: it waits for a cluster, or has
+// brought a keyspace to a version.
+type Progress interface {
+	Waiting(hosts []string, why error)
+	Applied(keyspace string, role schema.Role, report schema.Report)
+}
+
+// Bootstrap waits until every cluster of the configuration answers, and
+// installs or upgrades the schema of all keyspaces. It may be repeated, and
+// run twice at once. It returns ErrSchemaNewer where a later Pithos came
+// first, ErrUnavailable when ctx ended before Cassandra answered. progress may
+// be nil.
+func Bootstrap(ctx context.Context, cfg *config.Config, progress Progress) error {
+	if progress == nil {
+		progress = silent{}
+	}
+	if _, err := theRegion(cfg); err != nil {
+		return err
+	}
+	for _, k := range keyspaces(cfg) {
+		if err := bootstrap(ctx, k, progress); err != nil {
+			return fmt.Errorf("keyspace %s at %v: %w", k.name, k.to.Hosts, err)
+		}
+	}
+	return nil
+}
+
+func bootstrap(ctx context.Context, k keyspace, progress Progress) error {
+	err := cassandra.WaitFor(ctx, k.to, func(why error) { progress.Waiting(k.to.Hosts, why) })
+	if err != nil {
+		return fmt.Errorf("%w: %w", unreachable(err), err)
+	}
+	session, err := cassandra.Open(ctx, k.to)
+	if err != nil {
+		return fmt.Errorf("%w: %w", unreachable(err), err)
+	}
+	defer session.Close()
+	for _, role := range k.roles {
+		report, err := schema.Apply(ctx, session, k.name, role, schema.Replication(k.replication))
+		switch {
+		case errors.Is(err, schema.ErrNewer), errors.Is(err, schema.ErrEdited):
+			return fmt.Errorf("%w: %w", ErrSchemaNewer, err)
+		case err != nil:
+			return err
+		}
+		progress.Applied(k.name, role, report)
+	}
+	return nil
+}
+
+type silent struct{}
+
+func (silent) Waiting([]string, error)                    {}
+func (silent) Applied(string, schema.Role, schema.Report) {}

@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/s3api"
+)
+
+const (
+	// queueWait is how long a request beyond service.max-requests waits.
+	queueWait = time.Second
+	// retryAfter is what clients are told while the engine is not there.
+	retryAfter = 5 * time.Second
+	// pingTimeout bounds the answer of /-/ready.
+	pingTimeout = 3 * time.Second
+)
+
+// Server answers HTTP requests, with or without an engine.
+type Server struct {
+	cfg     *config.Config
+	log     *zap.Logger
+	now     func() time.Time
+	handler http.Handler
+
+	api    atomic.Pointer[http.Handler]
+	engine atomic.Pointer[Engine]
+	// draining: told to stop; ready says so to load balancers.
+	draining atomic.Bool
+	running  sync.WaitGroup
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// NewServer returns a server without an engine. now is the clock that
+// signatures are held to; nil is time.Now.
+func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Server {
+	s := &Server{cfg: cfg, log: log, now: now}
+	guarded := stallGuard(cfg.Service.StallTimeout, int64(cfg.Service.MaxBody), http.HandlerFunc(s.gate))
+	s.handler = newAdmission(cfg.Service.MaxRequests, queueWait, guarded)
+	return s
+}
+
+// Use makes the server answer from an engine.
+func (s *Server) Use(e *Engine) error {
+	o := s.cfg.Options
+	api, err := s3api.New(s3api.Options{
+		Store: e.Store, Keys: e.Keys, Log: s.log, ServiceURIs: o.ServiceURI,
+		Region: o.DefaultRegion, EnforceRegion: o.EnforceRegion, DisableV2: !o.SignatureV2, MaxSkew: o.ClockSkew,
+		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now,
+	})
+	if err != nil {
+		return err
+	}
+	var h http.Handler = api
+	s.engine.Store(e)
+	s.api.Store(&h)
+	return nil
+}
+
+// Drain makes /-/ready say that no more requests should come.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/-/") && !s.namesBucket(r.Host) {
+		s.health(w, r)
+		return
+	}
+	s.running.Add(1)
+	defer s.running.Done()
+	s.handler.ServeHTTP(w, r)
+}
+
+// Wait returns when no request runs any more, or ctx has ended. No request
+// may come in any more.
+func (s *Server) Wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.running.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// namesBucket reports whether host is bucket.service-uri: then the whole path
+// is a key, also one that begins with "-/".
+func (s *Server) namesBucket(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	for _, uri := range s.cfg.Options.ServiceURI {
+		if strings.HasSuffix(host, "."+uri) {
+			return true
+		}
+	}
+	return false
+}
+
+// gate lets requests through once there is an engine.
+func (s *Server) gate(w http.ResponseWriter, r *http.Request) {
+	api := s.api.Load()
+	if api == nil {
+		refuse(w, r, http.StatusServiceUnavailable, "ServiceUnavailable", "The database behind this gateway does not answer yet. Please try again.", retryAfter)
+		return
+	}
+	(*api).ServeHTTP(w, r)
+}
+
+// health answers /-/live (the process runs) and /-/ready (the engine answers).
+// No bucket can have that address: names begin with a letter or digit.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	case r.URL.Path == "/-/live":
+		writeStatus(w, http.StatusOK, "live")
+	case r.URL.Path == "/-/ready":
+		status, text := s.ready(r.Context())
+		writeStatus(w, status, text)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (s *Server) ready(ctx context.Context) (int, string) {
+	e := s.engine.Load()
+	switch {
+	case s.draining.Load():
+		return http.StatusServiceUnavailable, "stopping"
+	case e == nil:
+		return http.StatusServiceUnavailable, "waiting for the engine"
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := e.Store.Ping(ctx); err != nil {
+		s.log.Warn("not ready", zap.Error(err))
+		return http.StatusServiceUnavailable, "the engine does not answer"
+	}
+	return http.StatusOK, "ready"
+}
+
+func writeStatus(w http.ResponseWriter, code int, status string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if code == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": status}) // who asked may be gone
+}
