@@ -108,13 +108,16 @@ type Store struct {
 	// floor is the greatest revision of a gone key that was dropped.
 	floor atomic.Int64
 
-	stop     context.CancelFunc // ends the sweeper
-	swept    chan struct{}      // closed when it has ended
-	mu       sync.Mutex
-	closed   bool
-	calls    sync.WaitGroup
-	closeErr error
-	closing  sync.Once
+	background context.Context    // of the sweeper and of compactions
+	stop       context.CancelFunc // ends it
+	tidying    atomic.Bool
+	swept      chan struct{} // closed when it has ended
+	mu         sync.Mutex
+	closed     bool
+	tidyAfter  time.Time
+	calls      sync.WaitGroup
+	closeErr   error
+	closing    sync.Once
 }
 
 var _ meta.Store = (*Store)(nil)
@@ -231,6 +234,38 @@ func (s *Store) change(key []byte, fill func(*pebble.Batch) error) error {
 	return nil
 }
 
+// manySkipped is after how many removed rows a range is worth tidying.
+const manySkipped = 10_000
+
+// tidy has the removed rows of a range cleared away in the background: one
+// range at a time, since whoever passes over the next one will ask again.
+// Pebble does so by itself when more is written, which may never be. It may
+// take a tenth of the time at most, should it not help.
+func (s *Store) tidy(lo, hi []byte) {
+	if !s.tidying.CompareAndSwap(false, true) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || hi == nil || time.Now().Before(s.tidyAfter) {
+		s.tidying.Store(false)
+		return
+	}
+	s.calls.Go(func() {
+		defer s.tidying.Store(false)
+		defer s.restAfterTidying(time.Now())
+		if err := s.db.Compact(s.background, lo, hi, false); err != nil && s.background.Err() == nil {
+			s.opts.Logf("tidy the metadata in %s: %v", s.dir, err)
+		}
+	})
+}
+
+func (s *Store) restAfterTidying(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tidyAfter = time.Now().Add(10 * time.Since(since))
+}
+
 // each calls visit for the rows from lo on and before hi until it returns
 // false or an error. Key and value are only valid during the call.
 func (s *Store) each(ctx context.Context, lo, hi []byte, visit func(key, value []byte) (bool, error)) (err error) {
@@ -238,8 +273,14 @@ func (s *Store) each(ctx context.Context, lo, hi []byte, visit func(key, value [
 	if err != nil {
 		return fmt.Errorf("iterate metadata in %s: %w", s.dir, err)
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
 	n := 0
+	defer func() {
+		skipped := it.Stats().ForwardStepCount[pebble.InternalIterCall] - n
+		err = errors.Join(err, it.Close())
+		if skipped > manySkipped {
+			s.tidy(lo, hi)
+		}
+	}()
 	for ok := it.First(); ok; ok = it.Next() {
 		if n++; n%256 == 0 && ctx.Err() != nil {
 			return ctx.Err()

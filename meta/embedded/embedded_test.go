@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -233,5 +234,45 @@ func TestFenceAtAnOldRevisionOutlivesASweep(t *testing.T) {
 	}
 	if err := put(s, b.ID, "k", 0, 100, nil, "x"); !errors.Is(err, meta.ErrConflict) {
 		t.Fatalf("a change from before the fence: %v", err)
+	}
+}
+
+// A listing that has passed over many deleted keys has them cleared away, so
+// that later ones cost their page though nothing is written any more.
+func TestListingClearsAwayDeletedKeys(t *testing.T) {
+	s := openMem(t, vfs.NewMem(), Options{})
+	b := newBucket(t, s)
+	batch := s.db.NewBatch()
+	for i := range 2 * manySkipped {
+		key := rowKey(tableCurrent, b.ID, strconv.Itoa(i))
+		if err := errors.Join(batch.Set(key, []byte{0xa0}, nil), batch.Delete(key, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := batch.Commit(pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	skipped := func() int {
+		it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableCurrent}, UpperBound: []byte{tableCurrent + 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer it.Close()
+		if it.First() {
+			t.Fatal("a deleted key is there")
+		}
+		return it.Stats().ForwardStepCount[pebble.InternalIterCall]
+	}
+	if n := skipped(); n < manySkipped {
+		t.Fatalf("only %d deleted rows to pass over", n)
+	}
+	if _, _, err := s.Scan(context.Background(), b.ID, "", "", 10); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); skipped() > 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d deleted rows are still passed over", skipped())
+		}
+		runtime.Gosched()
 	}
 }

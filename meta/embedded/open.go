@@ -33,7 +33,8 @@ const (
 // process can have it open; the error of another one names the first.
 func Open(dir string, opts Options) (*Store, error) {
 	opts.setDefaults()
-	s := &Store{dir: dir, opts: opts, opened: opts.Now(), swept: make(chan struct{})}
+	background, stop := context.WithCancel(context.Background())
+	s := &Store{dir: dir, opts: opts, opened: opts.Now(), swept: make(chan struct{}), background: background, stop: stop}
 	if err := opts.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the metadata directory: %w", err)
 	}
@@ -46,9 +47,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.db.Close(), s.lock.Close())
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	go s.sweepRegularly(ctx)
+	go s.sweepRegularly(s.background)
 	return s, nil
 }
 

@@ -16,11 +16,13 @@ import (
 
 // openRacy opens a store whose changes dawdle between check and application.
 func openRacy(t testing.TB) meta.Store {
-	return openMem(t, vfs.NewMem(), Options{beforeApply: func() {
-		for range rand.IntN(30) {
-			runtime.Gosched()
-		}
-	}})
+	return openMem(t, vfs.NewMem(), Options{beforeApply: dawdle})
+}
+
+func dawdle() {
+	for range rand.IntN(30) {
+		runtime.Gosched()
+	}
 }
 
 func TestRacingCallsKeepTheContract(t *testing.T) {
@@ -30,7 +32,10 @@ func TestRacingCallsKeepTheContract(t *testing.T) {
 func together(calls ...func()) {
 	var wg sync.WaitGroup
 	for _, call := range calls {
-		wg.Go(call)
+		wg.Go(func() {
+			dawdle()
+			call()
+		})
 	}
 	wg.Wait()
 }
