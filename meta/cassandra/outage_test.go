@@ -60,6 +60,31 @@ func TestOutagesEndRequestsAndPass(t *testing.T) {
 	same(t, "after a PUT", list(t, s, b.ID, 10), []string{"k=after"})
 }
 
+// TestADeadNodeOfThreeChangesNoAnswer kills a node under writers, and splits
+// shards while it is away.
+func TestADeadNodeOfThreeChangesNoAnswer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers of its own")
+	}
+	ring := cassandratest.StartRing(t, 3)
+	keyspace := install(t, ring.Cluster)
+	var stores []*Store
+	for range 2 {
+		stores = append(stores, newStore(t, newSession(t, ring.Cluster, keyspace), keyspace, Options{Timeout: 5 * time.Second}))
+	}
+	b := newBucket(t, stores[0], "bucket")
+	churn(t, stores, b, func(ctx context.Context) error {
+		ring.Nodes[2].Kill()
+		for i, at := range []string{"k05", "k09"} {
+			err := insist(ctx, func() error { return stores[i].split(ctx, b.ID, at, at) })
+			if err != nil && !errors.Is(err, errOutside) { // where the first try came through
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func TestOptionsRefuseWhatIsNoQuorum(t *testing.T) {
 	if _, err := (Options{Consistency: 1}).withDefaults(); err == nil {
 		t.Error("consistency ONE was accepted")

@@ -250,42 +250,19 @@ func TestAShardIsSplitOnlyInsideItself(t *testing.T) {
 	}
 }
 
-func TestListingsAreRightWhileShardsSplitUnderWriters(t *testing.T) {
-	stores, b := gateways(t, 2, Options{})
-	ctx := t.Context()
-	const keys, rounds = 12, 6
-	name := func(k int) string { return fmt.Sprintf("k%02d", k) }
+// churn has writers put and remove keys through all stores, and looks after
+// each answer whether the listing of another store shows it. Meanwhile it
+// calls disturb. It goes on where the database does not answer for a while.
+func churn(t *testing.T, stores []*Store, b meta.Bucket, disturb func(ctx context.Context) error) {
+	t.Helper()
+	const keys = 12
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	done := make(chan error, keys+1)
 	for k := range keys {
-		go func() {
-			s := stores[k%2]
-			for round := range rounds {
-				if err := put(ctx, s, b.ID, name(k), fmt.Sprint(round)); err != nil {
-					done <- err
-					return
-				}
-				// What is acknowledged is listed, through the other gateway too.
-				entries, _, err := stores[(k+1)%2].Scan(ctx, b.ID, name(k), name(k)+"\x00", 1)
-				if err == nil && (len(entries) != 1 || entries[0].ETag != fmt.Sprint(round)) {
-					err = fmt.Errorf("%s after round %d: %v", name(k), round, entries)
-				}
-				if err != nil {
-					done <- err
-					return
-				}
-			}
-			done <- remove(ctx, s, b.ID, name(k))
-		}()
+		go func() { done <- churnKey(ctx, stores[k%2], stores[(k+1)%2], b.ID, fmt.Sprintf("k%02d", k)) }()
 	}
-	go func() {
-		for _, at := range []int{6, 3, 9, 1} {
-			if err := stores[0].split(ctx, b.ID, name(at), name(at)); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
+	go func() { done <- disturb(ctx) }()
 	for range keys + 1 {
 		must(t, <-done)
 	}
@@ -294,6 +271,52 @@ func TestListingsAreRightWhileShardsSplitUnderWriters(t *testing.T) {
 		must(t, s.Flush(ctx))
 	}
 	same(t, "and flushed", list(t, stores[1], b.ID, 5), nil)
+}
+
+func churnKey(ctx context.Context, s, other *Store, b meta.BucketID, key string) error {
+	for round := range 6 {
+		etag := fmt.Sprint(round)
+		if err := insist(ctx, func() error { return put(ctx, s, b, key, etag) }); err != nil {
+			return err
+		}
+		var entries []meta.Entry
+		err := insist(ctx, func() (err error) {
+			entries, _, err = other.Scan(ctx, b, key, key+"\x00", 1)
+			return err
+		})
+		if err == nil && (len(entries) != 1 || entries[0].ETag != etag) {
+			err = fmt.Errorf("%s after round %d: %v", key, round, entries)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return insist(ctx, func() error { return remove(ctx, s, b, key) })
+}
+
+// insist repeats what the database had no answer for.
+func insist(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if !errors.Is(err, meta.ErrUnavailable) && !errors.Is(err, meta.ErrUnknownOutcome) || ctx.Err() != nil {
+			return err
+		}
+		if err := pause(ctx, 6); err != nil {
+			return err
+		}
+	}
+}
+
+func TestListingsAreRightWhileShardsSplitUnderWriters(t *testing.T) {
+	stores, b := gateways(t, 2, Options{})
+	churn(t, stores, b, func(ctx context.Context) error {
+		for _, at := range []string{"k06", "k03", "k09", "k01"} {
+			if err := stores[0].split(ctx, b.ID, at, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func TestEmptyFailsChangesThatBeganBefore(t *testing.T) {

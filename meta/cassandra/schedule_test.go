@@ -72,7 +72,7 @@ func runSchedule(t *testing.T, seed uint64) {
 	}
 	ctx := context.WithValue(context.Background(), actorKey{}, &actor{immortal: true})
 	for _, g := range s.gateways {
-		if err := errors.Join(s.list(ctx, g, true), s.list(ctx, g, false)); err != nil {
+		if err := errors.Join(s.list(ctx, g, true, 2), s.list(ctx, g, false, 2)); err != nil {
 			t.Errorf("at the end: %v", err)
 		}
 	}
@@ -107,8 +107,8 @@ func (s *schedule) run() {
 		start(func(ctx context.Context, g *Store) error { _ = g.split(ctx, s.db.bucket, key, at); return nil })
 	}
 	for range 1 + s.rnd.IntN(5) {
-		all := s.rnd.IntN(2) == 0
-		start(func(ctx context.Context, g *Store) error { return s.list(ctx, g, all) })
+		all, limit := s.rnd.IntN(2) == 0, 1+s.rnd.IntN(4)
+		start(func(ctx context.Context, g *Store) error { return s.list(ctx, g, all, limit) })
 	}
 	if s.rnd.IntN(3) == 0 {
 		start(s.deleteBucket)
@@ -165,10 +165,9 @@ func (s *schedule) noneLeft() error {
 	return nil
 }
 
-// list lists the bucket, by pages of a random size, and compares.
-func (s *schedule) list(ctx context.Context, g *Store, all bool) error {
+// list lists the bucket, by pages of limit, and compares.
+func (s *schedule) list(ctx context.Context, g *Store, all bool, limit int) error {
 	start := time.Now()
-	limit := 1 + s.rnd.IntN(4)
 	shown := map[string]int64{} // the Seq, or 1 for "ask the versions"
 	for from, more := "", true; more; {
 		var err error

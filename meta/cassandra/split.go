@@ -16,21 +16,22 @@ const (
 	dropRows  = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ? AND kind >= 0`
 )
 
-// errNotWhole refuses to split a shard that may not have got all of its
-// parent's rows yet: what is copied late would come into a sealed shard, and
-// never further down.
-var errNotWhole = errors.New("the shard was not yet copied whole from its parent")
+// errOutside refuses to split a shard at a key that it cannot be split at:
+// its own bounds, where it may just have been split, or beyond them.
+var errOutside = errors.New("key is not inside the shard")
 
 // split replaces the shard that covers key by two, which meet at the key at.
 // It is safe at any time, by several at once, and when it dies at any step:
-// finish completes it.
+// the next split of that shard completes it first. A shard is never split
+// before it was copied whole from its parent: what came late would come into
+// a sealed shard, and never further down.
 func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string) error {
 	r, seal, err := s.leaf(ctx, bucket, key)
 	if err != nil {
 		return wrap(err, "split shard")
 	}
 	if at <= r.low || r.high != "" && at >= r.high {
-		return fmt.Errorf("split shard: %q is not inside it", at)
+		return fmt.Errorf("split shard at %q: %w", at, errOutside)
 	}
 	if seal.sealed {
 		return wrap(s.copyShard(ctx, bucket, r.shard, seal), "finish split of shard")

@@ -1,0 +1,71 @@
+package cassandra
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// BenchmarkPut makes PUTs of new keys with inline payloads, and BenchmarkPlain
+// the plain writes that chunks are: together they say up to which size a
+// payload is better kept in its version's row.
+func BenchmarkPut(b *testing.B) {
+	for _, size := range []int{0, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 128 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			s, bucket := benchStore(b)
+			payload := make([]byte, size)
+			var n atomic.Int64
+			b.SetParallelism(8)
+			b.ResetTimer()
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					if err := putInline(b.Context(), s, bucket, fmt.Sprint("k", n.Add(1)), payload); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+func benchStore(b *testing.B) (*Store, meta.BucketID) {
+	c, keyspace := newKeyspace(b)
+	s := newStore(b, newSession(b, c, keyspace), keyspace, Options{})
+	return s, newBucket(b, s, "bucket").ID
+}
+
+func putInline(ctx context.Context, s *Store, bucket meta.BucketID, key string, payload []byte) error {
+	rev := meta.NextRev(0, time.Now())
+	c := putChange(meta.Head{}, rev, key, "etag")
+	c.Put[0].Inline, c.Put[0].Payload = true, payload
+	p, err := s.Begin(ctx, bucket, key, rev, false)
+	if err != nil {
+		return err
+	}
+	return p.Commit(ctx, c)
+}
+
+func BenchmarkPlain(b *testing.B) {
+	for _, size := range []int{4 << 10, 16 << 10, 64 << 10, 128 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			s, _ := benchStore(b)
+			doc := make([]byte, size)
+			b.SetParallelism(8)
+			b.ResetTimer()
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					id := meta.NewID()
+					if err := s.write(b.Context(), putPart, id[:], 1, doc, int64(1)); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
