@@ -5,11 +5,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -298,5 +301,46 @@ func listUntil(t *testing.T, s *Store, bucket meta.BucketID, seen []atomic.Int64
 		for _, e := range entries {
 			raise(&seen[e.Key[1]-'0'], e.Seq)
 		}
+	}
+}
+
+// When the disk refuses a sync, the change is not acknowledged and the store
+// says why it ends; what was acknowledged before is there at the next start.
+func TestFailingSyncEndsTheStore(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	var broken atomic.Bool
+	disk := errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo) {
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))
+	fatal := make(chan string, 10)
+	s, err := Open("meta", Options{FS: disk, Fatalf: func(format string, args ...any) {
+		fatal <- fmt.Sprintf(format, args...)
+		runtime.Goexit() // as an exit, for the goroutine that asked for it
+	}})
+	if err != nil {
+		t.Fatal(err)
+	} // it is not closed: the process would have ended
+	b := newBucket(t, s)
+	if err := put(s, b.ID, "before", 0, 10, nil, "x"); err != nil {
+		t.Fatal(err)
+	}
+	broken.Store(true)
+	acknowledged := make(chan error, 1)
+	go func() { acknowledged <- put(s, b.ID, "after", 0, 10, nil, "x") }()
+	select {
+	case why := <-fatal:
+		if !strings.Contains(why, "injected") {
+			t.Fatalf("the store ended with %q", why)
+		}
+	case err := <-acknowledged:
+		t.Fatalf("the change ended with %v", err)
+	}
+	after := reopened(t, crash(fs, rand.New(rand.NewPCG(7, 8))))
+	defer after.Close()
+	if h := read(t, after, b.ID, "before"); len(h.Versions) != 1 {
+		t.Fatalf("what was acknowledged is %+v", h)
 	}
 }

@@ -154,3 +154,20 @@ func TestDoRunsBeforeTheCall(t *testing.T) {
 		t.Fatalf("a bucket that was made in the meantime: %v", err)
 	}
 }
+
+// The suite stays affordable where each conditional change takes milliseconds.
+func TestSuiteKeepsToItsBudget(t *testing.T) {
+	s := wrap(t)
+	metatest.Run(t, func(testing.TB) meta.Store { return s })
+	changes := 0
+	for _, op := range []metafault.Op{
+		metafault.CreateBucket, metafault.UpdateBucket, metafault.RemoveBucket, metafault.Commit, metafault.Fence,
+		metafault.CreateUpload, metafault.SetUploadState, metafault.PutPart, metafault.Claim,
+	} {
+		changes += s.Calls()[op]
+	}
+	t.Logf("%d changes, %v", changes, s.Calls())
+	if changes > 1000 {
+		t.Errorf("a run of the suite makes %d conditional changes", changes)
+	}
+}

@@ -9,7 +9,7 @@
 //	}
 //
 // The suite makes buckets, owners and keys of its own and leaves other rows
-// alone, so one database can serve many runs. A run makes about two thousand
+// alone, so one database can serve many runs. A run makes under a thousand
 // conditional changes.
 package metatest
 
