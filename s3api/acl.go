@@ -40,9 +40,9 @@ func displayName(id string) string {
 type aclXML struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AccessControlPolicy"`
 	Owner   ownerXML
-	Grants  []grantXML `xml:"AccessControlList>Grant"`
-	// List keeps the element where there are no grants.
-	List *struct{} `xml:"AccessControlList"`
+	List    struct {
+		Grants []grantXML `xml:"Grant"`
+	} `xml:"AccessControlList"`
 }
 
 type grantXML struct {
@@ -96,10 +96,7 @@ func writeACL(w http.ResponseWriter, acl meta.ACL, owner string) error {
 		} else {
 			x.ID, x.DisplayName = text(g.Grantee), text(displayName(g.Grantee))
 		}
-		doc.Grants = append(doc.Grants, grantXML{Grantee: x, Permission: g.Permission})
-	}
-	if len(doc.Grants) == 0 {
-		doc.List = &struct{}{}
+		doc.List.Grants = append(doc.List.Grants, grantXML{Grantee: x, Permission: g.Permission})
 	}
 	return writeXML(w, doc)
 }

@@ -12,9 +12,13 @@ import (
 
 const maxCORSRules = 100
 
+type corsDocument struct {
+	Rules []corsRule `xml:"CORSRule"`
+}
+
 type corsXML struct {
-	XMLName xml.Name   `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CORSConfiguration"`
-	Rules   []corsRule `xml:"CORSRule"`
+	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CORSConfiguration"`
+	corsDocument
 }
 
 type corsRule struct {
@@ -33,7 +37,7 @@ func getBucketCORS(_ *API, w http.ResponseWriter, r *Request) error {
 
 // putBucketCORS is PutBucketCors.
 func putBucketCORS(a *API, _ http.ResponseWriter, r *Request) error {
-	var doc corsXML
+	var doc corsDocument
 	if err := r.DecodeXML(&doc, "CORSConfiguration"); err != nil {
 		return err
 	}
@@ -45,7 +49,7 @@ func putBucketCORS(a *API, _ http.ResponseWriter, r *Request) error {
 			return err
 		}
 	}
-	encoded, err := encodeXML(doc)
+	encoded, err := encodeXML(corsXML{corsDocument: doc})
 	if err != nil {
 		return err
 	}
@@ -131,7 +135,7 @@ func corsRuleFor(b *meta.Bucket, origin, method string, headers []string) (*cors
 	if doc == nil {
 		return nil, "", nil
 	}
-	var config corsXML
+	var config corsDocument
 	if err := xml.Unmarshal(doc, &config); err != nil {
 		return nil, "", err
 	}

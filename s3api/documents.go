@@ -105,23 +105,16 @@ func getBucketPolicyStatus(a *API, w http.ResponseWriter, r *Request) error {
 }
 
 type publicAccessBlockXML struct {
-	XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ PublicAccessBlockConfiguration"`
-	BlockPublicAcls       bool
-	IgnorePublicAcls      bool
-	BlockPublicPolicy     bool
-	RestrictPublicBuckets bool
+	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ PublicAccessBlockConfiguration"`
+	policy.PublicAccessBlock
 }
 
 // publicAccessBlock is the bucket's; it blocks nothing where there is none.
-func publicAccessBlock(b *meta.Bucket) (policy.PublicAccessBlock, error) {
-	doc := b.Config.Documents[docPublicAccessBlock]
-	if doc == nil {
-		return policy.PublicAccessBlock{}, nil
+func publicAccessBlock(b *meta.Bucket) (block policy.PublicAccessBlock, err error) {
+	if doc := b.Config.Documents[docPublicAccessBlock]; doc != nil {
+		err = xml.Unmarshal(doc, &block)
 	}
-	var x publicAccessBlockXML
-	err := xml.Unmarshal(doc, &x)
-	return policy.PublicAccessBlock{BlockPublicAcls: x.BlockPublicAcls, IgnorePublicAcls: x.IgnorePublicAcls,
-		BlockPublicPolicy: x.BlockPublicPolicy, RestrictPublicBuckets: x.RestrictPublicBuckets}, err
+	return block, err
 }
 
 // getPublicAccessBlock is GetPublicAccessBlock.
@@ -143,11 +136,11 @@ func answerDocument(w http.ResponseWriter, r *Request, name, absent string) erro
 
 // putPublicAccessBlock is PutPublicAccessBlock.
 func putPublicAccessBlock(a *API, _ http.ResponseWriter, r *Request) error {
-	var doc publicAccessBlockXML
+	var doc policy.PublicAccessBlock
 	if err := r.DecodeXML(&doc, "PublicAccessBlockConfiguration"); err != nil {
 		return err
 	}
-	encoded, err := encodeXML(doc)
+	encoded, err := encodeXML(publicAccessBlockXML{PublicAccessBlock: doc})
 	if err != nil {
 		return err
 	}

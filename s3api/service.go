@@ -13,11 +13,11 @@ const maxBuckets = 10000
 type listBucketsXML struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
 	Owner   ownerXML
-	Buckets []bucketXML `xml:"Buckets>Bucket"`
-	// Empty keeps the element where there are no buckets.
-	Empty             *struct{} `xml:"Buckets"`
-	ContinuationToken string    `xml:",omitempty"`
-	Prefix            *text     `xml:",omitempty"`
+	Buckets struct {
+		Buckets []bucketXML `xml:"Bucket"`
+	}
+	ContinuationToken string `xml:",omitempty"`
+	Prefix            *text  `xml:",omitempty"`
 }
 
 type bucketXML struct {
@@ -44,10 +44,7 @@ func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	out := listBucketsXML{Owner: ownerOf(r.Caller.CanonicalID()), Prefix: optional(r, "prefix")}
 	for _, b := range buckets {
-		out.Buckets = append(out.Buckets, bucketXML{Name: text(b.Name), CreationDate: stamp(b.Created), BucketRegion: b.Config.Region})
-	}
-	if len(out.Buckets) == 0 {
-		out.Empty = &struct{}{}
+		out.Buckets.Buckets = append(out.Buckets.Buckets, bucketXML{Name: text(b.Name), CreationDate: stamp(b.Created), BucketRegion: b.Config.Region})
 	}
 	if more {
 		out.ContinuationToken = a.sealToken([]byte(r.Caller.Secret), "buckets", buckets[len(buckets)-1].Name)

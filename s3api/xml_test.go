@@ -85,7 +85,7 @@ func FuzzDecodeXML(f *testing.F) {
 	f.Add([]byte(`<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>`))
 	f.Add([]byte(`<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		targets := map[string]any{"AccessControlPolicy": &aclDocument{}, "CORSConfiguration": &corsXML{}, "Tagging": &taggingDocument{},
+		targets := map[string]any{"AccessControlPolicy": &aclDocument{}, "CORSConfiguration": &corsDocument{}, "Tagging": &taggingDocument{},
 			"CreateBucketConfiguration": &createBucketDocument{}, "ServerSideEncryptionConfiguration": &encryptionDocument{}}
 		for root, v := range targets {
 			if err := decodeXML(data, v, root); err != nil && toError(err).Code != "MalformedXML" {
