@@ -46,20 +46,22 @@ func acquire(ctx context.Context, session *gocql.Session, keyspace string) (*loc
 	stmt := fmt.Sprintf("INSERT INTO %s.schema_lock (name, owner) VALUES (?, ?) IF NOT EXISTS USING TTL %d", quote(keyspace), lockSeconds)
 	for {
 		was := map[string]any{}
-		applied, err := session.Query(stmt, lockName, l.owner).WithContext(ctx).MapScanCAS(was)
-		// An insert whose answer got lost may have succeeded.
-		if applied || err == nil && was["owner"] == l.owner {
-			return l, nil
-		}
-		if err != nil && !worthRepeating(err) {
+		var applied bool
+		err := repeat(ctx, func() (err error) {
+			applied, err = session.Query(stmt, lockName, l.owner).WithContext(ctx).MapScanCAS(was)
+			return err
+		})
+		if err != nil {
 			return nil, fmt.Errorf("schema: lock %s: %w", keyspace, err)
 		}
-		if err == nil {
-			err = fmt.Errorf("it is held by %v, for at most %d s more", was["owner"], lockSeconds)
+		// An insert whose answer got lost may have succeeded.
+		if applied || was["owner"] == l.owner {
+			return l, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("schema: lock %s: %w (%w)", keyspace, err, context.Cause(ctx))
+			return nil, fmt.Errorf("schema: lock %s: it is held by %v, for at most %d s more (%w)",
+				keyspace, was["owner"], lockSeconds, context.Cause(ctx))
 		case <-time.After(lockPoll):
 		}
 	}

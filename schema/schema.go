@@ -95,8 +95,11 @@ func serverDialect(ctx context.Context, session *gocql.Session) (dialect, error)
 // harm: a keyspace, unlike a table, has no identity but its name.
 func createKeyspace(ctx context.Context, session *gocql.Session, keyspace string, r Replication) (created bool, err error) {
 	exists, err := keyspaceExists(ctx, session, keyspace)
-	if err != nil || exists {
+	if err != nil {
 		return false, err
+	}
+	if exists { // perhaps made this moment, and not everywhere yet
+		return false, awaitAgreement(ctx, session)
 	}
 	options, err := r.options(ctx, session)
 	if err != nil {
@@ -130,7 +133,11 @@ func recorded(ctx context.Context, session *gocql.Session, keyspace string, role
 	if err := execDDL(ctx, session, ddl); err != nil {
 		return 0, err
 	}
-	status, err := readStatus(ctx, session, keyspace, role, ms)
+	var status Status
+	err := repeat(ctx, func() (err error) {
+		status, err = readStatus(ctx, session, keyspace, role, ms)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -178,9 +185,10 @@ func awaitAgreement(ctx context.Context, session *gocql.Session) error {
 	return nil
 }
 
-const attempts = 5
+const attempts = 8
 
-// repeat runs f until it succeeds, fails for good, or failed often enough.
+// repeat runs f until it succeeds, fails for good, or failed often enough:
+// some 7 s, when the nodes refuse at once.
 func repeat(ctx context.Context, f func() error) error {
 	for n := 1; ; n++ {
 		err := f()
@@ -190,12 +198,24 @@ func repeat(ctx context.Context, f func() error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
-		case <-time.After(time.Duration(n) * 200 * time.Millisecond):
+		case <-time.After(time.Duration(n) * 250 * time.Millisecond):
 		}
 	}
 }
 
 func worthRepeating(err error) bool {
 	c := cassandra.Classify(err)
-	return c == cassandra.Unavailable || c == cassandra.Unknown
+	return c == cassandra.Unavailable || c == cassandra.Unknown || unheardOf(err)
+}
+
+// unheardOf tells whether a node may only lack what another has just made.
+// Awaiting agreement does not exclude that: the node that is asked for it
+// hears of the others' versions by gossip, and may not have heard yet that
+// there is something to agree on.
+func unheardOf(err error) bool {
+	var request gocql.RequestError
+	if !errors.As(err, &request) {
+		return false
+	}
+	return request.Code() == gocql.ErrCodeInvalid || request.Code() == gocql.ErrCodeConfig
 }
