@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 
@@ -302,41 +301,4 @@ func describe(t *testing.T, s *gocql.Session, keyspace string) map[string]string
 		t.Fatal(err)
 	}
 	return d
-}
-
-// The drivers are tested against tables of their own making; these must be
-// the ones that a keyspace really gets.
-func TestMigrationsMakeTheTablesThatTheDriverIsTestedWith(t *testing.T) {
-	text, err := os.ReadFile("../meta/cassandra/testdata/schema.cql")
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("the driver's tests use the migrations")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	statements, err := split(string(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := cassandratest.Start(t)
-	s := open(t, c)
-	theirs, ours := c.CreateKeyspace(t), c.Keyspace(t)
-	for _, stmt := range statements {
-		if err := execDDL(t.Context(), s, dialect{}.render(stmt, theirs)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mustApply(t, s, ours, Meta, mustLoad(t, Meta))
-	want, got := describe(t, s, theirs), describe(t, s, ours)
-	maps.DeleteFunc(got, func(column, _ string) bool { return strings.HasPrefix(column, "schema_") })
-	for column := range want {
-		if got[column] != want[column] {
-			t.Errorf("%s is %q here, %q in the driver's tests", column, got[column], want[column])
-		}
-	}
-	for column := range got {
-		if _, ok := want[column]; !ok {
-			t.Errorf("%s is unknown to the driver's tests", column)
-		}
-	}
 }

@@ -56,6 +56,13 @@ func supervise(dir stateDir, report *os.File) error {
 	defer alive.unlock()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	// Whoever wants to join waits for this lock until the server is gone.
+	var claimed *fileLock
+	defer func() {
+		if claimed != nil {
+			claimed.unlock()
+		}
+	}()
 	srv, err := startShared(ctx, dir)
 	if err != nil {
 		return errors.Join(err, sendReport(report, failure(err)))
@@ -73,7 +80,8 @@ func supervise(dir stateDir, report *os.File) error {
 	if err := sendReport(report, o); err != nil {
 		return err
 	}
-	return untilIdle(ctx, dir, srv.gone)
+	claimed, err = untilIdle(ctx, dir, srv.gone)
+	return err
 }
 
 func failure(err error) outcome {
@@ -153,23 +161,24 @@ func startOnFreePorts(ctx context.Context, rt javaRuntime, dir string) (*process
 
 // untilIdle returns when no test process has held a lease for the idle time,
 // the server has gone, or ctx has ended. When it returns for idleness, it
-// holds the locks until the process ends, so that nobody joins a server that
-// is about to stop.
-func untilIdle(ctx context.Context, dir stateDir, gone <-chan struct{}) error {
+// returns the lock that keeps others from joining.
+func untilIdle(ctx context.Context, dir stateDir, gone <-chan struct{}) (*fileLock, error) {
 	idle := idleTime()
 	lastUsed := time.Now()
 	for {
 		select {
 		case <-gone:
-			return errors.New("the server ended by itself")
+			return nil, errors.New("the server ended by itself")
 		case <-ctx.Done():
-			return nil
+			return nil, nil
 		case <-time.After(idleCheck):
 		}
 		if dir.inUse() {
 			lastUsed = time.Now()
-		} else if time.Since(lastUsed) >= idle && dir.claim() {
-			return nil
+		} else if time.Since(lastUsed) >= idle {
+			if lock := dir.claim(); lock != nil {
+				return lock, nil
+			}
 		}
 	}
 }
@@ -191,19 +200,15 @@ func (d stateDir) inUse() bool {
 	return false
 }
 
-// claim takes the lock, and keeps it, if nobody is about to join.
-func (d stateDir) claim() bool {
+// claim takes the lock, unless somebody is about to join: then it returns nil.
+func (d stateDir) claim() *fileLock {
 	l, err := lockFile(d.file("lock"), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil {
-		return false
+		return nil
 	}
 	if d.inUse() {
 		l.unlock()
-		return false
+		return nil
 	}
-	claimed = l
-	return true
+	return l
 }
-
-// claimed keeps claim's lock from being collected, and so released, early.
-var claimed *fileLock
