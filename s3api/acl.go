@@ -89,7 +89,10 @@ func effective(acl meta.ACL, owner string) meta.ACL {
 func writeACL(w http.ResponseWriter, acl meta.ACL, owner string) error {
 	acl = effective(acl, owner)
 	doc := aclXML{Owner: ownerOf(owner)}
-	for _, g := range acl.Grants {
+	grants := slices.Clone(acl.Grants)
+	// Groups first, as canned ACLs have them; the order means nothing.
+	slices.SortStableFunc(grants, func(a, b meta.Grant) int { return strings.Compare(b.Type, a.Type) })
+	for _, g := range grants {
 		x := granteeXML{XSI: xsi, Type: g.Type}
 		if g.Type == policy.Group {
 			x.URI = text(g.Grantee)

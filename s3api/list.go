@@ -163,7 +163,7 @@ func listObjects(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	out := listObjectsXML{
-		Name: text(r.BucketName), Prefix: l.text(l.prefix), Marker: l.text(marker), MaxKeys: l.limit, Delimiter: l.delimiterXML(),
+		Name: text(r.BucketName), Prefix: text(l.prefix), Marker: l.text(marker), MaxKeys: l.limit, Delimiter: l.delimiterXML(),
 		EncodingType: l.encodingType, IsTruncated: found.Truncated,
 		Contents: l.contents(r.Bucket, found.Objects, true), CommonPrefixes: l.prefixes(found.Prefixes),
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -45,6 +46,7 @@ func tagsOf(docs []tagDocument, limit int) ([]meta.Tag, error) {
 		seen[t.Key] = true
 		tags = append(tags, meta.Tag{Key: t.Key, Value: t.Value})
 	}
+	slices.SortFunc(tags, func(a, b meta.Tag) int { return strings.Compare(a.Key, b.Key) }) // a set: shown by key
 	return tags, nil
 }
 
@@ -112,9 +114,10 @@ type taggingXML struct {
 
 type tagXML struct{ Key, Value text }
 
+// writeTags shows tags by their keys.
 func writeTags(w http.ResponseWriter, tags []meta.Tag) error {
 	var out taggingXML
-	for _, t := range tags {
+	for _, t := range slices.SortedFunc(slices.Values(tags), func(a, b meta.Tag) int { return strings.Compare(a.Key, b.Key) }) {
 		out.TagSet.Tag = append(out.TagSet.Tag, tagXML{text(t.Key), text(t.Value)})
 	}
 	return writeXML(w, out)
