@@ -15,6 +15,9 @@ var (
 	formFieldsV4 = []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"}
 )
 
+// formAuthType is the value of s3:authType.
+const formAuthType = "POST"
+
 // formCaller verifies the signature of a form's policy. A form without any
 // field of a signature and without a policy is anonymous.
 func (a *API) formCaller(r *Request, f *form) (Identity, error) {
@@ -62,6 +65,7 @@ func (a *API) formCallerV2(r *Request, f *form) (Identity, error) {
 	if given := f.fields["signature"]; !sigv2.Equal(given, sigv2.SignString(id.Secret, f.fields["policy"])) {
 		return Identity{}, formMismatch(f, id.AccessKey, given)
 	}
+	r.authType, r.signatureVersion = formAuthType, "AWS"
 	return id, nil
 }
 
@@ -97,6 +101,7 @@ func (a *API) formCallerV4(r *Request, f *form) (Identity, error) {
 	if given := f.fields["x-amz-signature"]; !sigv4.Equal(given, sigv4.SignString(key, f.fields["policy"])) {
 		return Identity{}, formMismatch(f, id.AccessKey, given)
 	}
+	r.authType, r.signatureVersion, r.signed = formAuthType, sigv4.Algorithm, signed
 	return id, nil
 }
 

@@ -1,0 +1,9 @@
+package s3api_test
+
+import (
+	"testing"
+
+	"github.com/pithos/pithos/internal/s3test"
+)
+
+func TestMain(m *testing.M) { s3test.Main(m) }
