@@ -74,6 +74,8 @@ type BucketConfig struct {
 	// Documents are further configurations, by the name of their
 	// sub-resource (cors, lifecycle, policy, ...), as the API layer encodes them.
 	Documents map[string][]byte `cbor:"8,keyasint,omitempty"`
+	// Located says that the region was asked for by a location constraint.
+	Located bool `cbor:"9,keyasint,omitempty"`
 }
 
 // LockConfig is a bucket's object lock; its presence means it is enabled.

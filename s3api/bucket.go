@@ -134,13 +134,14 @@ type locationXML struct {
 	Location text     `xml:",chardata"`
 }
 
-// getBucketLocation is GetBucketLocation; us-east-1 goes without a name.
+// getBucketLocation is GetBucketLocation: the location constraint. Buckets of
+// us-east-1 have none, unless they were created with that very one.
 func getBucketLocation(_ *API, w http.ResponseWriter, r *Request) error {
-	region := r.Bucket.Config.Region
-	if region == "us-east-1" {
-		region = ""
+	c := &r.Bucket.Config
+	if c.Region == "us-east-1" && !c.Located {
+		return writeXML(w, locationXML{})
 	}
-	return writeXML(w, locationXML{Location: text(region)})
+	return writeXML(w, locationXML{Location: text(c.Region)})
 }
 
 type versioningXML struct {

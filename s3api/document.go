@@ -82,6 +82,9 @@ func (r *Request) checkDigests(data []byte) error {
 		}
 		checked = true
 	}
+	if r.Op.ObjectChecksum {
+		return nil
+	}
 	fields := []http.Header{r.Header}
 	if r.Trailer != nil {
 		fields = append(fields, r.Trailer())

@@ -142,6 +142,9 @@ func objectHeaders(h http.Header) map[string]string {
 // withoutChunked takes aws-chunked out of a Content-Encoding: it is a way of
 // sending, not of keeping.
 func withoutChunked(v string) string {
+	if !strings.Contains(strings.ToLower(v), "aws-chunked") {
+		return v
+	}
 	var kept []string
 	for e := range strings.SplitSeq(v, ",") {
 		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "aws-chunked") {

@@ -38,7 +38,8 @@ func declaredChecksum(h http.Header) (algorithm, value string, err error) {
 func checkSum(algorithm, value string) error {
 	raw, err := base64.StdEncoding.DecodeString(value)
 	if err != nil || len(raw) != checksumBytes[algorithm] {
-		return failf("InvalidRequest", "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm))
+		return failf("BadDigest", "The %s you specified did not match the calculated checksum.", algorithm).
+			because("the value must be the base64 of %d bytes", checksumBytes[algorithm])
 	}
 	return nil
 }

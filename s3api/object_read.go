@@ -112,7 +112,7 @@ func (a *API) objectHeaders(h http.Header, r *Request, o *store.Object) error {
 		h.Set(name, value)
 	}
 	for name, value := range v.Metadata {
-		h[http.CanonicalHeaderKey(amzMeta+name)] = []string{value}
+		h["x-amz-meta-"+name] = []string{value} // clients take the name as it is written
 	}
 	if err := overrideHeaders(h, r); err != nil {
 		return err
@@ -385,10 +385,7 @@ func attributeParts(h http.Header, v *meta.Version) (*objectParts, error) {
 			break
 		}
 		p.NextPartNumberMarker = part.Number
-		// S3 lists parts only where they have checksums.
-		if v.Checksum != nil {
-			p.Parts = append(p.Parts, attributePart{part.Number, part.Size, checksumOf(part.Checksum)})
-		}
+		p.Parts = append(p.Parts, attributePart{part.Number, part.Size, checksumOf(part.Checksum)})
 	}
 	return p, nil
 }

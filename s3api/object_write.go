@@ -82,7 +82,7 @@ func putObject(a *API, w http.ResponseWriter, r *Request) error {
 
 // written tells of the version that a write has made.
 func written(h http.Header, p *store.PutResult) {
-	if p.VersionID != "" {
+	if p.VersionID != "" && p.VersionID != "null" { // S3 tells of versions that it has made, not of the null one
 		h.Set("X-Amz-Version-Id", p.VersionID)
 	}
 	writeEncryption(h, p.Encryption)

@@ -44,7 +44,7 @@ func objectOperations() []Operation {
 			Resources: copiedResources, Handler: uploadPartCopy},
 		{Name: "CompleteMultipartUpload", Method: http.MethodPost, Scope: ScopeObject, Query: with("uploadId"),
 			Action: "s3:PutObject", MaxBody: 4 << 20, Body: BodyDocument,
-			Handler: completeMultipartUpload},
+			ObjectChecksum: true, Handler: completeMultipartUpload},
 		{Name: "AbortMultipartUpload", Method: http.MethodDelete, Scope: ScopeObject, Query: with("uploadId"),
 			Action:  "s3:AbortMultipartUpload",
 			Handler: abortMultipartUpload},

@@ -84,6 +84,10 @@ type Operation struct {
 	// NeedDigest: a Content-MD5 or x-amz-checksum-* must come with the body.
 	NeedDigest bool
 
+	// ObjectChecksum: an x-amz-checksum-* is that of the object, not of the
+	// document in the body.
+	ObjectChecksum bool
+
 	// Handler answers; where it is nil, the answer is 501 NotImplemented.
 	Handler handler
 }

@@ -109,7 +109,7 @@ func (s *Store) openSealer(b *meta.Bucket, key string, info *meta.Encryption, gi
 	}
 	data, err := customer.Unlock(info.KeySalt, info.KeyCheck)
 	if errors.Is(err, crypt.ErrWrongKey) {
-		return nil, &Error{Kind: WrongCustomerKey, Message: "The provided encryption key does not match the key that the object was encrypted with.", Err: err}
+		return nil, &Error{Kind: WrongCustomerKey, Message: "The provided encryption parameters did not match the ones used originally.", Err: err}
 	}
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func mayRetain(old, new *meta.Retention, bypass bool, now time.Time) error {
 	if old == nil || time.UnixMicro(old.Until).Before(now) {
 		return nil
 	}
-	stricter := new != nil && new.Until >= old.Until && (new.Mode == old.Mode || new.Mode == ModeCompliance)
+	stricter := new != nil && new.Until >= old.Until && new.Mode == old.Mode
 	if stricter || old.Mode == ModeGovernance && bypass {
 		return nil
 	}

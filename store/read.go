@@ -53,12 +53,12 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 	if err := in.Conditions.read(v); err != nil {
 		return nil, withValidators(err, b, v)
 	}
-	seal, err := s.openSealer(b, key, v.Encryption, in.CustomerKey)
-	if err != nil {
-		return nil, err
-	}
 	o := &Object{Key: key, Version: *v, VersionID: VersionID(b, v), Length: v.Size, PartsCount: len(v.Parts)}
 	if err := o.narrow(in); err != nil {
+		return nil, err
+	}
+	seal, err := s.openSealer(b, key, v.Encryption, in.CustomerKey)
+	if err != nil {
 		return nil, err
 	}
 	if open {
