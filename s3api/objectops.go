@@ -55,6 +55,6 @@ func objectOperations() []Operation {
 			Action:  "s3:ListBucketMultipartUploads",
 			Handler: listMultipartUploads},
 		{Name: "PostObject", Method: http.MethodPost, Scope: ScopeBucket,
-			Action: "s3:PutObject", Body: BodyForm},
+			Action: "s3:PutObject", Body: BodyForm, Authenticate: authenticateForm, Handler: postObject},
 	}
 }

@@ -117,7 +117,7 @@ func (s *Store) attempt(ctx context.Context, b *meta.Bucket, key string, read me
 	if pending == nil {
 		rev = s.now().UnixMicro()
 	}
-	c := s.plan(key, head, m, max(rev, head.Rev+2))
+	c := s.plan(key, head, len(head.Versions) >= read.Limit, m, max(rev, head.Rev+2))
 	queued, err := s.enqueueFreed(ctx, b, key, m)
 	if err != nil {
 		return err
@@ -134,8 +134,9 @@ func (s *Store) attempt(ctx context.Context, b *meta.Bucket, key string, read me
 	return err
 }
 
-// plan works out what the change m, at the revision rev, makes of a key.
-func (s *Store) plan(key string, h *meta.Head, m *mutation, rev int64) *meta.Change {
+// plan works out what the change m, at the revision rev, makes of a key. more
+// says that the key may have older versions than those in h.
+func (s *Store) plan(key string, h *meta.Head, more bool, m *mutation, rev int64) *meta.Change {
 	c := &meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), NullSeq: h.NullSeq, Guard: m.guard}
 	left := slices.Clone(h.Versions)
 	for _, v := range m.remove {
@@ -169,7 +170,7 @@ func (s *Store) plan(key string, h *meta.Head, m *mutation, rev int64) *meta.Cha
 		c.History = true
 	default:
 		c.Entry = meta.EntryOf(key, &left[0])
-		c.History = len(left) > 1
+		c.History = more || len(left) > 1
 	}
 	return c
 }

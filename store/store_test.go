@@ -320,6 +320,27 @@ func TestVersionsOfAKey(t *testing.T) {
 	}
 }
 
+func TestRemovingTheNewestOfManyVersionsLeavesTheOthersListed(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, store.VersioningEnabled)
+	for left := 5; left > 0; left-- {
+		w.put(t, b, "k", []byte("x"))
+	}
+	for left := 4; left >= 0; left-- {
+		o, err := w.Head(t.Context(), b, "k", store.GetInput{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Delete(t.Context(), b, "k", store.DeleteInput{VersionID: o.VersionID}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.ListVersions(t.Context(), b, store.ListVersionsInput{Limit: 100})
+		if err != nil || len(r.Versions) != left {
+			t.Fatalf("%d versions are listed, want %d: %v", len(r.Versions), left, err)
+		}
+	}
+}
+
 func TestListingWithDelimiterIsTheSameInPagesOfOne(t *testing.T) {
 	w := newWorld(t)
 	b := w.bucket(t, "")
