@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"fmt"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -159,10 +160,29 @@ func userMetadata(h http.Header) map[string]string {
 	m := map[string]string{}
 	for name, values := range h {
 		if key, ok := strings.CutPrefix(name, amzMeta); ok {
-			m[strings.ToLower(key)] = strings.Join(values, ",")
+			m[strings.ToLower(key)] = decodeWords(strings.Join(values, ","))
 		}
 	}
 	return m
+}
+
+// decodeWords and encodeWords keep metadata that is not US-ASCII as S3 does:
+// it goes over the wire in the encoded words of RFC 2047. What is none, UTF-8
+// say, is taken as it is.
+func decodeWords(v string) string {
+	if decoded, err := new(mime.WordDecoder).DecodeHeader(v); err == nil {
+		return decoded
+	}
+	return v
+}
+
+func encodeWords(v string) string {
+	for _, c := range []byte(v) {
+		if c < ' ' || c > '~' {
+			return mime.BEncoding.Encode("UTF-8", v)
+		}
+	}
+	return v
 }
 
 // contentMD5 reads Content-MD5; nil if it is not there.

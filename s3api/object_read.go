@@ -112,7 +112,7 @@ func (a *API) objectHeaders(h http.Header, r *Request, o *store.Object) error {
 		h.Set(name, value)
 	}
 	for name, value := range v.Metadata {
-		h["x-amz-meta-"+name] = []string{value} // clients take the name as it is written
+		h["x-amz-meta-"+name] = []string{encodeWords(value)} // clients take the name as it is written
 	}
 	if err := overrideHeaders(h, r); err != nil {
 		return err

@@ -28,7 +28,7 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 	if err := checkOrder(in.Parts); err != nil {
 		return nil, err
 	}
-	if _, err := s.openSealer(b, key, customerOnly(u.Doc.Version.Encryption), in.CustomerKey); err != nil && in.CustomerKey.CustomerKey != nil {
+	if err := s.checkCustomer(b, key, u, in.CustomerKey); err != nil {
 		return nil, err
 	}
 	if _, err := s.assemble(ctx, b, u, in); err != nil {
@@ -53,11 +53,20 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 	return s.complete(ctx, b, key, &closed, in)
 }
 
-func customerOnly(e *meta.Encryption) *meta.Encryption {
+// checkCustomer holds a Complete to the customer's key of its upload. As on
+// S3 the key may be left out where no checksum algorithm was named.
+func (s *Store) checkCustomer(b *meta.Bucket, key string, u *meta.Upload, given EncryptionRequest) error {
+	e := u.Doc.Version.Encryption
 	if e == nil || e.Type != SSEC {
+		if given.CustomerKey == nil {
+			return nil
+		}
+		e = nil
+	} else if given.CustomerKey == nil && u.Doc.ChecksumAlgorithm == "" {
 		return nil
 	}
-	return e
+	_, err := s.openSealer(b, key, e, given)
+	return err
 }
 
 // complete commits the object of an upload that takes no more parts.
