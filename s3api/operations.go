@@ -88,6 +88,10 @@ type Operation struct {
 	// document in the body.
 	ObjectChecksum bool
 
+	// Differs says, for the compatibility page, in what the operation is not
+	// what it is on AWS.
+	Differs string
+
 	// Handler answers; where it is nil, the answer is 501 NotImplemented.
 	Handler handler
 }
