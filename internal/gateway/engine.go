@@ -40,6 +40,8 @@ type Engine struct {
 	Kind  config.Engine
 	Meta  meta.Store
 	Store *store.Store
+	// Blobs are the blob stores that Store writes to, by name.
+	Blobs map[string]blob.Store
 	Ring  *crypt.Ring
 	Keys  *Keys
 	// FirstKey is the access key that the embedded engine keeps where none
@@ -78,6 +80,7 @@ func (e *Engine) finish(cfg *config.Config, blobs map[string]blob.Store, classes
 	if o.GCGrace > 0 {
 		grace = o.GCGrace
 	}
+	e.Blobs = blobs
 	var err error
 	e.Store, err = store.New(store.Options{
 		Meta: e.Meta, Blobs: blobs, Classes: classes, Ring: e.Ring,
