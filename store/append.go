@@ -28,6 +28,9 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 	if err := appendable(old, *in.Offset, &in.Conditions); err != nil {
 		return nil, err
 	}
+	if old != nil && !old.Null {
+		return nil, fail(InvalidRequest, "Appending works in buckets without versioning only")
+	}
 	if old == nil { // offset 0 creates
 		in.Offset, in.Conditions = nil, Conditions{IfNoneMatch: []string{"*"}}
 		return s.Put(ctx, b, key, in)

@@ -241,6 +241,10 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 	}
 	empty, err := s.meta.Empty(ctx, b.ID)
 	if err == nil && empty {
+		// Uploads keep no bucket, but would keep their parts from the collector.
+		err = s.abortUploads(ctx, b)
+	}
+	if err == nil && empty {
 		err = s.meta.RemoveBucket(ctx, *b)
 		switch {
 		case errors.Is(err, meta.ErrNotFound):

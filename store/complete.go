@@ -76,11 +76,7 @@ func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *met
 		err = s.placeUpload(ctx, b, key, u, v, &in.Conditions)
 	}
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.Kind != NoSuchUpload && e.Kind != NoSuchBucket {
-			// Nothing was committed, and the user may put it right.
-			_, _ = s.meta.SetUploadState(context.WithoutCancel(ctx), *u, meta.UploadOpen)
-		}
+		s.reopen(context.WithoutCancel(ctx), u, err)
 		return nil, err
 	}
 	u.Doc.Completed, u.Doc.CompletedSeq = v.ETag, v.Seq
@@ -94,6 +90,22 @@ func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *met
 		}
 	})
 	return resultOf(b, v), nil
+}
+
+// reopen ends a Complete that failed with err. Where nothing was committed
+// the user may put it right; a bucket that is gone takes its uploads along.
+func (s *Store) reopen(ctx context.Context, u *meta.Upload, err error) {
+	var e *Error
+	if !errors.As(err, &e) || e.Kind == NoSuchUpload {
+		return
+	}
+	if e.Kind != NoSuchBucket {
+		_, _ = s.meta.SetUploadState(ctx, *u, meta.UploadOpen)
+		return
+	}
+	if aborted, err := s.meta.SetUploadState(ctx, *u, meta.UploadAborted); err == nil {
+		s.clearUpload(ctx, aborted, false)
+	}
 }
 
 // placeUpload makes v current, unless the same upload already did.
@@ -112,6 +124,11 @@ func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *
 		}
 		if err != nil || now.State != meta.UploadCompleting {
 			return nil, noSuchUpload(u.ID.String())
+		}
+		if now.Rev != u.Rev {
+			// Another Complete of it has begun since, and only the last one
+			// to begin may commit: while it has not ended, the parts wait.
+			return nil, meta.ErrConflict
 		}
 		if err := conditions.write(h.Current()); err != nil {
 			return nil, err

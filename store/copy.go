@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/pithos/pithos/meta"
@@ -13,6 +14,22 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	for try := 0; ; try++ {
+		result, err := s.copyOnce(ctx, b, key, in)
+		if !errors.Is(err, errReplaced) || in.SourceVersion != "" || try == maxTries {
+			return result, err
+		}
+		if err := backOff(ctx, try); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// errReplaced says that the source of a copy onto itself was deleted or
+// overwritten before the copy was committed.
+var errReplaced = errors.New("the source was replaced meanwhile")
+
+func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {
 	sb, src, seal, err := s.source(ctx, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
 	if err != nil {
 		return nil, err
@@ -30,7 +47,9 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 		return nil, err
 	}
 	var result *PutResult
-	if itself && s.sameBytes(src, v, in.Checksum.Algorithm) {
+	// A null version made of another one than the null version that it
+	// replaces would concern two old versions: one read names one.
+	if itself && (src.Null || !v.Null) && s.sameBytes(src, v, in.Checksum.Algorithm) {
 		result, err = s.recopy(ctx, b, key, src, v, &in.Conditions)
 	} else {
 		result, err = s.copyBytes(ctx, b, key, src, seal, v, to, in)
@@ -112,7 +131,9 @@ func (s *Store) recopy(ctx context.Context, b *meta.Bucket, key string, src, v *
 	read := meta.ReadOptions{Seq: src.Seq}
 	err := s.change(ctx, b, key, read, nil, func(h *meta.Head) (*mutation, error) {
 		if h.Named == nil { // deleted or overwritten meanwhile, its blobs may go
-			return nil, noSuchKey(key)
+			e := noSuchKey(key)
+			e.Err = errReplaced
+			return nil, e
 		}
 		if err := conditions.write(h.Current()); err != nil {
 			return nil, err
@@ -190,6 +211,9 @@ func (s *Store) Rename(ctx context.Context, b *meta.Bucket, from, to string, sou
 	}
 	if err := source.source(src); err != nil {
 		return err
+	}
+	if !src.Null {
+		return fail(InvalidRequest, "RenameObject works in buckets without versioning only")
 	}
 	request := EncryptionRequest{}
 	if e := src.Encryption; e != nil {

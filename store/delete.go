@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -22,10 +23,18 @@ func (s *Store) Delete(ctx context.Context, b *meta.Bucket, key string, in Delet
 	return s.mark(ctx, b, key, in)
 }
 
-// deletePlain removes the null version, the only one that there can be.
+// errVersioned says that a key has other versions than the null one in a
+// bucket that was thought to have no versioning.
+var errVersioned = errors.New("the bucket is versioned by now")
+
+// deletePlain removes the null version, the only one that there can be unless
+// the bucket's settings were remembered for too long.
 func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	err := s.change(ctx, b, key, meta.ReadOptions{}, nil, func(h *meta.Head) (*mutation, error) {
 		v := h.Current()
+		if v != nil && !v.Null {
+			return nil, errVersioned
+		}
 		if err := in.Conditions.delete(v); err != nil || v == nil {
 			return nil, err
 		}
@@ -34,6 +43,16 @@ func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in 
 		}
 		return &mutation{remove: []meta.Version{*v}}, nil
 	})
+	if errors.Is(err, errVersioned) {
+		fresh, err := s.freshBucket(ctx, b.Name)
+		if err != nil {
+			return nil, err
+		}
+		if fresh.ID != b.ID {
+			return nil, noSuchBucket(b.Name)
+		}
+		return s.mark(ctx, fresh, key, in)
+	}
 	return &DeleteResult{}, err
 }
 

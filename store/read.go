@@ -90,6 +90,11 @@ func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string,
 	if again != nil || fresh.ID == b.ID {
 		return b, nil, errors.Join(again, err)
 	}
+	if fresh.Owner != b.Owner {
+		// Whoever was allowed to read the former owner's bucket was not
+		// asked for this one. The next request finds it.
+		return b, nil, &Error{Kind: SlowDown, Message: "The bucket was just made anew by another owner; please try again"}
+	}
 	v, err = s.findIn(ctx, fresh, key, versionID, payload)
 	return fresh, v, err
 }

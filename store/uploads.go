@@ -225,11 +225,10 @@ func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID s
 		if u.State == meta.UploadDone || u.State == meta.UploadAborted {
 			return noSuchUpload(uploadID)
 		}
-		wasOpen := u.State == meta.UploadOpen
 		aborted, err := s.meta.SetUploadState(ctx, *u, meta.UploadAborted)
 		switch {
 		case err == nil:
-			s.behind(func(ctx context.Context) { s.clearUpload(ctx, aborted, wasOpen) })
+			s.behind(func(ctx context.Context) { s.clearUpload(ctx, aborted, untouched(u)) })
 			return nil
 		case errors.Is(err, meta.ErrNotFound):
 			return noSuchUpload(uploadID)
@@ -242,12 +241,44 @@ func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID s
 	}
 }
 
-// clearUpload forgets an aborted upload. Where it went straight from open to
-// aborted nobody can have made an object of its parts, and their blobs go at
-// once; otherwise, and for parts that were still coming in, the collector
-// finds out.
-func (s *Store) clearUpload(ctx context.Context, u meta.Upload, wasOpen bool) {
-	for after := 0; wasOpen; {
+// untouched reports whether no Complete ever began on u: its state is the one
+// that it was made with. An upload may be open again after a Complete that
+// failed, while another one that overtook it still commits.
+func untouched(u *meta.Upload) bool {
+	return u.State == meta.UploadOpen && u.Rev == meta.NextRev(0, time.UnixMicro(u.Doc.Initiated))
+}
+
+// abortUploads gives up all uploads of a bucket that goes.
+func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
+	var after meta.UploadID
+	for from := ""; ; {
+		page, err := s.meta.ListUploads(ctx, b.ID, from, "", after, maxScan)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			u := &page[i]
+			from, after = u.Key, u.ID
+			aborted, err := s.meta.SetUploadState(ctx, *u, meta.UploadAborted)
+			switch {
+			case errors.Is(err, meta.ErrConflict), errors.Is(err, meta.ErrNotFound):
+				continue // somebody else ends it
+			case err != nil:
+				return err
+			}
+			s.clearUpload(ctx, aborted, untouched(u))
+		}
+		if len(page) < maxScan {
+			return nil
+		}
+	}
+}
+
+// clearUpload forgets an aborted upload. Where no Complete ever began nobody
+// can have made an object of its parts, and their blobs go at once; otherwise,
+// and for parts that were still coming in, the collector finds out.
+func (s *Store) clearUpload(ctx context.Context, u meta.Upload, untouched bool) {
+	for after := 0; untouched; {
 		parts, err := s.meta.Parts(ctx, u.ID, after, maxScan)
 		if err != nil {
 			s.log.Sugar().Warnf("abort of upload %s: its parts are left to the collector: %v", u.ID, err)

@@ -1,0 +1,146 @@
+package store_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+// stored counts the blobs that are there now.
+func (w *world) stored(t *testing.T) (n int) {
+	t.Helper()
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.blobs.Walk(t.Context(), func(blob.Info) error { n++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAbortAfterAFailedCompleteLeavesThePartsToTheCollector(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, "")
+	id, parts := w.upload(t, b, "k", random(5<<20))
+	w.put(t, b, "k", []byte("in the way"))
+	_, err := w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts, Conditions: store.Conditions{IfNoneMatch: []string{"*"}}})
+	wantKind(t, err, store.PreconditionFailed)
+	// As a Complete that lost its condition in the commit leaves it, while
+	// another one may still be on its way to its own commit.
+	u, err := w.Upload(t.Context(), b, "k", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []meta.UploadState{meta.UploadCompleting, meta.UploadOpen} {
+		if *u, err = w.meta.SetUploadState(t.Context(), *u, state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.AbortUpload(t.Context(), b, "k", id); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.stored(t); n != 1 {
+		t.Fatalf("%d blobs are stored right after the abort, want 1: nobody has fenced the key", n)
+	}
+	w.nothingLeaks(t, 0)
+}
+
+func TestDeletedBucketTakesItsUploadsAlong(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, "")
+	w.upload(t, b, "a", random(5<<20))
+	w.upload(t, b, "b", random(100), random(200))
+	if err := w.DeleteBucket(t.Context(), b.Name); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeaks(t, 0)
+}
+
+func TestCompleteInADeletedBucketLeavesNothing(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, "")
+	id, parts := w.upload(t, b, "k", random(100))
+	u, err := w.Upload(t.Context(), b, "k", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A Complete that is under way is not listed, so DeleteBucket passes it by.
+	if _, err := w.meta.SetUploadState(t.Context(), *u, meta.UploadCompleting); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.DeleteBucket(t.Context(), b.Name); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts})
+	wantKind(t, err, store.NoSuchBucket)
+	w.nothingLeaks(t, 0)
+}
+
+func TestDeleteByOutdatedSettingsKeepsVersions(t *testing.T) {
+	w := newWorld(t)
+	old := w.bucket(t, "")
+	b, err := w.UpdateBucket(t.Context(), old.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := w.put(t, b, "k", []byte("kept"))
+	r, err := w.Delete(t.Context(), old, "k", store.DeleteInput{})
+	if err != nil || !r.DeleteMarker {
+		t.Fatalf("%+v, %v, want a delete marker", r, err)
+	}
+	if got := w.get(t, b, "k", store.GetInput{VersionID: v.VersionID}); string(got) != "kept" {
+		t.Fatalf("got %q", got)
+	}
+	_, err = w.Put(t.Context(), old, "k", store.PutInput{Body: strings.NewReader("x"), Size: 1, Offset: new(int64)})
+	wantKind(t, err, store.InvalidRequest)
+}
+
+func TestVersionsAreCopiedOntoTheirKey(t *testing.T) {
+	for _, size := range []int{10, 1 << 20} {
+		w := newWorld(t)
+		b := w.bucket(t, store.VersioningEnabled)
+		body := random(size)
+		v := w.put(t, b, "k", body)
+		b, err := w.UpdateBucket(t.Context(), b.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningSuspended; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.put(t, b, "k", []byte("null"))
+		for range 2 { // over another null version, and over one that is a copy
+			if _, err := w.Copy(t.Context(), b, "k", store.CopyInput{Source: b, SourceKey: "k", SourceVersion: v.VersionID}); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(w.get(t, b, "k", store.GetInput{}), body) {
+				t.Fatal("wrong body")
+			}
+		}
+		w.later(time.Hour)
+		if _, err := w.Delete(t.Context(), b, "k", store.DeleteInput{VersionID: v.VersionID}); err != nil {
+			t.Fatal(err)
+		}
+		w.nothingLeaks(t, size>>20)
+		if !bytes.Equal(w.get(t, b, "k", store.GetInput{}), body) {
+			t.Fatal("wrong body after the source was collected")
+		}
+	}
+}
+
+func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
+	w := newWorld(t)
+	old := w.bucket(t, "")
+	if err := w.DeleteBucket(t.Context(), old.Name); err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: old.Name, Owner: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put(t, fresh, "k", []byte("bob's"))
+	_, err = w.Get(t.Context(), old, "k", store.GetInput{})
+	wantKind(t, err, store.SlowDown)
+}
