@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pithos/pithos/internal/cassandratest"
+)
+
+// proxy stands between serve and Cassandra, and can be cut.
+type proxy struct {
+	address, to string
+
+	mu       sync.Mutex
+	listener net.Listener
+	open     []net.Conn
+}
+
+// newProxy returns a proxy that is cut.
+func newProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{address: l.Addr().String(), to: to}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.cut)
+	return p
+}
+
+// join lets connections through.
+func (p *proxy) join(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	p.listener = l
+	p.mu.Unlock()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // cut
+			}
+			go p.pass(c)
+		}
+	}()
+}
+
+func (p *proxy) pass(near net.Conn) {
+	far, err := net.Dial("tcp", p.to)
+	if err != nil {
+		_ = near.Close()
+		return
+	}
+	p.mu.Lock()
+	p.open = append(p.open, near, far)
+	p.mu.Unlock()
+	go func() {
+		_, _ = io.Copy(far, near)
+		_ = far.Close()
+	}()
+	_, _ = io.Copy(near, far)
+	_ = near.Close()
+}
+
+// cut ends all connections and refuses new ones.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != nil {
+		_ = p.listener.Close()
+	}
+	for _, c := range p.open {
+		_ = c.Close()
+	}
+	p.listener, p.open = nil, nil
+}
+
+// until asks again until serve's readiness is as wanted.
+func (p *process) until(t *testing.T, path string, want int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	for {
+		code, text := get(ctx, p.endpoint+path)
+		if code == want {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s still answers %d %s", path, code, text)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// TestServeWaitsForCassandraAndOutlivesIt begins without Cassandra, then
+// without a schema, then serves, loses Cassandra and finds it again.
+func TestServeWaitsForCassandraAndOutlivesIt(t *testing.T) {
+	c := cassandratest.Start(t)
+	link := newProxy(t, c.Addrs()[0])
+	yaml := "bucketstore: {keyspace: " + c.Keyspace(t) + ", timeout: 3s, connect-timeout: 1s}\n"
+	env := append([]string{"PITHOS_CASSANDRA_HOST=" + link.address}, rootEnv...)
+	p := startServe(t, yaml, env...)
+	client := p.client("demo", "demo-secret")
+
+	p.log.await(t, "waiting for the database; requests are answered 503 meanwhile")
+	p.until(t, "/-/live", 200)
+	p.until(t, "/-/ready", 503)
+	if code, text := get(t.Context(), p.endpoint+"/demo/k"); code != 503 || !strings.Contains(text, "<Code>ServiceUnavailable</Code>") {
+		t.Errorf("without Cassandra: %d %s", code, text)
+	}
+
+	link.join(t)
+	bootstrapped(t, yaml, env)
+	p.log.await(t, "pithos serves")
+	p.until(t, "/-/ready", 200)
+	if err := put(t, client, "k", []byte("before")); err != nil {
+		t.Fatal(err)
+	}
+
+	link.cut()
+	p.until(t, "/-/ready", 503)
+	err := put(t, client, "k", []byte("meanwhile"))
+	if err == nil || !strings.Contains(err.Error(), "StatusCode: 503") {
+		t.Errorf("while Cassandra is away: %v", err)
+	}
+	p.until(t, "/-/live", 200)
+
+	link.join(t)
+	p.until(t, "/-/ready", 200)
+	if got, err := fetch(t, client, "k"); err != nil || string(got) != "before" {
+		t.Errorf("after it came back: %q, %v", got, err)
+	}
+	if err := put(t, client, "k", []byte("after")); err != nil {
+		t.Errorf("after it came back: %v", err)
+	}
+	if code := p.stop(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestServeThatWaitsCanBeStopped(t *testing.T) {
+	link := newProxy(t, "")
+	p := startServe(t, "", "PITHOS_CASSANDRA_HOST="+link.address, "PITHOS_DATA="+filepath.Join(t.TempDir(), "data"))
+	p.log.await(t, "waiting for the database; requests are answered 503 meanwhile")
+	if code := p.stop(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
