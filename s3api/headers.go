@@ -119,6 +119,15 @@ func byteRange(v string) *store.Range {
 	return &store.Range{First: int64(from), Last: int64(to)}
 }
 
+// ifRange reports whether an If-Range names the version: by its ETag or, to
+// the second, its date. (RFC 9110, section 13.1.5.)
+func ifRange(validator string, v *meta.Version) bool {
+	if t, err := http.ParseTime(validator); err == nil {
+		return t.Equal(time.UnixMicro(v.Modified).Truncate(time.Second))
+	}
+	return validator == quote(v.ETag)
+}
+
 // storedHeaders are those that an object keeps as they are.
 var storedHeaders = []string{"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires"}
 

@@ -54,6 +54,9 @@ func (a *API) getInput(r *Request) (in store.GetInput, err error) {
 	if v := r.Header.Get("Range"); v != "" {
 		in.Range = byteRange(v)
 	}
+	if v := r.Header.Get("If-Range"); v != "" {
+		in.RangeIf = func(found *meta.Version) bool { return ifRange(v, found) }
+	}
 	if r.Has("partNumber") {
 		if in.Range != nil {
 			return in, failf("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
@@ -75,6 +78,8 @@ func readError(w http.ResponseWriter, err error) error {
 	h := w.Header()
 	if e.DeleteMarker {
 		h.Set("X-Amz-Delete-Marker", "true")
+	} else if e.Kind == store.NoSuchKey {
+		h.Set("X-Amz-Delete-Marker", "false")
 	}
 	if e.VersionID != "" {
 		h.Set("X-Amz-Version-Id", e.VersionID)
@@ -388,4 +393,13 @@ func attributeParts(h http.Header, v *meta.Version) (*objectParts, error) {
 		p.Parts = append(p.Parts, attributePart{part.Number, part.Size, checksumOf(part.Checksum)})
 	}
 	return p, nil
+}
+
+// getObjectTorrent is GetObjectTorrent in the S3 API reference. S3 gave up
+// BitTorrent in 2022; no object has a torrent.
+func getObjectTorrent(a *API, _ http.ResponseWriter, r *Request) error {
+	if _, err := a.store.Find(r.Context(), r.Bucket, r.Key, ""); err != nil {
+		return err
+	}
+	return failf("NoSuchKey", "The specified object has no torrent.")
 }

@@ -118,6 +118,9 @@ type PutResult struct {
 type GetInput struct {
 	VersionID string // "" is the current one
 	Range     *Range
+	// RangeIf, if not nil, says whether Range counts for the version that was
+	// found (If-Range); otherwise the whole object is the answer.
+	RangeIf func(v *meta.Version) bool
 	// PartNumber, if not 0, asks for that part of a multipart object.
 	PartNumber  int
 	Conditions  Conditions

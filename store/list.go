@@ -149,7 +149,7 @@ func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersion
 		return l.result, nil
 	}
 	c := newCursor(in.Prefix, in.Delimiter, in.KeyMarker, in.Limit)
-	if in.VersionMarker != "" && in.KeyMarker >= in.Prefix {
+	if in.VersionMarker != "" && strings.HasPrefix(in.KeyMarker, in.Prefix) {
 		more, err := l.resume(c, in.KeyMarker, in.VersionMarker)
 		if err != nil || !more {
 			return l.result, err
@@ -262,15 +262,17 @@ func (l *versionLister) resume(c *cursor, key, version string) (more bool, err e
 	if err != nil {
 		return false, err
 	}
-	if null {
-		h, err := l.store.meta.Read(l.ctx, l.bucket.ID, key, meta.ReadOptions{})
-		if err != nil || h.NullSeq == 0 {
-			return err == nil, err
-		}
-		seq = h.NullSeq
-	}
 	if c.common(key) != "" {
 		return true, nil
+	}
+	if null {
+		h, err := l.store.meta.Read(l.ctx, l.bucket.ID, key, meta.ReadOptions{})
+		if err != nil {
+			return false, err
+		}
+		// Deleted since, as those do who empty a bucket by pages, it no longer
+		// tells which versions follow it: all that are left are shown then.
+		seq = h.NullSeq
 	}
 	err = l.after(key, seq)
 	return err == nil && !l.result.Truncated, err

@@ -54,6 +54,9 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 		return nil, withValidators(err, b, v)
 	}
 	o := &Object{Key: key, Version: *v, VersionID: VersionID(b, v), Length: v.Size, PartsCount: len(v.Parts)}
+	if in.RangeIf != nil && !in.RangeIf(v) {
+		in.Range = nil
+	}
 	if err := o.narrow(in); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,281 @@
+package s3api_test
+
+import (
+	"encoding/xml"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// listed is a page of any of the listings.
+type listed struct {
+	IsTruncated                     bool
+	NextMarker                      string
+	NextContinuationToken           string
+	NextKeyMarker                   string
+	NextVersionIdMarker             string //nolint:revive // S3's spelling
+	NextUploadIdMarker              string //nolint:revive // S3's spelling
+	KeyCount                        *int
+	EncodingType, Delimiter, Prefix string
+	Contents, Version               []listedKey
+	DeleteMarker, Upload            []listedKey
+	CommonPrefixes                  []struct{ Prefix string }
+}
+
+type listedKey struct {
+	Key, VersionId, UploadId, ETag, StorageClass string //nolint:revive // S3's spelling
+	IsLatest                                     bool
+	Size                                         int64
+}
+
+// items are keys, versions as key@id, and prefixes, sorted.
+func (l *listed) items() []string {
+	var all []string
+	for _, k := range slices.Concat(l.Contents, l.Version, l.DeleteMarker, l.Upload) {
+		item := k.Key
+		if id := k.VersionId + k.UploadId; id != "" {
+			item += "@" + id
+		}
+		all = append(all, item)
+	}
+	for _, p := range l.CommonPrefixes {
+		all = append(all, p.Prefix+"*")
+	}
+	return all
+}
+
+// list asks for one page, with encoding-type=url: XML has no place for every
+// character of a key.
+func (x *story) list(q url.Values) *listed {
+	x.Helper()
+	q.Set("encoding-type", "url")
+	r := x.raw("GET", "?"+strings.ReplaceAll(q.Encode(), "+", "%20"), "").want(200, "")
+	var l listed
+	x.must(xml.Unmarshal([]byte(r.body), &l))
+	decode := func(s *string) {
+		var err error
+		*s, err = url.QueryUnescape(*s)
+		x.must(err)
+	}
+	for _, keys := range [][]listedKey{l.Contents, l.Version, l.DeleteMarker, l.Upload} {
+		for i := range keys {
+			decode(&keys[i].Key)
+		}
+	}
+	for i := range l.CommonPrefixes {
+		decode(&l.CommonPrefixes[i].Prefix)
+	}
+	decode(&l.NextMarker)
+	decode(&l.NextKeyMarker)
+	return &l
+}
+
+// pages follows a listing to its end, size items a page.
+func (x *story) pages(kind string, size int, q url.Values) []string {
+	x.Helper()
+	q = url.Values{"prefix": q["prefix"], "delimiter": q["delimiter"]}
+	most := "max-keys"
+	switch kind {
+	case "v2":
+		q.Set("list-type", "2")
+	case "versions":
+		q.Set("versions", "")
+	case "uploads":
+		q.Set("uploads", "")
+		most = "max-uploads"
+	}
+	q.Set(most, fmt.Sprint(size))
+	var all []string
+	for range 300 {
+		l := x.list(q)
+		got := l.items()
+		if len(got) > size || l.IsTruncated && len(got) != size {
+			x.Fatalf("%d items on a page of %d, truncated %t", len(got), size, l.IsTruncated)
+		}
+		all = append(all, got...)
+		if !l.IsTruncated {
+			slices.Sort(all)
+			return all
+		}
+		switch kind {
+		case "v1":
+			next := l.NextMarker
+			if next == "" { // only with a delimiter
+				next = got[len(got)-1]
+			}
+			q.Set("marker", next)
+		case "v2":
+			q.Set("continuation-token", l.NextContinuationToken)
+		case "versions":
+			q.Set("key-marker", l.NextKeyMarker)
+			q.Set("version-id-marker", l.NextVersionIdMarker)
+			if l.NextVersionIdMarker == "" {
+				q.Del("version-id-marker")
+			}
+		case "uploads":
+			q.Set("key-marker", l.NextKeyMarker)
+			q.Set("upload-id-marker", l.NextUploadIdMarker)
+		}
+	}
+	x.Fatalf("%s: the listing has no end: %v", kind, q)
+	return nil
+}
+
+var treeKeys = []string{"a", "a/", "a/b", "a/b/c", "a/b/d", "a//", "a-b", "ab", "b/1", "b/2", "b0", "c\x01/x", "c/é/ü", "c/é/z", "d d+d%", "ÿ", "\U0010ffff"}
+
+// Listing one item at a time gives exactly what one page gives, for every
+// prefix and delimiter, and that is what the rules of S3 make of the keys.
+func TestListingOneKeyAtATimeGivesExactlyTheFullSet(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.versioning(types.BucketVersioningStatusEnabled)
+		var versions, uploads []string
+		for i, key := range treeKeys {
+			for range 1 + i%2 {
+				versions = append(versions, key+"@"+*x.put(key, "body").VersionId)
+			}
+			if i%3 == 0 {
+				uploads = append(uploads, key+"@"+x.upload(key), key+"@"+x.upload(key))
+			}
+		}
+		gone, err := x.c.DeleteObject(x.Context(), &s3.DeleteObjectInput{Bucket: &x.bucket, Key: aws.String("a/gone")})
+		x.must(err)
+		versions = append(versions, "a/gone@"+*gone.VersionId)
+		for _, prefix := range []string{"", "a/", "c", "zzz"} {
+			for _, delimiter := range []string{"", "/", "b", "//"} {
+				q := url.Values{"prefix": {prefix}, "delimiter": {delimiter}}
+				for kind, keys := range map[string][]string{"v1": treeKeys, "v2": treeKeys, "versions": versions, "uploads": uploads} {
+					want := rolledUp(keys, prefix, delimiter)
+					for _, size := range []int{1, 3, 1000} {
+						if got := x.pages(kind, size, q); !slices.Equal(got, want) {
+							x.Errorf("%s, prefix %q, delimiter %q, %d a page:\n got %q\nwant %q", kind, prefix, delimiter, size, got, want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// rolledUp is what a listing of keys gives.
+func rolledUp(keys []string, prefix, delimiter string) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, item := range keys {
+		key, _, _ := strings.Cut(item, "@")
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		if i := strings.Index(key[len(prefix):], delimiter); delimiter != "" && i >= 0 {
+			item = key[:len(prefix)+i+len(delimiter)] + "*"
+			if seen[item] {
+				continue
+			}
+			seen[item] = true
+		}
+		out = append(out, item)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// A marker is a place among all keys, whether it is a key or under the prefix
+// or neither.
+func TestListingFromAnyMarker(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.versioning(types.BucketVersioningStatusEnabled)
+		keys := []string{"a1", "a2", "b1", "b2", "c1"}
+		ids := map[string][]string{}
+		for _, key := range keys {
+			for range 2 {
+				ids[key] = append(ids[key], *x.put(key, "body").VersionId)
+			}
+		}
+		for _, marker := range []string{"a", "a1", "a1\x00", "a9", "b", "b1", "b11", "b2", "b3", "c1", "zz"} {
+			for _, prefix := range []string{"", "b", "b2"} {
+				var want []string
+				for _, key := range keys {
+					if key > marker && strings.HasPrefix(key, prefix) {
+						want = append(want, key)
+					}
+				}
+				for _, q := range []url.Values{{"marker": {marker}}, {"list-type": {"2"}, "start-after": {marker}}} {
+					q.Set("prefix", prefix)
+					if got := x.list(q).items(); !slices.Equal(got, want) {
+						x.Errorf("%v: got %q, want %q", q, got, want)
+					}
+				}
+				versions := len(want) * 2
+				q := url.Values{"versions": {""}, "key-marker": {marker}, "prefix": {prefix}}
+				if got := x.list(q).items(); len(got) != versions {
+					x.Errorf("%v: got %q", q, got)
+				}
+				if ids[marker] != nil { // the newer of the two: the older one follows
+					q.Set("version-id-marker", ids[marker][1])
+					if strings.HasPrefix(marker, prefix) {
+						versions++
+					}
+					if got := x.list(q).items(); len(got) != versions {
+						x.Errorf("%v: got %q, want %d", q, got, versions)
+					}
+				}
+			}
+		}
+	})
+}
+
+// Who empties a bucket by pages takes away what the markers name.
+func TestVersionsAreListedOnWhenTheMarkerIsDeleted(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.versioning(types.BucketVersioningStatusEnabled)
+		older := *x.put("k", "1").VersionId
+		x.versioning(types.BucketVersioningStatusSuspended)
+		x.put("k", "2")
+		x.versioning(types.BucketVersioningStatusEnabled)
+		newer := *x.put("k", "3").VersionId
+		for _, c := range []struct {
+			marker string
+			left   []string
+		}{{newer, []string{"k@null", "k@" + older}}, {"null", []string{"k@" + older}}} {
+			x.raw("DELETE", "/k?versionId="+c.marker, "").want(204, "")
+			q := url.Values{"versions": {""}, "key-marker": {"k"}, "version-id-marker": {c.marker}}
+			if got := x.list(q).items(); !slices.Equal(got, c.left) {
+				x.Errorf("after %s: got %q, want %q", c.marker, got, c.left)
+			}
+		}
+	})
+}
+
+func TestContinuationTokensAreTamperProof(t *testing.T) {
+	behaviour(t, func(x *story) {
+		for _, key := range []string{"a", "b", "c", "d"} {
+			x.put(key, "body")
+		}
+		token := x.list(url.Values{"list-type": {"2"}, "max-keys": {"2"}}).NextContinuationToken
+		if token == "" || strings.Contains(token, "b") && len(token) < 8 {
+			x.Fatalf("token %q", token)
+		}
+		if got := x.list(url.Values{"list-type": {"2"}, "continuation-token": {token}}).items(); !slices.Equal(got, []string{"c", "d"}) {
+			x.Errorf("got %q", got)
+		}
+		for i := range token {
+			other := byte('A')
+			if token[i] == other {
+				other = 'B'
+			}
+			bad := token[:i] + string(other) + token[i+1:]
+			x.raw("GET", "?list-type=2&continuation-token="+url.QueryEscape(bad), "").want(400, "InvalidArgument")
+		}
+		for _, bad := range []string{"b", "%20", token[:len(token)-2], token + "AAAA", token + "%3D"} {
+			x.raw("GET", "?list-type=2&continuation-token="+bad, "").want(400, "InvalidArgument")
+		}
+		elsewhere := x.s.Bucket(x.T)
+		x.bucket = elsewhere
+		x.raw("GET", "?list-type=2&continuation-token="+url.QueryEscape(token), "").want(400, "InvalidArgument")
+	})
+}
