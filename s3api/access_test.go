@@ -1,6 +1,8 @@
 package s3api_test
 
 import (
+	"crypto/md5"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -261,4 +263,25 @@ func TestRetentionAndLegalHold(t *testing.T) {
 		}
 	}
 	s.signed(t, "alice", "PUT", hold, "<LegalHold><Status>abc</Status></LegalHold>").want(t, 400, "MalformedXML")
+}
+
+func TestDeniedBypassHoldsForEachKeyOfAMultiDelete(t *testing.T) {
+	s := newServer(t)
+	b := "bypass-of-many"
+	s.signed(t, "alice", "PUT", "/"+b, "", "X-Amz-Bucket-Object-Lock-Enabled", "true").want(t, 200, "")
+	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	doc := "<Delete>"
+	for _, key := range []string{"open/k", "closed/k"} {
+		a := s.signed(t, "alice", "PUT", "/"+b+"/"+key, "x", "X-Amz-Object-Lock-Mode", "GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date", until).want(t, 200, "")
+		doc += "<Object><Key>" + key + "</Key><VersionId>" + a.Header.Get("X-Amz-Version-Id") + "</VersionId></Object>"
+	}
+	doc += "</Delete>"
+	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:BypassGovernanceRetention","Resource":"arn:aws:s3:::` + b + `/closed/*"}]}`
+	s.signed(t, "alice", "PUT", "/"+b+"?policy", policy).want(t, 204, "")
+	sum := md5.Sum([]byte(doc))
+	a := s.signed(t, "alice", "POST", "/"+b+"?delete", doc, "Content-Md5", base64.StdEncoding.EncodeToString(sum[:]),
+		"X-Amz-Bypass-Governance-Retention", "true").want(t, 200, "")
+	if body := string(a.body); !strings.Contains(body, "<Deleted><Key>open/k</Key>") || !strings.Contains(body, "<Error><Key>closed/k</Key>") {
+		t.Errorf("%s", body)
+	}
 }

@@ -60,28 +60,37 @@ func deletions(r *Request) (*deleteRequest, error) {
 	return &doc, nil
 }
 
-// deletedResources declares, for each key, that it is deleted.
+// deletedResources declares, for each key, that it is deleted, and then again
+// for each that GOVERNANCE retention is passed over, where that is wanted.
 func deletedResources(_ *API, r *Request) ([]Access, error) {
 	doc, err := deletions(r)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Access, len(doc.Objects), len(doc.Objects)+1)
+	all := make([]Access, len(doc.Objects), 2*len(doc.Objects))
 	for i, o := range doc.Objects {
 		all[i] = Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: "s3:DeleteObject", Each: true}
 		if o.VersionId != "" {
 			all[i].Action = "s3:DeleteObjectVersion"
 		}
 	}
-	bypass, err := bypassResources(nil, r)
-	return append(all, bypass...), err
+	if wantsBypass(r) {
+		for _, o := range doc.Objects {
+			all = append(all, Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: bypassAction, Each: true})
+		}
+	}
+	return all, nil
+}
+
+func wantsBypass(r *Request) bool {
+	return strings.EqualFold(r.Header.Get("X-Amz-Bypass-Governance-Retention"), "true")
 }
 
 const bypassAction = "s3:BypassGovernanceRetention"
 
 // bypassResources declares that a request passes over GOVERNANCE retention.
 func bypassResources(_ *API, r *Request) ([]Access, error) {
-	if !strings.EqualFold(r.Header.Get("X-Amz-Bypass-Governance-Retention"), "true") {
+	if !wantsBypass(r) {
 		return nil, nil
 	}
 	return []Access{{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: bypassAction, Each: true}}, nil
@@ -142,7 +151,7 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	done, errs := make([]*store.DeleteResult, len(doc.Objects)), make([]error, len(doc.Objects))
-	bypass := r.bypassGovernance()
+	bypasses := r.Resources[len(doc.Objects):] // one each, or none
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, parallelDeletes)
 	for i := range doc.Objects {
@@ -150,7 +159,7 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if errs[i] = r.Resources[i].Err; errs[i] == nil {
-				done[i], errs[i] = a.deleteOne(r, &doc.Objects[i], bypass)
+				done[i], errs[i] = a.deleteOne(r, &doc.Objects[i], len(bypasses) > 0 && bypasses[i].Err == nil)
 			}
 		})
 	}
