@@ -34,7 +34,8 @@ func objectConfigOperations() []Operation {
 func objectFeatureOperations() []Operation {
 	return []Operation{
 		{Name: "GetObjectTorrent", Method: http.MethodGet, Scope: ScopeObject, Query: with("torrent"),
-			Action: "s3:GetObjectTorrent"},
+			Action: "s3:GetObjectTorrent", Handler: getObjectTorrent,
+			Differs: "No object has a torrent: 404, as S3 has it since it gave up BitTorrent."},
 		{Name: "RestoreObject", Method: http.MethodPost, Scope: ScopeObject, Query: with("restore"),
 			Action: "s3:RestoreObject", Versioned: true, Body: BodyDocument},
 		{Name: "SelectObjectContent", Method: http.MethodPost, Scope: ScopeObject, Query: []Selector{{"select", ""}, {"select-type", "2"}},

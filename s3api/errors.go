@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pithos/pithos/blob"
@@ -141,6 +142,9 @@ func fromEngine(err error) *Error {
 
 func fromV4(e *sigv4.Error) *Error {
 	out := &Error{Code: e.Code, Message: e.Message, Err: e.Err}
+	if e.Code == sigv4.CodeAuthorizationQueryParameters && strings.HasPrefix(e.Message, "X-Amz-Expires") {
+		out.Status = http.StatusForbidden // as of a request that has expired, which clients know
+	}
 	for _, d := range e.Details {
 		out.Details = append(out.Details, Detail(d))
 	}

@@ -53,8 +53,7 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 	return s.complete(ctx, b, key, &closed, in)
 }
 
-// checkCustomer holds a Complete to the customer's key of its upload. As on
-// S3 the key may be left out where no checksum algorithm was named.
+// checkCustomer holds a Complete to the customer's key of its upload.
 func (s *Store) checkCustomer(b *meta.Bucket, key string, u *meta.Upload, given EncryptionRequest) error {
 	e := u.Doc.Version.Encryption
 	if e == nil || e.Type != SSEC {
@@ -62,8 +61,6 @@ func (s *Store) checkCustomer(b *meta.Bucket, key string, u *meta.Upload, given 
 			return nil
 		}
 		e = nil
-	} else if given.CustomerKey == nil && u.Doc.ChecksumAlgorithm == "" {
-		return nil
 	}
 	_, err := s.openSealer(b, key, e, given)
 	return err
@@ -151,6 +148,8 @@ func (s *Store) repeated(ctx context.Context, b *meta.Bucket, key string, u *met
 	return nil, noSuchUpload(in.UploadID)
 }
 
+// checkOrder holds the list of parts to ascending order. A part may be named
+// twice, by a client that sent it twice: the last one counts.
 func checkOrder(parts []CompletedPart) error {
 	if len(parts) == 0 {
 		return fail(InvalidRequest, "You must specify at least one part")
@@ -159,7 +158,7 @@ func checkOrder(parts []CompletedPart) error {
 		if err := checkPartNumber(p.Number); err != nil {
 			return err
 		}
-		if i > 0 && p.Number <= parts[i-1].Number {
+		if i > 0 && p.Number < parts[i-1].Number {
 			return &Error{Kind: InvalidPartOrder, Message: "The list of parts was not in ascending order. The parts list must be specified in order by part number."}
 		}
 	}
@@ -174,6 +173,9 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 	}
 	parts := make([]meta.Part, 0, len(in.Parts))
 	for i, want := range in.Parts {
+		if i < len(in.Parts)-1 && in.Parts[i+1].Number == want.Number {
+			continue
+		}
 		p, err := matchPart(stored, want, u)
 		if err != nil {
 			return nil, err

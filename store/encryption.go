@@ -56,7 +56,10 @@ func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*
 	case AlgorithmKMS:
 		info.Type, info.KMSKeyID, info.Context, info.BucketKey = SSEKMS, want.KMSKeyID, want.Context, want.BucketKey
 		if info.KMSKeyID == "" {
-			info.KMSKeyID = s.ring.Active()
+			var err error
+			if info.KMSKeyID, err = s.defaultKMSKey(); err != nil {
+				return nil, err
+			}
 		}
 		wrapping = info.KMSKeyID
 	default:
@@ -68,6 +71,22 @@ func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*
 	}
 	info.DataKey, info.KeyID = wrapped, id
 	return &sealer{info: info, key: data}, nil
+}
+
+// managedKey is the alias of the key that S3 takes where aws:kms is asked for
+// without a key.
+const managedKey = "aws/s3"
+
+// defaultKMSKey is the key of the ring that is called aws/s3, or the only one
+// there is. Of several keys none is taken by guess.
+func (s *Store) defaultKMSKey() (string, error) {
+	switch ids := s.ring.IDs(); {
+	case s.ring.Has(managedKey):
+		return managedKey, nil
+	case len(ids) <= 1:
+		return s.ring.Active(), nil
+	}
+	return "", fail(InvalidArgument, "Encryption with aws:kms needs x-amz-server-side-encryption-aws-kms-key-id: none of the server's keys is called %s", managedKey)
 }
 
 func customerSealer(want EncryptionRequest) (*sealer, error) {
