@@ -149,6 +149,12 @@ func unsent(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
+	// A coordinator whose replicas fail between the rounds of Paxos refuses to
+	// commit what they have accepted, by the same code: somebody else may.
+	var answer gocql.RequestError
+	if errors.As(err, &answer) && answer.Code() == gocql.ErrCodeUnavailable {
+		return classify(ctx, err)
+	}
 	if class := cassandra.Classify(err); class == cassandra.Unavailable || class == cassandra.Rejected || badValue(err) {
 		return fmt.Errorf("%w: %w", errUnsent, classify(ctx, err))
 	}
