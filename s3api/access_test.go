@@ -285,3 +285,24 @@ func TestDeniedBypassHoldsForEachKeyOfAMultiDelete(t *testing.T) {
 		t.Errorf("%s", body)
 	}
 }
+
+func TestHeadersOfAWriteNeedWhatTheySet(t *testing.T) {
+	s := newServer(t)
+	b := "headers-of-writes"
+	s.signed(t, "alice", "PUT", "/"+b, "", "X-Amz-Bucket-Object-Lock-Enabled", "true", "X-Amz-Grant-Write", `id="bob"`).want(t, 200, "")
+	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	lock := []string{"X-Amz-Object-Lock-Mode", "COMPLIANCE", "X-Amz-Object-Lock-Retain-Until-Date", until}
+	s.signed(t, "bob", "PUT", "/"+b+"/k", "x", "X-Amz-Acl", "bucket-owner-full-control").want(t, 200, "")
+	s.signed(t, "bob", "PUT", "/"+b+"/k", "x", lock...).want(t, 403, "AccessDenied")
+	s.signed(t, "bob", "POST", "/"+b+"/k?uploads", "", lock...).want(t, 403, "AccessDenied")
+	s.signed(t, "bob", "PUT", "/"+b+"/k", "x", "X-Amz-Object-Lock-Legal-Hold", "ON").want(t, 403, "AccessDenied")
+	s.signed(t, "alice", "PUT", "/"+b+"/k", "x", lock...).want(t, 200, "")
+	for action, header := range map[string][]string{
+		"s3:PutObjectAcl":     {"X-Amz-Acl", "public-read"},
+		"s3:PutObjectTagging": {"X-Amz-Tagging", "a=b"},
+	} {
+		s.signed(t, "alice", "PUT", "/"+b+"?policy", statement("Deny", b, action, "")).want(t, 204, "")
+		s.signed(t, "alice", "PUT", "/"+b+"/k", "x", header...).want(t, 403, "AccessDenied")
+		s.signed(t, "alice", "PUT", "/"+b+"/k", "x").want(t, 200, "")
+	}
+}

@@ -151,8 +151,10 @@ func (a *API) givenACL(r *Request, owner, bucketOwner string) (meta.ACL, error) 
 	return a.bodyACL(r, owner)
 }
 
+type grantHeader struct{ header, permission string }
+
 // grantHeaders are the headers that grant, in the order of their grants.
-var grantHeaders = []struct{ header, permission string }{
+var grantHeaders = []grantHeader{
 	{"X-Amz-Grant-Read", "READ"}, {"X-Amz-Grant-Write", "WRITE"}, {"X-Amz-Grant-Read-Acp", "READ_ACP"},
 	{"X-Amz-Grant-Write-Acp", "WRITE_ACP"}, {"X-Amz-Grant-Full-Control", "FULL_CONTROL"},
 }

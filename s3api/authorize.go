@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -20,6 +21,9 @@ type Access struct {
 	// Each says that a refusal concerns this resource alone: it goes to Err,
 	// and the request goes on. It is for DeleteObjects.
 	Each bool
+	// Implied says that only an explicit Deny refuses it: it is part of
+	// another access, which was allowed.
+	Implied bool
 	// Err is why this access is refused; nil if it is not.
 	Err error
 }
@@ -31,6 +35,7 @@ func (a *API) authorize(r *Request) error {
 	if action := r.Op.action(r); action != "" && !r.Op.Public {
 		all = append(all, Access{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: action})
 	}
+	all = append(all, byHeaders(r)...)
 	primary := len(all)
 	if r.Op.Resources != nil {
 		more, err := r.Op.Resources(a, r)
@@ -48,6 +53,30 @@ func (a *API) authorize(r *Request) error {
 	}
 	r.Resources = all[primary:]
 	return nil
+}
+
+// byHeaders is what the headers of a write do besides: they set what has
+// operations and actions of its own.
+func byHeaders(r *Request) (all []Access) {
+	if r.Op.Action != "s3:PutObject" {
+		return nil
+	}
+	add := func(action string, implied bool) {
+		all = append(all, Access{Bucket: r.Bucket, Key: r.Key, Action: action, Implied: implied})
+	}
+	if _, canned := r.Header["X-Amz-Acl"]; canned || slices.ContainsFunc(grantHeaders, func(g grantHeader) bool { return r.Header[g.header] != nil }) {
+		add("s3:PutObjectAcl", true)
+	}
+	if r.Header.Get("X-Amz-Tagging") != "" {
+		add("s3:PutObjectTagging", true)
+	}
+	if r.Header.Get("X-Amz-Object-Lock-Mode") != "" || r.Header.Get("X-Amz-Object-Lock-Retain-Until-Date") != "" {
+		add("s3:PutObjectRetention", false)
+	}
+	if r.Header.Get("X-Amz-Object-Lock-Legal-Hold") != "" {
+		add("s3:PutObjectLegalHold", false)
+	}
+	return all
 }
 
 // action is the policy action that the request needs.
@@ -76,7 +105,7 @@ func (a *API) allowed(r *Request, x *Access) error {
 	if err != nil {
 		return err
 	}
-	if d.Allowed {
+	if d.Allowed || x.Implied && !d.Explicit {
 		return nil
 	}
 	a.log.Debug("refused", zap.String("request", r.ID), zap.String("action", x.Action), zap.String("reason", d.Reason))
