@@ -6,7 +6,7 @@ import (
 )
 
 func TestNewIDsDiffer(t *testing.T) {
-	if NewID() == NewID() {
+	if a, b := NewID(), NewID(); a == b {
 		t.Error("the same ID twice")
 	}
 }

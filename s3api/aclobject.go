@@ -40,7 +40,7 @@ func putObjectACL(a *API, w http.ResponseWriter, r *Request) error {
 	if ownership(r.Bucket) == ownerEnforced {
 		return fail("AccessControlListNotSupported")
 	}
-	v, id, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
+	v, _, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func putObjectACL(a *API, w http.ResponseWriter, r *Request) error {
 	if err := admitACL(r.Bucket, acl); err != nil {
 		return err
 	}
-	_, id, err = a.store.UpdateVersion(r.Context(), r.Bucket, r.Key, r.VersionID(), func(v *meta.Version) error {
+	_, id, err := a.store.UpdateVersion(r.Context(), r.Bucket, r.Key, r.VersionID(), func(v *meta.Version) error {
 		if objectOwner(r.Bucket, v) != owner {
 			return fail("OperationAborted") // another's object took its place
 		}
