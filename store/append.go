@@ -35,6 +35,9 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		in.Offset, in.Conditions = nil, Conditions{IfNoneMatch: []string{"*"}}
 		return s.Put(ctx, b, key, in)
 	}
+	if err := in.addsOnlyBytes(old); err != nil {
+		return nil, err
+	}
 	seal, err := s.openSealer(b, key, old.Encryption, in.Encryption)
 	if err != nil {
 		return nil, err
@@ -52,6 +55,9 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		if cur == nil || cur.Seq != old.Seq {
 			return nil, fail(InvalidWriteOffset, "The object was replaced meanwhile")
 		}
+		if err := lockedAgainst(cur, false, s.now()); err != nil {
+			return nil, err
+		}
 		v = *cur
 		extend(&v, r)
 		return &mutation{put: []*meta.Version{&v}, remove: []meta.Version{*cur}, guard: r.guard}, nil
@@ -64,6 +70,25 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 	}
 	s.kept(r)
 	return resultOf(b, &v), nil
+}
+
+// addsOnlyBytes refuses what an append would have to ignore: all but the bytes
+// was said when the object was created. Content-Type and its like may come,
+// since clients send them unasked.
+func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
+	e := old.Encryption
+	sameKey := in.Encryption.Type == "" ||
+		e != nil && e.Type == SSES3 && in.Encryption.Type == AlgorithmAES256 ||
+		e != nil && e.Type == SSEKMS && in.Encryption.Type == AlgorithmKMS && (in.Encryption.KMSKeyID == "" || in.Encryption.KMSKeyID == e.KMSKeyID)
+	switch {
+	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold:
+		return fail(InvalidRequest, "Metadata, tags and object lock cannot be set by an append")
+	case in.Class != "" && in.Class != old.Class:
+		return fail(InvalidRequest, "The storage class of an object cannot be changed by an append")
+	case !sameKey:
+		return fail(InvalidRequest, "The encryption of an object cannot be changed by an append")
+	}
+	return nil
 }
 
 func appendable(v *meta.Version, offset int64, c *Conditions) error {

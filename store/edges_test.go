@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,4 +144,49 @@ func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 	w.put(t, fresh, "k", []byte("bob's"))
 	_, err = w.Get(t.Context(), old, "k", store.GetInput{})
 	wantKind(t, err, store.SlowDown)
+}
+
+func TestAppendRefusesWhatItWouldIgnore(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, "")
+	w.put(t, b, "k", []byte("12345"))
+	five := int64(5)
+	for name, edit := range map[string]func(*store.PutInput){
+		"metadata":   func(in *store.PutInput) { in.Metadata = map[string]string{"a": "b"} },
+		"tags":       func(in *store.PutInput) { in.Tags = []meta.Tag{{Key: "a"}} },
+		"class":      func(in *store.PutInput) { in.Class = "GLACIER" },
+		"encryption": func(in *store.PutInput) { in.Encryption.Type = store.AlgorithmAES256 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := store.PutInput{Body: strings.NewReader("6"), Size: 1, Offset: &five}
+			edit(&in)
+			_, err := w.Put(t.Context(), b, "k", in)
+			wantKind(t, err, store.InvalidRequest)
+		})
+	}
+	w.put(t, b, "k", []byte("6"), func(in *store.PutInput) { in.Offset, in.Class = &five, store.ClassStandard })
+}
+
+func TestCompletesAtTheSameTimeMakeOneVersion(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, store.VersioningEnabled)
+	body := random(1 << 20)
+	id, parts := w.upload(t, b, "k", body)
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			if _, err := w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	r, err := w.ListVersions(t.Context(), b, store.ListVersionsInput{Limit: 10})
+	if err != nil || len(r.Versions) != 1 {
+		t.Fatalf("%d versions, %v", len(r.Versions), err)
+	}
+	w.nothingLeaks(t, 1)
+	if !bytes.Equal(w.get(t, b, "k", store.GetInput{}), body) {
+		t.Fatal("wrong body")
+	}
 }

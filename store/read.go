@@ -90,8 +90,11 @@ func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string,
 		return b, v, err
 	}
 	fresh, again := s.freshBucket(ctx, b.Name)
-	if again != nil || fresh.ID == b.ID {
-		return b, nil, errors.Join(again, err)
+	if again != nil {
+		return b, nil, again // whether the key is there, nobody knows then
+	}
+	if fresh.ID == b.ID {
+		return b, nil, err
 	}
 	if fresh.Owner != b.Owner {
 		// Whoever was allowed to read the former owner's bucket was not
