@@ -190,3 +190,25 @@ func TestCompletesAtTheSameTimeMakeOneVersion(t *testing.T) {
 		t.Fatal("wrong body")
 	}
 }
+
+func TestUploadWhoseCompleteDiedCanBeFoundAndAborted(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, "")
+	id, _ := w.upload(t, b, "k", random(100))
+	u, err := w.Upload(t.Context(), b, "k", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.meta.SetUploadState(t.Context(), *u, meta.UploadCompleting); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeaks(t, 1)
+	r, err := w.ListUploads(t.Context(), b, store.ListUploadsInput{Limit: 10})
+	if err != nil || len(r.Uploads) != 1 {
+		t.Fatalf("%d uploads are listed, %v", len(r.Uploads), err)
+	}
+	if err := w.AbortUpload(t.Context(), b, "k", id); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeaks(t, 0)
+}

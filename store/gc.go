@@ -151,10 +151,20 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 	return true, s.meta.Drop(ctx, e)
 }
 
+// uploadGoesOn reports whether the upload of a part is not over. One whose
+// Complete seems to have died is opened again: it is not listed while it is
+// completing, so nobody could find it to give it up. Should the Complete only
+// sleep, it either finds that, or has passed its last look: then the object
+// and the open upload share parts, as after any Complete that was repeated.
 func (s *Store) uploadGoesOn(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	u, err := s.meta.Upload(ctx, e.Blob.Bucket, e.Blob.Key, e.Blob.Upload)
 	if errors.Is(err, meta.ErrNotFound) {
 		return false, nil
+	}
+	if err == nil && u.State == meta.UploadCompleting && s.now().Sub(time.UnixMicro(u.Rev)) > s.grace {
+		if _, err := s.meta.SetUploadState(ctx, u, meta.UploadOpen); err != nil && !errors.Is(err, meta.ErrConflict) {
+			return false, err
+		}
 	}
 	return err == nil && (u.State == meta.UploadOpen || u.State == meta.UploadCompleting), err
 }
