@@ -1,0 +1,232 @@
+package s3api_test
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/xml"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"hash/crc64"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pithos/pithos/internal/s3test"
+	"github.com/pithos/pithos/sigv4/sigv4test"
+)
+
+var checksums = map[string]func() hash.Hash{
+	"CRC32":     func() hash.Hash { return crc32.NewIEEE() },
+	"CRC32C":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
+	"CRC64NVME": func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
+	"SHA1":      sha1.New,
+	"SHA256":    sha256.New,
+}
+
+// sumOf is the base64 of a body's checksum.
+func sumOf(algorithm, body string) string {
+	h := checksums[algorithm]()
+	h.Write([]byte(body))
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// composite is the checksum of the checksums of parts.
+func composite(algorithm string, parts ...string) string {
+	h := checksums[algorithm]()
+	for _, p := range parts {
+		sum, _ := base64.StdEncoding.DecodeString(sumOf(algorithm, p)) // of our own making
+		h.Write(sum)
+	}
+	return fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(h.Sum(nil)), len(parts))
+}
+
+func sumHeader(algorithm string) string {
+	return http.CanonicalHeaderKey("x-amz-checksum-" + algorithm)
+}
+
+// chunked sends a PUT in aws-chunked form, with fields in the trailer.
+func (x *story) chunked(target, payload, body string, trailer ...[2]string) *reply {
+	x.Helper()
+	r, err := http.NewRequestWithContext(x.Context(), http.MethodPut, x.s.URL+"/"+x.bucket+target, nil)
+	x.must(err)
+	sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret}.SignChunked(r, payload, sigv4test.Body{Data: []byte(body), Trailer: trailer})
+	resp, err := x.s.HTTP.Do(r)
+	x.must(err)
+	return x.reply(resp, []byte(x.read(resp.Body)))
+}
+
+func TestChecksumsInHeadersAndTrailers(t *testing.T) {
+	behaviour(t, func(x *story) {
+		wrong := "other " + random(100_000)
+		for algorithm := range checksums {
+			for _, body := range []string{"", "123456789", random(100_000), random(1<<20 + 1)} {
+				header, sum := sumHeader(algorithm), sumOf(algorithm, body)
+				x.raw("PUT", "/k", body, header, sum).want(200, "").has(header, sum, "X-Amz-Checksum-Type", "FULL_OBJECT")
+				for _, method := range []string{"GET", "HEAD"} {
+					x.raw(method, "/k", "", "X-Amz-Checksum-Mode", "ENABLED").want(200, "").has(header, sum, "X-Amz-Checksum-Type", "FULL_OBJECT")
+					x.raw(method, "/k", "").want(200, "").has(header, "", "X-Amz-Checksum-Type", "")
+				}
+				for _, payload := range []string{sigv4test.ChunkedTrailer, sigv4test.UnsignedTrailer} {
+					x.chunked("/trailer", payload, body, [2]string{strings.ToLower(header), sum}).want(200, "").has(header, sum)
+					x.same("trailer", x.get("trailer"), body)
+				}
+				bad := sumOf(algorithm, wrong)
+				x.raw("PUT", "/k", body+"!", header, bad).want(400, "BadDigest")
+				x.raw("PUT", "/never", body, header, bad).want(400, "BadDigest")
+				for _, payload := range []string{sigv4test.ChunkedTrailer, sigv4test.UnsignedTrailer} {
+					x.chunked("/never", payload, body, [2]string{strings.ToLower(header), bad}).want(400, "BadDigest")
+				}
+				x.same("after bad digests", x.get("k"), body)
+				x.raw("GET", "/never", "").want(404, "NoSuchKey")
+			}
+		}
+		if got := sumOf("CRC64NVME", "123456789"); got != "rosUhgp5mIg=" { // the catalogue's check value
+			x.Errorf("CRC64NVME is %s", got)
+		}
+	})
+}
+
+func TestChecksumHeadersThatContradictEachOtherAreRefused(t *testing.T) {
+	behaviour(t, func(x *story) {
+		crc, sha := sumOf("CRC32", "body"), sumOf("SHA256", "body")
+		for _, c := range [][]string{
+			{"X-Amz-Checksum-Crc32", crc, "X-Amz-Checksum-Sha256", sha},
+			{"X-Amz-Checksum-Crc32", crc, "X-Amz-Sdk-Checksum-Algorithm", "SHA256"},
+			{"X-Amz-Sdk-Checksum-Algorithm", "CRC32"},
+			{"X-Amz-Sdk-Checksum-Algorithm", "CRC33"},
+		} {
+			x.raw("PUT", "/k", "body", c...).want(400, "InvalidRequest")
+		}
+		for _, bad := range []string{"x", crc + "AAAA", sha, "=", "!!!!!!=="} {
+			if r := x.raw("PUT", "/k", "body", "X-Amz-Checksum-Crc32", bad); r.resp.StatusCode != 400 {
+				x.Errorf("%s: %d", bad, r.resp.StatusCode)
+			}
+		}
+		if r := x.chunked("/k", sigv4test.ChunkedTrailer, "body", [2]string{"x-amz-checksum-crc32", "nonsense"}); r.resp.StatusCode != 400 {
+			x.Errorf("trailer: %d", r.resp.StatusCode)
+		}
+		x.raw("GET", "/k", "").want(404, "NoSuchKey")
+	})
+}
+
+func TestContentMD5(t *testing.T) {
+	behaviour(t, func(x *story) {
+		sum := md5.Sum([]byte("body"))
+		x.raw("PUT", "/k", "body", "Content-MD5", base64.StdEncoding.EncodeToString(sum[:])).want(200, "").has("Etag", fmt.Sprintf(`"%x"`, sum))
+		up := x.upload("parts")
+		for _, target := range []string{"/k", "/parts?partNumber=1&uploadId=" + up} {
+			for _, body := range []string{"other", random(200_000)} {
+				x.raw("PUT", target, body, "Content-MD5", base64.StdEncoding.EncodeToString(sum[:])).want(400, "BadDigest")
+				for _, bad := range []string{"", "x", "AAAA", base64.StdEncoding.EncodeToString(sum[:15]), fmt.Sprintf("%x", sum)} {
+					x.raw("PUT", target, body, "Content-MD5", bad).want(400, "InvalidDigest")
+				}
+			}
+		}
+		x.same("object", x.get("k"), "body")
+		if r := x.raw("GET", "/parts?uploadId="+up, "").want(200, ""); strings.Contains(r.body, "<Part>") {
+			x.Errorf("a bad part is listed: %s", r.body)
+		}
+	})
+}
+
+// multipartSums are what each algorithm makes of parts.
+var multipartSums = []struct {
+	algorithm types.ChecksumAlgorithm
+	kind      types.ChecksumType
+}{
+	{"CRC32", "COMPOSITE"}, {"CRC32C", "COMPOSITE"}, {"SHA1", "COMPOSITE"}, {"SHA256", "COMPOSITE"},
+	{"CRC32", "FULL_OBJECT"}, {"CRC32C", "FULL_OBJECT"}, {"CRC64NVME", "FULL_OBJECT"},
+}
+
+func TestChecksumsOfMultipartObjects(t *testing.T) {
+	behaviour(t, func(x *story) {
+		one, two := random(5<<20+3), random(1000)
+		for _, c := range multipartSums {
+			algorithm := string(c.algorithm)
+			up := x.upload("k", func(in *s3.CreateMultipartUploadInput) { in.ChecksumAlgorithm, in.ChecksumType = c.algorithm, c.kind })
+			var parts []types.CompletedPart
+			for i, body := range []string{one, two} {
+				target := fmt.Sprintf("/k?partNumber=%d&uploadId=%s", i+1, up)
+				if i == 0 { // a part without a checksum gets its upload's
+					x.raw("PUT", target, body).want(200, "").has(sumHeader(algorithm), sumOf(algorithm, body))
+				}
+				x.raw("PUT", target, body, sumHeader(algorithm), sumOf(algorithm, body+"x")).want(400, "BadDigest")
+				etag := x.raw("PUT", target, body, sumHeader(algorithm), sumOf(algorithm, body)).want(200, "").header("Etag")
+				n := int32(i + 1)
+				parts = append(parts, withSum(types.CompletedPart{PartNumber: &n, ETag: &etag}, algorithm, sumOf(algorithm, body)))
+			}
+			want := sumOf(algorithm, one+two)
+			if c.kind == "COMPOSITE" {
+				want = composite(algorithm, one, two)
+			}
+			bad := append([]types.CompletedPart(nil), parts...)
+			bad[1] = withSum(bad[1], algorithm, sumOf(algorithm, "other"))
+			_, err := x.complete("k", up, bad...)
+			x.fails(err, "InvalidPart")
+			_, err = x.c.CompleteMultipartUpload(x.Context(), withWhole(&s3.CompleteMultipartUploadInput{Bucket: &x.bucket, Key: ptr("k"), UploadId: &up, ChecksumType: c.kind,
+				MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}, algorithm, sumOf(algorithm, "other")))
+			x.fails(err, "BadDigest")
+			out, err := x.complete("k", up, parts...)
+			x.must(err)
+			if string(out.ChecksumType) != string(c.kind) {
+				x.Errorf("%v: type %s", c, out.ChecksumType)
+			}
+			r := x.raw("HEAD", "/k", "", "X-Amz-Checksum-Mode", "ENABLED").want(200, "").has(sumHeader(algorithm), want, "X-Amz-Checksum-Type", string(c.kind))
+			if r.header(sumHeader(algorithm)) != want {
+				x.Errorf("%v", c)
+			}
+			x.raw("HEAD", "/k?partNumber=2", "", "X-Amz-Checksum-Mode", "ENABLED").want(206, "").has(sumHeader(algorithm), sumOf(algorithm, two))
+			x.raw("GET", "/k", "", "X-Amz-Checksum-Mode", "ENABLED", "Range", "bytes=0-9").want(206, "").has(sumHeader(algorithm), "")
+			for _, listing := range []string{"", "?list-type=2", "?versions"} {
+				l := x.raw("GET", listing, "").want(200, "").body
+				if !strings.Contains(l, "<ChecksumAlgorithm>"+algorithm+"</") || !strings.Contains(l, "<ChecksumType>"+string(c.kind)+"</") {
+					x.Errorf("%v: %s shows %s", c, listing, l)
+				}
+			}
+			x.attributes(algorithm, want, one, two)
+		}
+	})
+}
+
+// attributes checks what GetObjectAttributes says of an object of parts.
+func (x *story) attributes(algorithm, whole string, parts ...string) {
+	x.Helper()
+	var doc struct {
+		ETag, StorageClass string
+		ObjectSize         int64
+		Checksum           struct {
+			Inner string `xml:",innerxml"`
+		}
+		ObjectParts struct {
+			PartsCount, NextPartNumberMarker int
+			IsTruncated                      bool
+			Part                             []struct {
+				PartNumber int
+				Size       int
+				Inner      string `xml:",innerxml"`
+			}
+		}
+	}
+	r := x.raw("GET", "/k?attributes", "", "X-Amz-Object-Attributes", "ETag,Checksum,ObjectParts,StorageClass,ObjectSize").want(200, "")
+	x.must(xml.Unmarshal([]byte(r.body), &doc))
+	if !strings.Contains(doc.Checksum.Inner, ">"+whole+"</Checksum"+algorithm+">") || doc.ObjectSize != int64(len(strings.Join(parts, ""))) ||
+		doc.StorageClass != "STANDARD" || doc.ObjectParts.PartsCount != len(parts) || len(doc.ObjectParts.Part) != len(parts) || strings.Contains(doc.ETag, `"`) {
+		x.Errorf("attributes: %s", r.body)
+		return
+	}
+	for i, p := range doc.ObjectParts.Part {
+		if p.PartNumber != i+1 || p.Size != len(parts[i]) || !strings.Contains(p.Inner, ">"+sumOf(algorithm, parts[i])+"<") {
+			x.Errorf("part %d: %+v", i+1, p)
+		}
+	}
+	r = x.raw("GET", "/k?attributes", "", "X-Amz-Object-Attributes", "ObjectParts", "X-Amz-Max-Parts", "1").want(200, "")
+	if !strings.Contains(r.body, "<IsTruncated>true</") || !strings.Contains(r.body, "<NextPartNumberMarker>1</") || strings.Contains(r.body, "<ETag>") {
+		x.Errorf("a page of parts: %s", r.body)
+	}
+}
