@@ -2,6 +2,9 @@ package store_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,4 +214,60 @@ func TestUploadWhoseCompleteDiedCanBeFoundAndAborted(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.nothingLeaks(t, 0)
+}
+
+// hinting shows keys in ScanAll that have no versions, as a database may that
+// was told of a change which then was not made.
+type hinting struct {
+	meta.Store
+	hints []string
+}
+
+func (h *hinting) ScanAll(ctx context.Context, b meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
+	keys, more, err := h.Store.ScanAll(ctx, b, from, to, limit)
+	for _, k := range h.hints {
+		if k >= from && (to == "" || k < to) {
+			keys = append(keys, meta.KeyEntry{Key: k})
+		}
+	}
+	slices.SortFunc(keys, func(a, b meta.KeyEntry) int { return strings.Compare(a.Key, b.Key) })
+	return keys[:min(len(keys), limit)], more || len(keys) > limit, err
+}
+
+func TestKeysWithoutVersionsHideNoCommonPrefix(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, store.VersioningEnabled)
+	h := &hinting{Store: w.meta, hints: []string{"dead/1", "z/0", "zz/1", "zz/2"}}
+	for i := range 20 {
+		h.hints = append(h.hints, fmt.Sprintf("m/%02d", i))
+	}
+	s, err := store.New(store.Options{Meta: h, Blobs: map[string]blob.Store{"main": w.blobs}, Classes: map[string]string{store.ClassStandard: "main"}, BucketCache: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{"a", "m/live", "n", "z/live"} {
+		w.put(t, b, k, []byte("x"))
+	}
+	for _, limit := range []int{1, 2, 3, 100} {
+		var got []string
+		in := store.ListVersionsInput{Delimiter: "/", Limit: limit}
+		for {
+			r, err := s.ListVersions(t.Context(), b, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range r.Versions {
+				got = append(got, v.Key)
+			}
+			got = append(got, r.Prefixes...)
+			if !r.Truncated {
+				break
+			}
+			in.KeyMarker, in.VersionMarker = r.NextKey, r.NextVersion
+		}
+		slices.Sort(got)
+		if want := "a m/ n z/"; strings.Join(got, " ") != want {
+			t.Errorf("in pages of %d: %v, want %s", limit, got, want)
+		}
+	}
 }

@@ -160,6 +160,13 @@ func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersion
 		if err != nil {
 			return nil, err
 		}
+		last := ""
+		if n := len(entries); n > 0 {
+			last = entries[n-1].Key
+		}
+		if entries, err = l.withoutEmptyGroups(c, entries); err != nil {
+			return nil, err
+		}
 		keys := make([]string, len(entries))
 		for i := range entries {
 			keys[i] = entries[i].Key
@@ -169,18 +176,15 @@ func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersion
 				return false
 			}
 			return !l.result.Truncated
-		}, func(common string) bool {
-			shown, err := l.anyIn(entries, common)
-			if l.err = err; err != nil || !shown {
-				return err == nil
-			}
-			return l.prefix(common)
-		})
+		}, l.prefix)
 		if l.err != nil {
 			return nil, l.err
 		}
 		if !ok {
 			break
+		}
+		if c.from <= last { // what was left out was read too
+			c.from = last + "\x00"
 		}
 	}
 	return l.result, nil
@@ -276,6 +280,30 @@ func (l *versionLister) resume(c *cursor, key, version string) (more bool, err e
 	}
 	err = l.after(key, seq)
 	return err == nil && !l.result.Truncated, err
+}
+
+// withoutEmptyGroups leaves out the keys of those common prefixes under which
+// this read has no key that really has versions: another read may have one.
+func (l *versionLister) withoutEmptyGroups(c *cursor, entries []meta.KeyEntry) ([]meta.KeyEntry, error) {
+	var kept []meta.KeyEntry
+	for i := 0; i < len(entries); {
+		common, end := c.common(entries[i].Key), i+1
+		for common != "" && end < len(entries) && strings.HasPrefix(entries[end].Key, common) {
+			end++
+		}
+		shown := common == ""
+		if !shown {
+			var err error
+			if shown, err = l.anyIn(entries[i:end], common); err != nil {
+				return nil, err
+			}
+		}
+		if shown {
+			kept = append(kept, entries[i:end]...)
+		}
+		i = end
+	}
+	return kept, nil
 }
 
 // anyIn reports whether any key of the read under common really has versions.
