@@ -11,6 +11,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pithos/pithos/internal/cassandratest"
 )
 
 // BenchmarkMemory reports the peak of serve's resident memory while one
@@ -18,8 +20,8 @@ import (
 //
 //	go test ./cmd/pithos -run '^$' -bench Memory -benchtime 1x -timeout 60m
 //
-// PITHOS_TEST_MEMORY_MIB is the object's size, PITHOS_TEST_MEMORY_HOST a
-// Cassandra to use in place of the embedded engine.
+// PITHOS_TEST_MEMORY_MIB is the object's size, PITHOS_TEST_MEMORY_ENGINE
+// the engine, if not embedded.
 func BenchmarkMemory(b *testing.B) {
 	size := int64(5 << 30)
 	if text := os.Getenv("PITHOS_TEST_MEMORY_MIB"); text != "" {
@@ -29,18 +31,18 @@ func BenchmarkMemory(b *testing.B) {
 		size <<= 20
 	}
 	env := []string{"PITHOS_ACCESS_KEY=demo", "PITHOS_SECRET_KEY=demo-secret", "PITHOS_BUCKETS=demo", "PITHOS_DATA=" + b.TempDir()}
-	if host := os.Getenv("PITHOS_TEST_MEMORY_HOST"); host != "" {
-		env = append(env, "PITHOS_CASSANDRA_HOST="+host)
-		b.Setenv("PITHOS_CASSANDRA_HOST", host)
-		if code, _, errText := command("bootstrap"); code != exitOK {
-			b.Fatal(errText)
-		}
+	yaml := ""
+	if os.Getenv("PITHOS_TEST_MEMORY_ENGINE") == "cassandra" {
+		c := cassandratest.Start(b)
+		yaml = "bucketstore: {keyspace: " + c.Keyspace(b) + "}\n"
+		env = append(env, "PITHOS_CASSANDRA_HOST="+strings.Join(c.Addrs(), ","))
+		bootstrapped(b, yaml, env)
 	}
 	steps := []struct {
 		name string
 		run  func(testing.TB, *s3.Client, int64) error
 	}{{"put", putWhole}, {"get", getWhole}, {"parts", putParts}, {"get-parts", getWhole}}
-	p := startReady(b, "", env...)
+	p := startReady(b, yaml, env...)
 	client := p.client("demo", "demo-secret")
 	for _, step := range steps {
 		b.Run(step.name, func(b *testing.B) {

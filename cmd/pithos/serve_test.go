@@ -38,7 +38,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, yaml string, env []strin
 }
 
 // bootstrapped runs 'pithos bootstrap' in this process.
-func bootstrapped(t *testing.T, yaml string, env []string) {
+func bootstrapped(t testing.TB, yaml string, env []string) {
 	t.Helper()
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
