@@ -96,7 +96,9 @@ func (a *API) authenticateV4(r *Request) error {
 	}
 	r.Caller, r.signed, r.signatureVersion = id, auth.Time, sigv4.Algorithm
 	r.authType = authType(auth.Presigned)
-	hoist(r.Request, auth.Hoisted)
+	if err := a.hoist(r, auth.Hoisted); err != nil {
+		return err
+	}
 	body, err := sigv4.NewBody(r.Request.Body, r.Header, auth, signing)
 	if err != nil {
 		return err
@@ -133,7 +135,9 @@ func (a *API) authenticateV2(r *Request) error {
 	}
 	r.Caller, r.signed, r.signatureVersion = id, auth.Time, "AWS"
 	r.authType = authType(auth.Presigned)
-	hoist(r.Request, auth.Hoisted)
+	if err := a.hoist(r, auth.Hoisted); err != nil {
+		return err
+	}
 	return a.openPlain(r)
 }
 
@@ -163,13 +167,18 @@ func (a *API) Lookup(ctx context.Context, accessKey, token string) (Identity, er
 }
 
 // hoist makes headers of what the signer of a presigned request put into the
-// query. A header that is there as well was signed too, and stays.
-func hoist(r *http.Request, fields http.Header) {
+// query. A header that is there as well was signed too, and stays. They may
+// make it another operation: a PUT with x-amz-copy-source is a copy.
+func (a *API) hoist(r *Request, fields http.Header) error {
 	for name, values := range fields {
 		if _, ok := r.Header[name]; !ok {
 			r.Header[name] = values
 		}
 	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return a.route(r)
 }
 
 // openPlain makes the body of a request readable that is not signed by

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -226,5 +227,21 @@ func TestPanicsAndFailuresBecomeErrorsWithAnID(t *testing.T) {
 				t.Error("the log does not have the request's id with an error")
 			}
 		})
+	}
+}
+
+func TestPresignedCopyIsACopy(t *testing.T) {
+	s := newServer(t)
+	b := s.bucket(t)
+	s.signed(t, "alice", "PUT", "/"+b+"/src", "the source").want(t, 200, "")
+	s.signed(t, "alice", "PUT", "/"+b+"/dst", "old").want(t, 200, "")
+	i := s.keys["AK-alice"]
+	expires := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+	source := "/" + b + "/src"
+	signature := sigv2.SignString(i.Secret, "PUT\n\n\n"+expires+"\nx-amz-copy-source:"+source+"\n/"+b+"/dst")
+	query := url.Values{"AWSAccessKeyId": {i.AccessKey}, "Expires": {expires}, "Signature": {signature}, "x-amz-copy-source": {source}}
+	s.raw(t, "PUT", "/"+b+"/dst?"+query.Encode(), "").want(t, 200, "")
+	if a := s.signed(t, "alice", "GET", "/"+b+"/dst", "").want(t, 200, ""); string(a.body) != "the source" {
+		t.Errorf("the copy is %q", a.body)
 	}
 }
