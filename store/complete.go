@@ -77,8 +77,10 @@ func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *met
 		return nil, err
 	}
 	u.Doc.Completed, u.Doc.CompletedSeq = v.ETag, v.Seq
+	// Before the answer: a Complete that is repeated after it finds the upload
+	// done, and does not put its object on top of what was written since.
+	done, err := s.meta.SetUploadState(context.WithoutCancel(ctx), *u, meta.UploadDone)
 	s.behind(func(ctx context.Context) {
-		done, err := s.meta.SetUploadState(ctx, *u, meta.UploadDone)
 		if err == nil {
 			err = s.meta.ForgetUpload(ctx, done)
 		}
@@ -222,7 +224,7 @@ func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (me
 	if !ok || trimETag(want.ETag) != p.ETag {
 		return p, bad
 	}
-	if want.Checksum != nil && p.Checksum != nil && want.Checksum.Algorithm == p.Checksum.Algorithm && want.Checksum.Value != p.Checksum.Value {
+	if c := want.Checksum; c != nil && (p.Checksum == nil || c.Algorithm != p.Checksum.Algorithm || c.Value != p.Checksum.Value) {
 		return p, bad
 	}
 	return p, nil
@@ -252,6 +254,9 @@ func (s *Store) manifest(v *meta.Version, parts []meta.Part) error {
 // declared.
 func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, declared *meta.Checksum) error {
 	if u.Doc.ChecksumAlgorithm == "" {
+		if declared != nil {
+			return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: %s", lower(declared.Algorithm))
+		}
 		return nil
 	}
 	sum, err := joinChecksums(u.Doc.ChecksumAlgorithm, u.Doc.ChecksumType, parts)
