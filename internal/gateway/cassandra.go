@@ -15,6 +15,7 @@ import (
 	blobcassandra "github.com/pithos/pithos/blob/cassandra"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandra"
+	"github.com/pithos/pithos/meta"
 	metacassandra "github.com/pithos/pithos/meta/cassandra"
 	"github.com/pithos/pithos/schema"
 )
@@ -47,9 +48,6 @@ func openCassandra(ctx context.Context, cfg *config.Config, o OpenOptions) (_ *E
 // openCassandraMeta opens the keys and the metadata of the region it returns.
 func (e *Engine) openCassandraMeta(ctx context.Context, cfg *config.Config, sessions *sessions, o OpenOptions) (config.Region, error) {
 	region, err := theRegion(cfg)
-	if err == nil {
-		err = oneMetastore(cfg, &region)
-	}
 	if err != nil {
 		return region, err
 	}
@@ -60,28 +58,52 @@ func (e *Engine) openCassandraMeta(ctx context.Context, cfg *config.Config, sess
 	if e.Ring, err = newRing(keys); err != nil {
 		return region, err
 	}
-	return region, e.openMetastore(ctx, &region.Metastore.Cassandra, sessions, o)
+	e.Meta, err = e.openMetastore(ctx, &cfg.Bucketstore.Cassandra, &region.Metastore.Cassandra, sessions, o)
+	return region, err
 }
 
-func (e *Engine) openMetastore(ctx context.Context, c *config.Cassandra, sessions *sessions, o OpenOptions) error {
-	session, err := sessions.ready(ctx, c, schema.Meta)
+// openMetastore opens the metadata of a region, with the buckets and access
+// keys of the bucketstore.
+func (e *Engine) openMetastore(ctx context.Context, buckets, objects *config.Cassandra, sessions *sessions, o OpenOptions) (meta.Store, error) {
+	own, err := openKeyspace(ctx, objects, sessions)
 	if err != nil {
-		return fmt.Errorf("metadata: %w", err)
+		return nil, fmt.Errorf("metadata: %w", err)
 	}
-	options := metacassandra.Options{Timeout: c.Timeout, Log: o.Log.Named("meta")}
-	if err := options.Consistency.UnmarshalText([]byte(c.Consistency)); err != nil {
-		return fmt.Errorf("%w: consistency %s: %w", ErrConfig, c.Consistency, err)
+	options := metacassandra.Options{
+		Consistency: own.Consistency, Serial: own.Serial, Timeout: objects.Timeout, Log: o.Log.Named("meta"),
 	}
-	if err := options.Serial.UnmarshalText([]byte(c.SerialConsistency)); err != nil {
-		return fmt.Errorf("%w: serial-consistency %s: %w", ErrConfig, c.SerialConsistency, err)
+	if !samePlace(buckets, objects) {
+		shared, err := openKeyspace(ctx, buckets, sessions)
+		if err != nil {
+			return nil, fmt.Errorf("bucketstore: %w", err)
+		}
+		options.Buckets = &shared
 	}
-	s, err := metacassandra.New(session, c.Keyspace, options)
+	s, err := metacassandra.New(own.Session, own.Name, options)
 	if err != nil {
-		return fmt.Errorf("%w: metadata: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: metadata: %w", ErrConfig, err)
 	}
-	e.Meta = s
 	e.opened(s.Close)
-	return nil
+	return s, nil
+}
+
+// samePlace tells whether two stores are one keyspace, reached in one way.
+func samePlace(a, b *config.Cassandra) bool {
+	return a.Keyspace == b.Keyspace && reflect.DeepEqual(reachedBy(a), reachedBy(b))
+}
+
+// openKeyspace returns a keyspace that has the tables of the metadata.
+func openKeyspace(ctx context.Context, c *config.Cassandra, sessions *sessions) (metacassandra.Keyspace, error) {
+	k := metacassandra.Keyspace{Name: c.Keyspace}
+	if err := k.Consistency.UnmarshalText([]byte(c.Consistency)); err != nil {
+		return k, fmt.Errorf("%w: consistency %s: %w", ErrConfig, c.Consistency, err)
+	}
+	if err := k.Serial.UnmarshalText([]byte(c.SerialConsistency)); err != nil {
+		return k, fmt.Errorf("%w: serial-consistency %s: %w", ErrConfig, c.SerialConsistency, err)
+	}
+	var err error
+	k.Session, err = sessions.ready(ctx, c, schema.Meta)
+	return k, err
 }
 
 // openClass opens the blob store of a storage class.
@@ -100,16 +122,6 @@ func (e *Engine) openClass(ctx context.Context, name string, class *config.Stora
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return s, nil
-}
-
-// oneMetastore holds the configuration to what meta/cassandra can do: buckets
-// and objects in one keyspace.
-func oneMetastore(cfg *config.Config, region *config.Region) error {
-	buckets, objects := reachedBy(&cfg.Bucketstore.Cassandra), reachedBy(&region.Metastore.Cassandra)
-	if !reflect.DeepEqual(buckets, objects) || cfg.Bucketstore.Keyspace != region.Metastore.Keyspace {
-		return fmt.Errorf("%w: bucketstore and regions.%s.metastore must be the same keyspace of the same cluster", ErrConfig, cfg.Options.DefaultRegion)
-	}
-	return nil
 }
 
 // sessions keeps one session for each way of reaching a cluster. Statements

@@ -28,7 +28,7 @@ func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
 	}
 	for try := range tries {
 		for _, e := range []gocql.BatchEntry{entry(insertAccessKey, k.ID, doc), entry(updateAccessKey, doc, k.ID)} {
-			applied, err := s.cas(ctx, e)
+			applied, err := s.buckets.cas(ctx, e)
 			if applied {
 				return nil
 			}
@@ -49,7 +49,7 @@ func (s *Store) AccessKey(ctx context.Context, id string) (meta.AccessKey, error
 	var found bool
 	var err error
 	if id != "" { // which Cassandra refuses as a key
-		found, err = s.one(ctx, s.o.Consistency, []any{&doc}, selectAccessKey, id)
+		found, err = s.buckets.one(ctx, s.buckets.consistency, []any{&doc}, selectAccessKey, id)
 	}
 	if err == nil && !found {
 		err = meta.ErrNotFound
@@ -67,7 +67,7 @@ func (s *Store) AccessKey(ctx context.Context, id string) (meta.AccessKey, error
 // ListAccessKeys implements [meta.AccessKeys]. It reads the whole table.
 func (s *Store) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
 	var keys []meta.AccessKey
-	err := s.each(ctx, s.o.Consistency, maxPage, func(row gocql.Scanner) error {
+	err := s.buckets.each(ctx, s.buckets.consistency, maxPage, func(row gocql.Scanner) error {
 		var k meta.AccessKey
 		var id string
 		var doc []byte
@@ -92,7 +92,7 @@ func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
 	}
 	unknown := false
 	for try := range tries {
-		applied, err := s.cas(ctx, entry(deleteAccessKey, id))
+		applied, err := s.buckets.cas(ctx, entry(deleteAccessKey, id))
 		switch {
 		case applied, err == nil && unknown:
 			return nil

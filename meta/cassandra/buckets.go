@@ -48,7 +48,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 	}
 	insert := entry(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config)
 	for try := range tries {
-		applied, err := s.cas(ctx, insert)
+		applied, err := s.buckets.cas(ctx, insert)
 		if applied {
 			s.names.learn(b.ID, b.Name)
 			return b, nil
@@ -56,7 +56,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 		if errors.Is(err, errUnsent) {
 			return meta.Bucket{}, wrap(err, "create bucket %q", b.Name)
 		}
-		was, found, err := s.readBucket(ctx, s.serial(), b.Name)
+		was, found, err := s.readBucket(ctx, s.buckets.serial, b.Name)
 		switch {
 		case err != nil:
 			return meta.Bucket{}, fmt.Errorf("create bucket %q: %w: %w", b.Name, meta.ErrUnknownOutcome, err)
@@ -77,9 +77,9 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 // index writes to both indexes by owner, and makes one write more.
 func (s *Store) index(ctx context.Context, b meta.Bucket, stmt string, more gocql.BatchEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.write(gctx, more.Stmt, more.Args...) })
-	g.Go(func() error { return s.write(gctx, stmt, everybody, b.Name, b.ID[:]) })
-	g.Go(func() error { return s.write(gctx, stmt, ownerShelf(b.Owner), b.Name, b.ID[:]) })
+	g.Go(func() error { return s.buckets.write(gctx, more.Stmt, more.Args...) })
+	g.Go(func() error { return s.buckets.write(gctx, stmt, everybody, b.Name, b.ID[:]) })
+	g.Go(func() error { return s.buckets.write(gctx, stmt, ownerShelf(b.Owner), b.Name, b.ID[:]) })
 	return g.Wait()
 }
 
@@ -99,7 +99,7 @@ func (s *Store) Bucket(ctx context.Context, name string) (meta.Bucket, error) {
 	var found bool
 	var err error
 	if name != "" { // which Cassandra refuses as a key
-		b, found, err = s.readBucket(ctx, s.o.Consistency, name)
+		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
 	}
 	if err == nil && !found {
 		err = meta.ErrNotFound
@@ -116,7 +116,7 @@ func (s *Store) readBucket(ctx context.Context, c gocql.Consistency, name string
 	var created int64
 	var state string
 	b := meta.Bucket{Name: name}
-	found, err := s.one(ctx, c, []any{&id, &b.Rev, &state, &b.Owner, &created, &config}, selectBucket, name)
+	found, err := s.buckets.one(ctx, c, []any{&id, &b.Rev, &state, &b.Owner, &created, &config}, selectBucket, name)
 	if err != nil || !found {
 		return meta.Bucket{}, false, err
 	}
@@ -153,12 +153,12 @@ func (s *Store) RemoveBucket(ctx context.Context, b meta.Bucket) error {
 func (s *Store) changeBucket(ctx context.Context, b meta.Bucket, ifRev int64, change gocql.BatchEntry, done func(meta.Bucket) bool) error {
 	unknown := false
 	for try := range tries {
-		applied, err := s.cas(ctx, change)
+		applied, err := s.buckets.cas(ctx, change)
 		if applied || errors.Is(err, errUnsent) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
-		was, found, readErr := s.readBucket(ctx, s.serial(), b.Name)
+		was, found, readErr := s.readBucket(ctx, s.buckets.serial, b.Name)
 		gone := !found || was.ID != b.ID // or in another life
 		switch {
 		case readErr != nil && unknown:
@@ -216,7 +216,7 @@ func (s *Store) indexed(ctx context.Context, shelf, after string, limit int) ([]
 	var names []indexedBucket
 	n := limit + 64 // lives that a crash has left; more than these hide one name's last ones
 	rows := 0
-	err := s.each(ctx, s.o.Consistency, n, func(row gocql.Scanner) error {
+	err := s.buckets.each(ctx, s.buckets.consistency, n, func(row gocql.Scanner) error {
 		var name string
 		var id []byte
 		if err := row.Scan(&name, &id); err != nil {
@@ -241,7 +241,7 @@ func (s *Store) readBuckets(ctx context.Context, rows []indexedBucket) ([]meta.B
 	g.SetLimit(resolveAtOnce)
 	for i, r := range rows {
 		g.Go(func() error {
-			b, ok, err := s.readBucket(gctx, s.o.Consistency, r.name)
+			b, ok, err := s.readBucket(gctx, s.buckets.consistency, r.name)
 			if ok && slices.Contains(r.ids, b.ID) {
 				found[i] = &b
 			}

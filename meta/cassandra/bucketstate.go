@@ -36,10 +36,22 @@ func (n *names) get(id meta.BucketID) (string, bool) {
 
 // checkBucket tells, uncached, whether the bucket takes writes. The row that
 // decides is the one that creating, updating and removing change by Paxos.
+//
+// Nothing depends on that row being in the keyspace, or even the cluster, of
+// the listing. A change has its pending row acknowledged and then sends this
+// read; whoever deletes the bucket has the state acknowledged and then reads
+// the rows. If this read misses the state it was sent before the state was
+// acknowledged, hence the pending row was acknowledged before the rows were
+// read. That takes two promises, each of one place alone: a read that begins
+// after a write was acknowledged sees it. Both keep it by quorums that
+// overlap: Paxos commits a bucket's row, and this reads it, at the
+// consistency of the buckets; rows are written and read at that of the
+// listing. Where the outcome of a Paxos round is unknown, its author finds
+// out by a serial read before going on.
 func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
 	name, known := s.names.get(id)
 	if !known {
-		found, err := s.one(ctx, s.o.Consistency, []any{&name}, selectBucketName, id[:])
+		found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&name}, selectBucketName, id[:])
 		if err != nil {
 			return err
 		}
@@ -50,7 +62,7 @@ func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
 	}
 	var now []byte
 	var state string
-	found, err := s.one(ctx, s.o.Consistency, []any{&now, &state}, `SELECT id, state FROM @.bucket WHERE name = ?`, name)
+	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&now, &state}, `SELECT id, state FROM @.bucket WHERE name = ?`, name)
 	switch {
 	case err != nil:
 		return err

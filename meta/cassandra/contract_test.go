@@ -20,6 +20,31 @@ func TestContract(t *testing.T) {
 	metatest.Run(t, opener(t, Options{}))
 }
 
+// splitOpener opens gateways whose buckets and access keys are in a keyspace of
+// their own, which the keyspace of the objects has no part in: its tables for
+// them are gone.
+func splitOpener(t *testing.T, o Options) metatest.Open {
+	c, objects := newKeyspace(t)
+	buckets := install(t, c)
+	session := newSession(t, c, objects)
+	for keyspace, tables := range map[string][]string{
+		objects: {"bucket", "bucket_by_owner", "bucket_by_id", "access_key"},
+		buckets: {"object", "listing", "upload", "upload_by_bucket", "gc", "gc_slot"},
+	} {
+		for _, table := range tables {
+			must(t, session.Query("DROP TABLE "+keyspace+"."+table).Exec())
+		}
+	}
+	o.Buckets = &Keyspace{Session: newSession(t, c, buckets), Name: buckets}
+	return func(t testing.TB) meta.Store { return newStore(t, session, objects, o) }
+}
+
+func TestContractWithBucketsInAnotherKeyspace(t *testing.T) {
+	open := splitOpener(t, Options{})
+	metatest.Run(t, open)
+	metatest.Random(t, open, 4, 200)
+}
+
 // TestContractWhileEveryPendingRowIsRepaired repairs eagerly, under the feet
 // of the writers: they must go on.
 func TestContractWhileEveryPendingRowIsRepaired(t *testing.T) {

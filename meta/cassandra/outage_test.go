@@ -92,7 +92,15 @@ func TestOptionsRefuseWhatIsNoQuorum(t *testing.T) {
 	if _, err := (Options{Serial: 3}).withDefaults(); err == nil {
 		t.Error("serial consistency 3 was accepted")
 	}
-	if _, err := New(nil, `a"; DROP`, Options{}); err == nil {
-		t.Error("a keyspace that is no name was accepted")
+	if _, err := (Options{Buckets: &Keyspace{Consistency: 1}}).withDefaults(); err == nil {
+		t.Error("consistency ONE was accepted for the buckets")
+	}
+	for _, o := range []Options{{}, {Buckets: &Keyspace{Name: "fine"}}} {
+		if _, err := New(nil, `a"; DROP`, o); err == nil {
+			t.Error("a keyspace that is no name was accepted")
+		}
+	}
+	if _, err := New(nil, "fine", Options{Buckets: &Keyspace{Name: `a"; DROP`}}); err == nil {
+		t.Error("a keyspace of buckets that is no name was accepted")
 	}
 }

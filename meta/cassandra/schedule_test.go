@@ -53,7 +53,7 @@ func runSchedule(t *testing.T, seed uint64) {
 	}
 	for range 3 {
 		skew := time.Duration(rnd.IntN(2000)-1000) * time.Microsecond
-		g := newOn(db, mustOptions(Options{
+		g := newOn(db, db, mustOptions(Options{
 			Now: func() time.Time { return time.Now().Add(skew) }, RepairAfter: time.Millisecond,
 		}))
 		g.copyPage = 1 + rnd.IntN(3)

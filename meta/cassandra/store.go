@@ -50,22 +50,52 @@ type Options struct {
 	RepairAfter time.Duration
 	// Log gets what goes wrong behind the answers; default none.
 	Log *zap.Logger
+	// Buckets is where buckets and access keys are, if that is not the
+	// store's own keyspace.
+	Buckets *Keyspace
+}
+
+// Keyspace is a keyspace with the same schema, in the same cluster or another.
+type Keyspace struct {
+	Session *gocql.Session
+	Name    string
+	// Consistency and Serial are as in [Options], and have its defaults. All
+	// stores that share the keyspace, those of other regions among them, must
+	// see each other's writes: so where their gateways are in several
+	// datacenters it takes QUORUM and SERIAL.
+	Consistency gocql.Consistency
+	Serial      gocql.SerialConsistency
+}
+
+// quorums sets the defaults of two consistencies, and refuses weaker ones.
+func quorums(c *gocql.Consistency, serial *gocql.SerialConsistency) error {
+	switch *c {
+	case gocql.Any: // the zero value
+		*c = gocql.LocalQuorum
+	case gocql.LocalQuorum, gocql.Quorum, gocql.EachQuorum, gocql.All:
+	default:
+		return fmt.Errorf("consistency %v: the metadata needs a quorum: LOCAL_QUORUM, QUORUM, EACH_QUORUM or ALL", *c)
+	}
+	switch *serial {
+	case 0:
+		*serial = gocql.LocalSerial
+	case gocql.LocalSerial, gocql.Serial:
+	default:
+		return fmt.Errorf("serial consistency %d: want LOCAL_SERIAL or SERIAL", *serial)
+	}
+	return nil
 }
 
 func (o Options) withDefaults() (Options, error) {
-	switch o.Consistency {
-	case gocql.Any: // the zero value
-		o.Consistency = gocql.LocalQuorum
-	case gocql.LocalQuorum, gocql.Quorum, gocql.EachQuorum, gocql.All:
-	default:
-		return o, fmt.Errorf("consistency %v: the metadata needs a quorum: LOCAL_QUORUM, QUORUM, EACH_QUORUM or ALL", o.Consistency)
+	if err := quorums(&o.Consistency, &o.Serial); err != nil {
+		return o, err
 	}
-	switch o.Serial {
-	case 0:
-		o.Serial = gocql.LocalSerial
-	case gocql.LocalSerial, gocql.Serial:
-	default:
-		return o, fmt.Errorf("serial consistency %d: want LOCAL_SERIAL or SERIAL", o.Serial)
+	if o.Buckets != nil {
+		buckets := *o.Buckets
+		if err := quorums(&buckets.Consistency, &buckets.Serial); err != nil {
+			return o, fmt.Errorf("buckets: %w", err)
+		}
+		o.Buckets = &buckets
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
@@ -85,9 +115,11 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Store is a [meta.Store] in one keyspace.
+// Store is a [meta.Store] in one keyspace, or with its buckets and access keys
+// in another.
 type Store struct {
 	database
+	buckets bucketTables
 	o       Options
 	names   names
 	shards  shardMaps
@@ -99,29 +131,59 @@ type Store struct {
 	copyPage int // rows that a split copies at once
 }
 
+// bucketTables is the database with the tables bucket, bucket_by_owner,
+// bucket_by_id and access_key, and the consistencies to ask it at.
+type bucketTables struct {
+	database
+	consistency, serial gocql.Consistency
+}
+
 var _ meta.Store = (*Store)(nil)
 
 // keyspaceName is what Cassandra accepts.
 var keyspaceName = regexp.MustCompile(`^[A-Za-z0-9_]{1,48}$`)
 
-// New returns the store in a keyspace whose schema is installed. The session
-// stays the caller's: Close does not close it.
+// New returns the store in a keyspace whose schema is installed. The sessions
+// stay the caller's: Close does not close them.
 func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
-	if !keyspaceName.MatchString(keyspace) {
-		return nil, fmt.Errorf("keyspace %q: want up to 48 letters, digits and underscores", keyspace)
-	}
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return newOn(&cluster{
-		session: session, cql: statements{keyspace: keyspace},
-		consistency: o.Consistency, serial: o.Serial, timeout: o.Timeout,
-	}, o), nil
+	db, err := newCluster(Keyspace{session, keyspace, o.Consistency, o.Serial}, o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	if o.Buckets == nil {
+		return newOn(db, db, o), nil
+	}
+	buckets, err := newCluster(*o.Buckets, o.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("buckets: %w", err)
+	}
+	return newOn(db, buckets, o), nil
 }
 
-func newOn(db database, o Options) *Store {
-	s := &Store{database: db, o: o, keys: newStripes(1024), copyPage: 500}
+func newCluster(k Keyspace, timeout time.Duration) (*cluster, error) {
+	if !keyspaceName.MatchString(k.Name) {
+		return nil, fmt.Errorf("keyspace %q: want up to 48 letters, digits and underscores", k.Name)
+	}
+	return &cluster{
+		session: k.Session, cql: statements{keyspace: k.Name},
+		consistency: k.Consistency, serial: k.Serial, timeout: timeout,
+	}, nil
+}
+
+// newOn makes a store of options that are complete.
+func newOn(db, buckets database, o Options) *Store {
+	at := Keyspace{Consistency: o.Consistency, Serial: o.Serial}
+	if o.Buckets != nil {
+		at = *o.Buckets
+	}
+	s := &Store{
+		database: db, buckets: bucketTables{buckets, at.Consistency, gocql.Consistency(at.Serial)},
+		o: o, keys: newStripes(1024), copyPage: 500,
+	}
 	s.behind = newBehind(s)
 	return s
 }
@@ -135,7 +197,11 @@ func (s *Store) InlineMax() int { return s.o.InlineMax }
 // Ping reads at the consistency that requests need.
 func (s *Store) Ping(ctx context.Context) error {
 	var id string
-	_, err := s.one(ctx, s.o.Consistency, []any{&id}, `SELECT id FROM @.access_key WHERE id = ?`, "-")
+	_, err := s.buckets.one(ctx, s.buckets.consistency, []any{&id}, `SELECT id FROM @.access_key WHERE id = ?`, "-")
+	if err == nil && s.o.Buckets != nil {
+		var touched []byte
+		_, err = s.one(ctx, s.o.Consistency, []any{&touched}, readSlot, int64(0))
+	}
 	return wrap(err, "ping")
 }
 
