@@ -3,6 +3,7 @@ package s3api
 import (
 	"crypto/md5"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
@@ -228,6 +229,10 @@ func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
 		return e, badArgument("x-amz-server-side-encryption", e.Type, "The encryption method specified is not supported")
 	case e.KMSKeyID != "" && e.Type != store.AlgorithmKMS:
 		return e, badArgument("x-amz-server-side-encryption-aws-kms-key-id", e.KMSKeyID, "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
+	case e.Context != "" && e.Type != store.AlgorithmKMS:
+		return e, badArgument("x-amz-server-side-encryption-context", e.Context, "An encryption context requires HTTP header x-amz-server-side-encryption : aws:kms")
+	case e.Context != "" && !encryptionContext(e.Context):
+		return e, badArgument("x-amz-server-side-encryption-context", e.Context, "The encryption context must be the base64 of a JSON object whose values are strings")
 	}
 	if _, given := r.Header[http.CanonicalHeaderKey(sseHeader)]; given && e.Type == "" {
 		return e, badArgument("x-amz-server-side-encryption", "", "The encryption method specified is not supported")
@@ -243,6 +248,12 @@ func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
 		return c, nil
 	}
 	return e, nil
+}
+
+func encryptionContext(v string) bool {
+	raw, err := base64.StdEncoding.DecodeString(v)
+	var pairs map[string]string
+	return err == nil && json.Unmarshal(raw, &pairs) == nil
 }
 
 // customerKey reads the headers of SSE-C; prefix is X-Amz- or that of the
