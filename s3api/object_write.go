@@ -93,7 +93,8 @@ type copySource struct {
 	bucket, key, version string
 }
 
-// parseCopySource reads x-amz-copy-source: /bucket/key?versionId=id, URL-encoded.
+// parseCopySource reads x-amz-copy-source: /bucket/key?versionId=id, URL-encoded
+// as in a form: a plus sign is a space, as it is to AWS and to clients.
 func parseCopySource(v string) (c copySource, err error) {
 	bad := badArgument("x-amz-copy-source", v, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
 	path, query, found := strings.Cut(v, "?")
@@ -106,7 +107,7 @@ func parseCopySource(v string) (c copySource, err error) {
 			return c, bad
 		}
 	}
-	if path, err = url.PathUnescape(path); err != nil {
+	if path, err = url.QueryUnescape(path); err != nil {
 		return c, bad
 	}
 	path = strings.TrimPrefix(path, "/")
