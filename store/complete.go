@@ -192,6 +192,9 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 	v.Upload = u.ID
 	// The bucket may have been versioned since the upload began.
 	v.Null = b.Config.Versioning != VersioningEnabled
+	if err := s.applyLock(b, &v); err != nil { // nor had it, perhaps, a default retention
+		return nil, err
+	}
 	if err := s.manifest(&v, parts); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,213 @@
+package s3api_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pithos/pithos/internal/s3test"
+)
+
+const bypass = "X-Amz-Bypass-Governance-Retention"
+
+// locked makes the story's bucket one with object lock. The store's clock is
+// moved on when the test ends, so that nothing stays locked.
+func (x *story) locked() {
+	x.Helper()
+	x.bucket = s3test.BucketName(x.T)
+	_, err := x.c.CreateBucket(x.Context(), &s3.CreateBucketInput{Bucket: &x.bucket, ObjectLockEnabledForBucket: ptr(true)})
+	x.must(err)
+	t, s, bucket := x.T, x.s, x.bucket
+	t.Cleanup(func() {
+		s.Shift(t, 200*365*24*time.Hour)
+		s.Remove(t, bucket)
+	})
+}
+
+func retention(mode string, until time.Time) string {
+	return fmt.Sprintf("<Retention><Mode>%s</Mode><RetainUntilDate>%s</RetainUntilDate></Retention>", mode, until.UTC().Format(time.RFC3339))
+}
+
+func locks(mode string, until time.Time) []string {
+	return []string{"X-Amz-Object-Lock-Mode", mode, "X-Amz-Object-Lock-Retain-Until-Date", until.UTC().Format(time.RFC3339)}
+}
+
+// deletesNothing tries to delete a version in every way there is.
+func (x *story) deletesNothing(key, version string, headers ...string) {
+	x.Helper()
+	x.raw("DELETE", "/"+key+"?versionId="+version, "", headers...).want(403, "AccessDenied")
+	in := &s3.DeleteObjectsInput{Bucket: &x.bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: &key, VersionId: &version}}}}
+	if len(headers) > 0 {
+		in.BypassGovernanceRetention = ptr(true)
+	}
+	out, err := x.c.DeleteObjects(x.Context(), in)
+	x.must(err)
+	if len(out.Deleted) != 0 || len(out.Errors) != 1 || *out.Errors[0].Code != "AccessDenied" {
+		x.Errorf("DeleteObjects: deleted %v, errors %v", out.Deleted, out.Errors)
+	}
+	x.same("the locked version", x.get(key, version), "body")
+}
+
+func TestLockedVersionsStayWhateverIsTried(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.locked()
+		until := time.Now().Add(time.Hour)
+		for key, headers := range map[string][]string{"governance": locks("GOVERNANCE", until), "compliance": locks("COMPLIANCE", until), "hold": {"X-Amz-Object-Lock-Legal-Hold", "ON"}} {
+			version := x.raw("PUT", "/"+key, "body", headers...).want(200, "").header("X-Amz-Version-Id")
+			x.raw("HEAD", "/"+key, "").has(headers[0], headers[1])
+			x.deletesNothing(key, version)
+			if key != "governance" {
+				x.deletesNothing(key, version, bypass, "true")
+			}
+			// Overwritten and deleted it is still there.
+			x.put(key, "newer")
+			x.deleteKey(key)
+			x.raw("PUT", "/"+key, "", "X-Amz-Copy-Source", "/"+x.bucket+"/"+key+"?versionId="+version, "X-Amz-Metadata-Directive", "REPLACE").want(200, "")
+			x.deletesNothing(key, version)
+			x.raw("PUT", "/"+key+"?renameObject", "", "X-Amz-Rename-Source", "/"+x.bucket+"/"+key).want(400, "InvalidRequest")
+		}
+		x.raw("PUT", "?versioning", "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>").want(409, "InvalidBucketState")
+		x.raw("DELETE", "", "").want(409, "BucketNotEmpty")
+		for _, key := range []string{"governance", "compliance", "hold"} {
+			for _, v := range x.list(map[string][]string{"versions": {""}, "prefix": {key}}).Version {
+				if !v.IsLatest {
+					x.raw("DELETE", "/"+key+"?versionId="+v.VersionId, "")
+				}
+			}
+		}
+		x.raw("DELETE", "", "").want(409, "BucketNotEmpty")
+	})
+}
+
+func TestRetentionIsNeverShortened(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.locked()
+		until := time.Now().Add(2 * time.Hour).Truncate(time.Second)
+		for _, mode := range []string{"GOVERNANCE", "COMPLIANCE"} {
+			x.raw("PUT", "/k", "body", locks(mode, until)...).want(200, "")
+			x.raw("PUT", "/k?retention", retention(mode, until.Add(time.Hour))).want(200, "")
+			for _, worse := range []string{retention(mode, until), retention("GOVERNANCE", until), "<Retention/>"} {
+				x.raw("PUT", "/k?retention", worse).want(403, "AccessDenied")
+			}
+			if mode == "COMPLIANCE" {
+				for _, worse := range []string{retention("COMPLIANCE", until), retention("GOVERNANCE", until.Add(9*time.Hour)), "<Retention/>"} {
+					x.raw("PUT", "/k?retention", worse, bypass, "true").want(403, "AccessDenied")
+				}
+				continue
+			}
+			x.raw("PUT", "/k?retention", retention(mode, until), bypass, "true").want(200, "")
+			x.raw("PUT", "/k?retention", retention(mode, until.Add(-time.Hour)), bypass, "false").want(403, "AccessDenied")
+			x.raw("PUT", "/k?retention", "<Retention/>", bypass, "true").want(200, "")
+			x.raw("GET", "/k?retention", "").want(404, "NoSuchObjectLockConfiguration")
+		}
+		for _, bad := range []string{retention("GOVERNANCE", time.Now().Add(-time.Hour)), retention("OTHER", until), "<Retention><Mode>GOVERNANCE</Mode></Retention>", "<Other/>"} {
+			if r := x.raw("PUT", "/k?retention", bad); r.resp.StatusCode != 400 {
+				x.Errorf("%s: %d", bad, r.resp.StatusCode)
+			}
+		}
+	})
+}
+
+func TestGovernanceIsBypassedOnlyByThoseWhoMay(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.locked()
+		until := time.Now().Add(time.Hour)
+		put := func() string {
+			return x.raw("PUT", "/k", "body", locks("GOVERNANCE", until)...).want(200, "").header("X-Amz-Version-Id")
+		}
+		version := put()
+		target := "/" + x.bucket + "/k?versionId=" + version
+		allow := `{"Effect":"Allow","Principal":"*","Action":["s3:DeleteObject","s3:DeleteObjectVersion","s3:PutObjectRetention"],"Resource":"arn:aws:s3:::` + x.bucket + `/*"}`
+		x.raw("PUT", "?policy", `{"Version":"2012-10-17","Statement":[`+allow+`]}`).want(204, "")
+		x.as(s3test.Bob, "DELETE", target, "", bypass, "true").want(403, "AccessDenied")
+		x.as(s3test.Bob, "PUT", "/"+x.bucket+"/k?retention&versionId="+version, retention("GOVERNANCE", until.Add(-time.Minute)), bypass, "true").want(403, "AccessDenied")
+		bob := x.s.Client(x.T, s3test.Bob)
+		in := &s3.DeleteObjectsInput{Bucket: &x.bucket, BypassGovernanceRetention: ptr(true),
+			Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: ptr("k"), VersionId: &version}}}}
+		out, err := bob.DeleteObjects(x.Context(), in)
+		x.must(err)
+		if len(out.Errors) != 1 {
+			x.Errorf("DeleteObjects by one who may not: %+v", out)
+		}
+		// Denied for the object, it is denied in DeleteObjects as well.
+		deny := `{"Effect":"Deny","Principal":"*","Action":"s3:BypassGovernanceRetention","Resource":"arn:aws:s3:::` + x.bucket + `/k"}`
+		x.raw("PUT", "?policy", `{"Version":"2012-10-17","Statement":[`+deny+`]}`).want(204, "")
+		x.deletesNothing("k", version, bypass, "true")
+		x.raw("DELETE", "?policy", "").want(204, "")
+		x.raw("DELETE", "/k?versionId="+version, "", bypass, "true").want(204, "")
+		version = put()
+		in.Delete.Objects[0].VersionId = &version
+		if out, err = x.c.DeleteObjects(x.Context(), in); err != nil || len(out.Deleted) != 1 {
+			x.Errorf("DeleteObjects by one who may: %+v %v", out, err)
+		}
+	})
+}
+
+func TestLegalHoldsAndExpiry(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.locked()
+		hold := func(status string) {
+			x.Helper()
+			x.raw("PUT", "/k?legal-hold", "<LegalHold><Status>"+status+"</Status></LegalHold>").want(200, "")
+		}
+		version := *x.put("k", "body").VersionId
+		hold("ON")
+		x.deletesNothing("k", version, bypass, "true")
+		hold("OFF")
+		x.raw("PUT", "/k?legal-hold", "<LegalHold><Status>MAYBE</Status></LegalHold>").want(400, "MalformedXML")
+		x.raw("PUT", "/k?retention", retention("COMPLIANCE", time.Now().Add(time.Hour))).want(200, "")
+		x.deletesNothing("k", version)
+		x.s.Shift(x.T, 2*time.Hour) // it ends by itself
+		x.raw("DELETE", "/k?versionId="+version, "").want(204, "")
+	})
+}
+
+func TestDefaultRetention(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.locked()
+		configuration := "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>%s</DefaultRetention></Rule></ObjectLockConfiguration>"
+		before := *x.put("k", "body").VersionId
+		early := x.upload("parts")
+		x.raw("PUT", "?object-lock", fmt.Sprintf(configuration, "<Mode>COMPLIANCE</Mode><Days>1</Days>")).want(200, "")
+		version := *x.put("k", "body").VersionId
+		x.deletesNothing("k", version, bypass, "true")
+		x.raw("DELETE", "/k?versionId="+before, "").want(204, "")
+		x.raw("PUT", "/copy", "", "X-Amz-Copy-Source", "/"+x.bucket+"/k").want(200, "")
+		up := x.upload("parts")
+		for _, id := range []string{early, up} {
+			_, err := x.complete("parts", id, x.part("parts", id, 1, "body"))
+			x.must(err)
+			x.raw("HEAD", "/parts", "").want(200, "").has("X-Amz-Object-Lock-Mode", "COMPLIANCE")
+		}
+		x.raw("HEAD", "/copy", "").want(200, "").has("X-Amz-Object-Lock-Mode", "COMPLIANCE")
+		x.raw("PUT", "/own", "body", locks("GOVERNANCE", time.Now().Add(time.Minute))...).want(200, "")
+		x.raw("HEAD", "/own", "").want(200, "").has("X-Amz-Object-Lock-Mode", "GOVERNANCE")
+		for _, bad := range []string{"<Mode>COMPLIANCE</Mode>", "<Mode>COMPLIANCE</Mode><Days>1</Days><Years>1</Years>", "<Mode>OTHER</Mode><Days>1</Days>", "<Days>1</Days>",
+			"<Mode>COMPLIANCE</Mode><Days>x</Days>"} {
+			x.raw("PUT", "?object-lock", fmt.Sprintf(configuration, bad)).want(400, "MalformedXML")
+		}
+		for _, bad := range []string{"<Mode>COMPLIANCE</Mode><Days>0</Days>", "<Mode>COMPLIANCE</Mode><Days>-1</Days>", "<Mode>COMPLIANCE</Mode><Years>101</Years>"} {
+			x.raw("PUT", "?object-lock", fmt.Sprintf(configuration, bad)).want(400, "InvalidRetentionPeriod")
+		}
+	})
+}
+
+func TestLocksNeedABucketWithObjectLock(t *testing.T) {
+	behaviour(t, func(x *story) {
+		until := time.Now().Add(time.Hour)
+		x.put("k", "body")
+		x.raw("PUT", "/k", "new", locks("COMPLIANCE", until)...).want(400, "InvalidRequest")
+		x.raw("PUT", "/k", "new", "X-Amz-Object-Lock-Legal-Hold", "ON").want(400, "InvalidRequest")
+		x.raw("PUT", "/k", "new", locks("COMPLIANCE", until)[:2]...).want(400, "InvalidArgument")
+		x.raw("PUT", "/k", "new", locks("OTHER", until)...).want(400, "InvalidArgument")
+		x.raw("PUT", "/k", "new", locks("COMPLIANCE", time.Now().Add(-time.Hour))...).want(400, "InvalidArgument")
+		x.raw("PUT", "/k?retention", retention("COMPLIANCE", until)).want(400, "InvalidRequest")
+		x.raw("GET", "/k?retention", "").want(400, "InvalidRequest")
+		x.raw("GET", "?object-lock", "").want(404, "ObjectLockConfigurationNotFoundError")
+		x.raw("PUT", "?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>").want(409, "InvalidBucketState")
+		x.same("object", x.get("k"), "body")
+	})
+}
