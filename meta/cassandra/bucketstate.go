@@ -2,6 +2,8 @@ package cassandra
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/pithos/pithos/meta"
@@ -49,16 +51,9 @@ func (n *names) get(id meta.BucketID) (string, bool) {
 // listing. Where the outcome of a Paxos round is unknown, its author finds
 // out by a serial read before going on.
 func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
-	name, known := s.names.get(id)
-	if !known {
-		found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&name}, selectBucketName, id[:])
-		if err != nil {
-			return err
-		}
-		if !found {
-			return meta.ErrBucketGone
-		}
-		s.names.learn(id, name)
+	name, err := s.bucketName(ctx, id)
+	if err != nil {
+		return err
 	}
 	var now []byte
 	var state string
@@ -72,4 +67,37 @@ func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
 		return meta.ErrBucketDeleting
 	}
 	return nil
+}
+
+// bucketName returns the name of a life of a bucket; ErrBucketGone where none
+// is known.
+func (s *Store) bucketName(ctx context.Context, id meta.BucketID) (string, error) {
+	name, known := s.names.get(id)
+	if known {
+		return name, nil
+	}
+	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&name}, selectBucketName, id[:])
+	if err != nil {
+		return "", err
+	}
+	if !found {
+		return "", meta.ErrBucketGone
+	}
+	s.names.learn(id, name)
+	return name, nil
+}
+
+// BucketByID returns the bucket of that life; [meta.ErrNotFound] where it has
+// ended, or never began.
+func (s *Store) BucketByID(ctx context.Context, id meta.BucketID) (meta.Bucket, error) {
+	name, err := s.bucketName(ctx, id)
+	var b meta.Bucket
+	found := false
+	if err == nil {
+		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
+	}
+	if errors.Is(err, meta.ErrBucketGone) || err == nil && (!found || b.ID != id) {
+		return meta.Bucket{}, fmt.Errorf("bucket %s: %w", id, meta.ErrNotFound)
+	}
+	return b, wrap(err, "bucket %s", id)
 }

@@ -1,0 +1,61 @@
+package regional
+
+import (
+	"context"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// Read implements [meta.Objects].
+func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
+	store, err := s.at(ctx, bucket)
+	if err != nil {
+		return meta.Head{}, err
+	}
+	return store.Read(ctx, bucket, key, o)
+}
+
+// Begin implements [meta.Objects].
+func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
+	store, err := s.at(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	return store.Begin(ctx, bucket, key, rev, history)
+}
+
+// Fence implements [meta.Objects].
+func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
+	store, err := s.at(ctx, bucket)
+	if err != nil {
+		return meta.Head{}, err
+	}
+	return store.Fence(ctx, bucket, key, rev, o)
+}
+
+// Versions implements [meta.Objects].
+func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
+	store, err := s.at(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	return store.Versions(ctx, bucket, key, before, limit)
+}
+
+// Scan implements [meta.Listings].
+func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.Entry, bool, error) {
+	store, err := s.at(ctx, bucket)
+	if err != nil {
+		return nil, false, err
+	}
+	return store.Scan(ctx, bucket, from, to, limit)
+}
+
+// ScanAll implements [meta.Listings].
+func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
+	store, err := s.at(ctx, bucket)
+	if err != nil {
+		return nil, false, err
+	}
+	return store.ScanAll(ctx, bucket, from, to, limit)
+}

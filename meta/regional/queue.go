@@ -1,0 +1,138 @@
+package regional
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// An entry is in the region of its key, where the changes are that it guards.
+// So the region that an entry is found in tells where its bucket is, or was,
+// which nothing else does once the bucket is gone.
+
+// queueOf returns the store for an entry. The entry of a bucket that is gone,
+// and that this process has not met, may be anywhere: nothing refers to its
+// blob any more.
+func (s *Store) queueOf(ctx context.Context, e meta.QueueEntry) (meta.Store, error) {
+	store, err := s.at(ctx, e.Blob.Bucket)
+	if errors.Is(err, meta.ErrBucketGone) {
+		return s.home, nil
+	}
+	return store, err
+}
+
+// byRegion calls do for each region's part of entries.
+func (s *Store) byRegion(ctx context.Context, entries []meta.QueueEntry, do func(context.Context, meta.Store, []meta.QueueEntry) error) error {
+	parts := map[meta.Store][]meta.QueueEntry{}
+	for _, e := range entries {
+		store, err := s.queueOf(ctx, e)
+		if err != nil {
+			return err
+		}
+		parts[store] = append(parts[store], e)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for store, part := range parts {
+		g.Go(func() error { return do(gctx, store, part) })
+	}
+	return g.Wait()
+}
+
+// Enqueue implements [meta.Queue].
+func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
+	return s.byRegion(ctx, entries, func(ctx context.Context, store meta.Store, part []meta.QueueEntry) error {
+		return store.Enqueue(ctx, part...)
+	})
+}
+
+// Drop implements [meta.Queue].
+func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
+	return s.byRegion(ctx, entries, func(ctx context.Context, store meta.Store, part []meta.QueueEntry) error {
+		return store.Drop(ctx, part...)
+	})
+}
+
+// Due implements [meta.Queue]. Each region has its share of the entries, so
+// that one whose blobs cannot be deleted does not keep the others waiting. A
+// region that does not answer is an error only when no other has anything.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.QueueEntry, error) {
+	found, errs := make([][]meta.QueueEntry, len(s.stores)), make([]error, len(s.stores))
+	var g errgroup.Group
+	for i, store := range s.stores {
+		g.Go(func() error { found[i], errs[i] = store.Due(ctx, now, limit); return nil })
+	}
+	_ = g.Wait() // the errors are in errs
+	for i, entries := range found {
+		for _, e := range entries {
+			s.places.put(e.Blob.Bucket, s.stores[i])
+		}
+	}
+	due := shares(found, limit)
+	if len(due) == 0 {
+		return nil, errors.Join(errs...)
+	}
+	return due, nil
+}
+
+// shares takes up to limit entries from the lists in turns, each entry once
+// (two regions may have been given one keyspace), and orders them by Due.
+func shares(lists [][]meta.QueueEntry, limit int) []meta.QueueEntry {
+	var taken []meta.QueueEntry
+	met := map[meta.ID]bool{}
+	for turn, more := 0, true; more && len(taken) < limit; turn++ {
+		more = false
+		for _, list := range lists {
+			if turn >= len(list) || len(taken) >= limit {
+				continue
+			}
+			more = true
+			if e := list[turn]; !met[e.Entry] {
+				met[e.Entry] = true
+				taken = append(taken, e)
+			}
+		}
+	}
+	slices.SortFunc(taken, func(a, b meta.QueueEntry) int {
+		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Entry[:], b.Entry[:]))
+	})
+	return taken
+}
+
+// Claim implements [meta.Queue].
+func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
+	store, err := s.queueOf(ctx, e)
+	if err != nil {
+		return err
+	}
+	return store.Claim(ctx, e)
+}
+
+// Postpone implements [meta.Queue].
+func (s *Store) Postpone(ctx context.Context, e meta.QueueEntry, due time.Time) error {
+	store, err := s.queueOf(ctx, e)
+	if err != nil {
+		return err
+	}
+	return store.Postpone(ctx, e, due)
+}
+
+// Queued implements [meta.Queue].
+func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
+	for _, store := range s.stores {
+		err := store.Queued(ctx, func(e meta.QueueEntry) error {
+			s.places.put(e.Blob.Bucket, store)
+			return visit(e)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
