@@ -193,7 +193,8 @@ func encodeQuery(q url.Values) string {
 			parts = append(parts, escape(name)+"="+escape(v))
 		}
 	}
-	sort.Strings(parts)
+	byName := func(i int) string { return strings.Replace(parts[i], "=", "\x00", 1) } // "a" before "a-b"
+	sort.Slice(parts, func(i, j int) bool { return byName(i) < byName(j) })
 	return strings.Join(parts, "&")
 }
 
