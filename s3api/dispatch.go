@@ -101,7 +101,8 @@ func checkLength(r *Request) error {
 		return nil
 	}
 	_, declared := r.Header["Content-Length"]
-	if r.ContentLength == 0 && !declared && r.ProtoMajor == 1 {
+	chunked := len(r.TransferEncoding) > 0 || r.Header.Get("X-Amz-Decoded-Content-Length") != ""
+	if r.ContentLength == 0 && !declared && !chunked && r.ProtoMajor == 1 {
 		return fail("MissingContentLength")
 	}
 	if limit := r.Op.MaxBody; limit > 0 && r.ContentLength > limit {

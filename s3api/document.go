@@ -3,16 +3,13 @@ package s3api
 import (
 	"bytes"
 	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"hash"
-	"hash/crc32"
-	"hash/crc64"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/pithos/pithos/store"
 )
 
 const defaultMaxDocument = 64 << 10
@@ -53,15 +50,6 @@ func (r *Request) DecodeXML(v any, roots ...string) error {
 		return err
 	}
 	return decodeXML(data, v, roots...)
-}
-
-// documentHash makes the hash of an x-amz-checksum-* header.
-var documentHash = map[string]func() hash.Hash{
-	"Crc32":     func() hash.Hash { return crc32.NewIEEE() },
-	"Crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
-	"Crc64nvme": func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
-	"Sha1":      sha1.New,
-	"Sha256":    sha256.New,
 }
 
 const digestPrefix = "X-Amz-Checksum-"
@@ -108,11 +96,10 @@ func checkChecksums(h http.Header, data []byte) (found bool, err error) {
 		if !ok || algorithm == "Algorithm" || algorithm == "Type" || algorithm == "Mode" {
 			continue
 		}
-		newHash := documentHash[algorithm]
-		if newHash == nil {
+		sum, err := store.NewChecksum(strings.ToUpper(algorithm))
+		if err != nil {
 			return found, failf("InvalidRequest", "The algorithm of the header %s is not supported.", strings.ToLower(name))
 		}
-		sum := newHash()
 		sum.Write(data)
 		want, err := base64.StdEncoding.DecodeString(values[0])
 		if err != nil || len(want) != sum.Size() || len(values) > 1 {

@@ -92,7 +92,7 @@ func byteRange(v string) *store.Range {
 	if !ok || strings.Contains(spec, ",") {
 		return nil
 	}
-	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
+	first, last, ok := strings.Cut(spec, "-")
 	if !ok {
 		return nil
 	}

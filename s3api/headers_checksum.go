@@ -10,7 +10,7 @@ import (
 )
 
 // checksumBytes are the lengths of S3's additional checksums.
-var checksumBytes = map[string]int{"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+var checksumBytes = store.Checksums()
 
 const checksumPrefix = "X-Amz-Checksum-"
 
@@ -21,8 +21,16 @@ func checksumHeader(algorithm string) string {
 
 // declaredChecksum finds the one x-amz-checksum-* header of a request.
 func declaredChecksum(h http.Header) (algorithm, value string, err error) {
-	for name := range checksumBytes {
-		v := h.Get(checksumHeader(name))
+	for header := range h {
+		name, ok := strings.CutPrefix(header, checksumPrefix)
+		if !ok || name == "Algorithm" || name == "Type" || name == "Mode" {
+			continue
+		}
+		name = strings.ToUpper(name)
+		if checksumBytes[name] == 0 {
+			return "", "", failf("InvalidRequest", "The algorithm of the header %s is not supported.", strings.ToLower(header))
+		}
+		v := h.Get(header)
 		if v == "" {
 			continue
 		}
@@ -103,7 +111,7 @@ func trailing(r *Request, algorithm string) (string, error) {
 func wantedChecksum(h http.Header) (store.ChecksumRequest, error) {
 	c := store.ChecksumRequest{Algorithm: strings.ToUpper(h.Get("X-Amz-Checksum-Algorithm")), Type: strings.ToUpper(h.Get("X-Amz-Checksum-Type"))}
 	if c.Algorithm != "" && checksumBytes[c.Algorithm] == 0 {
-		return c, failf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+		return c, failf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]")
 	}
 	return c, nil
 }

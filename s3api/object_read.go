@@ -308,6 +308,11 @@ type checksumFields struct {
 	ChecksumCRC64NVME string `xml:",omitempty"`
 	ChecksumSHA1      string `xml:",omitempty"`
 	ChecksumSHA256    string `xml:",omitempty"`
+	ChecksumSHA512    string `xml:",omitempty"`
+	ChecksumMD5       string `xml:",omitempty"`
+	ChecksumXXHASH64  string `xml:",omitempty"`
+	ChecksumXXHASH3   string `xml:",omitempty"`
+	ChecksumXXHASH128 string `xml:",omitempty"`
 	ChecksumType      string `xml:",omitempty"`
 }
 
@@ -330,6 +335,16 @@ func (f *checksumFields) field(algorithm string) *string {
 		return &f.ChecksumCRC64NVME
 	case "SHA1":
 		return &f.ChecksumSHA1
+	case "SHA512":
+		return &f.ChecksumSHA512
+	case "MD5":
+		return &f.ChecksumMD5
+	case "XXHASH64":
+		return &f.ChecksumXXHASH64
+	case "XXHASH3":
+		return &f.ChecksumXXHASH3
+	case "XXHASH128":
+		return &f.ChecksumXXHASH128
 	}
 	return &f.ChecksumSHA256
 }

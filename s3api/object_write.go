@@ -21,6 +21,9 @@ func (a *API) attributes(r *Request) (at store.Attributes, err error) {
 	if at.ACL, err = a.aclFromHeaders(r, at.Owner); err != nil {
 		return at, err
 	}
+	if err = checkRedirect(at.Headers["X-Amz-Website-Redirect-Location"]); err != nil {
+		return at, err
+	}
 	if at.Tags, err = taggingHeader(r.Header.Get("X-Amz-Tagging")); err != nil {
 		return at, err
 	}
@@ -29,6 +32,15 @@ func (a *API) attributes(r *Request) (at store.Attributes, err error) {
 	}
 	at.Encryption, err = a.encryption(r)
 	return at, err
+}
+
+// checkRedirect holds a website redirect to an object of the bucket, or to an
+// address of the web.
+func checkRedirect(v string) error {
+	if v == "" || strings.HasPrefix(v, "/") || strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") {
+		return nil
+	}
+	return failf("InvalidRedirectLocation", "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
 }
 
 // contentLength makes sure that the length of a body is known.
@@ -73,9 +85,7 @@ func putObject(a *API, w http.ResponseWriter, r *Request) error {
 	written(h, result)
 	h.Set("Etag", quote(result.ETag))
 	writeChecksum(h, result.Checksum)
-	if in.Offset != nil {
-		h.Set("X-Amz-Object-Size", strconv.FormatInt(result.Size, 10))
-	}
+	h.Set("X-Amz-Object-Size", strconv.FormatInt(result.Size, 10))
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -80,6 +80,9 @@ func taggingHeader(v string) ([]meta.Tag, error) {
 	}
 	var docs []tagDocument
 	for part := range strings.SplitSeq(v, "&") {
+		if part == "" {
+			continue
+		}
 		key, value, _ := strings.Cut(part, "=")
 		key, err := url.QueryUnescape(key)
 		if err == nil {

@@ -1,17 +1,26 @@
 package store
 
 import (
+	"crypto/md5"
 	"crypto/sha1" // S3 offers SHA1 as a checksum
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/zeebo/xxh3"
 
 	"github.com/pithos/pithos/meta"
 )
+
+// defaultChecksum is what S3 computes of an object that comes without any.
+const defaultChecksum = "CRC64NVME"
 
 // Types of checksums of multipart objects.
 const (
@@ -38,9 +47,43 @@ func newChecksum(algorithm string) (hash.Hash, error) {
 		return sha1.New(), nil
 	case "SHA256":
 		return sha256.New(), nil
+	case "SHA512":
+		return sha512.New(), nil
+	case "MD5":
+		return md5.New(), nil
+	case "XXHASH64":
+		return xxhash.New(), nil
+	case "XXHASH3":
+		return xxh3.New(), nil
+	case "XXHASH128":
+		return xxh128{xxh3.New()}, nil
 	}
-	return nil, &Error{Kind: InvalidRequest, Message: "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+	return nil, &Error{Kind: InvalidRequest, Message: "Checksum algorithm provided is unsupported. Please try again with any of the valid types: " + validChecksums,
 		Details: map[string]string{"Algorithm": algorithm}}
+}
+
+const validChecksums = "[CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]"
+
+// Checksums are S3's algorithms for additional checksums, and how many bytes
+// a value has.
+func Checksums() map[string]int {
+	return map[string]int{"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64,
+		"XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16}
+}
+
+// NewChecksum returns the hash of one of the algorithms of [Checksums].
+func NewChecksum(algorithm string) (hash.Hash, error) { return newChecksum(algorithm) }
+
+// xxh128 is the 128-bit form of XXH3 as a hash.
+type xxh128 struct{ *xxh3.Hasher }
+
+// Size implements hash.Hash.
+func (xxh128) Size() int { return 16 }
+
+// Sum implements hash.Hash.
+func (h xxh128) Sum(b []byte) []byte {
+	sum := h.Sum128().Bytes()
+	return append(b, sum[:]...)
 }
 
 // multipartType settles the checksum type of a multipart upload.
@@ -54,7 +97,7 @@ func multipartType(algorithm, wanted string) (string, error) {
 	if _, err := newChecksum(algorithm); err != nil {
 		return "", err
 	}
-	crc64, sha := algorithm == "CRC64NVME", algorithm == "SHA1" || algorithm == "SHA256"
+	crc64, sha := algorithm == "CRC64NVME", !strings.HasPrefix(algorithm, "CRC")
 	switch {
 	case wanted == "" && crc64:
 		return FullObject, nil

@@ -49,7 +49,7 @@ func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in Cop
 	var result *PutResult
 	// A null version made of another one than the null version that it
 	// replaces would concern two old versions: one read names one.
-	if itself && (src.Null || !v.Null) && s.sameBytes(src, v, in.Checksum.Algorithm) {
+	if itself && (src.Null || !v.Null) && s.sameBytes(b, src, v, in.Checksum.Algorithm) {
 		result, err = s.recopy(ctx, b, key, src, v, &in.Conditions)
 	} else {
 		result, err = s.copyBytes(ctx, b, key, src, seal, v, to, in)
@@ -109,13 +109,13 @@ func (in *CopyInput) inherit(src *meta.Version) {
 	}
 }
 
-// sameBytes reports whether v, of the same key as src, can refer to src's
+// sameBytes reports whether v, of the same key of b as src, can refer to src's
 // blobs: they are in the right store and encrypted in the way that v asks for.
-func (s *Store) sameBytes(src, v *meta.Version, checksum string) bool {
+func (s *Store) sameBytes(b *meta.Bucket, src, v *meta.Version, checksum string) bool {
 	if checksum != "" && (src.Checksum == nil || src.Checksum.Algorithm != checksum) {
 		return false
 	}
-	if (src.Encryption == nil) != (v.Encryption == nil) || s.classes[src.Class] != s.classes[v.Class] {
+	if (src.Encryption == nil) != (v.Encryption == nil) || s.classesOf(b)[src.Class] != s.classesOf(b)[v.Class] {
 		return false
 	}
 	// SSE-C has a key of its own for each version.

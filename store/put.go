@@ -25,7 +25,7 @@ func (s *Store) newVersion(b *meta.Bucket, key string, a Attributes) (*meta.Vers
 	if a.Class == "" {
 		a.Class = ClassStandard
 	}
-	if _, _, err := s.blobStore(a.Class); err != nil {
+	if _, _, err := s.blobStore(b, a.Class); err != nil {
 		return nil, nil, err
 	}
 	if err := checkAttributes(a); err != nil {
@@ -61,6 +61,9 @@ func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput
 	}
 	if in.Offset != nil {
 		return s.append(ctx, b, key, in)
+	}
+	if in.Checksum.Algorithm == "" {
+		in.Checksum.Algorithm = defaultChecksum
 	}
 	v, seal, err := s.newVersion(b, key, in.Attributes)
 	if err != nil {

@@ -169,6 +169,9 @@ func (o *Object) narrow(in GetInput) error {
 	size := o.Version.Size
 	first, last := in.Range.First, in.Range.Last
 	if first < 0 {
+		if size == 0 {
+			return nil // the last bytes of nothing, however many: all of it
+		}
 		first, last = max(0, size+first), size-1
 	}
 	if last < 0 || last >= size {

@@ -137,7 +137,7 @@ func (s *Store) keepInline(r *received, t target, sums *sums, body []byte) error
 
 // keepBlob stores a body as a blob: the n bytes in buf, and then the rest.
 func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums, body io.Reader, buf []byte, n int, ended bool) error {
-	name, store, err := s.blobStore(t.class)
+	name, store, err := s.blobStore(t.bucket, t.class)
 	if err != nil {
 		return err
 	}
@@ -273,9 +273,9 @@ func (s *sums) Write(p []byte) {
 	}
 }
 
-// blobStore returns the blob store for a storage class.
-func (s *Store) blobStore(class string) (string, blob.Store, error) {
-	name, ok := s.classes[class]
+// blobStore returns the blob store for a storage class of a bucket's region.
+func (s *Store) blobStore(b *meta.Bucket, class string) (string, blob.Store, error) {
+	name, ok := s.classesOf(b)[class]
 	if !ok {
 		return "", nil, &Error{Kind: InvalidStorageClass, Message: "The storage class you specified is not valid",
 			Details: map[string]string{"StorageClassRequested": class}}

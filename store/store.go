@@ -13,6 +13,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -31,6 +33,8 @@ type Options struct {
 	// Classes maps storage classes to names in Blobs; a class that is not in
 	// it is refused. It must hold STANDARD.
 	Classes map[string]string
+	// RegionClasses are the Classes of regions that have their own, by region.
+	RegionClasses map[string]map[string]string
 	// Ring holds the master keys; an empty ring refuses encryption.
 	Ring *crypt.Ring
 	// Region is that of buckets created without a location constraint.
@@ -54,7 +58,7 @@ type Options struct {
 type Store struct {
 	meta    meta.Store
 	blobs   map[string]blob.Store
-	classes map[string]string
+	classes map[string]map[string]string // by region; "" are those of any other
 	ring    *crypt.Ring
 	region  string
 	regions []string
@@ -70,16 +74,19 @@ type Store struct {
 // New returns a Store over o. It starts nothing in the background: see
 // [Store.Collect].
 func New(o Options) (*Store, error) {
-	if o.Meta == nil || o.Classes[ClassStandard] == "" {
-		return nil, errors.New("store: no metadata store, or no blob store for the class STANDARD")
+	if o.Meta == nil {
+		return nil, errors.New("store: no metadata store")
 	}
-	for class, name := range o.Classes {
-		if o.Blobs[name] == nil {
-			return nil, errors.New("store: storage class " + class + " names the blob store " + name + ", which is not configured")
+	classes := map[string]map[string]string{}
+	maps.Copy(classes, o.RegionClasses)
+	classes[""] = o.Classes
+	for region, own := range classes {
+		if err := checkClasses(own, o.Blobs); err != nil {
+			return nil, fmt.Errorf("store: region %q: %w", region, err)
 		}
 	}
 	s := &Store{
-		meta: o.Meta, blobs: o.Blobs, classes: o.Classes, ring: o.Ring,
+		meta: o.Meta, blobs: o.Blobs, classes: classes, ring: o.Ring,
 		region: o.Region, regions: o.Regions, grace: o.GCGrace, now: o.Now, log: o.Log,
 	}
 	if s.grace <= 0 {
@@ -97,6 +104,26 @@ func New(o Options) (*Store, error) {
 	}
 	s.buckets.now = s.now
 	return s, nil
+}
+
+func checkClasses(classes map[string]string, blobs map[string]blob.Store) error {
+	if classes[ClassStandard] == "" {
+		return errors.New("no blob store for the class STANDARD")
+	}
+	for class, name := range classes {
+		if blobs[name] == nil {
+			return fmt.Errorf("storage class %s names the blob store %s, which is not configured", class, name)
+		}
+	}
+	return nil
+}
+
+// classesOf maps the storage classes of a bucket's region to blob stores.
+func (s *Store) classesOf(b *meta.Bucket) map[string]string {
+	if classes, ok := s.classes[b.Config.Region]; ok {
+		return classes
+	}
+	return s.classes[""]
 }
 
 // Region is the region of buckets made without a location constraint.
