@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -17,6 +19,7 @@ import (
 	"github.com/pithos/pithos/internal/cassandra"
 	"github.com/pithos/pithos/meta"
 	metacassandra "github.com/pithos/pithos/meta/cassandra"
+	"github.com/pithos/pithos/meta/regional"
 	"github.com/pithos/pithos/schema"
 )
 
@@ -30,41 +33,75 @@ func openCassandra(ctx context.Context, cfg *config.Config, o OpenOptions) (_ *E
 	defer cancel()
 	sessions := &sessions{log: o.Log.Named("cassandra")}
 	e.opened(sessions.Close)
-	region, err := e.openCassandraMeta(ctx, cfg, sessions, o)
-	if err != nil || o.MetaOnly {
-		return e, err
-	}
-	blobs, classes := map[string]blob.Store{}, map[string]string{}
-	for name, class := range region.StorageClasses {
-		if blobs[name], err = e.openClass(ctx, name, &class, sessions, o.Log); err != nil {
-			return nil, fmt.Errorf("storage class %s: %w", name, err)
-		}
-		classes[className(name)] = name
-	}
-	e.Keys = newKeys(cfg.Keystore.Keys, cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
-	return e, e.finish(cfg, blobs, classes, o)
-}
-
-// openCassandraMeta opens the keys and the metadata of the region it returns.
-func (e *Engine) openCassandraMeta(ctx context.Context, cfg *config.Config, sessions *sessions, o OpenOptions) (config.Region, error) {
-	region, err := theRegion(cfg)
-	if err != nil {
-		return region, err
-	}
 	keys, err := configuredKeys(cfg, o.Log)
 	if err != nil {
-		return region, err
+		return nil, err
 	}
 	if e.Ring, err = newRing(keys); err != nil {
-		return region, err
+		return nil, err
 	}
-	e.Meta, err = e.openMetastore(ctx, &cfg.Bucketstore.Cassandra, &region.Metastore.Cassandra, sessions, o)
-	return region, err
+	if e.Meta, err = e.openRegions(ctx, cfg, sessions, o); err != nil || o.MetaOnly {
+		return e, err
+	}
+	c, err := e.cassandraClasses(ctx, cfg, sessions, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	e.Keys = newKeys(cfg.Keystore.Keys, cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
+	return e, e.finish(cfg, c, o)
+}
+
+// openRegions opens the metadata of all regions. Regions may share a
+// metastore; access keys need but the default region.
+func (e *Engine) openRegions(ctx context.Context, cfg *config.Config, sessions *sessions, o OpenOptions) (meta.Store, error) {
+	buckets, home := &cfg.Bucketstore.Cassandra, cfg.Options.DefaultRegion
+	first, err := e.openMetastore(ctx, buckets, cfg.Regions[home], sessions, o)
+	if err != nil || o.MetaOnly {
+		return first, err
+	}
+	open, alone := map[string]meta.Store{home: first}, true
+	for _, name := range slices.Sorted(maps.Keys(cfg.Regions)) {
+		for _, other := range slices.Sorted(maps.Keys(open)) {
+			a, b := cfg.Regions[name].Metastore.Cassandra, cfg.Regions[other].Metastore.Cassandra
+			if sameKeyspace(&a, &b) {
+				open[name] = open[other]
+			}
+		}
+		if open[name] != nil {
+			continue
+		}
+		if open[name], err = e.openMetastore(ctx, buckets, cfg.Regions[name], sessions, o); err != nil {
+			return nil, fmt.Errorf("region %s: %w", name, err)
+		}
+		alone = false
+	}
+	if alone {
+		return first, nil
+	}
+	return regional.New(first, open), nil
+}
+
+// cassandraClasses opens the blob stores of all regions' storage classes.
+func (e *Engine) cassandraClasses(ctx context.Context, cfg *config.Config, sessions *sessions, log *zap.Logger) (*classes, error) {
+	c := newClasses(cfg)
+	for _, region := range slices.Sorted(maps.Keys(cfg.Regions)) {
+		for name, class := range cfg.Regions[region].StorageClasses {
+			s, err := e.openClass(ctx, &class, sessions, log)
+			if err == nil {
+				err = c.add(region, name, s)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("storage class %s of region %s: %w", name, region, err)
+			}
+		}
+	}
+	return c, nil
 }
 
 // openMetastore opens the metadata of a region, with the buckets and access
 // keys of the bucketstore.
-func (e *Engine) openMetastore(ctx context.Context, buckets, objects *config.Cassandra, sessions *sessions, o OpenOptions) (meta.Store, error) {
+func (e *Engine) openMetastore(ctx context.Context, buckets *config.Cassandra, region config.Region, sessions *sessions, o OpenOptions) (*metacassandra.Store, error) {
+	objects := &region.Metastore.Cassandra
 	own, err := openKeyspace(ctx, objects, sessions)
 	if err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
@@ -72,7 +109,7 @@ func (e *Engine) openMetastore(ctx context.Context, buckets, objects *config.Cas
 	options := metacassandra.Options{
 		Consistency: own.Consistency, Serial: own.Serial, Timeout: objects.Timeout, Log: o.Log.Named("meta"),
 	}
-	if !samePlace(buckets, objects) {
+	if !sameKeyspace(buckets, objects) {
 		shared, err := openKeyspace(ctx, buckets, sessions)
 		if err != nil {
 			return nil, fmt.Errorf("bucketstore: %w", err)
@@ -87,8 +124,8 @@ func (e *Engine) openMetastore(ctx context.Context, buckets, objects *config.Cas
 	return s, nil
 }
 
-// samePlace tells whether two stores are one keyspace, reached in one way.
-func samePlace(a, b *config.Cassandra) bool {
+// sameKeyspace tells whether two stores are one keyspace, reached in one way.
+func sameKeyspace(a, b *config.Cassandra) bool {
 	return a.Keyspace == b.Keyspace && reflect.DeepEqual(reachedBy(a), reachedBy(b))
 }
 
@@ -107,7 +144,7 @@ func openKeyspace(ctx context.Context, c *config.Cassandra, sessions *sessions) 
 }
 
 // openClass opens the blob store of a storage class.
-func (e *Engine) openClass(ctx context.Context, name string, class *config.StorageClass, sessions *sessions, log *zap.Logger) (blob.Store, error) {
+func (e *Engine) openClass(ctx context.Context, class *config.StorageClass, sessions *sessions, log *zap.Logger) (blob.Store, error) {
 	if class.Type != "cassandra" {
 		return e.openFiles(class.Directory, log.Named("blob"))
 	}

@@ -3,14 +3,15 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/meta/embedded"
 )
@@ -31,10 +32,6 @@ const (
 func openEmbedded(cfg *config.Config, o OpenOptions) (_ *Engine, err error) {
 	e := &Engine{Kind: config.EmbeddedEngine}
 	defer e.closeAfter(&err)
-	region, err := theRegion(cfg)
-	if err != nil {
-		return nil, err
-	}
 	fresh, err := e.openEmbeddedMeta(cfg.Embedded.Directory, o.Log.Named("meta"))
 	if err != nil {
 		return nil, err
@@ -42,23 +39,35 @@ func openEmbedded(cfg *config.Config, o OpenOptions) (_ *Engine, err error) {
 	if e.Ring, err = embeddedRing(cfg, fresh, o.Log); err != nil || o.MetaOnly {
 		return e, err
 	}
-	blobs, classes := map[string]blob.Store{}, map[string]string{}
-	for name, class := range region.StorageClasses {
-		dir := class.Directory
-		if dir == "" {
-			dir = filepath.Join(cfg.Embedded.Directory, blobsDir)
-		}
-		if blobs[dir] == nil {
-			if blobs[dir], err = e.openFiles(dir, o.Log.Named("blob")); err != nil {
-				return nil, err
-			}
-		}
-		classes[className(name)] = dir
+	c, err := e.embeddedClasses(cfg, o.Log.Named("blob"))
+	if err != nil {
+		return nil, err
 	}
-	if err := e.finish(cfg, blobs, classes, o); err != nil {
+	if err := e.finish(cfg, c, o); err != nil {
 		return nil, err
 	}
 	return e, e.embeddedKeys(cfg)
+}
+
+// embeddedClasses opens the directories of all regions' storage classes.
+func (e *Engine) embeddedClasses(cfg *config.Config, log *zap.Logger) (*classes, error) {
+	c := newClasses(cfg)
+	for _, region := range slices.Sorted(maps.Keys(cfg.Regions)) {
+		for name, class := range cfg.Regions[region].StorageClasses {
+			dir := class.Directory
+			if dir == "" {
+				dir = filepath.Join(cfg.Embedded.Directory, blobsDir)
+			}
+			s, err := e.openFiles(dir, log)
+			if err == nil {
+				err = c.add(region, name, s)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, nil
 }
 
 // openEmbeddedMeta opens the metadata, and reports whether they were just made.

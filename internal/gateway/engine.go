@@ -3,18 +3,14 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/blob"
-	"github.com/pithos/pithos/blob/file"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/crypt"
 	"github.com/pithos/pithos/meta"
@@ -40,7 +36,8 @@ type Engine struct {
 	Kind  config.Engine
 	Meta  meta.Store
 	Store *store.Store
-	// Blobs are the blob stores that Store writes to, by name.
+	// Blobs are the blob stores that Store writes to, by name; one may have
+	// several names.
 	Blobs map[string]blob.Store
 	Ring  *crypt.Ring
 	Keys  *Keys
@@ -48,6 +45,7 @@ type Engine struct {
 	// is configured; nil otherwise.
 	FirstKey *FirstKey
 
+	files   map[string]blob.Store // by directory
 	closers []func() error
 }
 
@@ -74,19 +72,23 @@ func Open(ctx context.Context, cfg *config.Config, o OpenOptions) (*Engine, erro
 	return openEmbedded(cfg, o)
 }
 
-// finish makes the store above the metadata and blob stores of one region.
-func (e *Engine) finish(cfg *config.Config, blobs map[string]blob.Store, classes map[string]string, o OpenOptions) error {
+// finish makes the store above the metadata and the blob stores.
+func (e *Engine) finish(cfg *config.Config, c *classes, o OpenOptions) error {
 	grace := cfg.GC.Grace
 	if o.GCGrace > 0 {
 		grace = o.GCGrace
 	}
-	e.Blobs = blobs
-	var err error
-	e.Store, err = store.New(store.Options{
-		Meta: e.Meta, Blobs: blobs, Classes: classes, Ring: e.Ring,
+	e.Blobs = c.blobs
+	options := store.Options{
+		Meta: e.Meta, Blobs: c.blobs, Classes: c.names[c.home], Ring: e.Ring,
 		Region: cfg.Options.DefaultRegion, Regions: slices.Sorted(maps.Keys(cfg.Regions)),
 		GCGrace: grace, Now: o.Now, Log: o.Log.Named("store"),
-	})
+	}
+	if c.several {
+		options.RegionClasses = c.names
+	}
+	var err error
+	e.Store, err = store.New(options)
 	return err
 }
 
@@ -121,37 +123,6 @@ func (e *Engine) closeAfter(err *error) {
 // Admin manages the engine's access keys.
 func (e *Engine) Admin(cfg *config.Config) KeyAdmin {
 	return KeyAdmin{Meta: e.Meta, Ring: e.Ring, Configured: cfg.Keystore.Keys}
-}
-
-// theRegion returns the one region whose stores this gateway opens. Buckets
-// of all configured regions live in it: so they must not differ.
-func theRegion(cfg *config.Config) (config.Region, error) {
-	own := cfg.Regions[cfg.Options.DefaultRegion]
-	for _, name := range slices.Sorted(maps.Keys(cfg.Regions)) {
-		other := cfg.Regions[name]
-		if cfg.Engine() == config.CassandraEngine && !reflect.DeepEqual(other.Metastore.Cassandra, own.Metastore.Cassandra) {
-			return own, fmt.Errorf("%w: regions.%s.metastore is not that of the default region %q: one gateway serves one metastore; give that region gateways of its own, with a configuration whose default region it is",
-				ErrConfig, name, cfg.Options.DefaultRegion)
-		}
-		if !reflect.DeepEqual(other.StorageClasses, own.StorageClasses) {
-			return own, fmt.Errorf("%w: regions.%s.storage-classes are not those of the default region %q: regions that share a metastore share their storage classes",
-				ErrConfig, name, cfg.Options.DefaultRegion)
-		}
-	}
-	return own, nil
-}
-
-// className is a storage class as S3 writes it.
-func className(name string) string { return strings.ToUpper(name) }
-
-// openFiles opens a blob store in a directory and notes its closing.
-func (e *Engine) openFiles(dir string, log *zap.Logger) (blob.Store, error) {
-	s, err := file.Open(dir, file.Options{Log: log})
-	if err != nil {
-		return nil, dataDirError(dir, err)
-	}
-	e.opened(s.Close)
-	return s, nil
 }
 
 var _ io.Closer = (*Engine)(nil)

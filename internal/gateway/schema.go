@@ -82,9 +82,6 @@ func Bootstrap(ctx context.Context, cfg *config.Config, progress Progress) error
 	if progress == nil {
 		progress = silent{}
 	}
-	if _, err := theRegion(cfg); err != nil {
-		return err
-	}
 	for _, k := range keyspaces(cfg) {
 		if err := bootstrap(ctx, k, progress); err != nil {
 			return fmt.Errorf("keyspace %s at %v: %w", k.name, k.to.Hosts, err)
