@@ -159,6 +159,17 @@ func TestCopiesOfVersions(t *testing.T) {
 				}
 				x.same(target, x.get(target), body)
 			}
+			up := x.upload("part")
+			part, err := x.c.UploadPartCopy(x.Context(), &s3.UploadPartCopyInput{Bucket: &x.bucket, Key: aws.String("part"), UploadId: &up, PartNumber: aws.Int32(1),
+				CopySource: aws.String(x.bucket + "/" + key + "?versionId=" + old), CopySourceRange: aws.String("bytes=1-2")})
+			x.must(err)
+			if aws.ToString(part.CopySourceVersionId) != old {
+				x.Errorf("part copied from %v", part.CopySourceVersionId)
+			}
+			out, err := x.complete("part", up, types.CompletedPart{PartNumber: aws.Int32(1), ETag: part.CopyPartResult.ETag})
+			x.must(err)
+			x.same("part", x.get("part"), body[1:3])
+			x.deleteKey("part", *out.VersionId)
 			// Of two versions that share their bytes each can go first.
 			x.deleteKey(key, old)
 			x.blobs()
