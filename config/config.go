@@ -23,7 +23,7 @@ type Config struct {
 	GC          GC                `key:"gc" doc:"Removal of the bytes that nothing refers to any more."`
 	Embedded    Embedded          `key:"embedded" doc:"The engine that runs where no Cassandra is named."`
 	Bucketstore Bucketstore       `key:"bucketstore" doc:"The Cassandra cluster with what all regions share: buckets and keys. Naming a 'cluster' here chooses the Cassandra engine; regions inherit these settings."`
-	Regions     map[string]Region `key:"regions" name:"region" doc:"Regions by name. Where there are none, the default region exists and takes all its settings from 'bucketstore'."`
+	Regions     map[string]Region `key:"regions" name:"region" doc:"Regions by name: those that a bucket's location constraint may name. A bucket's objects stay in the region that it was made in, and in no other; so a region may neither be renamed nor be given another metastore while it has buckets. Where there are none, the default region exists and takes all its settings from 'bucketstore'."`
 
 	_ struct{} `key:"reporters" ignored:"events are written to the log; there are no reporters to configure"`
 	_ struct{} `key:"sentry" ignored:"errors are written to the log; Sentry is not spoken"`
@@ -85,7 +85,7 @@ type LogFile struct {
 // Options is how S3 is spoken.
 type Options struct {
 	ServiceURI      []string      `key:"service-uri" default:"[s3.amazonaws.com, localhost]" env:"PITHOS_SERVICE_URI" doc:"Host names of the service. A request to '<bucket>.<service-uri>' is for that bucket; every other host name is path style."`
-	DefaultRegion   string        `key:"default-region" env:"PITHOS_REGION" doc:"Region of a bucket whose creation names none. Left out: that of 'bucketstore', else the only region there is, else us-east-1."`
+	DefaultRegion   string        `key:"default-region" env:"PITHOS_REGION" doc:"Region of a bucket whose creation names none. Left out: that of 'bucketstore', else the only region there is, else us-east-1. A configuration that grows from one region to several keeps the first one as its default: objects written before are looked for there."`
 	EnforceRegion   bool          `key:"enforce-region" default:"false" doc:"Refuse signatures (version 4) that were made for a region which is not configured here. Otherwise any region is accepted."`
 	SignatureV2     bool          `key:"signature-v2" default:"true" doc:"Accept signature version 2, which old clients speak."`
 	ClockSkew       time.Duration `key:"clock-skew" default:"15m" min:"1s" max:"24h" doc:"How far a request's date may be from this machine's clock."`
