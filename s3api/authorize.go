@@ -26,6 +26,8 @@ type Access struct {
 	Implied bool
 	// Err is why this access is refused; nil if it is not.
 	Err error
+
+	found *store.Found // the version that was looked up to decide, if it was
 }
 
 // authorize asks whether the caller may do all that the row says the request
@@ -152,6 +154,7 @@ func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFac
 	if err != nil {
 		return nil, err
 	}
+	x.found = found
 	if x.Bucket == r.Bucket && x.Key == r.Key && x.VersionID == r.VersionID() {
 		r.found = found // the handler need not read it again
 	}

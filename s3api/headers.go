@@ -35,7 +35,10 @@ func conditions(h http.Header, prefix string) store.Conditions {
 
 // etagList splits the values of an If-Match; nil if there are none.
 func etagList(values []string) []string {
-	var list []string
+	if len(values) == 0 {
+		return nil
+	}
+	list := []string{} // a header without a value names no ETag, and none matches
 	for _, v := range values {
 		for e := range strings.SplitSeq(v, ",") {
 			if e = strings.TrimSpace(e); e != "" {

@@ -89,7 +89,7 @@ func uploadPartCopy(a *API, w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	in := store.PartCopyInput{UploadID: r.Query().Get("uploadId"), Number: number, Source: b, SourceKey: c.key, SourceVersion: c.version,
+	in := store.PartCopyInput{UploadID: r.Query().Get("uploadId"), Number: number, Source: b, SourceFound: r.sourceFound(), SourceKey: c.key, SourceVersion: c.version,
 		SourceConditions: conditions(r.Header, copyFrom)}
 	if v := r.Header.Get("X-Amz-Copy-Source-Range"); v != "" {
 		if in.Range, err = copyRange(v); err != nil {

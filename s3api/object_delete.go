@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -123,6 +124,17 @@ func copiedResources(a *API, r *Request) ([]Access, error) {
 	return []Access{x}, nil
 }
 
+// sourceFound is the source of a copy as it was when authorization looked at
+// it: what is copied is what the caller may read.
+func (r *Request) sourceFound() *store.Found {
+	for i := range r.Resources {
+		if a := r.Resources[i].Action; a == "s3:GetObject" || a == "s3:GetObjectVersion" {
+			return r.Resources[i].found
+		}
+	}
+	return nil
+}
+
 type deleteResult struct {
 	XMLName struct{} `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
 	Deleted []deletedKey
@@ -158,6 +170,12 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
+			defer func() {
+				if p := recover(); p != nil { // the guard of the request is not on this goroutine
+					a.log.Sugar().Errorf("request %s: panic: %v\n%s", r.ID, p, debug.Stack())
+					errs[i] = fail("InternalError")
+				}
+			}()
 			if errs[i] = r.Resources[i].Err; errs[i] == nil {
 				done[i], errs[i] = a.deleteOne(r, &doc.Objects[i], len(bypasses) > 0 && bypasses[i].Err == nil)
 			}

@@ -166,7 +166,7 @@ func copyObject(a *API, w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	in := store.CopyInput{Source: b, SourceKey: c.key, SourceVersion: c.version, Attributes: at,
+	in := store.CopyInput{Source: b, SourceFound: r.sourceFound(), SourceKey: c.key, SourceVersion: c.version, Attributes: at,
 		SourceConditions: conditions(r.Header, copyFrom)}
 	if in.SourceKeySSEC, err = a.customerKey(r, copyFrom); err != nil {
 		return err

@@ -179,6 +179,9 @@ type CopyInput struct {
 	SourceVersion    string
 	SourceConditions Conditions
 	SourceKeySSEC    EncryptionRequest // to decrypt the source
+	// SourceFound, if not nil, is what Find has returned for the source: it
+	// is taken instead of being looked up.
+	SourceFound *Found
 	// ReplaceMetadata, ReplaceTags: take Attributes' instead of the source's.
 	ReplaceMetadata, ReplaceTags bool
 	Attributes
@@ -258,6 +261,7 @@ type PartCopyInput struct {
 	SourceVersion    string
 	SourceConditions Conditions
 	SourceKeySSEC    EncryptionRequest
+	SourceFound      *Found // as in CopyInput
 	Range            *Range // both ends given; nil is the whole object
 	CustomerKey      EncryptionRequest
 }

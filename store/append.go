@@ -60,6 +60,9 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		}
 		v = *cur
 		extend(&v, r)
+		if v.Size > MaxObjectBytes {
+			return nil, tooLarge(v.Size, MaxObjectBytes)
+		}
 		return &mutation{put: []*meta.Version{&v}, remove: []meta.Version{*cur}, guard: r.guard}, nil
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 		if err := backOff(ctx, try); err != nil {
 			return nil, err
 		}
+		in.SourceFound = nil
 	}
 }
 
@@ -30,7 +31,7 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 var errReplaced = errors.New("the source was replaced meanwhile")
 
 func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {
-	sb, src, seal, err := s.source(ctx, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
+	sb, src, seal, err := s.source(ctx, in.SourceFound, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +62,18 @@ func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in Cop
 }
 
 // source finds what is to be copied.
-func (s *Store) source(ctx context.Context, b *meta.Bucket, key, version string, c *Conditions, customer EncryptionRequest) (*meta.Bucket, *meta.Version, *sealer, error) {
-	b, v, err := s.find(ctx, b, key, version, true)
+func (s *Store) source(ctx context.Context, found *Found, b *meta.Bucket, key, version string, c *Conditions, customer EncryptionRequest) (*meta.Bucket, *meta.Version, *sealer, error) {
+	var err error
+	if found == nil {
+		found, err = s.Find(ctx, b, key, version)
+	}
 	if err != nil {
 		if e, ok := err.(*Error); ok && e.Kind == MethodNotAllowed { // a delete marker, by its id
 			err = fail(InvalidRequest, "The source of a copy request may not specifically refer to a delete marker by version id.")
 		}
 		return nil, nil, nil, err
 	}
+	b, v := found.Bucket, found.Version
 	if err := c.source(v); err != nil {
 		return nil, nil, nil, err
 	}
@@ -171,7 +176,7 @@ func (s *Store) copyBytes(ctx context.Context, b *meta.Bucket, key string, src *
 // UploadPartCopy makes a part of an object, or of a range of one.
 // (UploadPartCopy in the S3 API reference.)
 func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, in PartCopyInput) (*PartResult, error) {
-	sb, src, seal, err := s.source(ctx, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
+	sb, src, seal, err := s.source(ctx, in.SourceFound, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
 	if err != nil {
 		return nil, err
 	}

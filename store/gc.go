@@ -84,6 +84,9 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 			done, err := p.settle(ctx, e)
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
+				if s.postpone(ctx, e) == nil {
+					total.Postponed++ // others must not wait behind it
+				}
 				continue
 			}
 			settled++
@@ -96,6 +99,11 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 			return total, failed
 		}
 	}
+}
+
+// postpone has an entry looked at again when the grace time has passed anew.
+func (s *Store) postpone(ctx context.Context, e meta.QueueEntry) error {
+	return s.meta.Postpone(ctx, e, s.now().Add(s.grace).UTC().Truncate(time.Microsecond))
 }
 
 // pass is one look at a number of entries.
@@ -119,7 +127,7 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 			return false, err
 		}
 		if open {
-			return false, s.meta.Postpone(ctx, e, s.now().Add(s.grace).UTC().Truncate(time.Microsecond))
+			return false, s.postpone(ctx, e)
 		}
 	}
 	refers, err := p.refers(ctx, e)
@@ -127,7 +135,11 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 		return false, err
 	}
 	if sure := refers == (e.Kind == meta.QueueFresh); !sure {
-		if err := s.meta.Claim(ctx, e); err != nil {
+		err := s.meta.Claim(ctx, e)
+		if errors.Is(err, meta.ErrNotFound) {
+			return true, nil // its writer has dropped it
+		}
+		if err != nil {
 			return false, err
 		}
 		if _, err := s.meta.Fence(ctx, e.Blob.Bucket, e.Blob.Key, s.now().UnixMicro(), meta.ReadOptions{}); err != nil {
@@ -175,12 +187,53 @@ func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	if blobs, ok := p.heads[name]; ok {
 		return blobs[e.Blob.Blob], nil
 	}
-	blobs := map[meta.ID]bool{}
-	for before := int64(0); ; {
-		page, err := p.store.meta.Versions(ctx, name.bucket, name.key, before, maxScan)
+	blobs, err := p.store.blobsOf(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	if len(p.heads) < 256 {
+		p.heads[name] = blobs
+	}
+	return blobs[e.Blob.Blob], nil
+}
+
+// blobsOf returns the blobs that a key's versions refer to, at one revision of
+// the key: a reference that moves from one version to another while they are
+// read page by page must not be missed.
+func (s *Store) blobsOf(ctx context.Context, name headName) (map[meta.ID]bool, error) {
+	blobs, pages, err := s.blobsByPage(ctx, name)
+	if err != nil || pages == 1 {
+		return blobs, err
+	}
+	for try := 0; ; try++ {
+		h, err := s.meta.Read(ctx, name.bucket, name.key, meta.ReadOptions{})
 		if err != nil {
-			return false, err
+			return nil, err
 		}
+		if blobs, _, err = s.blobsByPage(ctx, name); err != nil {
+			return nil, err
+		}
+		after, err := s.meta.Read(ctx, name.bucket, name.key, meta.ReadOptions{})
+		if err != nil || after.Rev == h.Rev {
+			return blobs, err
+		}
+		if try == maxTries {
+			return nil, fmt.Errorf("the key changed %d times while its versions were read", try)
+		}
+		if err := backOff(ctx, try); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Store) blobsByPage(ctx context.Context, name headName) (blobs map[meta.ID]bool, pages int, err error) {
+	blobs = map[meta.ID]bool{}
+	for before := int64(0); ; {
+		page, err := s.meta.Versions(ctx, name.bucket, name.key, before, maxScan)
+		if err != nil {
+			return nil, pages, err
+		}
+		pages++
 		for _, v := range page {
 			before = v.Seq
 			for _, seg := range v.Segments {
@@ -188,11 +241,7 @@ func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 			}
 		}
 		if len(page) < maxScan {
-			break
+			return blobs, pages, nil
 		}
 	}
-	if len(p.heads) < 256 {
-		p.heads[name] = blobs
-	}
-	return blobs[e.Blob.Blob], nil
 }

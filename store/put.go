@@ -94,7 +94,14 @@ func (r *received) into(v *meta.Version, seal *sealer) {
 
 // place makes v, whose body is stored, the current version of key.
 func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions, ahead *early) (*PutResult, error) {
-	err := s.change(ctx, b, key, readForPut(b), ahead.wait(), func(h *meta.Head) (*mutation, error) {
+	b, err := s.current(ctx, b)
+	if err != nil {
+		ahead.cancel(ctx)
+		s.discard(r)
+		return nil, err
+	}
+	v.Null = b.Config.Versioning != VersioningEnabled
+	err = s.change(ctx, b, key, readForPut(b), ahead.wait(), func(h *meta.Head) (*mutation, error) {
 		if err := conditions.write(h.Current()); err != nil {
 			return nil, err
 		}
@@ -110,6 +117,16 @@ func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.V
 	}
 	s.kept(r)
 	return resultOf(b, v), nil
+}
+
+// current is the bucket b as it is set now, or was a moment ago: a body may
+// take hours, and what it replaces is decided by the settings at its end.
+func (s *Store) current(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
+	now, err := s.Bucket(ctx, b.Name)
+	if err == nil && now.ID != b.ID {
+		return nil, noSuchBucket(b.Name)
+	}
+	return now, err
 }
 
 // readForPut asks for the null version where the bucket's writes replace it.
