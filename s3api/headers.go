@@ -161,11 +161,11 @@ func withoutChunked(v string) string {
 	}
 	var kept []string
 	for e := range strings.SplitSeq(v, ",") {
-		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "aws-chunked") {
+		if t := strings.TrimSpace(e); t != "" && !strings.EqualFold(t, "aws-chunked") {
 			kept = append(kept, e)
 		}
 	}
-	return strings.Join(kept, ",")
+	return strings.TrimSpace(strings.Join(kept, ",")) // what is left stays as it was written
 }
 
 // userMetadata reads x-amz-meta-*.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
@@ -182,6 +183,9 @@ func completeMultipartUpload(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	in := store.CompleteInput{UploadID: r.Query().Get("uploadId")}
 	for _, p := range doc.Parts {
+		if p.ETag == "" {
+			return malformedXML("part %d has no ETag", p.PartNumber)
+		}
 		sum, err := p.checksum()
 		if err != nil {
 			return err
@@ -214,7 +218,11 @@ func (a *API) completeHeaders(r *Request, in *store.CompleteInput) (err error) {
 	if err != nil {
 		return err
 	}
-	if kind := strings.ToUpper(r.Header.Get("X-Amz-Checksum-Type")); algorithm != "" {
+	kind := strings.ToUpper(r.Header.Get("X-Amz-Checksum-Type"))
+	if kind != "" && kind != store.FullObject && kind != store.Composite {
+		return failf("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+	}
+	if algorithm != "" || kind != "" {
 		in.Checksum = &meta.Checksum{Algorithm: algorithm, Type: kind, Value: value}
 	}
 	if v := r.Header.Get("X-Amz-Mp-Object-Size"); v != "" {
@@ -242,6 +250,19 @@ func (a *API) location(r *Request) string {
 
 // abortMultipartUpload is AbortMultipartUpload in the S3 API reference.
 func abortMultipartUpload(a *API, w http.ResponseWriter, r *Request) error {
+	if v := r.Header.Get("X-Amz-If-Match-Initiated-Time"); v != "" {
+		when, err := parseDate(v)
+		if err != nil {
+			return badArgument("x-amz-if-match-initiated-time", v, "The time must be an HTTP date")
+		}
+		u, err := a.store.Upload(r.Context(), r.Bucket, r.Key, r.Query().Get("uploadId"))
+		if err != nil {
+			return err
+		}
+		if !time.UnixMicro(u.Doc.Initiated).Truncate(time.Second).Equal(when.Truncate(time.Second)) {
+			return fail("PreconditionFailed").with("Condition", "x-amz-if-match-initiated-time")
+		}
+	}
 	if err := a.store.AbortUpload(r.Context(), r.Bucket, r.Key, r.Query().Get("uploadId")); err != nil {
 		return err
 	}

@@ -257,7 +257,7 @@ func (s *Store) manifest(v *meta.Version, parts []meta.Part) error {
 // declared.
 func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, declared *meta.Checksum) error {
 	if u.Doc.ChecksumAlgorithm == "" {
-		if declared != nil {
+		if declared != nil && declared.Algorithm != "" {
 			return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: %s", lower(declared.Algorithm))
 		}
 		return nil
@@ -270,7 +270,7 @@ func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, dec
 	if declared == nil {
 		return nil
 	}
-	if declared.Algorithm != sum.Algorithm {
+	if declared.Algorithm != "" && declared.Algorithm != sum.Algorithm {
 		return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(sum.Algorithm), lower(declared.Algorithm))
 	}
 	if declared.Type != "" && declared.Type != sum.Type {
