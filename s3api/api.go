@@ -25,7 +25,9 @@ type Options struct {
 	ServiceURIs []string
 	// Region is shown, and is that of buckets without a location; "" is us-east-1.
 	Region string
-	// EnforceRegion refuses signatures for other regions than Region.
+	// Regions are those that buckets may be in beside Region.
+	Regions []string
+	// EnforceRegion refuses signatures for other regions than Region and Regions.
 	EnforceRegion bool
 	// DisableV2 refuses signature version 2.
 	DisableV2 bool

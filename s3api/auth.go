@@ -74,11 +74,17 @@ func (a *API) authenticate(r *Request) error {
 	return a.openPlain(r)
 }
 
-func (a *API) authenticateV4(r *Request) error {
+// insistsOn is what signatures of version 4 are held to.
+func (a *API) insistsOn() sigv4.Options {
 	o := sigv4.Options{MaxSkew: a.options.MaxSkew, Now: a.options.Now()}
 	if a.options.EnforceRegion {
-		o.Region = a.options.Region
+		o.Region, o.Others = a.options.Region, a.options.Regions
 	}
+	return o
+}
+
+func (a *API) authenticateV4(r *Request) error {
+	o := a.insistsOn()
 	auth, err := sigv4.Parse(r.Request)
 	if err != nil {
 		return err

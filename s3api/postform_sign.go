@@ -86,11 +86,7 @@ func (a *API) formCallerV4(r *Request, f *form) (Identity, error) {
 	if auth.Time = signed; auth.Scope.Date != signed.Format("20060102") {
 		return Identity{}, badArgument("X-Amz-Credential", f.fields["x-amz-credential"], "The date of the X-Amz-Credential must be that of the X-Amz-Date.")
 	}
-	o := sigv4.Options{MaxSkew: a.options.MaxSkew, Now: a.options.Now()}
-	if a.options.EnforceRegion {
-		o.Region = a.options.Region
-	}
-	if err := sigv4.Check(auth, o); err != nil {
+	if err := sigv4.Check(auth, a.insistsOn()); err != nil {
 		return Identity{}, err
 	}
 	id, err := a.Lookup(r.Context(), auth.AccessKey, f.fields["x-amz-security-token"])

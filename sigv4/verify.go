@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ const DefaultMaxSkew = 15 * time.Minute
 // Options are what the server insists on.
 type Options struct {
 	Region  string        // "" accepts any region
+	Others  []string      // regions accepted beside Region
 	Service string        // default "s3"
 	Now     time.Time     // default time.Now()
 	MaxSkew time.Duration // default DefaultMaxSkew
@@ -73,7 +75,7 @@ func (a *Auth) checkScope(o Options) error {
 	if a.Scope.Service != o.Service {
 		return bad("incorrect service %q. This endpoint belongs to %q.", clip(a.Scope.Service), o.Service)
 	}
-	if o.Region != "" && a.Scope.Region != o.Region {
+	if o.Region != "" && a.Scope.Region != o.Region && !slices.Contains(o.Others, a.Scope.Region) {
 		return bad("the region '%s' is wrong; expecting '%s'", clip(a.Scope.Region), o.Region).with("Region", o.Region)
 	}
 	return nil

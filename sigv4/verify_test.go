@@ -103,6 +103,7 @@ func TestHeaderFormErrors(t *testing.T) {
 		"16 minutes late":         {func(*http.Request) {}, Options{Now: exampleTime.Add(16 * time.Minute)}, CodeRequestTimeTooSkewed},
 		"16 minutes early":        {func(*http.Request) {}, Options{Now: exampleTime.Add(-16 * time.Minute)}, CodeRequestTimeTooSkewed},
 		"1800 years early":        {func(*http.Request) {}, Options{Now: exampleTime.AddDate(-1800, 0, 0)}, CodeRequestTimeTooSkewed},
+		"one region of several":   {func(*http.Request) {}, Options{Region: "eu-1", Others: []string{"us-east-1"}}, "ok"},
 		"another region":          {func(*http.Request) {}, Options{Region: "eu-1"}, "AuthorizationHeaderMalformed: The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-1'"},
 		"another service":         {inAuthorization("/s3/", "/sqs/"), Options{}, CodeAuthorizationHeaderMalformed},
 		"another terminal":        {inAuthorization("aws4_request", "aws5_request"), Options{}, CodeAuthorizationHeaderMalformed},

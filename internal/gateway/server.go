@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,7 +57,7 @@ func (s *Server) Use(e *Engine) error {
 	o := s.cfg.Options
 	api, err := s3api.New(s3api.Options{
 		Store: e.Store, Keys: e.Keys, Log: s.log, ServiceURIs: o.ServiceURI,
-		Region: o.DefaultRegion, EnforceRegion: o.EnforceRegion, DisableV2: !o.SignatureV2, MaxSkew: o.ClockSkew,
+		Region: o.DefaultRegion, Regions: slices.Sorted(maps.Keys(s.cfg.Regions)), EnforceRegion: o.EnforceRegion, DisableV2: !o.SignatureV2, MaxSkew: o.ClockSkew,
 		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now,
 	})
 	if err != nil {
