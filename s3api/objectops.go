@@ -12,7 +12,7 @@ func objectOperations() []Operation {
 		{Name: "PutObject", Method: http.MethodPut, Scope: ScopeObject,
 			Action: "s3:PutObject", MaxBody: store.MaxPutBytes, Body: BodyStream,
 			Handler: putObject,
-			Differs: "`x-amz-write-offset-bytes` appends in any bucket without versioning. `aws:kms` takes keys of the local key ring, and its active key where none is named; `aws:kms:dsse` answers 501."},
+			Differs: "`x-amz-write-offset-bytes` appends in any bucket without versioning. Storage classes are those of the configuration, and REDUCED_REDUNDANCY, which is stored as STANDARD is. `aws:kms` takes keys of the local key ring, and its active key where none is named; `aws:kms:dsse` answers 501."},
 		{Name: "GetObject", Method: http.MethodGet, Scope: ScopeObject,
 			Action: "s3:GetObject", VersionAction: "s3:GetObjectVersion", Versioned: true, Params: []string{"partNumber"},
 			Handler: getObject,

@@ -10,6 +10,9 @@ import (
 // ClassStandard is the storage class of an object that names none.
 const ClassStandard = "STANDARD"
 
+// ClassReduced is a storage class that there always is.
+const ClassReduced = "REDUCED_REDUNDANCY"
+
 // Object lock modes.
 const (
 	ModeGovernance = "GOVERNANCE"

@@ -84,6 +84,7 @@ func New(o Options) (*Store, error) {
 		if err := checkClasses(own, o.Blobs); err != nil {
 			return nil, fmt.Errorf("store: region %q: %w", region, err)
 		}
+		classes[region] = withReduced(own)
 	}
 	s := &Store{
 		meta: o.Meta, blobs: o.Blobs, classes: classes, ring: o.Ring,
@@ -104,6 +105,15 @@ func New(o Options) (*Store, error) {
 	}
 	s.buckets.now = s.now
 	return s, nil
+}
+
+// withReduced adds the class that old clients ask for when less redundancy
+// would do. Unless it is configured its objects go where STANDARD's do, which
+// gives them no less.
+func withReduced(classes map[string]string) map[string]string {
+	all := map[string]string{ClassReduced: classes[ClassStandard]}
+	maps.Copy(all, classes)
+	return all
 }
 
 func checkClasses(classes map[string]string, blobs map[string]blob.Store) error {

@@ -341,6 +341,18 @@ func TestRemovingTheNewestOfManyVersionsLeavesTheOthersListed(t *testing.T) {
 	}
 }
 
+func TestReducedRedundancyIsAlwaysThere(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, "")
+	w.put(t, b, "k", random(1<<20), func(in *store.PutInput) { in.Class = store.ClassReduced })
+	o, err := w.Head(t.Context(), b, "k", store.GetInput{})
+	if err != nil || o.Version.Class != store.ClassReduced {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	_, err = w.Put(t.Context(), b, "k", store.PutInput{Attributes: store.Attributes{Class: "GLACIER"}, Body: strings.NewReader("x"), Size: 1})
+	wantKind(t, err, store.InvalidStorageClass)
+}
+
 func TestListingWithDelimiterIsTheSameInPagesOfOne(t *testing.T) {
 	w := newWorld(t)
 	b := w.bucket(t, "")
