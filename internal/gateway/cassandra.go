@@ -107,7 +107,7 @@ func (e *Engine) openMetastore(ctx context.Context, buckets *config.Cassandra, r
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	options := metacassandra.Options{
-		Consistency: own.Consistency, Serial: own.Serial, Timeout: objects.Timeout, Log: o.Log.Named("meta"),
+		Consistency: own.Consistency, Serial: own.Serial, Timeout: own.Timeout, Log: o.Log.Named("meta"),
 	}
 	if !sameKeyspace(buckets, objects) {
 		shared, err := openKeyspace(ctx, buckets, sessions)
@@ -131,7 +131,7 @@ func sameKeyspace(a, b *config.Cassandra) bool {
 
 // openKeyspace returns a keyspace that has the tables of the metadata.
 func openKeyspace(ctx context.Context, c *config.Cassandra, sessions *sessions) (metacassandra.Keyspace, error) {
-	k := metacassandra.Keyspace{Name: c.Keyspace}
+	k := metacassandra.Keyspace{Name: c.Keyspace, Timeout: c.Timeout}
 	if err := k.Consistency.UnmarshalText([]byte(c.Consistency)); err != nil {
 		return k, fmt.Errorf("%w: consistency %s: %w", ErrConfig, c.Consistency, err)
 	}

@@ -92,6 +92,9 @@ func TestOptionsRefuseWhatIsNoQuorum(t *testing.T) {
 	if _, err := (Options{Serial: 3}).withDefaults(); err == nil {
 		t.Error("serial consistency 3 was accepted")
 	}
+	if o, err := (Options{Buckets: &Keyspace{}}).withDefaults(); err != nil || o.Buckets.Timeout != o.Timeout || o.Timeout <= 0 {
+		t.Errorf("without time-outs: %+v, %v", o, err)
+	}
 	if _, err := (Options{Buckets: &Keyspace{Consistency: 1}}).withDefaults(); err == nil {
 		t.Error("consistency ONE was accepted for the buckets")
 	}

@@ -65,6 +65,8 @@ type Keyspace struct {
 	// datacenters it takes QUORUM and SERIAL.
 	Consistency gocql.Consistency
 	Serial      gocql.SerialConsistency
+	// Timeout bounds each statement; default that of the options.
+	Timeout time.Duration
 }
 
 // quorums sets the defaults of two consistencies, and refuses weaker ones.
@@ -90,15 +92,18 @@ func (o Options) withDefaults() (Options, error) {
 	if err := quorums(&o.Consistency, &o.Serial); err != nil {
 		return o, err
 	}
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
 	if o.Buckets != nil {
 		buckets := *o.Buckets
 		if err := quorums(&buckets.Consistency, &buckets.Serial); err != nil {
 			return o, fmt.Errorf("buckets: %w", err)
 		}
+		if buckets.Timeout <= 0 {
+			buckets.Timeout = o.Timeout
+		}
 		o.Buckets = &buckets
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = 10 * time.Second
 	}
 	if o.InlineMax <= 0 {
 		o.InlineMax = 4096
@@ -150,27 +155,27 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := newCluster(Keyspace{session, keyspace, o.Consistency, o.Serial}, o.Timeout)
+	db, err := newCluster(Keyspace{session, keyspace, o.Consistency, o.Serial, o.Timeout})
 	if err != nil {
 		return nil, err
 	}
 	if o.Buckets == nil {
 		return newOn(db, db, o), nil
 	}
-	buckets, err := newCluster(*o.Buckets, o.Timeout)
+	buckets, err := newCluster(*o.Buckets)
 	if err != nil {
 		return nil, fmt.Errorf("buckets: %w", err)
 	}
 	return newOn(db, buckets, o), nil
 }
 
-func newCluster(k Keyspace, timeout time.Duration) (*cluster, error) {
+func newCluster(k Keyspace) (*cluster, error) {
 	if !keyspaceName.MatchString(k.Name) {
 		return nil, fmt.Errorf("keyspace %q: want up to 48 letters, digits and underscores", k.Name)
 	}
 	return &cluster{
 		session: k.Session, cql: statements{keyspace: k.Name},
-		consistency: k.Consistency, serial: k.Serial, timeout: timeout,
+		consistency: k.Consistency, serial: k.Serial, timeout: k.Timeout,
 	}, nil
 }
 
