@@ -1,0 +1,46 @@
+# The image is the static binary and what it needs of a system: the authorities
+# of TLS, a user, and a directory for the embedded engine.
+#
+#   docker build -t pithos/pithos .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t pithos/pithos .
+#
+# The same source and the same GO_IMAGE give the same layer, byte for byte. For
+# the same image give BuildKit the time that it notes, too: SOURCE_DATE_EPOCH=0.
+ARG GO_IMAGE=golang:1.26
+
+FROM --platform=${BUILDPLATFORM} ${GO_IMAGE} AS build
+WORKDIR /src
+COPY . .
+ARG TARGETOS=linux
+ARG TARGETARCH=amd64
+ARG VERSION=
+ENV CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOMODCACHE=/go/pkg/mod GOCACHE=/root/.cache/go-build
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \
+      -ldflags="-s -w -buildid= -X main.version=${VERSION}" -o /image/usr/bin/pithos ./cmd/pithos \
+ && mkdir -p /image/etc/ssl/certs /image/data \
+ && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+ && echo 'pithos:x:65532:65532:pithos:/data:/usr/bin/pithos' > /image/etc/passwd \
+ && echo 'pithos:x:65532:' > /image/etc/group \
+ && chown 65532:65532 /image/data \
+ && find /image -exec touch -h -d @0 {} +
+
+FROM scratch
+ARG VERSION=
+ARG REVISION=
+LABEL org.opencontainers.image.title="Pithos" \
+      org.opencontainers.image.description="An S3-compatible object store over Apache Cassandra, or over a directory" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/pithos/pithos" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# At once, so that the times and the owner of the directories come along.
+COPY --from=build /image/ /
+# Without a file of configuration: every interface, and the volume.
+ENV PITHOS_LISTEN=0.0.0.0:8080 PITHOS_DATA=/data
+USER 65532:65532
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/usr/bin/pithos", "healthcheck"]
+ENTRYPOINT ["/usr/bin/pithos"]
+CMD ["serve"]
