@@ -212,6 +212,9 @@ type Entry struct {
 	Class    string `cbor:"7,keyasint,omitempty"`
 	Checksum string `cbor:"8,keyasint,omitempty"` // algorithm
 	SumType  string `cbor:"9,keyasint,omitempty"`
+	// Several says that the key had, or may have had, noncurrent versions
+	// beside this one; a driver that needs it sets it.
+	Several bool `cbor:"10,keyasint,omitempty"`
 }
 
 // EntryOf returns what a listing shows of the version v of key.

@@ -59,7 +59,7 @@ func (p *pending) Commit(ctx context.Context, c meta.Change) error {
 	if err := p.check(c); err != nil {
 		return err
 	}
-	entry, err := encodeEntry(c.Entry)
+	entry, err := encodeEntry(c.Entry, c.History)
 	if err != nil {
 		return err
 	}

@@ -90,14 +90,14 @@ func (s *Store) repairOld(bucket meta.BucketID, r readRow) {
 // it can no longer be made, and writes what the head implies into the row's
 // shard, right after the fence. It returns the head at the fence.
 func (s *Store) repair(ctx context.Context, bucket meta.BucketID, r readRow) (meta.Head, error) {
-	h, err := s.Fence(ctx, bucket, r.key, r.rev, meta.ReadOptions{})
+	h, err := s.Fence(ctx, bucket, r.key, r.rev, meta.ReadOptions{Limit: 2})
 	if err != nil {
 		return h, err
 	}
 	row := listingRow{kind: visible, key: r.key, rev: h.Rev, state: stateDeleted}
 	if v := h.Current(); v != nil && !v.DeleteMarker {
 		row.state = stateLive
-		if row.doc, err = encodeEntry(meta.EntryOf(r.key, v)); err != nil {
+		if row.doc, err = encodeEntry(meta.EntryOf(r.key, v), len(h.Versions) > 1); err != nil {
 			return h, err
 		}
 	}

@@ -77,9 +77,16 @@ func (r *listingRow) statement(bucket meta.BucketID, shard meta.ID) gocql.BatchE
 	return entry(putPendingRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.written())
 }
 
-func encodeEntry(e *meta.Entry) ([]byte, error) {
+// encodeEntry encodes what a live row shows of its key.
+//
+// It says whether the key had other versions when it was written: a reader
+// that finds no history row beside it, since all versions were removed between
+// its two reads, must not take this version for the only one.
+func encodeEntry(e *meta.Entry, several bool) ([]byte, error) {
 	if e == nil {
 		return nil, nil
 	}
-	return meta.Marshal(e)
+	marked := *e
+	marked.Several = several
+	return meta.Marshal(&marked)
 }

@@ -135,6 +135,7 @@ func (r *readRow) resolved() (k resolved, known bool, err error) {
 		return k, false, fmt.Errorf("listing row of %q: %w", r.key, err)
 	}
 	k.entry.Key = r.key
+	k.several, k.entry.Several = k.several || k.entry.Several, false
 	return k, true, nil
 }
 
