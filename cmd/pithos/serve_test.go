@@ -167,7 +167,6 @@ func TestServeRefusesWhatItCannotDo(t *testing.T) {
 		{"no key file", "encryption: {master-key-file: /none}", "", "encryption.master-key-file", exitConfig},
 		{"name of no bucket", "options: {buckets: [Not_A_Bucket]}", "", "options.buckets", exitConfig},
 		{"unknown key", "servce: {}", "", "servce", exitConfig},
-		{"two metastores", "bucketstore: {cluster: 127.0.0.1:1, default-region: a}\nregions: {a: {}, b: {metastore: {keyspace: other}}}", "", "regions.b.metastore", exitConfig},
 		{"Cassandra's authorities", "bucketstore: {cluster: 127.0.0.1:1, tls: {ca: /none.pem}}", "", "/none.pem", exitConfig},
 	}
 	for _, c := range cases {
