@@ -139,7 +139,7 @@ type completeRequest struct {
 
 type completePart struct {
 	PartNumber        int
-	ETag              string
+	ETag              *string
 	ChecksumCRC32     string `xml:",omitempty"`
 	ChecksumCRC32C    string `xml:",omitempty"`
 	ChecksumCRC64NVME string `xml:",omitempty"`
@@ -183,14 +183,14 @@ func completeMultipartUpload(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	in := store.CompleteInput{UploadID: r.Query().Get("uploadId")}
 	for _, p := range doc.Parts {
-		if p.ETag == "" {
+		if p.ETag == nil {
 			return malformedXML("part %d has no ETag", p.PartNumber)
 		}
 		sum, err := p.checksum()
 		if err != nil {
 			return err
 		}
-		in.Parts = append(in.Parts, store.CompletedPart{Number: p.PartNumber, ETag: strings.Trim(p.ETag, `"`), Checksum: sum})
+		in.Parts = append(in.Parts, store.CompletedPart{Number: p.PartNumber, ETag: strings.Trim(*p.ETag, `"`), Checksum: sum})
 	}
 	if err := a.completeHeaders(r, &in); err != nil {
 		return err
