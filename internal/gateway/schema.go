@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/gocql/gocql"
 
@@ -101,7 +102,7 @@ func bootstrap(ctx context.Context, k keyspace, progress Progress) error {
 	}
 	defer session.Close()
 	for _, role := range k.roles {
-		report, err := schema.Apply(ctx, session, k.name, role, schema.Replication(k.replication))
+		report, err := apply(ctx, session, k, role, progress)
 		switch {
 		case errors.Is(err, schema.ErrNewer), errors.Is(err, schema.ErrEdited):
 			return fmt.Errorf("%w: %w", ErrSchemaNewer, err)
@@ -111,6 +112,24 @@ func bootstrap(ctx context.Context, k keyspace, progress Progress) error {
 		progress.Applied(k.name, role, report)
 	}
 	return nil
+}
+
+// applyPause is between two tries to install a schema.
+const applyPause = 2 * time.Second
+
+// apply installs a role's tables, and waits where Cassandra answers but has
+// fewer nodes up than the replication needs: they may still be coming.
+func apply(ctx context.Context, session *gocql.Session, k keyspace, role schema.Role, progress Progress) (schema.Report, error) {
+	for {
+		report, err := schema.Apply(ctx, session, k.name, role, schema.Replication(k.replication))
+		if c := cassandra.Classify(err); err == nil || c != cassandra.Unavailable && c != cassandra.Unknown {
+			return report, err
+		}
+		progress.Waiting(k.to.Hosts, err)
+		if !sleep(ctx, applyPause) {
+			return report, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
 }
 
 type silent struct{}
