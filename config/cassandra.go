@@ -137,11 +137,8 @@ func (d *decoder) replication(path string, c *Cassandra) {
 	if len(r.Datacenters) > 0 && d.given(path+".factor") {
 		d.failAt(path+".factor", "and 'datacenters' exclude each other", "keep one of the two")
 	}
-	if r.Strategy == "" && (len(r.Datacenters) > 0 || c.Datacenter != "") {
-		r.Strategy = "NetworkTopologyStrategy"
-	}
 	if r.Strategy == "" {
-		r.Strategy = "SimpleStrategy"
+		r.Strategy = "NetworkTopologyStrategy"
 	}
 	if r.Strategy == "SimpleStrategy" && len(r.Datacenters) > 0 {
 		d.failAt(path+".datacenters", "need the strategy NetworkTopologyStrategy", "remove 'strategy', or the datacenters")

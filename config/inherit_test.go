@@ -37,7 +37,7 @@ func TestStoreOverridesWithoutTouchingOthers(t *testing.T) {
 	if class.Password.Reveal() != "second" || class.Cluster[0].String() != "a:9999" {
 		t.Errorf("class: %+v", class)
 	}
-	if r := class.Replication; r.Strategy != "SimpleStrategy" || r.Factor != 2 || len(r.Datacenters) > 0 {
+	if r := class.Replication; r.Strategy != "NetworkTopologyStrategy" || r.Factor != 2 || len(r.Datacenters) > 0 {
 		t.Errorf("replication is mixed with the inherited one: %+v", r)
 	}
 }
