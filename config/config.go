@@ -203,7 +203,7 @@ type Host struct {
 // Replication is how a keyspace is replicated. After [Load] Strategy is set.
 // Datacenters, where not empty, counts; otherwise Factor does.
 type Replication struct {
-	Strategy    string         `key:"strategy" enum:"SimpleStrategy|NetworkTopologyStrategy" doc:"Left out: NetworkTopologyStrategy where a datacenter is named, else SimpleStrategy."`
+	Strategy    string         `key:"strategy" enum:"SimpleStrategy|NetworkTopologyStrategy" doc:"Left out: NetworkTopologyStrategy."`
 	Factor      int            `key:"factor" min:"1" max:"64" short:"yes" doc:"Copies of each row, in each datacenter. Left out: three in the near datacenter, or as many as it has nodes, if fewer, when bootstrap runs."`
 	Datacenters map[string]int `key:"datacenters" name:"datacenter" min:"0" max:"64" doc:"Copies by datacenter, in place of 'factor'."`
 }
