@@ -3,7 +3,6 @@ package s3api_test
 import (
 	"bytes"
 	"encoding/xml"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -32,16 +31,6 @@ func behaviour(t *testing.T, test func(x *story)) {
 	t.Helper()
 	s3test.Engines(t, func(t *testing.T, s *s3test.Server) {
 		test(&story{T: t, s: s, c: s.Client(t, s3test.Alice), bucket: s.Bucket(t)})
-	})
-}
-
-// each runs a part of the story as a subtest.
-func (x *story) each(name string, test func(x *story)) {
-	x.T.Helper()
-	x.Run(name, func(t *testing.T) {
-		inner := *x
-		inner.T = t
-		test(&inner)
 	})
 }
 
@@ -240,9 +229,4 @@ func random(n int) string {
 	var b bytes.Buffer
 	_, _ = io.CopyN(&b, rand.NewChaCha8(seed), int64(n)) // neither fails
 	return b.String()
-}
-
-func isNotModified(err error) bool {
-	var r interface{ HTTPStatusCode() int }
-	return errors.As(err, &r) && r.HTTPStatusCode() == http.StatusNotModified
 }
