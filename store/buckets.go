@@ -202,14 +202,21 @@ func predecessor(prefix string) string {
 // UpdateBucket changes the settings of the bucket name by a function that is
 // called with them as they are, and may be called again.
 func (s *Store) UpdateBucket(ctx context.Context, name string, change func(*meta.BucketConfig) error) (*meta.Bucket, error) {
+	return s.editBucket(ctx, name, func(b *meta.Bucket) (bool, error) { return true, change(&b.Config) })
+}
+
+// editBucket changes the row of a bucket, atomically. edit may be called again;
+// it says whether there is anything to write.
+func (s *Store) editBucket(ctx context.Context, name string, edit func(*meta.Bucket) (bool, error)) (*meta.Bucket, error) {
 	for try := 0; ; try++ {
 		b, err := s.freshBucket(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		if err := change(&b.Config); err != nil {
+		write, err := edit(b)
+		if err != nil || !write {
 			s.buckets.drop(name)
-			return nil, err
+			return b, err
 		}
 		was := b.Rev
 		b.Rev = meta.NextRev(was, s.now())
@@ -265,32 +272,11 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 
 // setBucketState moves the bucket to state, whatever its state is.
 func (s *Store) setBucketState(ctx context.Context, name string, state meta.BucketState) (*meta.Bucket, error) {
-	for try := 0; ; try++ {
-		b, err := s.freshBucket(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if b.State == state && state == meta.BucketActive {
-			return b, nil
-		}
-		was := b.Rev
-		b.State, b.Rev = state, meta.NextRev(was, s.now())
-		err = s.meta.UpdateBucket(ctx, *b, was)
-		s.buckets.drop(name)
-		switch {
-		case err == nil:
-			return b, nil
-		case errors.Is(err, meta.ErrNotFound):
-			return nil, noSuchBucket(name)
-		case !errors.Is(err, meta.ErrConflict):
-			return nil, err
-		case try == maxTries:
-			return nil, &Error{Kind: OperationAborted, Err: err}
-		}
-		if err := backOff(ctx, try); err != nil {
-			return nil, err
-		}
-	}
+	return s.editBucket(ctx, name, func(b *meta.Bucket) (bool, error) {
+		already := b.State == state
+		b.State = state
+		return !already || state == meta.BucketDeleting, nil // each deleter has a revision of its own
+	})
 }
 
 // writable is called when a commit found the bucket being deleted. It waits
