@@ -84,6 +84,7 @@ type Body struct {
 // the encoded body, which it also sets. Payload is Chunked, ChunkedTrailer or
 // UnsignedTrailer.
 func (s Signer) SignChunked(r *http.Request, payload string, b Body) []byte {
+	s.Time = s.at() // chunks are signed with the request's time, however long that takes
 	r.Header.Set("Content-Encoding", "aws-chunked")
 	r.Header.Set("X-Amz-Decoded-Content-Length", strconv.Itoa(len(b.Data)))
 	for _, f := range b.Trailer {
