@@ -154,7 +154,7 @@ func TestLengthsAreDecidedByTheHead(t *testing.T) {
 
 func TestDecodedLengthsMustBeTrue(t *testing.T) {
 	behaviour(t, func(x *story) {
-		signer := sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret}
+		signer := sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret, Time: time.Now()}
 		for _, declared := range []string{"3", "5", "0", "-1", "x", "99999999999999999999"} {
 			r, err := http.NewRequestWithContext(x.Context(), http.MethodPut, x.s.URL+"/"+x.bucket+"/k", nil)
 			x.must(err)
