@@ -51,23 +51,29 @@ func contentLength(r *Request) error {
 	return nil
 }
 
+// putInput reads the object that a PUT, or a form in its terms, stores.
+func (a *API) putInput(r *Request) (in store.PutInput, err error) {
+	in = store.PutInput{Body: r.Body, Size: r.ContentLength}
+	if in.Attributes, err = a.attributes(r); err != nil {
+		return in, err
+	}
+	if in.Conditions, err = writeConditions(r.Header); err != nil {
+		return in, err
+	}
+	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
+		return in, err
+	}
+	in.Checksum, err = bodyChecksum(r)
+	return in, err
+}
+
 // putObject is PutObject in the S3 API reference.
 func putObject(a *API, w http.ResponseWriter, r *Request) error {
 	if err := contentLength(r); err != nil {
 		return err
 	}
-	at, err := a.attributes(r)
+	in, err := a.putInput(r)
 	if err != nil {
-		return err
-	}
-	in := store.PutInput{Attributes: at, Body: r.Body, Size: r.ContentLength}
-	if in.Conditions, err = writeConditions(r.Header); err != nil {
-		return err
-	}
-	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
-		return err
-	}
-	if in.Checksum, err = bodyChecksum(r); err != nil {
 		return err
 	}
 	if v := r.Header.Get("X-Amz-Write-Offset-Bytes"); v != "" {

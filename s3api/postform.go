@@ -9,7 +9,6 @@ import (
 
 	"github.com/pithos/pithos/sigv2"
 	"github.com/pithos/pithos/sigv4"
-	"github.com/pithos/pithos/store"
 )
 
 type formKey struct{}
@@ -111,18 +110,8 @@ func (s *sizedFile) Read(p []byte) (int, error) {
 
 // postObject is POST Object in the S3 API reference.
 func postObject(a *API, w http.ResponseWriter, r *Request) error {
-	at, err := a.attributes(r)
+	in, err := a.putInput(r)
 	if err != nil {
-		return err
-	}
-	in := store.PutInput{Attributes: at, Body: r.Body, Size: r.ContentLength}
-	if in.Conditions, err = writeConditions(r.Header); err != nil {
-		return err
-	}
-	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
-		return err
-	}
-	if in.Checksum, err = bodyChecksum(r); err != nil {
 		return err
 	}
 	result, err := a.store.Put(r.Context(), r.Bucket, r.Key, in)
