@@ -1,0 +1,30 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/store"
+)
+
+func TestEncryptionWithoutAMasterKeyIsRefusedAndSaysWhatToSet(t *testing.T) {
+	w := newWorld(t)
+	b := w.bucket(t, "")
+	keyless, err := store.New(store.Options{Meta: w.meta, Blobs: map[string]blob.Store{"main": w.blobs},
+		Classes: map[string]string{store.ClassStandard: "main"}, Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, algorithm := range []string{store.AlgorithmAES256, store.AlgorithmKMS} {
+		in := store.PutInput{Body: strings.NewReader("x"), Size: 1}
+		in.Encryption.Type = algorithm
+		_, err := keyless.Put(t.Context(), b, "k", in)
+		wantKind(t, err, store.NoMasterKey)
+		if !strings.Contains(err.Error(), "PITHOS_MASTER_KEY") {
+			t.Errorf("%s: the error does not say what to set: %v", algorithm, err)
+		}
+	}
+	_, err = w.Head(t.Context(), b, "k", store.GetInput{})
+	wantKind(t, err, store.NoSuchKey)
+}
