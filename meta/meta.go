@@ -62,6 +62,7 @@ type Store interface {
 	Listings
 	Uploads
 	Queue
+	References
 	AccessKeys
 
 	// InlineMax is the largest payload, in bytes, that is better kept in
@@ -296,6 +297,26 @@ type Queue interface {
 
 	// Queued calls visit for every entry, due or not.
 	Queued(ctx context.Context, visit func(QueueEntry) error) error
+}
+
+// References are the keys that refer to a blob, where these are several. A
+// blob is written for one key, its home, whose reference has the zero Ref;
+// copies to other keys refer to it under Refs of their own, which are random
+// and used once. A blob that only its home refers to has no rows here.
+type References interface {
+	// AddReferences records the references that the fresh entries, with their
+	// Refs, are about, and the homes' own (Ref zero). One whose entry was
+	// claimed or dropped before is not recorded, or nobody can see that it
+	// was; then ErrClaimed may be returned.
+	AddReferences(ctx context.Context, entries []QueueEntry, homes []QueuedBlob) error
+
+	// References returns what is recorded for the blob b.Blob of the region
+	// that b.Bucket is in, ordered by Ref.
+	References(ctx context.Context, b QueuedBlob) ([]QueuedBlob, error)
+
+	// RemoveReference forgets the reference b.Ref to b.Blob. That it is not
+	// there is no error.
+	RemoveReference(ctx context.Context, b QueuedBlob) error
 }
 
 // AccessKeys are the keys that clients sign with. Secrets arrive here

@@ -149,6 +149,22 @@ type Version struct {
 	Upload UploadID `cbor:"19,keyasint,omitzero"`
 	// Appends counts the appends that the body consists of.
 	Appends int `cbor:"20,keyasint,omitempty"`
+	// Moving says that the version is being renamed to the key Moving.Key: it
+	// is gone once that key has a version that was Moved by the same id.
+	Moving *Move `cbor:"21,keyasint,omitempty"`
+	// Moved says that the version came by a rename from the key Moved.Key;
+	// "" there says that nothing is left to be done for it.
+	Moved *Move `cbor:"22,keyasint,omitempty"`
+}
+
+// Move is one attempt to rename a version.
+type Move struct {
+	ID  ID     `cbor:"1,keyasint"`
+	Key string `cbor:"2,keyasint,omitempty"` // the other key, of the same bucket
+	// Began is when, in µs since 1970.
+	Began int64 `cbor:"3,keyasint,omitempty"`
+	// Token is the client's name of the rename.
+	Token string `cbor:"4,keyasint,omitempty"`
 }
 
 // Checksum is an additional checksum of a body.
@@ -170,6 +186,9 @@ type Segment struct {
 	Nonce []byte `cbor:"7,keyasint,omitempty"`
 	// Part is the number of the part that it belongs to, for multipart.
 	Part int `cbor:"8,keyasint,omitempty"`
+	// Ref names this reference to a blob that was written for another key:
+	// see [References]. It is zero where the blob is the key's own.
+	Ref ID `cbor:"9,keyasint,omitzero"`
 }
 
 // PartInfo is what stays known of a part after Complete.
@@ -215,11 +234,13 @@ type Entry struct {
 	// Several says that the key had, or may have had, noncurrent versions
 	// beside this one; a driver that needs it sets it.
 	Several bool `cbor:"10,keyasint,omitempty"`
+	// Moving says that the version is being renamed: see [Version.Moving].
+	Moving bool `cbor:"11,keyasint,omitempty"`
 }
 
 // EntryOf returns what a listing shows of the version v of key.
 func EntryOf(key string, v *Version) *Entry {
-	e := &Entry{Key: key, Seq: v.Seq, Null: v.Null, Size: v.Size, ETag: v.ETag, Modified: v.Modified, Owner: v.Owner, Class: v.Class}
+	e := &Entry{Key: key, Seq: v.Seq, Null: v.Null, Size: v.Size, ETag: v.ETag, Modified: v.Modified, Owner: v.Owner, Class: v.Class, Moving: v.Moving != nil}
 	if v.Checksum != nil {
 		e.Checksum, e.SumType = v.Checksum.Algorithm, v.Checksum.Type
 	}
@@ -304,6 +325,8 @@ type QueuedBlob struct {
 	Bucket BucketID `cbor:"3,keyasint"`
 	Key    string   `cbor:"4,keyasint"`
 	Upload UploadID `cbor:"5,keyasint,omitzero"`
+	// Ref is that of the segment: see [Segment.Ref].
+	Ref ID `cbor:"6,keyasint,omitzero"`
 }
 
 // AccessKey is one access key.

@@ -27,6 +27,7 @@ import (
 //	t upload, number                   a part
 //	q due, entry                       a queue entry
 //	a id                               an access key
+//	r blob, ref                        a reference to a blob that several keys refer to
 const (
 	formatKey = "mformat"
 	floorKey  = "mfloor"
@@ -45,6 +46,8 @@ const (
 	tablePart    = 't'
 	tableQueue   = 'q'
 	tableAccess  = 'a'
+
+	tableReference = 'r'
 )
 
 const idLen = len(meta.ID{})

@@ -189,6 +189,21 @@ func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) e
 	return s.call(ctx, Queued, func() error { return s.store.Queued(ctx, visit) })
 }
 
+// AddReferences implements [meta.References].
+func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, homes []meta.QueuedBlob) error {
+	return s.call(ctx, AddReferences, func() error { return s.store.AddReferences(ctx, entries, homes) })
+}
+
+// References implements [meta.References].
+func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.QueuedBlob, error) {
+	return result(ctx, s, References, func() ([]meta.QueuedBlob, error) { return s.store.References(ctx, b) })
+}
+
+// RemoveReference implements [meta.References].
+func (s *Store) RemoveReference(ctx context.Context, b meta.QueuedBlob) error {
+	return s.call(ctx, RemoveReference, func() error { return s.store.RemoveReference(ctx, b) })
+}
+
 // PutAccessKey implements [meta.AccessKeys].
 func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
 	return s.call(ctx, PutAccessKey, func() error { return s.store.PutAccessKey(ctx, k) })

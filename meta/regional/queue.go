@@ -136,3 +136,43 @@ func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) e
 	}
 	return nil
 }
+
+// A reference lies where the entries of its key do, and a blob is shared
+// within one region only.
+
+// AddReferences implements [meta.References].
+func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, homes []meta.QueuedBlob) error {
+	parts := map[meta.Store][]meta.QueuedBlob{}
+	for _, home := range homes {
+		store, err := s.queueOf(ctx, meta.QueueEntry{Blob: home})
+		if err != nil {
+			return err
+		}
+		parts[store] = append(parts[store], home)
+	}
+	return s.byRegion(ctx, entries, func(ctx context.Context, store meta.Store, part []meta.QueueEntry) error {
+		return store.AddReferences(ctx, part, parts[store])
+	})
+}
+
+// References implements [meta.References].
+func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.QueuedBlob, error) {
+	store, err := s.queueOf(ctx, meta.QueueEntry{Blob: b})
+	if err != nil {
+		return nil, err
+	}
+	found, err := store.References(ctx, b)
+	for _, r := range found {
+		s.places.put(r.Bucket, store)
+	}
+	return found, err
+}
+
+// RemoveReference implements [meta.References].
+func (s *Store) RemoveReference(ctx context.Context, b meta.QueuedBlob) error {
+	store, err := s.queueOf(ctx, meta.QueueEntry{Blob: b})
+	if err != nil {
+		return err
+	}
+	return store.RemoveReference(ctx, b)
+}
