@@ -107,7 +107,7 @@ func (e *Engine) openMetastore(ctx context.Context, buckets *config.Cassandra, r
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	options := metacassandra.Options{
-		Consistency: own.Consistency, Serial: own.Serial, Timeout: own.Timeout, Log: o.Log.Named("meta"),
+		Consistency: own.Consistency, Serial: own.Serial, Timeout: own.Timeout, Now: o.Now, Log: o.Log.Named("meta"),
 	}
 	if !sameKeyspace(buckets, objects) {
 		shared, err := openKeyspace(ctx, buckets, sessions)

@@ -1,0 +1,297 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const (
+	bucket    = "faults"
+	accessKey = "FAULTSKEY0000000001"
+	secretKey = "faults-secret-000000000000000000001"
+
+	// patience is how long a client waits for an answer.
+	patience = 30 * time.Second
+	// roundKeys are changed at a time, for roundTime; then come others. It
+	// keeps the histories short enough to be judged.
+	roundKeys = 4
+	roundTime = 4 * time.Second
+)
+
+// newClient returns an SDK client for a gateway. retries 1 is none.
+func newClient(url string, attempts int) *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: &url, Region: "us-east-1", UsePathStyle: true,
+		Credentials:      credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+		RetryMaxAttempts: attempts,
+		HTTPClient:       &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second}},
+	})
+}
+
+// history is what the clients of one run saw.
+type history struct {
+	begun  time.Time
+	values values
+	urls   []string
+
+	mu   sync.Mutex
+	ops  []porcupine.Operation
+	torn []error // answers that no order of steps explains
+}
+
+func (h *history) now() int64 { return int64(time.Since(h.begun)) }
+
+func (h *history) add(client int, in input, from int64, out output) {
+	to := h.now()
+	if out.outcome == unknown {
+		to = never
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: in, Call: from, Output: out, Return: to})
+}
+
+func (h *history) tear(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.torn = append(h.torn, err)
+}
+
+// count tells how many operations there are of each outcome.
+func (h *history) count() map[outcome]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := map[outcome]int{}
+	for _, op := range h.ops {
+		n[op.Output.(output).outcome]++
+	}
+	return n
+}
+
+// worker is one client that asks any gateway, one thing after another.
+type worker struct {
+	id       int
+	h        *history
+	random   *rand.Rand
+	gateways []*s3.Client
+	seen     map[string]int // a value that the key had, for If-Match
+}
+
+func newWorker(id int, seed uint64, h *history) *worker {
+	w := &worker{id: id, h: h, random: rand.New(rand.NewPCG(seed, uint64(id))), seen: map[string]int{}}
+	for _, url := range h.urls {
+		w.gateways = append(w.gateways, newClient(url, 1))
+	}
+	return w
+}
+
+// keysAt are the keys of the round at a time.
+func keysAt(since time.Duration) []string {
+	var keys []string
+	for i := range roundKeys {
+		keys = append(keys, fmt.Sprintf("%04d/key-%d", since/roundTime, i))
+	}
+	return keys
+}
+
+// run asks until ctx ends, and waits for the last answer.
+func (w *worker) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.ask(keysAt(time.Since(w.h.begun)))
+	}
+}
+
+// ask sends one request of a random kind.
+func (w *worker) ask(keys []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	key, via := keys[w.random.IntN(len(keys))], w.random.IntN(len(w.gateways))
+	in := input{key: key, via: fmt.Sprint("gateway ", via)}
+	switch n := w.random.IntN(100); {
+	case n < 20:
+		in.kind = opPut
+	case n < 35:
+		in.kind = opPutNew
+	case n < 50 && w.seen[key] != absent:
+		in.kind, in.see = opPutOver, w.seen[key]
+	case n < 58:
+		in.kind = opDelete
+	case n < 63 && w.seen[key] != absent:
+		in.kind, in.see = opDeleteSee, w.seen[key]
+	case n < 80:
+		w.get(ctx, via, in)
+		return
+	case n < 88:
+		w.head(ctx, via, in)
+		return
+	default:
+		w.list(ctx, via, in, keys)
+		return
+	}
+	w.write(ctx, via, in)
+}
+
+// write sends a change and records what came of it.
+func (w *worker) write(ctx context.Context, via int, in input) {
+	var err error
+	var data []byte
+	if in.kind != opDelete && in.kind != opDeleteSee {
+		in.value, data = w.h.values.next()
+	}
+	var ifMatch *string
+	if in.see != absent {
+		ifMatch = aws.String(etagOf(body(in.see)))
+	}
+	from := w.h.now()
+	if data == nil {
+		_, err = w.gateways[via].DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: &in.key, IfMatch: ifMatch})
+	} else {
+		put := &s3.PutObjectInput{Bucket: aws.String(bucket), Key: &in.key, Body: bytes.NewReader(data), IfMatch: ifMatch}
+		if in.kind == opPutNew {
+			put.IfNoneMatch = aws.String("*")
+		}
+		_, err = w.gateways[via].PutObject(ctx, put)
+	}
+	out, recorded := w.judge(in, err)
+	if recorded {
+		w.h.add(w.id, in, from, out)
+	}
+	if out.outcome == done && data != nil {
+		w.seen[in.key] = in.value
+	}
+}
+
+// judge says what the answer to a change means; recorded is false for one that
+// was not made and says nothing about the key.
+func (w *worker) judge(in input, err error) (out output, recorded bool) {
+	switch status := statusOf(err); {
+	case err == nil:
+		return output{outcome: done}, true
+	case status == http.StatusPreconditionFailed:
+		return output{outcome: unmet}, true
+	case status == http.StatusNotFound && in.see != absent:
+		return output{outcome: missing}, true
+	case status == http.StatusConflict: // others were faster, too often
+		return output{}, false
+	case status == 0 || status >= 500:
+		return output{outcome: unknown}, true
+	}
+	w.h.tear(fmt.Errorf("%s of %s: %w", in.kind, in.key, err))
+	return output{}, false
+}
+
+// statusOf is the HTTP status of an error; 0 where no answer came.
+func statusOf(err error) int {
+	var answer *awshttp.ResponseError
+	if errors.As(err, &answer) {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
+// get reads a body, and learns which value it is from its bytes.
+func (w *worker) get(ctx context.Context, via int, in input) bool {
+	in.kind = opRead
+	from := w.h.now()
+	got, err := w.gateways[via].GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: &in.key})
+	if err != nil {
+		return w.notRead(in, from, err)
+	}
+	data, err := io.ReadAll(got.Body)
+	if closed := got.Body.Close(); err != nil || closed != nil {
+		return false // cut: what came does not pass for a body
+	}
+	value, err := valueOf(data)
+	if err == nil && aws.ToString(got.ETag) != etagOf(data) {
+		err = fmt.Errorf("mixed: the body of value %d with the ETag %s", value, aws.ToString(got.ETag))
+	}
+	w.read(in, from, value, err)
+	return true
+}
+
+// head learns the value from the ETag.
+func (w *worker) head(ctx context.Context, via int, in input) {
+	in.kind = opRead
+	from := w.h.now()
+	got, err := w.gateways[via].HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: &in.key})
+	if err != nil {
+		w.notRead(in, from, err)
+		return
+	}
+	w.readETag(in, from, aws.ToString(got.ETag), aws.ToInt64(got.ContentLength))
+}
+
+func (w *worker) readETag(in input, from int64, etag string, size int64) {
+	value, err := w.h.values.named(etag)
+	if err == nil && size != int64(bodySizes[value%len(bodySizes)]) {
+		err = fmt.Errorf("mixed: %d bytes with the ETag of value %d", size, value)
+	}
+	w.read(in, from, value, err)
+}
+
+func (w *worker) read(in input, from int64, value int, err error) {
+	if err != nil {
+		w.h.tear(fmt.Errorf("%s via %s: %w", in.key, in.via, err))
+		return
+	}
+	w.seen[in.key] = value
+	w.h.add(w.id, in, from, output{done, value})
+}
+
+// notRead records that a key is not there. It reports whether that was the
+// answer; any other says nothing.
+func (w *worker) notRead(in input, from int64, err error) bool {
+	switch status := statusOf(err); {
+	case status == http.StatusNotFound:
+		w.h.add(w.id, in, from, output{done, absent})
+		return true
+	case status != 0 && status < 500:
+		w.h.tear(fmt.Errorf("read of %s via %s: %w", in.key, in.via, err))
+	}
+	return false
+}
+
+// list reads all keys of the round at once: for each of them it is a read.
+func (w *worker) list(ctx context.Context, via int, in input, keys []string) bool {
+	in.kind = opRead
+	from := w.h.now()
+	prefix := keys[0][:5]
+	got, err := w.gateways[via].ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(bucket), Prefix: &prefix})
+	if err != nil {
+		if status := statusOf(err); status != 0 && status < 500 {
+			w.h.tear(fmt.Errorf("list via %s: %w", in.via, err))
+		}
+		return false
+	}
+	in.via += " list"
+	var listed []string
+	for _, o := range got.Contents {
+		in.key = aws.ToString(o.Key)
+		listed = append(listed, in.key)
+		w.readETag(in, from, aws.ToString(o.ETag), aws.ToInt64(o.Size))
+	}
+	if sorted := slices.Clone(listed); !slices.Equal(slices.Compact(sorted), listed) || !slices.IsSorted(listed) {
+		w.h.tear(fmt.Errorf("list via %s: keys out of order, or twice: %q", in.via, listed))
+	}
+	for _, key := range keys {
+		if !slices.Contains(listed, key) {
+			in.key = key
+			w.h.add(w.id, in, from, output{done, absent})
+		}
+	}
+	return true
+}

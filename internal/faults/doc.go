@@ -1,0 +1,15 @@
+// Package faults holds what Pithos promises to the test of a cluster that
+// fails: three Cassandra nodes, two gateways as processes of their own, one of
+// them with a clock that is minutes ahead, clients that do not retry; and
+// meanwhile nodes and gateways are stopped, killed and started again.
+//
+// Whatever the clients saw is a history, and porcupine decides whether there
+// is an order of single steps that explains it. A request whose outcome the
+// client did not learn (a 5xx, a cut connection) may have taken effect at any
+// time after it was sent, or never.
+//
+//	go test ./internal/faults                                   a short run
+//	go test ./internal/faults -run Linear -faults.duration 1m -faults.runs 10 -timeout 1h
+//
+// It has nothing but tests.
+package faults

@@ -1,0 +1,181 @@
+//go:build unix
+
+package faults
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/internal/gateway"
+)
+
+var (
+	duration = flag.Duration("faults.duration", 15*time.Second, "how long a run of the clients and their troubles is")
+	runs     = flag.Int("faults.runs", 1, "runs, one after another on the same ring")
+	seedFlag = flag.Uint64("faults.seed", 0, "seed of the first run, others follow; 0: by chance")
+	workers  = flag.Int("faults.workers", 8, "clients")
+	keep     = flag.String("faults.keep", "", "folder for the picture of a history that is no good; default: a temporary one")
+)
+
+// judgeTime bounds the search for an order of one run's steps.
+const judgeTime = 3 * time.Minute
+
+// cluster is a ring with the schema installed.
+type cluster struct {
+	*cassandratest.Ring
+	keyspace string
+	cfg      *config.Config
+}
+
+// startCluster starts three nodes and installs the schema.
+func startCluster(t testing.TB) *cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := &cluster{Ring: cassandratest.StartRing(t, 3)}
+	c.keyspace = c.Keyspace(t)
+	file := settings(t, c.Cluster, c.keyspace, "127.0.0.1:1", "")
+	cfg, err := config.Load(file, true, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.cfg = &cfg
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	if err := gateway.Bootstrap(ctx, c.cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestHistoriesAreLinearizableUnderFaults is what all of it is for.
+func TestHistoriesAreLinearizableUnderFaults(t *testing.T) {
+	c := startCluster(t)
+	gateways := []*gatewayProcess{
+		startGateway(t, c.Cluster, c.keyspace, 0, ""),
+		startGateway(t, c.Cluster, c.keyspace, 7*time.Minute, ""),
+	}
+	client := newClient(gateways[0].url, 10)
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
+		t.Fatal(err)
+	}
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64N(1 << 32)
+	}
+	for run := range *runs {
+		ok := t.Run(fmt.Sprintf("seed %d", seed+uint64(run)), func(t *testing.T) {
+			linearRun(t, c, gateways, seed+uint64(run))
+		})
+		if !ok {
+			return
+		}
+	}
+}
+
+func linearRun(t *testing.T, c *cluster, gateways []*gatewayProcess, seed uint64) {
+	h := &history{begun: time.Now()}
+	for _, g := range gateways {
+		h.urls = append(h.urls, g.url)
+	}
+	random := rand.New(rand.NewPCG(seed, 0))
+	n := &nemesis{t: t, random: random, ring: c.Ring, gateways: gateways, begun: h.begun}
+	ctx, cancel := context.WithTimeout(t.Context(), *duration)
+	defer cancel()
+	var clients sync.WaitGroup
+	for i := range *workers {
+		w := newWorker(i, seed, h)
+		clients.Go(func() { w.run(ctx) })
+	}
+	n.run(ctx)
+	clients.Wait()
+	last := time.Since(h.begun)
+	h.readAll(t, last)
+	if t.Failed() {
+		return
+	}
+	t.Logf("%d operations: %v; %d troubles", len(h.ops), h.count(), len(n.told))
+	h.judge(t, n)
+	for _, err := range h.torn {
+		t.Error(err)
+	}
+	c.holdsNothingElse(t, client(h))
+	if t.Failed() {
+		for _, line := range n.told {
+			t.Log(line)
+		}
+	}
+}
+
+func client(h *history) *s3.Client { return newClient(h.urls[0], 10) }
+
+// readAll reads every key of the run through each gateway, alone and by a
+// listing, when all is well again: what was acknowledged is there.
+func (h *history) readAll(t *testing.T, last time.Duration) {
+	w := newWorker(*workers, 0, h)
+	for round := time.Duration(0); round <= last; round += roundTime {
+		keys := keysAt(round)
+		for via := range w.gateways {
+			in := input{via: fmt.Sprintf("gateway %d, when all is over", via)}
+			await(t, "list", func() error {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				if !w.list(ctx, via, in, keys) {
+					return fmt.Errorf("no answer")
+				}
+				return nil
+			})
+			for _, key := range keys {
+				in.key = key
+				await(t, "get "+key, func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					if !w.get(ctx, via, in) {
+						return fmt.Errorf("no answer")
+					}
+					return nil
+				})
+			}
+		}
+	}
+}
+
+// judge looks for an order of steps that explains the history.
+func (h *history) judge(t *testing.T, n *nemesis) {
+	begun := time.Now()
+	verdict, info := porcupine.CheckOperationsVerbose(register, h.ops, judgeTime)
+	t.Logf("%s after %v", verdict, time.Since(begun).Round(time.Millisecond))
+	if verdict == porcupine.Ok {
+		return
+	}
+	folder := *keep
+	if folder == "" {
+		var err error
+		if folder, err = os.MkdirTemp("", "pithos-history-*"); err != nil {
+			t.Error(err)
+		}
+	}
+	file := filepath.Join(folder, fmt.Sprintf("history-%d.html", h.begun.Unix()))
+	if err := porcupine.VisualizePath(register, info, file); err != nil {
+		t.Error(err)
+	}
+	if verdict == porcupine.Unknown {
+		t.Errorf("no verdict within %v: %s", judgeTime, file)
+		return
+	}
+	t.Errorf("the history is not linearizable: see %s", file)
+}
