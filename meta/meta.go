@@ -64,6 +64,7 @@ type Store interface {
 	Queue
 	References
 	AccessKeys
+	Walks
 
 	// InlineMax is the largest payload, in bytes, that is better kept in
 	// [Version.Payload] than in a blob.

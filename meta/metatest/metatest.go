@@ -63,6 +63,7 @@ func run(t *testing.T, store meta.Store, rounds int, wanted func(name string) bo
 		{"Listings", listingContracts},
 		{"Uploads", uploadContracts},
 		{"Queue", queueContracts},
+		{"Walks", walkContracts},
 		{"References", referenceContracts},
 		{"AccessKeys", accessKeyContracts},
 	} {

@@ -1,0 +1,141 @@
+package metatest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pithos/pithos/meta"
+)
+
+var walkContracts = []contract{
+	{"VersionsOfEveryKeyAreVisitedNewestFirst", testWalkVersions},
+	{"PayloadsAreReadIfAskedFor", testWalkPayloads},
+	{"KeysWithoutVersionsAreNot", func(s *suite) {
+		b := s.bucket()
+		s.add(b.ID, "gone")
+		s.remove(b.ID, "gone")
+		s.equal("versions", len(s.walked(b.ID, false, 1)), 0)
+	}},
+	{"UploadsAreVisitedInEveryState", testWalkUploads},
+	{"EveryQueueEntryIsVisited", func(s *suite) {
+		mine := map[meta.ID]meta.QueueEntry{}
+		for _, due := range []time.Duration{-time.Hour, 0, 30 * time.Hour} {
+			e := s.enqueue(time.Now().Add(due))
+			mine[e.Entry] = e
+		}
+		for part := range 5 {
+			s.ok(s.WalkQueue(s.ctx, meta.Share{Part: part, Of: 5}, func(e meta.QueueEntry) error {
+				if want, ok := mine[e.Entry]; ok {
+					s.equal("entry", e, want)
+					delete(mine, e.Entry)
+				}
+				return nil
+			}))
+		}
+		s.equal("entries that were not visited", len(mine), 0)
+	}},
+	{"TheVisitorsErrorEndsAWalk", func(s *suite) {
+		b := s.bucket()
+		s.add(b.ID, "k")
+		s.enqueue(time.Now())
+		s.ok(s.CreateUpload(s.ctx, uploadOf(b.ID, "k")))
+		enough := errors.New("enough")
+		whole := meta.Share{Of: 1}
+		s.is(s.WalkVersions(s.ctx, whole, false, func(meta.VersionRow) error { return enough }), enough)
+		s.is(s.WalkUploads(s.ctx, whole, func(meta.Upload, []meta.Part) error { return enough }), enough)
+		s.is(s.WalkQueue(s.ctx, whole, func(meta.QueueEntry) error { return enough }), enough)
+	}},
+	{"SharesThatCannotBeAreRefused", func(s *suite) {
+		for _, share := range []meta.Share{{}, {Part: -1, Of: 2}, {Part: 2, Of: 2}} {
+			if err := s.WalkVersions(s.ctx, share, false, func(meta.VersionRow) error { return nil }); err == nil {
+				s.Errorf("%+v is walked", share)
+			}
+		}
+	}},
+}
+
+// walked returns what n shares visit of a bucket's versions, as key and Seq.
+func (s *suite) walked(bucket meta.BucketID, payload bool, n int) []meta.VersionRow {
+	s.Helper()
+	var rows []meta.VersionRow
+	seen := map[string]bool{}
+	for part := range n {
+		s.ok(s.WalkVersions(s.ctx, meta.Share{Part: part, Of: n}, payload, func(r meta.VersionRow) error {
+			name := fmt.Sprint(r.Key, r.Seq)
+			if r.Bucket == bucket && !seen[name] {
+				rows, seen[name] = append(rows, r), true
+			}
+			return nil
+		}))
+	}
+	return rows
+}
+
+func testWalkVersions(s *suite) {
+	b := s.bucket()
+	want := map[string][]meta.Version{}
+	revs := map[string]int64{}
+	for _, key := range []string{"a", "a\x00", "a\x00b", "é/\xf4\x8f\xbf\xbf", "z"} {
+		for range 2 {
+			want[key] = append(bare(s.add(b.ID, key)), want[key]...)
+		}
+		revs[key] = s.read(b.ID, key).Rev
+	}
+	marker := s.mark(b.ID, "z")
+	revs["z"] = marker
+	for _, shares := range []int{1, 7} {
+		got, last := map[string][]meta.Version{}, ""
+		for _, r := range s.walked(b.ID, false, shares) {
+			if r.Key != last && got[r.Key] != nil {
+				s.Fatalf("the versions of %q are not visited one after another", r.Key)
+			}
+			last = r.Key
+			s.equal("revision of "+r.Key, r.Rev, revs[r.Key])
+			if r.Seq == marker {
+				s.equal("delete marker", r.DeleteMarker, true)
+				continue
+			}
+			got[r.Key] = append(got[r.Key], r.Version)
+		}
+		s.equal(fmt.Sprintf("versions in %d shares", shares), got, want)
+	}
+}
+
+func testWalkPayloads(s *suite) {
+	b := s.bucket()
+	v := s.add(b.ID, "k")
+	rows := s.walked(b.ID, true, 3)
+	s.equal("versions", len(rows), 1)
+	s.equal("version", rows[0].Version, v)
+}
+
+func testWalkUploads(s *suite) {
+	b := s.bucket()
+	uploads := map[meta.UploadID]meta.Upload{}
+	parts := map[meta.UploadID]int{}
+	for i, state := range []meta.UploadState{meta.UploadOpen, meta.UploadCompleting, meta.UploadDone, meta.UploadAborted} {
+		u := uploadOf(b.ID, "key of "+string(state))
+		s.ok(s.CreateUpload(s.ctx, u))
+		for n := range i {
+			s.ok(s.PutPart(s.ctx, u, meta.Part{Number: n + 1, Size: 5, ETag: "e", Modified: 1}))
+		}
+		if state != meta.UploadOpen {
+			var err error
+			u, err = s.SetUploadState(s.ctx, u, state)
+			s.ok(err)
+		}
+		uploads[u.ID], parts[u.ID] = u, i
+	}
+	for part := range 4 {
+		s.ok(s.WalkUploads(s.ctx, meta.Share{Part: part, Of: 4}, func(u meta.Upload, p []meta.Part) error {
+			if want, ok := uploads[u.ID]; ok {
+				s.equal("upload", u, want)
+				s.equal("parts of the one that is "+string(u.State), len(p), parts[u.ID])
+				delete(uploads, u.ID)
+			}
+			return nil
+		}))
+	}
+	s.equal("uploads that were not visited", len(uploads), 0)
+}
