@@ -39,6 +39,9 @@ type Walks interface {
 	// WalkQueue visits all queue entries, due or not, also those that Due
 	// would not find.
 	WalkQueue(ctx context.Context, share Share, visit func(QueueEntry) error) error
+
+	// WalkReferences visits what is recorded by AddReferences.
+	WalkReferences(ctx context.Context, share Share, visit func(QueuedBlob) error) error
 }
 
 // VersionRow is a version with the key that it belongs to.

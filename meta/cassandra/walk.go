@@ -18,6 +18,7 @@ const (
 	walkObjectsPayload = `SELECT bucket_id, key, rev, seq, doc, payload FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
 	walkUploads        = `SELECT upload_id, bucket_id, key, rev, state, doc, number, part FROM @.upload WHERE token(upload_id) > ? AND token(upload_id) <= ?`
 	walkQueue          = `SELECT due, entry, kind, claimed, doc FROM @.gc WHERE token(slot, part) > ? AND token(slot, part) <= ?`
+	walkReferences     = `SELECT doc FROM @.blob_ref WHERE token(blob_id) > ? AND token(blob_id) <= ?`
 )
 
 // walkPage is how many rows a walk reads at once: manifests of large objects
@@ -209,4 +210,19 @@ func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta
 		}
 		return visit(e)
 	}, walkQueue), "walk queue")
+}
+
+// WalkReferences implements [meta.Walks].
+func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
+	return wrap(s.walkTokens(ctx, share, func(row gocql.Scanner) error {
+		var doc []byte
+		if err := row.Scan(&doc); err != nil {
+			return err
+		}
+		var b meta.QueuedBlob
+		if err := meta.Unmarshal(doc, &b); err != nil {
+			return fmt.Errorf("reference to a blob: %w", err)
+		}
+		return visit(b)
+	}, walkReferences), "walk references")
 }

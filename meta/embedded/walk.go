@@ -215,3 +215,18 @@ func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta
 	}
 	return nil
 }
+
+// WalkReferences implements [meta.Walks].
+func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
+	err := s.walk(ctx, tableReference, share, func(name, value []byte) error {
+		var b meta.QueuedBlob
+		if err := meta.Unmarshal(value, &b); err != nil {
+			return fmt.Errorf("reference %x: %w", name[1:], err)
+		}
+		return visit(b)
+	})
+	if err != nil {
+		return fmt.Errorf("walk references: %w", err)
+	}
+	return nil
+}

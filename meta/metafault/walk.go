@@ -8,9 +8,10 @@ import (
 
 // The walks that can be made to fail.
 const (
-	WalkVersions Op = "WalkVersions"
-	WalkUploads  Op = "WalkUploads"
-	WalkQueue    Op = "WalkQueue"
+	WalkVersions   Op = "WalkVersions"
+	WalkUploads    Op = "WalkUploads"
+	WalkQueue      Op = "WalkQueue"
+	WalkReferences Op = "WalkReferences"
 )
 
 // WalkVersions implements [meta.Walks].
@@ -26,4 +27,9 @@ func (s *Store) WalkUploads(ctx context.Context, share meta.Share, visit func(me
 // WalkQueue implements [meta.Walks].
 func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
 	return s.call(ctx, WalkQueue, func() error { return s.store.WalkQueue(ctx, share, visit) })
+}
+
+// WalkReferences implements [meta.Walks].
+func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
+	return s.call(ctx, WalkReferences, func() error { return s.store.WalkReferences(ctx, share, visit) })
 }

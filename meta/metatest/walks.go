@@ -35,6 +35,20 @@ var walkContracts = []contract{
 		}
 		s.equal("entries that were not visited", len(mine), 0)
 	}},
+	{"EveryReferenceIsVisited", func(s *suite) {
+		home, e := s.sharedBlob()
+		s.ok(s.AddReferences(s.ctx, []meta.QueueEntry{e}, []meta.QueuedBlob{home}))
+		mine := map[meta.ID]meta.QueuedBlob{}
+		for part := range 3 {
+			s.ok(s.WalkReferences(s.ctx, meta.Share{Part: part, Of: 3}, func(b meta.QueuedBlob) error {
+				if b.Blob == home.Blob {
+					mine[b.Ref] = b
+				}
+				return nil
+			}))
+		}
+		s.equal("references", mine, map[meta.ID]meta.QueuedBlob{home.Ref: home, e.Blob.Ref: e.Blob})
+	}},
 	{"TheVisitorsErrorEndsAWalk", func(s *suite) {
 		b := s.bucket()
 		s.add(b.ID, "k")

@@ -54,3 +54,17 @@ func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta
 	}
 	return nil
 }
+
+// WalkReferences implements [meta.Walks].
+func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
+	for _, store := range s.stores {
+		err := store.WalkReferences(ctx, share, func(b meta.QueuedBlob) error {
+			s.places.put(b.Bucket, store)
+			return visit(b)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
