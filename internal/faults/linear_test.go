@@ -3,12 +3,16 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -178,4 +182,44 @@ func (h *history) judge(t *testing.T, n *nemesis) {
 		return
 	}
 	t.Errorf("the history is not linearizable: see %s", file)
+	for _, part := range byKey(h.ops) {
+		if !porcupine.CheckOperations(register, part) {
+			t.Log(shortest(part))
+		}
+	}
+}
+
+// shortest tells the beginning of a key's history up to the answer that makes
+// it inexplicable.
+func shortest(ops []porcupine.Operation) string {
+	byReturn := slices.SortedFunc(slices.Values(ops), func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	i := sort.Search(len(byReturn), func(i int) bool { return !porcupine.CheckOperations(register, until(ops, byReturn[i].Return)) })
+	part := until(ops, byReturn[min(i, len(ops)-1)].Return)
+	slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	var text strings.Builder
+	fmt.Fprintf(&text, "key %s:\n", ops[0].Input.(input).key)
+	for _, op := range part {
+		to := "..."
+		if op.Return != never {
+			to = time.Duration(op.Return).Round(time.Millisecond).String()
+		}
+		fmt.Fprintf(&text, "%8s - %8s  client %2d: %s\n", time.Duration(op.Call).Round(time.Millisecond), to,
+			op.ClientId, describe(op.Input.(input), op.Output.(output)))
+	}
+	return text.String()
+}
+
+// until is what was known of a history at a time.
+func until(ops []porcupine.Operation, at int64) []porcupine.Operation {
+	var part []porcupine.Operation
+	for _, op := range ops {
+		switch {
+		case op.Call > at, op.Return > at && op.Input.(input).kind == opRead:
+			continue
+		case op.Return > at:
+			op.Return, op.Output = never, output{outcome: unknown}
+		}
+		part = append(part, op)
+	}
+	return part
 }

@@ -80,7 +80,8 @@ func step(now int, in input, out output) (bool, int) {
 	case opDelete:
 		next = absent
 	case opDeleteSee:
-		holds, next = now == in.see, absent
+		// S3 deletes what is not there, whatever the condition says.
+		holds, next = now == in.see || now == absent, absent
 	}
 	switch out.outcome {
 	case unknown:

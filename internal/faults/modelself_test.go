@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/anishathalye/porcupine"
@@ -31,6 +32,7 @@ func TestTheModelTellsViolations(t *testing.T) {
 		"If-Match on a key that is not there":      {[]porcupine.Operation{op(1, 2, opPutOver, 2, 1, output{outcome: missing})}, true},
 		"If-Match says missing, and it is there":   {[]porcupine.Operation{op(1, 2, opPut, 1, 0, ok), op(3, 4, opPutOver, 3, 2, output{outcome: missing})}, false},
 		"a deletion that saw another value":        {[]porcupine.Operation{op(1, 2, opPut, 1, 0, ok), op(3, 4, opDeleteSee, 0, 2, ok)}, false},
+		"a deletion of what is not there":          {[]porcupine.Operation{op(3, 4, opDeleteSee, 0, 2, ok)}, true},
 		"an unknown put that shows late":           {[]porcupine.Operation{op(1, never, opPut, 1, 0, nothing), op(3, 4, opRead, 0, 0, read(absent)), op(5, 6, opRead, 0, 0, read(1))}, true},
 		"an unknown put that never shows":          {[]porcupine.Operation{op(1, never, opPut, 1, 0, nothing), op(3, 4, opRead, 0, 0, read(absent))}, true},
 		"an unknown put that shows and is undone":  {[]porcupine.Operation{op(1, never, opPut, 1, 0, nothing), op(3, 4, opRead, 0, 0, read(1)), op(5, 6, opRead, 0, 0, read(absent))}, false},
@@ -41,5 +43,16 @@ func TestTheModelTellsViolations(t *testing.T) {
 		if got := porcupine.CheckOperations(register, c.history); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+func TestTheShortestViolationEndsWithWhatContradicts(t *testing.T) {
+	ok := output{outcome: done}
+	got := shortest([]porcupine.Operation{
+		op(1, 2, opPut, 1, 0, ok), op(3, 4, opRead, 0, 0, output{done, 2}),
+		op(5, 6, opPut, 3, 0, ok), op(7, 8, opRead, 0, 0, output{done, 3}),
+	})
+	if !strings.Contains(got, "read → 2") || strings.Contains(got, "put 3") {
+		t.Errorf("%s", got)
 	}
 }
