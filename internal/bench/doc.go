@@ -11,5 +11,10 @@
 // median over the rounds of each side's rate, and of its ratio to bare in the
 // same round.
 //
+// On a machine that is busy with other things, or where the clients leave no
+// processor to the server, rates say little. With -server-pid the CPU time of
+// an operation is reported too, of this process and of Cassandra together, and
+// its ratio to bare's.
+//
 // The server is the one that package internal/cassandratest provides.
 package bench

@@ -12,6 +12,7 @@ import (
 
 var (
 	roundTime = flag.Duration("round", time.Second, "how long each side runs in a round")
+	serverPID = flag.Int("server-pid", 0, "process id of Cassandra: report the CPU time of an operation, there and here")
 	warmTime  = flag.Duration("warm", 500*time.Millisecond, "how long each side runs before the first round")
 )
 
@@ -34,35 +35,45 @@ func compare(b *testing.B, workers int, sides ...side) {
 	for _, s := range sides {
 		rate(b, workers, *warmTime, s.do)
 	}
-	rates := make([][]float64, len(sides))
+	rates, costs := make([][]float64, len(sides)), make([][]float64, len(sides))
 	first := 0
 	for b.Loop() {
 		for i := range sides {
 			i = (i + first) % len(sides)
-			rates[i] = append(rates[i], rate(b, workers, *roundTime, sides[i].do))
+			rate, cost := rate(b, workers, *roundTime, sides[i].do)
+			rates[i], costs[i] = append(rates[i], rate), append(costs[i], cost)
 		}
 		first++
 	}
 	b.ReportMetric(0, "ns/op") // of no meaning here
 	for i, s := range sides {
 		b.ReportMetric(median(rates[i]), s.name+"/s")
-		if i == 0 {
-			continue
+		if *serverPID != 0 {
+			b.ReportMetric(median(costs[i]), s.name+"-cpu-ms")
 		}
-		ratios := make([]float64, len(rates[i]))
-		for round := range ratios {
-			ratios[round] = rates[i][round] / rates[0][round]
+		if i > 0 {
+			b.ReportMetric(median(ratios(rates[i], rates[0])), s.name+"-ratio")
 		}
-		b.ReportMetric(median(ratios), s.name+"-ratio")
+		if i > 0 && *serverPID != 0 {
+			b.ReportMetric(median(ratios(costs[0], costs[i])), s.name+"-cpu-ratio")
+		}
 	}
 }
 
+func ratios(a, b []float64) []float64 {
+	r := make([]float64, len(a))
+	for i := range a {
+		r[i] = a[i] / b[i]
+	}
+	return r
+}
+
 // rate returns how many operations were done a second, in at least the given
-// time.
-func rate(b *testing.B, workers int, atLeast time.Duration, do operation) float64 {
+// time, and what CPU time each took, in milliseconds.
+func rate(b *testing.B, workers int, atLeast time.Duration, do operation) (perSecond, cost float64) {
 	var group sync.WaitGroup
 	var done atomic.Int64
-	begin := time.Now()
+	begin, used := time.Now(), cpuTime(b)
 	for range workers {
 		group.Go(func() {
 			for time.Since(begin) < atLeast {
@@ -79,7 +90,9 @@ func rate(b *testing.B, workers int, atLeast time.Duration, do operation) float6
 	if b.Failed() {
 		b.FailNow()
 	}
-	return float64(done.Load()) / took.Seconds()
+	used = cpuTime(b) - used
+	n := float64(done.Load())
+	return n / took.Seconds(), used.Seconds() * 1000 / n
 }
 
 func median(v []float64) float64 {
