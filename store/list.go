@@ -7,8 +7,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// maxScan is the most rows that one step of a listing reads.
-const maxScan = 1000
+// maxScan is the most rows that one step of a listing reads: a whole page of
+// S3's, and one that tells whether there are more.
+const maxScan = 1001
 
 // cursor walks the keys of a bucket under a prefix, and rolls those that
 // share a part up to a delimiter into one common prefix, which it then jumps
