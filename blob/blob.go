@@ -107,6 +107,9 @@ type Info struct {
 	// writer was interrupted. Where a driver visits a blob once for each of
 	// its parts, Size is that part's: the sizes of all visits add up.
 	Size int64
+	// Block is the number of that part; 0 where the driver does not group
+	// chunks.
+	Block int
 }
 
 // A Writer takes the bytes of one blob. It is used by one goroutine.

@@ -69,6 +69,7 @@ func (s Suite) Run(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s.Open(t)) })
 	}
+	inspections(s, t)
 	t.Run("CorruptionIsFound", func(t *testing.T) {
 		if s.Corrupt == nil {
 			t.Skip("the driver's test has no way to corrupt a blob")

@@ -22,15 +22,20 @@
 //   - A chunk that one replica does not have is read at the session's
 //     consistency. If that has none either, it is not there.
 //   - A chunk with a wrong checksum is read from one replica twice more, which
-//     may be others, and only then at the session's consistency: among equal
-//     timestamps a quorum read prefers the larger value, not the right one. For
-//     the same reason the table should have read_repair = 'NONE'.
+//     may be others, then at the session's consistency, and at last from each
+//     replica by itself: among equal timestamps a quorum read prefers the larger
+//     value, not the right one. For the same reason the table should have
+//     read_repair = 'NONE'.
+//   - Where a good copy was found beside a wrong one it is written anew, at a
+//     timestamp above the wrong one's: the chunk is healed. [Store.Verify] looks
+//     at every copy, and also fills in those that are missing.
 //
 // # Timestamps
 //
-// Every chunk is written USING TIMESTAMP 1 and deleted USING TIMESTAMP 2. An ID
-// is written once, so no clock is needed to tell which came last, and the row
-// of a writer that was slow, or whose clock is ahead, cannot outlive a delete.
+// Every chunk is written USING TIMESTAMP 1, written anew at one that is higher
+// by one each time, and deleted at one that is higher than any. An ID is
+// written once, so no clock is needed to tell which came last, and the row of a
+// writer that was slow, or whose clock is ahead, cannot outlive a delete.
 //
 // # Memory
 //

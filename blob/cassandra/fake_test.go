@@ -1,8 +1,11 @@
 package cassandra
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,6 +26,8 @@ type replicas struct {
 	insertErr      func(n int) error                        // called for each insert, counted from 1
 	inserts        int
 	inFlight, most atomic.Int64
+	copiesOf       int            // how many copies there are; 0 is one
+	wrong          map[int][]byte // copies that are not as they were written; nil: missing
 }
 
 type rowKey struct {
@@ -31,8 +36,9 @@ type rowKey struct {
 }
 
 type row struct {
-	sum  int64
-	data []byte
+	sum     int64
+	data    []byte
+	written int64
 }
 
 func (f *replicas) insert(ctx context.Context, id blob.ID, at place, sum int64, data []byte) error {
@@ -50,7 +56,7 @@ func (f *replicas) insert(ctx context.Context, id blob.ID, at place, sum int64, 
 	if f.rows == nil {
 		f.rows = make(map[rowKey]row)
 	}
-	f.rows[rowKey{id, at}] = row{sum, append([]byte(nil), data...)}
+	f.rows[rowKey{id, at}] = row{sum: sum, data: append([]byte(nil), data...)}
 	return ctx.Err()
 }
 
@@ -104,6 +110,7 @@ func (f *replicas) list(ctx context.Context, page *tokenPage) ([]stored, error) 
 	for key, r := range f.rows {
 		out = append(out, stored{key.id, key.at.block, sizeOf(r.sum)})
 	}
+	slices.SortFunc(out, func(a, b stored) int { return cmp.Or(bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.block, b.block)) })
 	return out, ctx.Err()
 }
 

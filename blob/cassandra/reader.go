@@ -67,6 +67,11 @@ func checkRange(ref blob.Ref, offset, length int64) error {
 	return nil
 }
 
+// chunkSize is the size of chunk n of a blob.
+func chunkSize(ref blob.Ref, n int64) int64 {
+	return min(int64(ref.Chunk), ref.Size-n*int64(ref.Chunk))
+}
+
 // fetchNext begins to fetch one more chunk, if the range has more.
 func (r *reader) fetchNext() {
 	n := r.launch
@@ -87,8 +92,9 @@ func (r *reader) fetchNext() {
 // fetch reads chunk n of a blob and verifies it. See the package's comment for
 // what it does about a chunk that is missing or wrong.
 func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, err error) {
-	size := min(int64(ref.Chunk), ref.Size-n*int64(ref.Chunk))
+	size := chunkSize(ref, n)
 	buf := buffer.Get(int(size))
+	corrupt := false
 	at := placeOf(n, int(ref.Block))
 	read := func(quorum bool) error {
 		return retry(ctx, func() error {
@@ -97,6 +103,7 @@ func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, 
 				return err
 			}
 			if int64(len(got)) != size || sum != sumOf(got, ref.ID, n) {
+				corrupt = true
 				return fmt.Errorf("%w: wrong checksum", blob.ErrCorrupt)
 			}
 			data = got
@@ -110,12 +117,18 @@ func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, 
 	if errors.Is(err, errMissing) || errors.Is(err, blob.ErrCorrupt) {
 		err = read(true)
 	}
+	if errors.Is(err, blob.ErrCorrupt) {
+		data, err = s.rescue(ctx, ref, n, buf)
+	}
 	if errors.Is(err, errMissing) {
 		err = blob.ErrNotFound
 	}
 	if err != nil {
 		buffer.Put(buf)
 		return nil, fmt.Errorf("read chunk %d of blob %s: %w", n, ref.ID, err)
+	}
+	if corrupt {
+		s.mendAfterRead(ctx, ref, n, data)
 	}
 	return data, nil
 }

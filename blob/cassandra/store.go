@@ -3,10 +3,10 @@ package cassandra
 import (
 	"context"
 	"fmt"
-	"math"
 	"regexp"
 
 	"github.com/gocql/gocql"
+	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/blob"
 )
@@ -27,6 +27,8 @@ type Options struct {
 	// ReadConsistency is that of a chunk's first read. Default LOCAL_ONE.
 	// Everything else is done at the session's consistency.
 	ReadConsistency gocql.Consistency
+	// Log is told of chunks that turned out to be corrupt. Default: nobody.
+	Log *zap.Logger
 }
 
 const (
@@ -39,6 +41,9 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.ChunkBytes, 512<<10)
 	setDefault(&o.Window, 4)
 	setDefault(&o.ReadAhead, 4)
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
 	if o.ReadConsistency == gocql.Any {
 		o.ReadConsistency = gocql.LocalOne
 	}
@@ -98,16 +103,19 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 // while Delete runs may stay: so whoever collects what an interrupted writer
 // left waits until the writer's requests cannot arrive any more.
 func (s *Store) Delete(ctx context.Context, id blob.ID) error {
-	for block, empty := 0, 0; empty < 2; block++ {
-		found := block == 0 // deleted without asking: most blobs have just this
-		if !found {
-			err := retry(ctx, func() (err error) {
-				found, err = s.db.hasBlock(ctx, id, block)
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("delete blob %s: look at block %d: %w", id, block, err)
-			}
+	return s.Purge(ctx, id, 0) // without asking: most blobs have just this block
+}
+
+// deleteFrom deletes blocks from one on, until two in a row have nothing.
+func (s *Store) deleteFrom(ctx context.Context, id blob.ID, block int) error {
+	for empty := 0; empty < 2; block++ {
+		var found bool
+		err := retry(ctx, func() (err error) {
+			found, err = s.db.hasBlock(ctx, id, block)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("delete blob %s: look at block %d: %w", id, block, err)
 		}
 		if !found {
 			empty++
@@ -136,17 +144,10 @@ const walkRanges = 64
 // Walk implements [blob.Store]. It visits a blob once for each of its blocks,
 // in the order of tokens.
 func (s *Store) Walk(ctx context.Context, visit func(blob.Info) error) error {
-	const width = math.MaxUint64/walkRanges + 1
-	low := int64(math.MinInt64) // no key has this token
-	for i := range uint64(walkRanges) {
-		high := int64(math.MaxInt64)
-		if i < walkRanges-1 {
-			high = int64(width*(i+1) ^ 1<<63)
-		}
-		if err := s.walkRange(ctx, low, high, visit); err != nil {
+	for i := range walkRanges {
+		if err := s.WalkShare(ctx, i, walkRanges, visit); err != nil {
 			return err
 		}
-		low = high
 	}
 	return nil
 }
@@ -187,5 +188,5 @@ func visitStored(ctx context.Context, s stored, visit func(blob.Info) error) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return visit(blob.Info{ID: s.id, Size: s.size})
+	return visit(blob.Info{ID: s.id, Size: s.size, Block: s.block})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 
 	"github.com/gocql/gocql"
 
@@ -22,6 +23,7 @@ type table interface {
 	deleteBlock(ctx context.Context, id blob.ID, block int) error
 	// list reads a page of chunks, without data, and moves page on.
 	list(ctx context.Context, page *tokenPage) ([]stored, error)
+	copies
 }
 
 var errMissing = errors.New("no such row")
@@ -64,22 +66,37 @@ func sizeOf(sum int64) int64 { return sum >> 32 }
 
 // cql is the table in Cassandra.
 type cql struct {
-	session *gocql.Session
-	one     gocql.Consistency
+	session  *gocql.Session
+	keyspace string
+	one      gocql.Consistency
 
 	insertStmt, readStmt, hasStmt, deleteStmt, listStmt string
+	readCopyStmt, mendStmt, sizesStmt                   string
 }
+
+// The timestamps of a chunk and of its deletion. In between are those of
+// chunks that were written anew, because a copy was wrong.
+const (
+	writtenAt = 1
+	deletedAt = math.MaxInt64 - 1
+)
 
 func newCQL(session *gocql.Session, keyspace string, one gocql.Consistency) *cql {
 	name := `"` + keyspace + `".chunk`
+	const at = " WHERE blob_id = ? AND block = ?"
 	return &cql{
 		session:    session,
+		keyspace:   keyspace,
 		one:        one,
 		insertStmt: "INSERT INTO " + name + " (blob_id, block, chunk, sum, data) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP 1",
 		readStmt:   "SELECT sum, data FROM " + name + " WHERE blob_id = ? AND block = ? AND chunk = ?",
 		hasStmt:    "SELECT chunk FROM " + name + " WHERE blob_id = ? AND block = ? LIMIT 1",
-		deleteStmt: "DELETE FROM " + name + " USING TIMESTAMP 2 WHERE blob_id = ? AND block = ?",
+		deleteStmt: fmt.Sprintf("DELETE FROM %s USING TIMESTAMP %d%s", name, int64(deletedAt), at),
 		listStmt:   "SELECT blob_id, block, sum FROM " + name + " WHERE token(blob_id, block) > ? AND token(blob_id, block) <= ?",
+
+		readCopyStmt: "SELECT sum, data, WRITETIME(data) FROM " + name + at + " AND chunk = ?",
+		mendStmt:     "INSERT INTO " + name + " (blob_id, block, chunk, sum, data) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",
+		sizesStmt:    "SELECT sum FROM " + name + at,
 	}
 }
 

@@ -75,13 +75,12 @@ func smallError(err error) error {
 	return fmt.Errorf("%w: %w", blob.ErrUnavailable, err)
 }
 
-// walkSmall visits the small blobs in batches, so that a slow visitor does
-// not keep Pebble from dropping what it no longer needs.
-func (s *Store) walkSmall(visit func(blob.Info) error) error {
+// walkSmall visits the small blobs from from on, below to, in batches, so that
+// a slow visitor does not keep Pebble from dropping what it no longer needs.
+func (s *Store) walkSmall(from, to []byte, visit func(blob.Info) error) error {
 	const batch = 1000
-	var from []byte
 	for {
-		infos, err := s.listSmall(from, batch)
+		infos, err := s.listSmall(from, to, batch)
 		if err != nil {
 			return err
 		}
@@ -98,8 +97,8 @@ func (s *Store) walkSmall(visit func(blob.Info) error) error {
 	}
 }
 
-func (s *Store) listSmall(from []byte, limit int) (infos []blob.Info, err error) {
-	iter, err := s.small.NewIter(&pebble.IterOptions{LowerBound: from})
+func (s *Store) listSmall(from, to []byte, limit int) (infos []blob.Info, err error) {
+	iter, err := s.small.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return nil, smallError(err)
 	}

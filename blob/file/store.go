@@ -204,21 +204,7 @@ func diskError(err error) error {
 // Walk implements [blob.Store]: small blobs, large ones, and those that are
 // being written.
 func (s *Store) Walk(ctx context.Context, visit func(blob.Info) error) error {
-	visitor := func(info blob.Info) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return visit(info)
-	}
-	if err := s.walkSmall(visitor); err != nil {
-		return err
-	}
-	for i := range s.large {
-		if err := s.walkDir(s.large[i].path, visitor); err != nil {
-			return err
-		}
-	}
-	return s.walkDir(s.path("tmp"), visitor)
+	return s.WalkShare(ctx, 0, 1, visit)
 }
 
 func (s *Store) walkDir(dir string, visit func(blob.Info) error) error {

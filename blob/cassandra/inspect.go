@@ -1,0 +1,185 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/blob/internal/buffer"
+)
+
+var _ blob.Inspector = (*Store)(nil)
+
+// WalkShare implements [blob.Inspector]: a share is a part of the ring. A
+// blob's blocks lie in any of them.
+func (s *Store) WalkShare(ctx context.Context, part, of int, visit func(blob.Info) error) error {
+	if err := blob.CheckShare(part, of); err != nil {
+		return err
+	}
+	at := func(part int) int64 {
+		if part == of {
+			return math.MaxInt64
+		}
+		// part/of of 2^64, counted from the least token on, which no row has.
+		quotient, _ := bits.Div64(uint64(part), 0, uint64(of))
+		return int64(quotient ^ 1<<63)
+	}
+	return s.walkRange(ctx, at(part), at(part+1), visit)
+}
+
+// Stat implements [blob.Inspector], at the session's consistency.
+func (s *Store) Stat(ctx context.Context, ref blob.Ref) (int64, error) {
+	var total int64
+	for block := range blocks(ref) {
+		var size int64
+		err := retry(ctx, func() (err error) {
+			size, err = s.db.blockSize(ctx, ref.ID, block)
+			return err
+		})
+		if err != nil {
+			return 0, fmt.Errorf("stat blob %s: %w", ref.ID, err)
+		}
+		total += size
+	}
+	return total, nil
+}
+
+// blocks is how many blocks a blob has.
+func blocks(ref blob.Ref) int {
+	if ref.Size == 0 || ref.Chunk <= 0 || ref.Block <= 0 {
+		return 0
+	}
+	return placeOf((ref.Size-1)/int64(ref.Chunk), int(ref.Block)).block + 1
+}
+
+// Find implements [blob.Inspector].
+func (s *Store) Find(ctx context.Context, id blob.ID, block int) (found bool, err error) {
+	err = retry(ctx, func() (err error) {
+		found, err = s.db.hasBlock(ctx, id, block)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("find block %d of blob %s: %w", block, id, err)
+	}
+	return found, nil
+}
+
+// Purge implements [blob.Inspector].
+func (s *Store) Purge(ctx context.Context, id blob.ID, last int) error {
+	for block := range last + 1 {
+		if err := s.deleteBlock(ctx, id, block); err != nil {
+			return err
+		}
+	}
+	return s.deleteFrom(ctx, id, last+1)
+}
+
+// verifyAtOnce is how many chunks of one blob are verified at the same time.
+const verifyAtOnce = 4
+
+// Verify implements [blob.Inspector]. It reads each chunk at each of the nodes
+// of this datacenter that have it. A copy that was healed is read once more.
+func (s *Store) Verify(ctx context.Context, ref blob.Ref, heal bool) (blob.Health, error) {
+	if err := checkRange(ref, 0, ref.Size); err != nil {
+		return blob.Health{}, fmt.Errorf("verify blob %s: %w", ref.ID, err)
+	}
+	var mu sync.Mutex
+	var total blob.Health
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(verifyAtOnce)
+	for n := int64(0); n*int64(ref.Chunk) < ref.Size; n++ {
+		g.Go(func() error {
+			h, err := s.verifyChunk(gctx, ref, n, heal)
+			if err != nil {
+				return fmt.Errorf("verify chunk %d of blob %s: %w", n, ref.ID, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total.Chunks++
+			total.Corrupt += h.Corrupt
+			total.Missing += h.Missing
+			total.Unread += h.Unread
+			total.Healed += h.Healed
+			total.LostCorrupt += h.LostCorrupt
+			total.LostMissing += h.LostMissing
+			return nil
+		})
+	}
+	return total, g.Wait()
+}
+
+func (s *Store) verifyChunk(ctx context.Context, ref blob.Ref, n int64, heal bool) (blob.Health, error) {
+	buf := buffer.Get(int(chunkSize(ref, n)))
+	defer buffer.Put(buf)
+	states, data, err := s.survey(ctx, ref, n, buf)
+	if err != nil {
+		return blob.Health{}, err
+	}
+	h := healthOf(states)
+	switch {
+	case data != nil && heal && h.Corrupt+h.Missing > 0:
+		return s.mendAll(ctx, ref, n, data, states, h)
+	case data != nil:
+		return h, nil
+	case h.Unread > 0:
+		// The good copy may be where it cannot be read now.
+		return h, fmt.Errorf("%w: %d of %d copies could not be read, and no other is good", blob.ErrUnavailable, h.Unread, len(states))
+	case h.Corrupt > 0:
+		h.LostCorrupt = 1
+	default:
+		return s.verifyMissing(ctx, ref, n, h)
+	}
+	return h, nil
+}
+
+func healthOf(states []copyState) (h blob.Health) {
+	for _, c := range states {
+		switch {
+		case c.good:
+		case c.missing:
+			h.Missing++
+		case c.unread:
+			h.Unread++
+		default:
+			h.Corrupt++
+		}
+	}
+	return h
+}
+
+// verifyMissing asks a quorum for a chunk that no node of this datacenter
+// has: another one may.
+func (s *Store) verifyMissing(ctx context.Context, ref blob.Ref, n int64, h blob.Health) (blob.Health, error) {
+	data, err := s.fetch(ctx, ref, n)
+	buffer.Put(data)
+	switch {
+	case errors.Is(err, blob.ErrNotFound):
+		h.LostMissing = 1
+	case errors.Is(err, blob.ErrCorrupt):
+		h.LostCorrupt = 1
+	default:
+		return h, err
+	}
+	return h, nil
+}
+
+// mendAll heals a chunk and counts the copies that are right by then.
+func (s *Store) mendAll(ctx context.Context, ref blob.Ref, n int64, data []byte, states []copyState, h blob.Health) (blob.Health, error) {
+	if err := s.heal(ctx, ref, n, data, states); err != nil {
+		return h, err
+	}
+	again, spare, err := s.survey(ctx, ref, n, nil)
+	buffer.Put(spare)
+	if err != nil {
+		return h, err
+	}
+	left := healthOf(again)
+	h.Healed = h.Corrupt + h.Missing - left.Corrupt - left.Missing
+	return h, nil
+}

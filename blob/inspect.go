@@ -1,0 +1,145 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// An Inspector is a Store that a check can look into. [Inspect] makes one of
+// any Store.
+type Inspector interface {
+	Store
+
+	// WalkShare is Walk over one of so many equal parts, numbered from 0. The
+	// same part covers the same blobs each time; all of them cover everything.
+	WalkShare(ctx context.Context, part, of int, visit func(Info) error) error
+
+	// Stat returns how many of the blob's bytes are stored, which is ref.Size
+	// unless some are missing, and 0 where there is nothing. It verifies
+	// nothing.
+	Stat(ctx context.Context, ref Ref) (int64, error)
+
+	// Find reports whether anything is stored in a block of a blob; block 0 is
+	// all of it where the driver does not group chunks.
+	Find(ctx context.Context, id ID, block int) (bool, error)
+
+	// Purge deletes all blocks of a blob up to last, whatever gaps are between
+	// them: Delete may take two missing blocks for the end.
+	Purge(ctx context.Context, id ID, last int) error
+
+	// Verify reads every copy that there is of every chunk, and compares it
+	// with the checksum that it was written with. With heal, copies that are
+	// wrong or missing are written anew from good ones. An error says that the
+	// blob could not be read for another reason than what Health tells.
+	Verify(ctx context.Context, ref Ref, heal bool) (Health, error)
+}
+
+// Health is what Verify finds out about a blob.
+type Health struct {
+	// Chunks is how many chunks the blob has.
+	Chunks int64
+	// Corrupt and Missing count the copies of chunks that are wrong or not
+	// there.
+	Corrupt, Missing int64
+	// Unread counts the copies that could not be read now: their node is down.
+	Unread int64
+	// Healed counts those of Corrupt and Missing that are right again.
+	Healed int64
+	// LostCorrupt and LostMissing count the chunks of which there is no good
+	// copy at all.
+	LostCorrupt, LostMissing int64
+}
+
+// Good reports whether every copy that was read is as it was written.
+func (h Health) Good() bool {
+	return h.Corrupt+h.Missing+h.LostCorrupt+h.LostMissing == 0
+}
+
+// Inspect returns s itself if it is an Inspector, and otherwise one that finds
+// everything out by the methods that every Store has, which takes longer.
+func Inspect(s Store) Inspector {
+	if i, ok := s.(Inspector); ok {
+		return i
+	}
+	return plain{s}
+}
+
+// plain inspects a store without knowing it.
+type plain struct{ Store }
+
+func (p plain) WalkShare(ctx context.Context, part, of int, visit func(Info) error) error {
+	if err := CheckShare(part, of); err != nil || part > 0 {
+		return err
+	}
+	return p.Walk(ctx, visit)
+}
+
+// CheckShare returns an error unless 0 <= part < of.
+func CheckShare(part, of int) error {
+	if of < 1 || part < 0 || part >= of {
+		return fmt.Errorf("walk blobs: part %d of %d: there is no such share", part, of)
+	}
+	return nil
+}
+
+func (p plain) Stat(ctx context.Context, ref Ref) (int64, error) {
+	n, err := ReadThrough(ctx, p.Store, ref)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	if errors.Is(err, ErrCorrupt) {
+		return n, nil
+	}
+	return n, err
+}
+
+var errFound = errors.New("found")
+
+func (p plain) Find(ctx context.Context, id ID, _ int) (bool, error) {
+	err := p.Walk(ctx, func(info Info) error {
+		if info.ID == id {
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+func (p plain) Purge(ctx context.Context, id ID, _ int) error { return p.Delete(ctx, id) }
+
+func (p plain) Verify(ctx context.Context, ref Ref, _ bool) (Health, error) {
+	return VerifyByReading(ctx, p.Store, ref)
+}
+
+// VerifyByReading is Verify for stores that keep one copy: they cannot heal.
+func VerifyByReading(ctx context.Context, s Store, ref Ref) (Health, error) {
+	h := Health{Chunks: 1}
+	if ref.Chunk > 0 {
+		h.Chunks = (ref.Size + int64(ref.Chunk) - 1) / int64(ref.Chunk)
+	}
+	_, err := ReadThrough(ctx, s, ref)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		h.Missing, h.LostMissing = 1, 1
+	case errors.Is(err, ErrCorrupt):
+		h.Corrupt, h.LostCorrupt = 1, 1
+	default:
+		return h, err
+	}
+	return h, nil
+}
+
+// ReadThrough reads a blob to its end, and returns how many bytes came.
+func ReadThrough(ctx context.Context, s Store, ref Ref) (int64, error) {
+	r, err := s.Open(ctx, ref, 0, ref.Size)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(io.Discard, r)
+	return n, errors.Join(err, r.Close())
+}
