@@ -23,10 +23,14 @@ func Open(ctx context.Context, cfg Config) (*gocql.Session, error) {
 		}
 	}
 	g.HostFilter = gocql.DataCentreHostFilter(dc)
-	g.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(dc), gocql.ShuffleReplicas())
+	w := newWatch(g.ConnectTimeout, g.SocketKeepalive, cfg.Log)
+	g.Dialer, g.StreamObserver, g.FrameHeaderObserver = w, w, w
+	g.PoolConfig.HostSelectionPolicy = &policy{
+		ReplicaPolicy(gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(dc), gocql.ShuffleReplicas())), w}
 	s, err := create(ctx, *g)
 	switch {
 	case err == nil:
+		go w.run(s.Closed, asker(s))
 		return s, nil
 	case errors.Is(err, gocql.ErrNoConnectionsStarted) && cfg.Keyspace != "":
 		return nil, fmt.Errorf("cassandra: no node of datacenter %q at %v serves keyspace %q; does it exist? %w", dc, cfg.Hosts, cfg.Keyspace, err)
