@@ -9,7 +9,7 @@
 // time after it was sent, or never.
 //
 //	go test ./internal/faults                                   a short run
-//	go test ./internal/faults -run Linear -faults.duration 1m -faults.runs 10 -timeout 1h
+//	go test ./internal/faults -run Cluster/histories -faults.duration 1m -faults.runs 10 -timeout 1h
 //
 // It has nothing but tests.
 package faults

@@ -66,8 +66,8 @@ func startCluster(t testing.TB) *cluster {
 	return c
 }
 
-// TestHistoriesAreLinearizableUnderFaults is what all of it is for.
-func TestHistoriesAreLinearizableUnderFaults(t *testing.T) {
+// TestClusterUnderFaults is one test, since all of it shares a ring.
+func TestClusterUnderFaults(t *testing.T) {
 	c := startCluster(t)
 	gateways := []*gatewayProcess{
 		startGateway(t, c.Cluster, c.keyspace, 0, ""),
@@ -77,6 +77,12 @@ func TestHistoriesAreLinearizableUnderFaults(t *testing.T) {
 	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("a node down costs no request", func(t *testing.T) { nodeDown(t, c, gateways[0]) })
+	t.Run("a lost quorum is told and comes back", func(t *testing.T) { lostQuorum(t, c, gateways[0]) })
+	t.Run("histories are linearizable", func(t *testing.T) { histories(t, c, gateways) })
+}
+
+func histories(t *testing.T, c *cluster, gateways []*gatewayProcess) {
 	seed := *seedFlag
 	if seed == 0 {
 		seed = rand.Uint64N(1 << 32)
