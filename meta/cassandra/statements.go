@@ -149,10 +149,12 @@ func unsent(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	// A coordinator whose replicas fail between the rounds of Paxos refuses to
-	// commit what they have accepted, by the same code: somebody else may.
+	// What a coordinator refuses by these codes it may refuse in the middle: as
+	// unavailable, when its replicas fail between the rounds of Paxos and have
+	// accepted what somebody else may commit; as overloaded, when it has too
+	// many hints to keep for a replica that is to be told of the commit.
 	var answer gocql.RequestError
-	if errors.As(err, &answer) && answer.Code() == gocql.ErrCodeUnavailable {
+	if errors.As(err, &answer) && (answer.Code() == gocql.ErrCodeUnavailable || answer.Code() == gocql.ErrCodeOverloaded) {
 		return classify(ctx, err)
 	}
 	if class := cassandra.Classify(err); class == cassandra.Unavailable || class == cassandra.Rejected || badValue(err) {
