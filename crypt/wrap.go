@@ -57,6 +57,22 @@ func (r *Ring) Rewrap(id string, wrapped, context []byte) (rewrapped []byte, new
 	return r.reseal(forDataKey, id, wrapped, context)
 }
 
+// Rebind wraps a wrapped data key again, under the same master key, for the
+// context to in place of from. Errors are those of [Ring.Unwrap].
+func (r *Ring) Rebind(id string, wrapped, from, to []byte) (rewrapped []byte, newID string, err error) {
+	master, err := r.find(id)
+	if err != nil {
+		return nil, "", fmt.Errorf("rebind a data key: %w", err)
+	}
+	plain, err := master.open(forDataKey, wrapped, from)
+	if err != nil {
+		return nil, "", fmt.Errorf("rebind a data key: %w", err)
+	}
+	defer clear(plain)
+	rewrapped, err = master.seal(forDataKey, plain, to)
+	return rewrapped, master.ID(), err
+}
+
 // Seal encrypts a small secret, such as an access key's, under the active
 // key. The context (what the secret belongs to) must be given again to
 // [Ring.Open]. It returns [ErrNoMasterKey].

@@ -327,6 +327,17 @@ type QueuedBlob struct {
 	Upload UploadID `cbor:"5,keyasint,omitzero"`
 	// Ref is that of the segment: see [Segment.Ref].
 	Ref ID `cbor:"6,keyasint,omitzero"`
+	// Lender is, for a fresh entry with a Ref, whose blob it was when the key
+	// was about to refer to it too.
+	Lender Holder `cbor:"7,keyasint,omitzero"`
+}
+
+// Holder is a key that refers to a blob.
+type Holder struct {
+	Bucket BucketID `cbor:"1,keyasint"`
+	Key    string   `cbor:"2,keyasint"`
+	Upload UploadID `cbor:"3,keyasint,omitzero"`
+	Ref    ID       `cbor:"4,keyasint,omitzero"`
 }
 
 // AccessKey is one access key.

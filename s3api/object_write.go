@@ -235,7 +235,12 @@ func renameObject(a *API, w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.store.Rename(r.Context(), r.Bucket, from, r.Key, conditions(r.Header, "X-Amz-Rename-Source-"), destination); err != nil {
+	token := r.Header.Get("X-Amz-Client-Token")
+	if len(token) > 64 || strings.ContainsFunc(token, func(c rune) bool { return c < 33 || c > 126 }) {
+		return badArgument("x-amz-client-token", token, "A client token is up to 64 characters of ASCII, from 33 to 126")
+	}
+	if err := a.store.Rename(r.Context(), r.Bucket, r.Key, store.RenameInput{From: from, Token: token,
+		Source: conditions(r.Header, "X-Amz-Rename-Source-"), Destination: destination}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

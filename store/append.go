@@ -20,7 +20,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		return nil, fail(InvalidRequest, "Appending works in buckets without versioning only")
 	}
 	read := meta.ReadOptions{Payload: true}
-	h, err := s.meta.Read(ctx, b.ID, key, read)
+	h, err := s.read(ctx, b, key, read)
 	if err != nil {
 		return nil, err
 	}

@@ -90,40 +90,53 @@ func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read met
 }
 
 // attempt reads, decides and commits once.
-func (s *Store) attempt(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, early *started, decide decider) (err error) {
-	pending := early.pending
+func (s *Store) attempt(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, early *started, decide decider) error {
+	m, head, err := s.decided(ctx, b, key, read, early.head, decide)
+	if err != nil || m == nil {
+		if early.pending != nil {
+			early.pending.Cancel(context.WithoutCancel(ctx))
+		}
+		return err
+	}
+	return s.commit(ctx, b.ID, key, head, len(head.Versions) >= read.Limit, m, early)
+}
+
+// decided asks the decider what is to become of the key, whose head may have
+// been read already.
+func (s *Store) decided(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, head *meta.Head, decide decider) (m *mutation, _ *meta.Head, err error) {
+	if head == nil {
+		head, err = s.settled(ctx, b, key, read)
+	} else {
+		head, err = s.settle(ctx, b, key, read, head)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if m, err = decide(head); err != nil || m == nil {
+		return nil, nil, err
+	}
+	return m, head, s.clearSources(ctx, b.ID, head, m)
+}
+
+// commit makes the change m of a key, if its head is as it was read. more
+// says that the key may have older versions than those in head.
+func (s *Store) commit(ctx context.Context, bucket meta.BucketID, key string, head *meta.Head, more bool, m *mutation, early *started) (err error) {
+	pending, rev := early.pending, early.rev
 	defer func() {
 		if err != nil && pending != nil && !errors.Is(err, meta.ErrUnknownOutcome) {
 			pending.Cancel(context.WithoutCancel(ctx))
 		}
 	}()
-	head := early.head
-	if head == nil {
-		h, err := s.meta.Read(ctx, b.ID, key, read)
-		if err != nil {
-			return err
-		}
-		head = &h
-	}
-	m, err := decide(head)
-	if err != nil || m == nil {
-		if err == nil && pending != nil {
-			pending.Cancel(context.WithoutCancel(ctx))
-			pending = nil
-		}
-		return err
-	}
-	rev := early.rev
 	if pending == nil {
 		rev = s.now().UnixMicro()
 	}
-	c := s.plan(key, head, len(head.Versions) >= read.Limit, m, max(rev, head.Rev+2))
-	queued, err := s.enqueueFreed(ctx, b, key, m)
+	c := s.plan(key, head, more, m, max(rev, head.Rev+2))
+	queued, err := s.enqueueFreed(ctx, bucket, key, m)
 	if err != nil {
 		return err
 	}
 	if pending == nil {
-		if pending, err = s.meta.Begin(ctx, b.ID, key, c.Rev, c.History); err != nil {
+		if pending, err = s.meta.Begin(ctx, bucket, key, c.Rev, c.History); err != nil {
 			return err
 		}
 	}

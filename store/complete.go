@@ -140,7 +140,7 @@ func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *
 
 // repeated answers a Complete of an upload that is done.
 func (s *Store) repeated(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
-	h, err := s.meta.Read(ctx, b.ID, key, meta.ReadOptions{Seq: u.Doc.CompletedSeq})
+	h, err := s.read(ctx, b, key, meta.ReadOptions{Seq: u.Doc.CompletedSeq})
 	if err != nil {
 		return nil, err
 	}

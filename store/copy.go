@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"errors"
-	"time"
+	"slices"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -48,11 +48,15 @@ func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in Cop
 		return nil, err
 	}
 	var result *PutResult
+	same := s.sameBytes(b, src, v, in.Checksum.Algorithm)
+	switch {
 	// A null version made of another one than the null version that it
 	// replaces would concern two old versions: one read names one.
-	if itself && (src.Null || !v.Null) && s.sameBytes(b, src, v, in.Checksum.Algorithm) {
+	case itself && same && (src.Null || !v.Null):
 		result, err = s.recopy(ctx, b, key, src, v, &in.Conditions)
-	} else {
+	case !itself && same && shareable(sb, src, b):
+		result, err = s.share(ctx, sb, src, b, key, v, &in)
+	default:
 		result, err = s.copyBytes(ctx, b, key, src, seal, v, to, in)
 	}
 	if err != nil {
@@ -156,6 +160,87 @@ func (s *Store) recopy(ctx context.Context, b *meta.Bucket, key string, src, v *
 	return resultOf(b, v), nil
 }
 
+// minShared is the size from which on a copy to another key refers to its
+// source's blobs: below, keeping account of the references costs more than
+// the bytes do.
+const minShared = 1 << 20
+
+// shareable reports whether an object in b may refer to the blobs of src, a
+// version of a key of sb, where it is the same bytes (sameBytes). The
+// references lie in one region's metadata. A composite checksum becomes that
+// of the whole object, which only the bytes tell unless it is a CRC.
+func shareable(sb *meta.Bucket, src *meta.Version, b *meta.Bucket) bool {
+	if src.Inline || src.Size < minShared || sb.Config.Region != b.Config.Region {
+		return false
+	}
+	if src.Checksum == nil || src.Checksum.Type != Composite {
+		return true
+	}
+	_, bits := crcPolynomial(src.Checksum.Algorithm)
+	return bits != 0 && len(src.Parts) > 0 && !slices.ContainsFunc(src.Parts, func(p meta.PartInfo) bool { return p.Checksum == nil })
+}
+
+// share makes v, at key of b, of the blobs of src, without copying a byte.
+func (s *Store) share(ctx context.Context, sb *meta.Bucket, src *meta.Version, b *meta.Bucket, key string, v *meta.Version, in *CopyInput) (*PutResult, error) {
+	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
+		return nil, err
+	}
+	if err := s.takeBody(sb, in.SourceKey, src, b, key, v); err != nil {
+		return nil, err
+	}
+	l, err := s.borrow(ctx, sb, in.SourceKey, src, b, key)
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.read(ctx, sb, in.SourceKey, meta.ReadOptions{Seq: src.Seq})
+	if err != nil {
+		return nil, err
+	}
+	if h.Named == nil || !sameBlobs(h.Named, src) {
+		e := noSuchKey(in.SourceKey)
+		e.Err = errReplaced
+		return nil, e
+	}
+	if err := wholeChecksum(v); err != nil {
+		return nil, err
+	}
+	v.Segments = l.segments
+	return s.place(ctx, b, key, v, &received{guard: l.guard, borrowed: true}, &in.Conditions, nil)
+}
+
+// takeBody makes v the version, at key of b, that has the body of src and all
+// that goes with that, but for the references to its blobs. The data key is
+// the same; it is wrapped for the other key.
+func (s *Store) takeBody(sb *meta.Bucket, srcKey string, src *meta.Version, b *meta.Bucket, key string, v *meta.Version) error {
+	v.Size, v.ETag, v.Checksum, v.Encryption = src.Size, src.ETag, src.Checksum, src.Encryption
+	v.Inline, v.Payload, v.Parts, v.Appends = src.Inline, src.Payload, src.Parts, src.Appends
+	if e := src.Encryption; e != nil && e.Type != SSEC {
+		bound := *e
+		var err error
+		bound.DataKey, bound.KeyID, err = s.ring.Rebind(e.KeyID, e.DataKey, keyContext(sb, srcKey), keyContext(b, key))
+		if err != nil {
+			return keyError(err, e.KeyID)
+		}
+		v.Encryption = &bound
+	}
+	return nil
+}
+
+// wholeChecksum gives the copy of an object with a composite checksum that of
+// the whole object.
+func wholeChecksum(v *meta.Version) error {
+	if v.Checksum == nil || v.Checksum.Type != Composite {
+		return nil
+	}
+	parts := make([]meta.Part, len(v.Parts))
+	for i, p := range v.Parts {
+		parts[i] = meta.Part{Number: p.Number, Size: p.Size, Checksum: p.Checksum}
+	}
+	whole, err := joinCRCs(v.Checksum.Algorithm, parts)
+	v.Checksum = whole
+	return err
+}
+
 // copyBytes reads src and stores it as v.
 func (s *Store) copyBytes(ctx context.Context, b *meta.Bucket, key string, src *meta.Version, from *sealer, v *meta.Version, to *sealer, in CopyInput) (*PutResult, error) {
 	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
@@ -198,52 +283,4 @@ func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, 
 	}
 	result.SourceVersionID = VersionID(sb, src)
 	return result, nil
-}
-
-// Rename moves an object to another key of its bucket. (RenameObject in the
-// S3 API reference.) The object is stored under the new key, and taken from
-// the old one if it still is what was stored.
-func (s *Store) Rename(ctx context.Context, b *meta.Bucket, from, to string, source, destination Conditions) error {
-	if from == to {
-		return fail(InvalidRequest, "The source and the destination of a rename are the same key")
-	}
-	if b.Config.Versioning != "" {
-		return fail(InvalidRequest, "RenameObject works in buckets without versioning only")
-	}
-	_, src, err := s.find(ctx, b, from, "", false)
-	if err != nil {
-		return err
-	}
-	if err := source.source(src); err != nil {
-		return err
-	}
-	if !src.Null {
-		return fail(InvalidRequest, "RenameObject works in buckets without versioning only")
-	}
-	request := EncryptionRequest{}
-	if e := src.Encryption; e != nil {
-		if e.Type == SSEC {
-			return fail(InvalidRequest, "An object that is encrypted with a customer key cannot be renamed")
-		}
-		request.Type, request.KMSKeyID, request.Context = AlgorithmAES256, "", e.Context
-		if e.Type == SSEKMS {
-			request.Type, request.KMSKeyID = AlgorithmKMS, e.KMSKeyID
-		}
-	}
-	_, err = s.Copy(ctx, b, to, CopyInput{Source: b, SourceKey: from, Conditions: destination,
-		SourceConditions: Conditions{IfMatch: []string{src.ETag}},
-		Attributes:       Attributes{Owner: src.Owner, Class: src.Class, ACL: src.ACL, Encryption: request}})
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, b, from, meta.ReadOptions{}, nil, func(h *meta.Head) (*mutation, error) {
-		v := h.Current()
-		if v == nil || v.Seq != src.Seq || v.Modified != src.Modified {
-			return nil, nil // overwritten since: what is there now was not renamed
-		}
-		if err := lockedAgainst(v, false, time.Time{}); err != nil {
-			return nil, err
-		}
-		return &mutation{remove: []meta.Version{*v}}, nil
-	})
 }

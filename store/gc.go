@@ -6,24 +6,23 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
 )
 
 // enqueueFreed notes the blobs that the mutation m will end the last
 // reference to, before it is committed.
-func (s *Store) enqueueFreed(ctx context.Context, b *meta.Bucket, key string, m *mutation) ([]meta.QueueEntry, error) {
-	kept := map[meta.ID]bool{}
+func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key string, m *mutation) ([]meta.QueueEntry, error) {
+	kept := map[reference]bool{}
 	for _, v := range m.put {
 		for _, seg := range v.Segments {
-			kept[seg.Blob] = true
+			kept[referenceOf(seg)] = true
 		}
 	}
 	var entries []meta.QueueEntry
 	note := func(upload meta.UploadID, segments []meta.Segment) {
 		for _, seg := range segments {
-			if seg.Blob != (meta.ID{}) && !kept[seg.Blob] {
-				entries = append(entries, s.entry(meta.QueueFreed, b.ID, key, upload, seg))
+			if seg.Blob != (meta.ID{}) && !kept[referenceOf(seg)] {
+				entries = append(entries, s.entry(meta.QueueFreed, bucket, key, upload, seg))
 			}
 		}
 	}
@@ -73,7 +72,7 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 		if err != nil || len(entries) == 0 {
 			return total, err
 		}
-		p := &pass{store: s, heads: map[headName]map[meta.ID]bool{}}
+		p := &pass{store: s, heads: map[headName]map[reference]bool{}}
 		var failed error
 		settled := 0
 		for _, e := range entries {
@@ -109,7 +108,7 @@ func (s *Store) postpone(ctx context.Context, e meta.QueueEntry) error {
 // pass is one look at a number of entries.
 type pass struct {
 	store   *Store
-	heads   map[headName]map[meta.ID]bool // the blobs that keys refer to
+	heads   map[headName]map[reference]bool // what keys refer to
 	deleted int
 }
 
@@ -151,14 +150,9 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 		}
 	}
 	if !refers {
-		store := s.blobs[e.Blob.Store]
-		if store == nil {
-			return false, fmt.Errorf("blob store %q is not configured", e.Blob.Store)
-		}
-		if err := store.Delete(ctx, blob.ID(e.Blob.Blob)); err != nil {
+		if err := p.release(ctx, e); err != nil {
 			return false, err
 		}
-		p.deleted++
 	}
 	return true, s.meta.Drop(ctx, e)
 }
@@ -184,8 +178,9 @@ func (s *Store) uploadGoesOn(ctx context.Context, e meta.QueueEntry) (bool, erro
 // refers reports whether any version of the entry's key refers to its blob.
 func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	name := headName{e.Blob.Bucket, e.Blob.Key}
+	own := reference{e.Blob.Blob, e.Blob.Ref}
 	if blobs, ok := p.heads[name]; ok {
-		return blobs[e.Blob.Blob], nil
+		return blobs[own], nil
 	}
 	blobs, err := p.store.blobsOf(ctx, name)
 	if err != nil {
@@ -194,13 +189,13 @@ func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	if len(p.heads) < 256 {
 		p.heads[name] = blobs
 	}
-	return blobs[e.Blob.Blob], nil
+	return blobs[own], nil
 }
 
-// blobsOf returns the blobs that a key's versions refer to, at one revision of
+// blobsOf returns the references to blobs that a key's versions refer to, at one revision of
 // the key: a reference that moves from one version to another while they are
 // read page by page must not be missed.
-func (s *Store) blobsOf(ctx context.Context, name headName) (map[meta.ID]bool, error) {
+func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool, error) {
 	blobs, pages, err := s.blobsByPage(ctx, name)
 	if err != nil || pages == 1 {
 		return blobs, err
@@ -226,8 +221,8 @@ func (s *Store) blobsOf(ctx context.Context, name headName) (map[meta.ID]bool, e
 	}
 }
 
-func (s *Store) blobsByPage(ctx context.Context, name headName) (blobs map[meta.ID]bool, pages int, err error) {
-	blobs = map[meta.ID]bool{}
+func (s *Store) blobsByPage(ctx context.Context, name headName) (blobs map[reference]bool, pages int, err error) {
+	blobs = map[reference]bool{}
 	for before := int64(0); ; {
 		page, err := s.meta.Versions(ctx, name.bucket, name.key, before, maxScan)
 		if err != nil {
@@ -237,7 +232,7 @@ func (s *Store) blobsByPage(ctx context.Context, name headName) (blobs map[meta.
 		for _, v := range page {
 			before = v.Seq
 			for _, seg := range v.Segments {
-				blobs[seg.Blob] = true
+				blobs[referenceOf(seg)] = true
 			}
 		}
 		if len(page) < maxScan {

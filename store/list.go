@@ -114,7 +114,7 @@ func (s *Store) List(ctx context.Context, b *meta.Bucket, in ListInput) (*ListRe
 		return false
 	}
 	for !c.done {
-		entries, more, err := s.meta.Scan(ctx, b.ID, c.from, c.to, min(c.step, maxScan))
+		entries, more, err := s.scan(ctx, b, c.from, c.to, min(c.step, maxScan))
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +157,7 @@ func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersion
 		}
 	}
 	for !c.done {
-		entries, more, err := s.meta.ScanAll(ctx, b.ID, c.from, c.to, min(c.step, maxScan))
+		entries, more, err := s.scanAll(ctx, b, c.from, c.to, min(c.step, maxScan))
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +253,11 @@ func (l *versionLister) after(key string, before int64) error {
 		if err != nil {
 			return err
 		}
-		l.add(key, page, latest)
+		shown, err := l.store.withoutMoved(l.ctx, l.bucket, key, page)
+		if err != nil {
+			return err
+		}
+		l.add(key, shown, latest)
 		if len(page) < min(want, maxScan) || l.result.Truncated {
 			return nil
 		}
@@ -317,6 +321,9 @@ func (l *versionLister) anyIn(entries []meta.KeyEntry, common string) (bool, err
 			return true, nil
 		}
 		page, err := l.store.meta.Versions(l.ctx, l.bucket.ID, e.Key, 0, 1)
+		if err == nil {
+			page, err = l.store.withoutMoved(l.ctx, l.bucket, e.Key, page)
+		}
 		if err != nil || len(page) > 0 {
 			return len(page) > 0, err
 		}

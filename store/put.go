@@ -165,7 +165,7 @@ func (s *Store) precheck(ctx context.Context, b *meta.Bucket, key string, c *Con
 	if c.empty() {
 		return nil
 	}
-	h, err := s.meta.Read(ctx, b.ID, key, meta.ReadOptions{})
+	h, err := s.read(ctx, b, key, meta.ReadOptions{})
 	if err != nil {
 		return err
 	}

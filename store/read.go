@@ -118,7 +118,7 @@ func (s *Store) findIn(ctx context.Context, b *meta.Bucket, key, versionID strin
 			return nil, err
 		}
 	}
-	h, err := s.meta.Read(ctx, b.ID, key, read)
+	h, err := s.read(ctx, b, key, read)
 	if err != nil {
 		return nil, err
 	}

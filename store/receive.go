@@ -28,6 +28,8 @@ type received struct {
 	inline   bool
 	// guard is the queue entry that keeps the collector's eye on the blob.
 	guard []meta.QueueEntry
+	// borrowed says that the blobs are those of another key.
+	borrowed bool
 }
 
 // target says where a body goes and what it may be.
@@ -230,9 +232,9 @@ func (r *received) settle(sums *sums, in incoming) error {
 }
 
 // discard removes the blob of a body that nothing will refer to. What does
-// not come off, the collector finds.
+// not come off, the collector finds, and ends what was borrowed.
 func (s *Store) discard(r *received) {
-	if r == nil || r.guard == nil {
+	if r == nil || r.guard == nil || r.borrowed {
 		return
 	}
 	s.behind(func(ctx context.Context) {
@@ -286,6 +288,6 @@ func (s *Store) blobStore(b *meta.Bucket, class string) (string, blob.Store, err
 func (s *Store) entry(kind meta.QueueKind, bucket meta.BucketID, key string, upload meta.UploadID, seg meta.Segment) meta.QueueEntry {
 	return meta.QueueEntry{
 		Due: s.now().Add(s.grace).UTC().Truncate(time.Microsecond), Entry: meta.NewID(), Kind: kind,
-		Blob: meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: bucket, Key: key, Upload: upload},
+		Blob: meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: bucket, Key: key, Upload: upload, Ref: seg.Ref},
 	}
 }

@@ -1,0 +1,375 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// A rename is three changes, of two keys, that are seen as one.
+//
+//  1. The source's version is marked: "moving to key B, attempt N". That
+//     changes nothing for anybody, yet.
+//  2. Key B gets the version, with the note "moved here by attempt N". This
+//     is the moment: from then on the source counts as gone. The change has
+//     the revision as its condition that B had before the source was marked,
+//     and is not tried again with another one.
+//  3. The source's version is removed.
+//
+// Who reads a marked source looks at B, and then at the source once more. If B
+// has the note the source is gone. If not, and the mark still stands, the
+// source was there when B was read.
+//
+// Who changes a marked source settles the rename before. If B has the note he
+// does step 3. If not he fences B, which makes step 2 fail for ever, unless B
+// has the note after all; then the mark means nothing any more.
+//
+// Who is about to take the note from B, by overwriting or deleting that
+// version, first makes sure of step 3. So a mark whose note is not there is
+// one of a rename that has not been, whenever it is met.
+
+// RenameInput is what [Store.Rename] is asked for.
+type RenameInput struct {
+	From string // the key to take the object from
+	// Source and Destination are the conditions on the two keys' objects.
+	Source, Destination Conditions
+	// Token is the client's name of this rename: said again, it is answered
+	// as before, and done once.
+	Token string
+}
+
+// Rename moves an object to another key of its bucket, atomically and without
+// copying a byte. All of the object's properties stay as they are, its time
+// of modification too. (RenameObject in the S3 API reference.)
+func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in RenameInput) error {
+	if err := checkKey(to); err != nil {
+		return err
+	}
+	switch {
+	case in.From == to:
+		return fail(InvalidRequest, "The source and the destination of a rename are the same key")
+	case strings.HasSuffix(in.From, "/"), strings.HasSuffix(to, "/"):
+		return fail(InvalidRequest, "Keys that end with a slash cannot be renamed, nor be what is renamed to")
+	case b.Config.Versioning != "":
+		return errVersionedRename()
+	}
+	for try := 0; ; try++ {
+		err := s.renameOnce(ctx, b, to, &in)
+		switch {
+		case errors.Is(err, meta.ErrBucketGone):
+			s.buckets.drop(b.Name)
+			return noSuchBucket(b.Name)
+		case errors.Is(err, meta.ErrBucketDeleting):
+			err = s.writable(ctx, b, try)
+		case errors.Is(err, meta.ErrClaimed):
+			return outlived(err)
+		case !errors.Is(err, meta.ErrConflict) && !errors.Is(err, errReplaced):
+			return err
+		case try >= maxTries:
+			return &Error{Kind: OperationAborted, Message: "Too many others are changing these keys; please try again", Err: err}
+		default:
+			err = backOff(ctx, try)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func errVersionedRename() error {
+	return fail(InvalidRequest, "RenameObject works in buckets without versioning only")
+}
+
+// renameOnce is one attempt. [meta.ErrConflict] and errReplaced say that
+// somebody else's change came first.
+func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *RenameInput) error {
+	dst, err := s.settled(ctx, b, to, meta.ReadOptions{Limit: 2, Null: true})
+	if err != nil {
+		return err
+	}
+	_, src, err := s.find(ctx, b, in.From, "", true)
+	if err != nil {
+		if cur := dst.Current(); in.Token != "" && absent(err) && cur != nil && cur.Moved != nil && cur.Moved.Token == in.Token {
+			return nil // this is it, said again
+		}
+		return err
+	}
+	if err := in.Destination.write(dst.Current()); err != nil {
+		return err
+	}
+	if err := in.Source.source(src); err != nil {
+		return err
+	}
+	l, err := s.borrow(ctx, b, in.From, src, b, to)
+	if err != nil {
+		return err
+	}
+	move := meta.Move{ID: meta.NewID(), Key: to, Began: s.now().UnixMicro()}
+	if src, err = s.markMoving(ctx, b, src, in, move); err != nil {
+		return err
+	}
+	v := *src
+	v.Moving, v.Moved = nil, &meta.Move{ID: move.ID, Key: in.From, Began: move.Began, Token: in.Token}
+	v.Seq, v.Upload = 0, meta.UploadID{}
+	if err = s.takeBody(b, in.From, src, b, to, &v); err == nil {
+		v.Segments = l.segments
+		err = s.arrive(ctx, b, to, dst, &v, l.guard)
+	}
+	if err != nil {
+		if !unknown(err) {
+			s.behind(func(ctx context.Context) { s.unmark(ctx, b, in.From, src.Seq) })
+		}
+		return err
+	}
+	s.behind(func(ctx context.Context) { s.drop(ctx, l.guard...) })
+	if err := s.clearSource(ctx, b.ID, move.ID, in.From); err != nil {
+		// It counts as gone all the same, and whoever meets it removes it.
+		s.log.Sugar().Warnf("the source of a rename could not be removed yet: %v", err)
+	}
+	return nil
+}
+
+// markMoving marks the source, if it is as src was when its blobs were
+// borrowed, and returns it as it then is.
+func (s *Store) markMoving(ctx context.Context, b *meta.Bucket, src *meta.Version, in *RenameInput, move meta.Move) (*meta.Version, error) {
+	var marked meta.Version
+	err := s.change(ctx, b, in.From, meta.ReadOptions{Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
+		v := h.Current()
+		if v == nil || v.DeleteMarker {
+			return nil, noSuchKey(in.From)
+		}
+		if !v.Null || len(h.Versions) > 1 {
+			return nil, errVersionedRename()
+		}
+		if err := in.Source.source(v); err != nil {
+			return nil, err
+		}
+		if err := lockedAgainst(v, false, s.now()); err != nil {
+			return nil, err
+		}
+		if v.Seq != src.Seq || !sameBlobs(v, src) {
+			return nil, errReplaced
+		}
+		marked = *v
+		marked.Moving = &move
+		return &mutation{put: []*meta.Version{&marked}}, nil
+	})
+	return &marked, err
+}
+
+// arrive makes v the object at key, whose head must still be dst.
+func (s *Store) arrive(ctx context.Context, b *meta.Bucket, key string, dst *meta.Head, v *meta.Version, guard []meta.QueueEntry) error {
+	m := &mutation{put: []*meta.Version{v}, guard: guard}
+	if cur := dst.Current(); cur != nil && !cur.Null {
+		return errVersionedRename()
+	}
+	if err := replaceNull(dst, v, m); err != nil {
+		return err
+	}
+	if err := s.clearSources(ctx, b.ID, dst, m); err != nil {
+		return err
+	}
+	return s.commit(ctx, b.ID, key, dst, len(dst.Versions) >= 2, m, &started{})
+}
+
+// unmark takes an old mark away.
+func (s *Store) unmark(ctx context.Context, b *meta.Bucket, key string, seq int64) {
+	err := s.change(ctx, b, key, meta.ReadOptions{Seq: seq, Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
+		if h.Named == nil {
+			return nil, nil
+		}
+		v := *h.Named // whose mark was settled before
+		return &mutation{put: []*meta.Version{&v}}, nil
+	})
+	if err != nil {
+		s.log.Sugar().Debugf("the mark of a rename that was not made stays: %v", err)
+	}
+}
+
+// markIsOld is after how long, in microseconds, a reader takes a mark away
+// that it found to mean nothing. When does not matter: whoever made it fails.
+const markIsOld = 60e6
+
+// moving returns the marked version of a head, if there is one.
+func moving(h *meta.Head) *meta.Version {
+	if h.Named != nil && h.Named.Moving != nil {
+		return h.Named
+	}
+	if i := slices.IndexFunc(h.Versions, func(v meta.Version) bool { return v.Moving != nil }); i >= 0 {
+		return &h.Versions[i]
+	}
+	return nil
+}
+
+// arrived reports whether a head of the key that a version moves to has the
+// note of that move. It must have been read with ReadOptions.Null.
+func arrived(h *meta.Head, id meta.ID) bool {
+	is := func(v meta.Version) bool { return v.Moved != nil && v.Moved.ID == id }
+	return h.Named != nil && is(*h.Named) || slices.ContainsFunc(h.Versions, is)
+}
+
+// without returns h as if the version v were not there.
+func without(h meta.Head, v *meta.Version) meta.Head {
+	seq := v.Seq
+	h.Versions = slices.DeleteFunc(slices.Clone(h.Versions), func(o meta.Version) bool { return o.Seq == seq })
+	if h.Named != nil && h.Named.Seq == seq {
+		h.Named = nil
+	}
+	if h.NullSeq == seq {
+		h.NullSeq = 0
+	}
+	return h
+}
+
+// read is meta.Read, without a version that was renamed to another key.
+func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (meta.Head, error) {
+	h, err := s.meta.Read(ctx, b.ID, key, o)
+	for try := 0; err == nil; try++ {
+		v := moving(&h)
+		if v == nil {
+			return h, nil
+		}
+		there, err := s.meta.Read(ctx, b.ID, v.Moving.Key, meta.ReadOptions{Limit: 2, Null: true})
+		if err != nil {
+			return meta.Head{}, err
+		}
+		if arrived(&there, v.Moving.ID) {
+			id := v.Moving.ID
+			s.behind(func(ctx context.Context) { _ = s.clearSource(ctx, b.ID, id, key) })
+			return without(h, v), nil
+		}
+		again, err := s.meta.Read(ctx, b.ID, key, o)
+		if err != nil {
+			return meta.Head{}, err
+		}
+		if w := moving(&again); w != nil && w.Moving.ID == v.Moving.ID {
+			if seq := w.Seq; s.now().UnixMicro()-w.Moving.Began > markIsOld {
+				s.behind(func(ctx context.Context) { s.unmark(ctx, b, key, seq) })
+			}
+			return again, nil
+		}
+		if try >= maxTries {
+			return meta.Head{}, &Error{Kind: OperationAborted, Message: "Too many others are changing this key; please try again"}
+		}
+		h = again
+	}
+	return h, err
+}
+
+// settled reads a key that is to be changed. A rename of one of its versions
+// is over then: it has been, and the version is gone, or it never will be.
+func (s *Store) settled(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (*meta.Head, error) {
+	h, err := s.meta.Read(ctx, b.ID, key, o)
+	if err != nil {
+		return nil, err
+	}
+	return s.settle(ctx, b, key, o, &h)
+}
+
+func (s *Store) settle(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions, h *meta.Head) (*meta.Head, error) {
+	for {
+		v := moving(h)
+		if v == nil {
+			return h, nil
+		}
+		gone, err := s.decide(ctx, b.ID, v.Moving)
+		if err != nil {
+			return nil, err
+		}
+		if !gone {
+			unmarked(h, v.Moving.ID)
+			return h, nil
+		}
+		if err := s.clearSource(ctx, b.ID, v.Moving.ID, key); err != nil {
+			return nil, err
+		}
+		again, err := s.meta.Read(ctx, b.ID, key, o)
+		if err != nil {
+			return nil, err
+		}
+		h = &again
+	}
+}
+
+// decide ends a rename one way or the other, and reports whether it has been.
+func (s *Store) decide(ctx context.Context, bucket meta.BucketID, m *meta.Move) (bool, error) {
+	o := meta.ReadOptions{Limit: 2, Null: true}
+	h, err := s.meta.Read(ctx, bucket, m.Key, o)
+	if err != nil || arrived(&h, m.ID) {
+		return err == nil, err
+	}
+	h, err = s.meta.Fence(ctx, bucket, m.Key, s.now().UnixMicro(), o)
+	return err == nil && arrived(&h, m.ID), err
+}
+
+// unmarked takes a mark that means nothing from the versions of h.
+func unmarked(h *meta.Head, id meta.ID) {
+	h.Versions = slices.Clone(h.Versions)
+	for i := range h.Versions {
+		if m := h.Versions[i].Moving; m != nil && m.ID == id {
+			h.Versions[i].Moving = nil
+		}
+	}
+	if h.Named != nil && h.Named.Moving != nil && h.Named.Moving.ID == id {
+		v := *h.Named
+		v.Moving = nil
+		h.Named = &v
+	}
+}
+
+// clearSources makes sure, before m takes the notes of renames from versions
+// of h, that nothing is left to be done for these renames.
+func (s *Store) clearSources(ctx context.Context, bucket meta.BucketID, h *meta.Head, m *mutation) error {
+	touched := func(v *meta.Version) bool {
+		return v.Moved != nil && v.Moved.Key != "" &&
+			(slices.ContainsFunc(m.remove, func(o meta.Version) bool { return o.Seq == v.Seq }) ||
+				slices.ContainsFunc(m.put, func(o *meta.Version) bool { return o.Seq == v.Seq }))
+	}
+	versions := slices.Clone(h.Versions)
+	if h.Named != nil {
+		versions = append(versions, *h.Named)
+	}
+	versions = append(versions, m.remove...)
+	done := map[meta.ID]bool{}
+	for i := range versions {
+		v := &versions[i]
+		if !touched(v) || done[v.Moved.ID] {
+			continue
+		}
+		if err := s.clearSource(ctx, bucket, v.Moved.ID, v.Moved.Key); err != nil {
+			return err
+		}
+		done[v.Moved.ID] = true
+	}
+	for _, v := range m.put {
+		if v.Moved != nil && done[v.Moved.ID] {
+			v.Moved = &meta.Move{ID: v.Moved.ID, Token: v.Moved.Token}
+		}
+	}
+	return nil
+}
+
+// clearSource removes the version of key that the rename id, which has been,
+// has moved away from it.
+func (s *Store) clearSource(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
+	for try := 0; ; try++ {
+		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: 2, Null: true})
+		if err != nil {
+			return err
+		}
+		v := moving(&h)
+		if v == nil || v.Moving.ID != id {
+			return nil
+		}
+		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= 2, &mutation{remove: []meta.Version{*v}}, &started{})
+		if !errors.Is(err, meta.ErrConflict) || try >= maxTries {
+			return err
+		}
+		if err := backOff(ctx, try); err != nil {
+			return err
+		}
+	}
+}
