@@ -292,6 +292,9 @@ type Part struct {
 	Modified int64     `cbor:"3,keyasint"` // µs since 1970
 	Checksum *Checksum `cbor:"4,keyasint,omitempty"`
 	Segments []Segment `cbor:"5,keyasint,omitempty"`
+	// CRC64 is the CRC64NVME of the body, 8 bytes, where the upload asks for
+	// no checksum: the object gets that of the whole.
+	CRC64 []byte `cbor:"6,keyasint,omitempty"`
 }
 
 // QueueKind says why a blob is to be looked at.

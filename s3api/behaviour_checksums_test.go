@@ -106,13 +106,14 @@ func TestChecksumHeadersThatContradictEachOtherAreRefused(t *testing.T) {
 		} {
 			x.raw("PUT", "/k", "body", c...).want(400, "InvalidRequest")
 		}
-		for _, bad := range []string{"x", crc + "AAAA", sha, "=", "!!!!!!=="} {
-			if r := x.raw("PUT", "/k", "body", "X-Amz-Checksum-Crc32", bad); r.resp.StatusCode != 400 {
-				x.Errorf("%s: %d", bad, r.resp.StatusCode)
+		up := x.upload("k")
+		for _, target := range []string{"/k", "/k?partNumber=1&uploadId=" + up} {
+			for _, bad := range []string{"", "x", crc + "AAAA", sha, "=", "!!!!!!=="} {
+				x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", bad).want(400, "InvalidRequest").says("Value for x-amz-checksum-crc32 header is invalid.")
 			}
-		}
-		if r := x.chunked("/k", sigv4test.ChunkedTrailer, "body", [2]string{"x-amz-checksum-crc32", "nonsense"}); r.resp.StatusCode != 400 {
-			x.Errorf("trailer: %d", r.resp.StatusCode)
+			x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", crc, "X-Amz-Checksum-Sha1", "").want(400, "InvalidRequest")
+			x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", crc, "X-Amz-Trailer", "x-amz-checksum-sha256").want(400, "InvalidRequest")
+			x.chunked(target, sigv4test.ChunkedTrailer, "body", [2]string{"x-amz-checksum-crc32", "nonsense"}).want(400, "InvalidRequest")
 		}
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
 	})
@@ -128,9 +129,49 @@ func TestChecksumsThatAnUploadDoesNotHaveAreRefused(t *testing.T) {
 		x.raw("POST", "/k?uploadId="+up, document(1, etag), "X-Amz-Checksum-Crc32", sumOf("CRC32", "body")).want(400, "InvalidRequest")
 		p := withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA1", sumOf("SHA1", "body"))
 		_, err := x.complete("k", up, p)
-		x.fails(err, "InvalidPart")
+		x.fails(err, "BadDigest")
+		x.raw("POST", "/k?uploadId="+up, document(1, etag), "X-Amz-Checksum-Crc64nvme", sumOf("CRC64NVME", "other")).want(400, "BadDigest")
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
-		x.raw("POST", "/k?uploadId="+up, document(1, etag)).want(200, "")
+		x.raw("POST", "/k?uploadId="+up, document(1, etag), "X-Amz-Checksum-Crc64nvme", sumOf("CRC64NVME", "body")).want(200, "")
+	})
+}
+
+// An upload that names no algorithm makes an object with S3's default
+// checksum, whatever the parts came with.
+func TestMultipartObjectsGetTheDefaultChecksum(t *testing.T) {
+	behaviour(t, func(x *story) {
+		one, two, three := random(5<<20+1), random(5<<20), random(77)
+		x.put("source", one)
+		up := x.upload("k")
+		target := "/k?partNumber=%d&uploadId=" + up
+		r := x.raw("PUT", fmt.Sprintf(target, 1), "", "X-Amz-Copy-Source", x.bucket+"/source").want(200, "")
+		_, first, _ := strings.Cut(r.body, "<ETag>")
+		first, _, _ = strings.Cut(strings.ReplaceAll(first, "&#34;", ""), "<")
+		second := x.raw("PUT", fmt.Sprintf(target, 2), two, sumHeader("SHA256"), sumOf("SHA256", two)).want(200, "").has(sumHeader("SHA256"), sumOf("SHA256", two)).header("Etag")
+		third := x.raw("PUT", fmt.Sprintf(target, 3), three).want(200, "").header("Etag")
+		out := x.raw("POST", "/k?uploadId="+up, document(1, first, 2, second, 3, third)).want(200, "")
+		want := sumOf("CRC64NVME", one+two+three)
+		if !strings.Contains(out.body, "<ChecksumCRC64NVME>"+want+"</") || !strings.Contains(out.body, "<ChecksumType>FULL_OBJECT</") {
+			x.Errorf("Complete answers %s, want the CRC64NVME %s", out.body, want)
+		}
+		x.raw("HEAD", "/k", "", "X-Amz-Checksum-Mode", "ENABLED").want(200, "").has(sumHeader("CRC64NVME"), want, "X-Amz-Checksum-Type", "FULL_OBJECT")
+		x.same("object", x.get("k"), one+two+three)
+	})
+}
+
+// A COMPOSITE checksum is made of the parts' checksums: a Complete names each.
+func TestCompleteOfCompositeChecksumNamesThoseOfTheParts(t *testing.T) {
+	behaviour(t, func(x *story) {
+		up := x.upload("k", func(in *s3.CreateMultipartUploadInput) { in.ChecksumAlgorithm = "SHA1" })
+		etag := x.raw("PUT", "/k?partNumber=1&uploadId="+up, "body", sumHeader("SHA1"), sumOf("SHA1", "body")).want(200, "").header("Etag")
+		x.raw("POST", "/k?uploadId="+up, document(1, etag)).want(400, "InvalidRequest").says("It was missing for part 1 in the request.")
+		_, err := x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA1", "nonsense"))
+		x.fails(err, "InvalidArgument")
+		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA256", sumOf("SHA256", "body")))
+		x.fails(err, "BadDigest")
+		x.raw("GET", "/k", "").want(404, "NoSuchKey")
+		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA1", sumOf("SHA1", "body")))
+		x.must(err)
 	})
 }
 
@@ -172,8 +213,10 @@ func TestChecksumsOfMultipartObjects(t *testing.T) {
 			var parts []types.CompletedPart
 			for i, body := range []string{one, two} {
 				target := fmt.Sprintf("/k?partNumber=%d&uploadId=%s", i+1, up)
-				if i == 0 { // a part without a checksum gets its upload's
+				if i == 0 && c.kind == "FULL_OBJECT" { // a part without a checksum gets its upload's
 					x.raw("PUT", target, body).want(200, "").has(sumHeader(algorithm), sumOf(algorithm, body))
+				} else if i == 0 {
+					x.raw("PUT", target, body).want(400, "InvalidRequest").says("actual checksum Type: null")
 				}
 				x.raw("PUT", target, body, sumHeader(algorithm), sumOf(algorithm, body+"x")).want(400, "BadDigest")
 				etag := x.raw("PUT", target, body, sumHeader(algorithm), sumOf(algorithm, body)).want(200, "").header("Etag")

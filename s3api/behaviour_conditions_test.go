@@ -245,3 +245,14 @@ func TestRacingConditionalWritersHaveOneWinner(t *testing.T) {
 		}
 	})
 }
+
+// Conditions that S3 does not have on a DELETE are refused, not passed over.
+func TestDeleteRefusesConditionsItDoesNotHave(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("k", "body")
+		for _, header := range []string{"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+			x.raw("DELETE", "/k", "", header, "Sat, 01 Jan 2000 00:00:00 GMT").want(501, "NotImplemented").says(header)
+		}
+		x.same("object", x.get("k"), "body")
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/pithos/pithos/blob"
@@ -255,5 +256,30 @@ func TestDefaultEncryptionOfABucket(t *testing.T) {
 		x.raw("PUT", "?encryption", fmt.Sprintf(configuration, "ROT13")).want(400, "MalformedXML")
 		x.raw("DELETE", "?encryption", "").want(204, "")
 		x.raw("PUT", "/k", plainMarker).want(200, "").has(sse, "")
+	})
+}
+
+// How parts are encrypted their upload has said: another wish is refused.
+func TestPartsTakeNoEncryptionOfTheirOwn(t *testing.T) {
+	behaviour(t, func(x *story) {
+		const sse = "X-Amz-Server-Side-Encryption"
+		x.put("source", "body")
+		plain, sealed := x.upload("k"), x.upload("k", func(in *s3.CreateMultipartUploadInput) { in.ServerSideEncryption = "AES256" })
+		for _, c := range []struct {
+			upload, value string
+			status        int
+			code          string
+		}{
+			{plain, "AES256", 400, "InvalidArgument"},
+			{sealed, "aws:kms", 400, "InvalidArgument"},
+			{sealed, "AES256", 200, ""}, // what the upload is
+		} {
+			target := "/k?partNumber=1&uploadId=" + c.upload
+			x.raw("PUT", target, "body", sse, c.value).want(c.status, c.code)
+			x.raw("PUT", target, "", sse, c.value, "X-Amz-Copy-Source", x.bucket+"/source").want(c.status, c.code)
+		}
+		if r := x.raw("GET", "/k?uploadId="+plain, ""); strings.Contains(r.body, "<Part>") {
+			x.Errorf("a refused part is listed: %s", r.body)
+		}
 	})
 }

@@ -62,7 +62,8 @@ func TestCompleteIsExact(t *testing.T) {
 		complete("<CompleteMultipartUpload><Part>", 400, "MalformedXML")
 		complete(document("x", one), 400, "MalformedXML")
 		complete(document(2, one, 10000, last), 400, "InvalidRequest", "X-Amz-Mp-Object-Size", "17")
-		complete(document(2, one, 10000, last), 400, "InvalidArgument", "X-Amz-Mp-Object-Size", "-1")
+		complete(document(2, one, 10000, last), 400, "InvalidRequest", "X-Amz-Mp-Object-Size", "-1")
+		complete("<CompleteMultipartUpload><Part><ETag>"+one+"</ETag></Part></CompleteMultipartUpload>", 400, "MalformedXML")
 		x.same("while refused", x.get("k"), "old")
 
 		first := complete(document(2, one, 10000, strings.Trim(last, `"`)), 200, "", "X-Amz-Mp-Object-Size", fmt.Sprint(len(big)+len(small)))

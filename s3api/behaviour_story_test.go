@@ -230,3 +230,12 @@ func random(n int) string {
 	_, _ = io.CopyN(&b, rand.NewChaCha8(seed), int64(n)) // neither fails
 	return b.String()
 }
+
+// says checks that the answer's body holds text.
+func (r *reply) says(text string) *reply {
+	r.t.Helper()
+	if !strings.Contains(r.body, text) {
+		r.t.Errorf("%s %s answers %.500s, want %q in it", r.resp.Request.Method, r.resp.Request.URL, r.body, text)
+	}
+	return r
+}

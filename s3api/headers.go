@@ -53,14 +53,23 @@ func etagList(values []string) []string {
 func writeConditions(h http.Header) (store.Conditions, error) {
 	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
 		if h.Get(name) != "" {
-			return store.Conditions{}, failf("NotImplemented", "A header you provided implies functionality that is not implemented").with("Header", name)
+			return store.Conditions{}, notImplementedHeader(name)
 		}
 	}
 	return conditions(h, ""), nil
 }
 
+func notImplementedHeader(name string) *Error {
+	return failf("NotImplemented", "A header you provided implies functionality that is not implemented").with("Header", name)
+}
+
 // deleteConditions are those of a DELETE.
 func deleteConditions(h http.Header) (store.Conditions, error) {
+	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if _, ok := h[name]; ok {
+			return store.Conditions{}, notImplementedHeader(name)
+		}
+	}
 	c := store.Conditions{IfMatch: etagList(h.Values("If-Match"))}
 	if v := h.Get("X-Amz-If-Match-Size"); v != "" {
 		n, err := strconv.ParseInt(v, 10, 64)

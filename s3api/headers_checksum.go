@@ -19,37 +19,42 @@ func checksumHeader(algorithm string) string {
 	return http.CanonicalHeaderKey(checksumPrefix + strings.ToLower(algorithm))
 }
 
-// declaredChecksum finds the one x-amz-checksum-* header of a request.
+// declaredChecksum finds the one x-amz-checksum-* header of a request, whose
+// value is still to be looked at.
 func declaredChecksum(h http.Header) (algorithm, value string, err error) {
-	for header := range h {
+	for header, values := range h {
 		name, ok := strings.CutPrefix(header, checksumPrefix)
 		if !ok || name == "Algorithm" || name == "Type" || name == "Mode" {
 			continue
 		}
 		name = strings.ToUpper(name)
 		if checksumBytes[name] == 0 {
-			return "", "", failf("InvalidRequest", "The algorithm of the header %s is not supported.", strings.ToLower(header))
+			return "", "", failf("InvalidRequest", "The algorithm type you specified in x-amz-checksum- header is invalid.").with("Header", strings.ToLower(header))
 		}
-		v := h.Get(header)
-		if v == "" {
-			continue
+		if algorithm != "" || len(values) > 1 {
+			return "", "", manyChecksums()
 		}
-		if algorithm != "" {
-			return "", "", failf("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
-		}
-		algorithm, value = name, v
+		algorithm, value = name, h.Get(header)
 	}
 	return algorithm, value, nil
 }
 
+func manyChecksums() *Error {
+	return failf("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+}
+
 // checkSum holds a checksum's value to its form: base64 of the right length.
 func checkSum(algorithm, value string) error {
-	raw, err := base64.StdEncoding.DecodeString(value)
-	if err != nil || len(raw) != checksumBytes[algorithm] {
-		return failf("BadDigest", "The %s you specified did not match the calculated checksum.", algorithm).
+	if !validSum(algorithm, value) {
+		return failf("InvalidRequest", "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm)).
 			because("the value must be the base64 of %d bytes", checksumBytes[algorithm])
 	}
 	return nil
+}
+
+func validSum(algorithm, value string) bool {
+	raw, err := base64.StdEncoding.DecodeString(value)
+	return err == nil && len(raw) == checksumBytes[algorithm]
 }
 
 // bodyChecksum reads which checksum a body has, in the header or the trailer.
@@ -65,6 +70,8 @@ func bodyChecksum(r *Request) (store.ChecksumRequest, error) {
 		return c, failf("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	}
 	switch {
+	case algorithm != "" && trailer != "":
+		return c, manyChecksums()
 	case algorithm != "":
 		if err := checkSum(algorithm, value); err != nil {
 			return c, err

@@ -49,14 +49,14 @@ func uploadPart(a *API, w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	in := store.PartInput{UploadID: r.Query().Get("uploadId"), Number: number, Body: r.Body, Size: r.ContentLength}
+	in := store.PartInput{UploadID: r.Query().Get("uploadId"), Number: number, Body: r.Body, Size: r.ContentLength, Sent: true}
 	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
 		return err
 	}
 	if in.Checksum, err = bodyChecksum(r); err != nil {
 		return err
 	}
-	if in.CustomerKey, err = a.customerKey(r, "X-Amz-"); err != nil {
+	if in.CustomerKey, err = a.partEncryption(r); err != nil {
 		return err
 	}
 	result, err := a.store.UploadPart(r.Context(), r.Bucket, r.Key, in)
@@ -71,6 +71,24 @@ func uploadPart(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// partEncryption reads the encryption headers of a part. Its upload has said
+// how it is encrypted; S3 takes nothing but the customer's key again. What
+// says the same as the upload does no harm, and is taken.
+func (a *API) partEncryption(r *Request) (store.EncryptionRequest, error) {
+	e, err := a.encryption(r)
+	if err != nil || e.Type == "" {
+		return e, err
+	}
+	u, err := a.store.Upload(r.Context(), r.Bucket, r.Key, r.Query().Get("uploadId"))
+	if err != nil {
+		return e, err
+	}
+	if !e.Describes(u.Doc.Version.Encryption) {
+		return e, badArgument("x-amz-server-side-encryption", e.Type, "x-amz-server-side-encryption header is not supported for this operation.")
+	}
+	return store.EncryptionRequest{}, nil
 }
 
 type copyPartResult struct {
@@ -100,7 +118,7 @@ func uploadPartCopy(a *API, w http.ResponseWriter, r *Request) error {
 	if in.SourceKeySSEC, err = a.customerKey(r, copyFrom); err != nil {
 		return err
 	}
-	if in.CustomerKey, err = a.customerKey(r, "X-Amz-"); err != nil {
+	if in.CustomerKey, err = a.partEncryption(r); err != nil {
 		return err
 	}
 	result, err := a.store.UploadPartCopy(r.Context(), r.Bucket, r.Key, in)
@@ -138,7 +156,7 @@ type completeRequest struct {
 }
 
 type completePart struct {
-	PartNumber        int
+	PartNumber        *int
 	ETag              *string
 	ChecksumCRC32     string `xml:",omitempty"`
 	ChecksumCRC32C    string `xml:",omitempty"`
@@ -183,14 +201,14 @@ func completeMultipartUpload(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	in := store.CompleteInput{UploadID: r.Query().Get("uploadId")}
 	for _, p := range doc.Parts {
-		if p.ETag == nil {
-			return malformedXML("part %d has no ETag", p.PartNumber)
+		if p.PartNumber == nil || p.ETag == nil {
+			return malformedXML("each part needs its PartNumber and its ETag")
 		}
 		sum, err := p.checksum()
 		if err != nil {
 			return err
 		}
-		in.Parts = append(in.Parts, store.CompletedPart{Number: p.PartNumber, ETag: strings.Trim(*p.ETag, `"`), Checksum: sum})
+		in.Parts = append(in.Parts, store.CompletedPart{Number: *p.PartNumber, ETag: strings.Trim(*p.ETag, `"`), Checksum: sum})
 	}
 	if err := a.completeHeaders(r, &in); err != nil {
 		return err
@@ -222,13 +240,19 @@ func (a *API) completeHeaders(r *Request, in *store.CompleteInput) (err error) {
 	if kind != "" && kind != store.FullObject && kind != store.Composite {
 		return failf("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
 	}
+	if base, _, _ := strings.Cut(value, "-"); algorithm != "" && !validSum(algorithm, base) {
+		return checkSum(algorithm, base)
+	}
 	if algorithm != "" || kind != "" {
 		in.Checksum = &meta.Checksum{Algorithm: algorithm, Type: kind, Value: value}
 	}
 	if v := r.Header.Get("X-Amz-Mp-Object-Size"); v != "" {
 		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < 0 {
-			return badArgument("x-amz-mp-object-size", v, "The size must be a number of bytes")
+		switch {
+		case err != nil:
+			return failf("InvalidRequest", "Value for x-amz-mp-object-size header is invalid: '%.80s'", v)
+		case n < 0:
+			return failf("InvalidRequest", "Value for x-amz-mp-object-size header is less than zero: '%d'", n)
 		}
 		in.ObjectSize = &n
 	}

@@ -1,7 +1,6 @@
 package s3api
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -357,12 +356,8 @@ func (f *checksumFields) given() (*meta.Checksum, error) {
 		if v == "" {
 			continue
 		}
-		if c != nil {
-			return nil, failf("InvalidRequest", "Expecting a single checksum. Multiple checksum Types are not allowed.")
-		}
-		base, _, _ := strings.Cut(v, "-")
-		if raw, err := base64.StdEncoding.DecodeString(base); err != nil || len(raw) != checksumBytes[algorithm] {
-			return nil, failf("InvalidRequest", "Value for Checksum%s is invalid.", algorithm)
+		if c != nil || !validSum(algorithm, v) {
+			return nil, badArgument("PartChecksum", v, "Invalid Base64 or multiple checksums present in request")
 		}
 		c = &meta.Checksum{Algorithm: algorithm, Type: f.ChecksumType, Value: v}
 	}

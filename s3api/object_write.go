@@ -151,7 +151,8 @@ func directive(h http.Header, name string) (replace bool, err error) {
 	case "REPLACE":
 		return true, nil
 	default:
-		return false, badArgument(strings.ToLower(name), v, "Unknown metadata directive.")
+		what := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(name), "x-amz-"), "-directive")
+		return false, badArgument(strings.ToLower(name), v, "Unknown %s directive.", what)
 	}
 }
 

@@ -253,6 +253,9 @@ type PartInput struct {
 	ContentMD5  []byte
 	Checksum    ChecksumRequest
 	CustomerKey EncryptionRequest
+	// Sent: a client sent the body, and must say its checksum where the
+	// upload's is one of the parts' checksums.
+	Sent bool
 }
 
 // PartCopyInput is an UploadPartCopy.

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
+	"io"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -139,6 +140,57 @@ func joinChecksums(algorithm, kind string, parts []meta.Part) (*meta.Checksum, e
 	}
 	value := fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(h.Sum(nil)), len(parts))
 	return &meta.Checksum{Algorithm: algorithm, Type: Composite, Value: value}, nil
+}
+
+// defaultSum computes the CRC64NVME of a part beside whatever checksum its
+// client sends, so that the object of an upload that names no algorithm gets
+// S3's default one. A nil *defaultSum computes nothing.
+type defaultSum struct {
+	body io.Reader
+	hash hash.Hash64
+}
+
+func newDefaultSum(u *meta.Upload, body io.Reader) *defaultSum {
+	if u.Doc.ChecksumAlgorithm != "" {
+		return nil
+	}
+	return &defaultSum{body: body, hash: crc64.New(crc64NVME)}
+}
+
+// over returns body, whose bytes are summed as they are read.
+func (d *defaultSum) over(body io.Reader) io.Reader {
+	if d == nil {
+		return body
+	}
+	return d
+}
+
+// Read implements io.Reader; errors are the body's own.
+func (d *defaultSum) Read(p []byte) (int, error) {
+	n, err := d.body.Read(p)
+	d.hash.Write(p[:n])
+	return n, err
+}
+
+func (d *defaultSum) value() []byte {
+	if d == nil {
+		return nil
+	}
+	return d.hash.Sum(nil)
+}
+
+// joinDefaults computes the default checksum of an object from its parts; nil
+// where a part has none, having been stored by an older server.
+func joinDefaults(parts []meta.Part) (*meta.Checksum, error) {
+	sums := make([]meta.Part, len(parts))
+	for i, p := range parts {
+		if len(p.CRC64) != crc64.Size {
+			return nil, nil
+		}
+		sums[i] = meta.Part{Number: p.Number, Size: p.Size,
+			Checksum: &meta.Checksum{Algorithm: defaultChecksum, Value: base64.StdEncoding.EncodeToString(p.CRC64)}}
+	}
+	return joinCRCs(defaultChecksum, sums)
 }
 
 func partSum(p meta.Part, algorithm string) ([]byte, error) {

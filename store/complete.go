@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -227,10 +229,27 @@ func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (me
 	if !ok || trimETag(want.ETag) != p.ETag {
 		return p, bad
 	}
-	if c := want.Checksum; c != nil && (p.Checksum == nil || c.Algorithm != p.Checksum.Algorithm || c.Value != p.Checksum.Value) {
-		return p, bad
+	return p, matchSum(&p, want.Checksum, u, bad)
+}
+
+// matchSum holds the checksum that a Complete declares of a part to that of
+// the part; bad is the error of a wrong one.
+func matchSum(p *meta.Part, c *meta.Checksum, u *meta.Upload, bad error) error {
+	switch {
+	case c == nil && u.Doc.ChecksumType == Composite:
+		return fail(InvalidRequest, "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+			lower(u.Doc.ChecksumAlgorithm), p.Number)
+	case c == nil:
+		return nil
+	case p.Checksum != nil && c.Algorithm == p.Checksum.Algorithm:
+		if c.Value != p.Checksum.Value {
+			return bad
+		}
+		return nil
+	case u.Doc.ChecksumAlgorithm == "" && c.Algorithm == defaultChecksum && c.Value == base64.StdEncoding.EncodeToString(p.CRC64):
+		return nil
 	}
-	return p, nil
+	return fail(BadDigest, "The %s you specified for part %d did not match what we received.", lower(c.Algorithm), p.Number)
 }
 
 // manifest fills in what the parts make of v.
@@ -256,19 +275,19 @@ func (s *Store) manifest(v *meta.Version, parts []meta.Part) error {
 // sumParts gives v the checksum of the whole and compares it with what was
 // declared.
 func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, declared *meta.Checksum) error {
-	if u.Doc.ChecksumAlgorithm == "" {
-		if declared != nil && declared.Algorithm != "" {
-			return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: %s", lower(declared.Algorithm))
-		}
-		return nil
+	sum, err := joinDefaults(parts)
+	if u.Doc.ChecksumAlgorithm != "" {
+		sum, err = joinChecksums(u.Doc.ChecksumAlgorithm, u.Doc.ChecksumType, parts)
 	}
-	sum, err := joinChecksums(u.Doc.ChecksumAlgorithm, u.Doc.ChecksumType, parts)
 	if err != nil {
 		return err
 	}
 	v.Checksum = sum
-	if declared == nil {
+	switch {
+	case declared == nil:
 		return nil
+	case sum == nil:
+		return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: %s", lower(cmp.Or(declared.Algorithm, declared.Type)))
 	}
 	if declared.Algorithm != "" && declared.Algorithm != sum.Algorithm {
 		return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(sum.Algorithm), lower(declared.Algorithm))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -96,17 +97,18 @@ func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in P
 	if err != nil {
 		return nil, err
 	}
-	if in.Checksum, err = partChecksum(u, in.Checksum); err != nil {
+	if in.Checksum, err = partChecksum(u, in.Checksum, in.Sent); err != nil {
 		return nil, err
 	}
+	sum := newDefaultSum(u, in.Body)
 	r, err := s.receive(ctx,
 		target{bucket: b, key: key, upload: u.ID, class: u.Doc.Version.Class, seal: seal, maxBytes: MaxPartBytes},
-		incoming{body: in.Body, size: in.Size, md5: in.ContentMD5, checksum: in.Checksum})
+		incoming{body: sum.over(in.Body), size: in.Size, md5: in.ContentMD5, checksum: in.Checksum})
 	if err != nil {
 		return nil, err
 	}
 	r.segment.Part = in.Number
-	p := meta.Part{Number: in.Number, Size: r.size, ETag: seal.etag(r.md5), Modified: s.now().UnixMicro(), Checksum: r.checksum, Segments: []meta.Segment{r.segment}}
+	p := meta.Part{Number: in.Number, Size: r.size, ETag: seal.etag(r.md5), Modified: s.now().UnixMicro(), Checksum: r.checksum, Segments: []meta.Segment{r.segment}, CRC64: sum.value()}
 	if err := s.meta.PutPart(ctx, *u, p); err != nil {
 		// The part's row may be there, in an upload that is closed: the
 		// collector settles what becomes of the blob.
@@ -118,14 +120,15 @@ func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in P
 	return &PartResult{ETag: p.ETag, Modified: time.UnixMicro(p.Modified).UTC(), Checksum: p.Checksum, Encryption: seal.encryption()}, nil
 }
 
-// partChecksum settles which checksum a part gets: that of its upload.
-func partChecksum(u *meta.Upload, c ChecksumRequest) (ChecksumRequest, error) {
+// partChecksum settles which checksum a part gets: that of its upload. A
+// client that sends a part says it, where the object's is made of the parts'.
+func partChecksum(u *meta.Upload, c ChecksumRequest, sent bool) (ChecksumRequest, error) {
 	want := u.Doc.ChecksumAlgorithm
 	if want == "" || c.Algorithm == want {
 		return c, nil
 	}
-	if c.Algorithm != "" {
-		return c, fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(want), lower(c.Algorithm))
+	if c.Algorithm != "" || sent && u.Doc.ChecksumType == Composite {
+		return c, fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(want), lower(cmp.Or(c.Algorithm, "null")))
 	}
 	return ChecksumRequest{Algorithm: want}, nil
 }
