@@ -174,7 +174,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestRequestsBeyondTheBoundAreToldToSlowDown(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
-	a := newAdmission(1, time.Millisecond, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	a := newAdmission(1, 1<<30, 5<<20, time.Millisecond, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		busy <- struct{}{}
 		<-release
 	}))
@@ -198,7 +198,7 @@ func TestRequestsBeyondTheBoundAreToldToSlowDown(t *testing.T) {
 
 func TestWaitingRequestGetsTheSlotThatIsFreed(t *testing.T) {
 	entered := make(chan string)
-	a := newAdmission(1, time.Minute, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { entered <- r.URL.Path }))
+	a := newAdmission(1, 1<<30, 5<<20, time.Minute, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { entered <- r.URL.Path }))
 	for _, path := range []string{"/1", "/2"} {
 		go a.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 	}
@@ -208,7 +208,7 @@ func TestWaitingRequestGetsTheSlotThatIsFreed(t *testing.T) {
 }
 
 func TestPanicFreesItsSlot(t *testing.T) {
-	a := newAdmission(1, 0, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	a := newAdmission(1, 1<<30, 5<<20, 0, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	for range 2 {
 		func() {
 			defer func() {

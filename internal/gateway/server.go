@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// queueWait is how long a request beyond service.max-requests waits.
+	// queueWait is how long a request beyond service.max-requests or
+	// service.max-memory waits.
 	queueWait = time.Second
 	// retryAfter is what clients are told while the engine is not there.
 	retryAfter = 5 * time.Second
@@ -48,7 +49,7 @@ var _ http.Handler = (*Server)(nil)
 func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Server {
 	s := &Server{cfg: cfg, log: log, now: now}
 	guarded := stallGuard(cfg.Service.StallTimeout, int64(cfg.Service.MaxBody), http.HandlerFunc(s.gate))
-	s.handler = newAdmission(cfg.Service.MaxRequests, queueWait, guarded)
+	s.handler = newAdmission(cfg.Service.MaxRequests, int64(cfg.Service.MaxMemory), streamBytes(cfg), queueWait, guarded)
 	return s
 }
 
