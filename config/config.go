@@ -177,8 +177,8 @@ type Cassandra struct {
 	Cluster           []Host        `key:"cluster" env:"PITHOS_CASSANDRA_HOST" doc:"Contact points: a host name or address, optionally with ':port', a list of them, or of maps with 'host' and 'port'. A name stands for all its addresses."`
 	Port              int           `key:"port" default:"9042" min:"1" max:"65535" doc:"Port of the contact points that name none."`
 	Keyspace          string        `key:"keyspace" default:"pithos" doc:"Keyspace. Stores may share one or have one each; 'pithos bootstrap' makes it."`
-	Username          string        `key:"username" doc:"User name for password authentication."`
-	Password          Secret        `key:"password" doc:"Password for it."`
+	Username          string        `key:"username" env:"PITHOS_CASSANDRA_USERNAME" doc:"User name for password authentication."`
+	Password          Secret        `key:"password" env:"PITHOS_CASSANDRA_PASSWORD" doc:"Password for it."`
 	Datacenter        string        `key:"datacenter" doc:"The datacenter that is near; requests stay there. Left out: that of the first node that answers."`
 	Consistency       string        `key:"consistency" default:"LOCAL_QUORUM" enum:"LOCAL_QUORUM|QUORUM|ALL" doc:"Consistency of reads and writes. Weaker levels would break what S3 promises."`
 	SerialConsistency string        `key:"serial-consistency" default:"LOCAL_SERIAL" enum:"LOCAL_SERIAL|SERIAL" doc:"Consistency of conditional writes. 'SERIAL' where gateways of several datacenters write the same buckets."`

@@ -78,3 +78,18 @@ func TestAliasStandsForItsValue(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestUserOfCassandraComesFromTheEnvironment(t *testing.T) {
+	user := env("PITHOS_CASSANDRA_USERNAME", "demo-superuser", "PITHOS_CASSANDRA_PASSWORD", "0815")
+	cfg := mustLoad(t, "bucketstore: {cluster: a, username: one, password: first}\nregions: {r: {metastore: {username: two, password: second}}, s: {}}\noptions: {default-region: r}", user)
+	for name, want := range map[string][2]string{"r": {"two", "second"}, "s": {"demo-superuser", "0815"}} {
+		c := cfg.Regions[name].Metastore.Cassandra
+		if got := [2]string{c.Username, c.Password.Reveal()}; got != want {
+			t.Errorf("region %s: user %q, want %q", name, got[0], want[0])
+		}
+	}
+	half := env("PITHOS_CASSANDRA_USERNAME", "demo-superuser")
+	if _, err := Load(written(t, "bucketstore: {cluster: a}"), true, half); err == nil || !strings.Contains(err.Error(), "bucketstore.password") {
+		t.Errorf("a user without a password: %v", err)
+	}
+}
