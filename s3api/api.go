@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -42,6 +43,23 @@ type Options struct {
 	TokenKey []byte
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Served, if not nil, is told of each request when it was answered. What
+	// it returns is added to the request's line in the log.
+	Served func(context.Context, Served) []zap.Field
+}
+
+// Served is what is known of a request that was answered. It holds neither
+// secrets nor signatures.
+type Served struct {
+	// ID is what the client was shown as x-amz-request-id.
+	ID string
+	// Operation is a name of the operation table; "" where no row fits.
+	Operation string
+	// Bucket is a bucket that exists; AccessKey a key whose signature was
+	// right. Both are "" otherwise.
+	Bucket, AccessKey string
+	// Code is the code of the error that was answered; "" for success.
+	Code string
 }
 
 // API is an http.Handler that speaks S3.

@@ -217,8 +217,16 @@ func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) 
 		zap.Int64("bytes", w.bytes), zap.String("request", r.ID), zap.String("remote", r.RemoteAddr),
 		zap.String("accesskey", r.Caller.AccessKey), zap.String("tenant", r.Caller.Tenant),
 	}
+	served := Served{ID: r.ID, Operation: r.opName(), AccessKey: r.Caller.AccessKey}
 	if err != nil {
-		fields = append(fields, zap.String("code", toError(err).Code))
+		served.Code = toError(err).Code
+		fields = append(fields, zap.String("code", served.Code))
+	}
+	if r.Bucket != nil || err == nil {
+		served.Bucket = r.BucketName
+	}
+	if a.options.Served != nil {
+		fields = append(fields, a.options.Served(r.Context(), served)...)
 	}
 	a.log.Info("request", fields...)
 }
