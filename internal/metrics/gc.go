@@ -1,0 +1,62 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// gc is the work of the collector.
+type gc struct {
+	passes  *prometheus.CounterVec
+	entries *prometheus.CounterVec
+	took    prometheus.Histogram
+	last    prometheus.Gauge
+	overdue prometheus.Gauge
+}
+
+func newGC(r prometheus.Registerer) gc {
+	c := gc{
+		passes: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pithos_gc_passes_total", Help: "Passes of the collector, by result (done, failed)."}, []string{"result"})),
+		entries: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pithos_gc_entries_total", Help: "Queue entries that the collector looked at, those whose blob it deleted, and those it postponed."}, []string{"what"})),
+		took: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pithos_gc_pass_duration_seconds", Help: "Time of a pass of the collector.", Buckets: []float64{0.01, 0.1, 1, 10, 60, 600, 3600}})),
+		last: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pithos_gc_last_success_timestamp_seconds", Help: "When the collector last went through its queue without an error; 0: never."})),
+		overdue: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pithos_gc_queue_overdue_seconds", Help: "How long the entry was overdue that had waited longest, at the last pass."})),
+	}
+	for _, result := range []string{"done", "failed"} {
+		c.passes.WithLabelValues(result)
+	}
+	for _, what := range []string{"looked", "deleted", "postponed"} {
+		c.entries.WithLabelValues(what)
+	}
+	return c
+}
+
+// Collected is what one pass of the collector did.
+type Collected struct {
+	Looked, Deleted, Postponed int
+	// Overdue is how long the entry was overdue that had waited longest.
+	Overdue time.Duration
+	Took    time.Duration
+	Err     error
+}
+
+// Collected counts a pass.
+func (m *Metrics) Collected(c Collected) {
+	m.gc.took.Observe(c.Took.Seconds())
+	m.gc.entries.WithLabelValues("looked").Add(float64(c.Looked))
+	m.gc.entries.WithLabelValues("deleted").Add(float64(c.Deleted))
+	m.gc.entries.WithLabelValues("postponed").Add(float64(c.Postponed))
+	m.gc.overdue.Set(c.Overdue.Seconds())
+	if c.Err != nil {
+		m.gc.passes.WithLabelValues("failed").Inc()
+		return
+	}
+	m.gc.passes.WithLabelValues("done").Inc()
+	m.gc.last.SetToCurrentTime()
+}

@@ -1,0 +1,91 @@
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Options bound what is told apart.
+type Options struct {
+	// Buckets is how many buckets have figures of their own; 0: none.
+	Buckets int
+	// AccessKeys is how many access keys have figures of their own; 0: none.
+	AccessKeys int
+}
+
+// Metrics are all figures of one process. All methods may be called
+// concurrently.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests requests
+	calls    calls
+	driver   driver
+	gc       gc
+	reloads  *prometheus.CounterVec
+}
+
+// New returns figures that stand at zero.
+func New(o Options) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	m.requests = newRequests(m.registry, o)
+	m.calls = newCalls(m.registry)
+	m.driver = newDriver(m.registry)
+	m.gc = newGC(m.registry)
+	m.reloads = register(m.registry, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pithos_reloads_total", Help: "Reloads of configuration and certificates, by result (done, refused).",
+	}, []string{"result"}))
+	m.reloads.WithLabelValues("done")
+	m.reloads.WithLabelValues("refused")
+	return m
+}
+
+// register adds a collector that nobody else has added.
+func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
+	r.MustRegister(c)
+	return c
+}
+
+// Build says which binary this is.
+func (m *Metrics) Build(version, commit string) {
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pithos_build_info", Help: "The running version; the value is always 1.",
+	}, []string{"version", "commit", "go"})
+	info.WithLabelValues(version, commit, runtime.Version()).Set(1)
+	m.registry.MustRegister(info)
+}
+
+// Reloaded counts a reload of the configuration.
+func (m *Metrics) Reloaded(err error) {
+	result := "done"
+	if err != nil {
+		result = "refused"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+// Gauge adds a figure that is read whenever somebody asks for it. read may be
+// called from several goroutines at once.
+func (m *Metrics) Gauge(name, help string, read func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+// Counter is Gauge for figures that only grow.
+func (m *Metrics) Counter(name, help string, read func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
+}
+
+// Handler answers with all figures as they stand.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Gatherer is for tests, and for those who pass figures on by other ways.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
