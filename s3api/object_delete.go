@@ -47,7 +47,11 @@ func (k *deleteKey) conditions() (c store.Conditions, err error) {
 // deletions reads the keys that a DeleteObjects names.
 func deletions(r *Request) (*deleteRequest, error) {
 	var doc deleteRequest
-	if err := r.DecodeXML(&doc, "Delete"); err != nil {
+	data, err := r.Document()
+	if err != nil {
+		return nil, err
+	}
+	if err := decodeKeysXML(data, &doc, "Delete"); err != nil {
 		return nil, err
 	}
 	if len(doc.Objects) == 0 || len(doc.Objects) > maxDeletes {
