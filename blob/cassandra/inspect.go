@@ -183,3 +183,6 @@ func (s *Store) mendAll(ctx context.Context, ref blob.Ref, n int64, data []byte,
 	h.Healed = h.Corrupt + h.Missing - left.Corrupt - left.Missing
 	return h, nil
 }
+
+// Copies is how many copies of each chunk there are meant to be.
+func (s *Store) Copies(ctx context.Context) (int, error) { return s.db.copies(ctx) }

@@ -38,6 +38,9 @@ var rules = []rule{
 	{folder: "store", own: []string{"meta", "blob", "crypt"}, foreign: true, never: []string{
 		"net/http", "encoding/xml", "github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
+	{folder: "check", own: []string{"store", "meta", "blob"}, foreign: true, never: []string{
+		"net/http", "encoding/xml", "github.com/gocql/gocql",
+		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
 	{folder: "s3api", own: []string{"sigv2", "sigv4", "policy", "store", "meta", "blob"}, foreign: true, never: []string{
 		"github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},

@@ -200,7 +200,9 @@ func (s *Store) dropPayload(b *pebble.Batch, bucket meta.BucketID, key string, s
 func (s *Store) fillEntry(b *pebble.Batch, bucket meta.BucketID, key string, old head, next *head, c meta.Change) error {
 	listing := rowKey(tableCurrent, bucket, key)
 	if c.Entry == nil {
-		if !old.listed {
+		// A change that changes nothing mends what listings show of the key,
+		// whatever its head believes.
+		if !old.listed && len(c.Put)+len(c.Delete) > 0 {
 			return nil
 		}
 		return b.Delete(listing, nil)
