@@ -53,16 +53,17 @@ func serverTLS(cfg config.ServiceTLS) (*tls.Config, error) {
 	return t, nil
 }
 
-// memoryLimit is the soft limit of the Go heap where GOMEMLIMIT sets none, in
-// bytes: streams of any size run well below it, and above it the collector of
-// the runtime works harder rather than the process grow.
-const memoryLimit = 160 << 20
+// ownMemory is what the process takes beside the bodies of requests, in bytes.
+const ownMemory = 160 << 20
 
-// limitMemory sets the limit, unless the environment has its own.
-func limitMemory(log *zap.Logger) {
+// limitMemory sets a soft limit to the Go heap, unless the environment has its
+// own: one stream of any size runs far below it, and above it the collector of
+// the runtime works harder rather than the process grow.
+func limitMemory(bodies config.Size, log *zap.Logger) {
 	if os.Getenv("GOMEMLIMIT") != "" || debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return
 	}
-	debug.SetMemoryLimit(memoryLimit)
-	log.Debug("soft limit of memory; GOMEMLIMIT sets another", zap.Int("bytes", memoryLimit))
+	limit := ownMemory + int64(bodies)
+	debug.SetMemoryLimit(limit)
+	log.Debug("soft limit of memory; GOMEMLIMIT sets another", zap.Int64("bytes", limit))
 }

@@ -51,7 +51,7 @@ func newServeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			limitMemory(log.Logger)
+			limitMemory(cfg.Service.MaxMemory, log.Logger)
 			logConfig(log.Logger, &cfg)
 			s := &serving{cmd: cmd, cfg: &cfg, log: log.Logger, failed: make(chan error, 1)}
 			return errors.Join(s.run(cmd.Context()), log.Close())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 )
 
 const (
@@ -29,7 +31,10 @@ const (
 	// roundKeys are changed at a time, for roundTime; then come others. It
 	// keeps the histories short enough to be judged.
 	roundKeys = 4
-	roundTime = 4 * time.Second
+	roundTime = 3 * time.Second
+	// restTime is how long a client rests, on average, when a request failed:
+	// each one of unknown outcome doubles what has to be judged.
+	restTime = 100 * time.Millisecond
 )
 
 // newClient returns an SDK client for a gateway. retries 1 is none.
@@ -38,7 +43,10 @@ func newClient(url string, attempts int) *s3.Client {
 		BaseEndpoint: &url, Region: "us-east-1", UsePathStyle: true,
 		Credentials:      credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 		RetryMaxAttempts: attempts,
-		HTTPClient:       &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second}},
+		HTTPClient:       &http.Client{Transport: &http.Transport{
+			MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second,
+			ExpectContinueTimeout: time.Second, // as the SDK's own client
+		}},
 	})
 }
 
@@ -167,6 +175,9 @@ func (w *worker) write(ctx context.Context, via int, in input) {
 		_, err = w.gateways[via].PutObject(ctx, put)
 	}
 	out, recorded := w.judge(in, err)
+	if !recorded || out.outcome == unknown {
+		time.Sleep(rand.N(2 * restTime)) // as clients do whom nobody answers
+	}
 	if recorded {
 		w.h.add(w.id, in, from, out)
 	}
@@ -185,13 +196,28 @@ func (w *worker) judge(in input, err error) (out output, recorded bool) {
 		return output{outcome: unmet}, true
 	case status == http.StatusNotFound && in.see != absent:
 		return output{outcome: missing}, true
-	case status == http.StatusConflict: // others were faster, too often
-		return output{}, false
+	case status == http.StatusConflict, codeOf(err) == "SlowDown", unsent(err):
+		return output{}, false // others were faster, too often; or it was not let in, or not sent
 	case status == 0 || status >= 500:
 		return output{outcome: unknown}, true
 	}
 	w.h.tear(fmt.Errorf("%s of %s: %w", in.kind, in.key, err))
 	return output{}, false
+}
+
+// unsent tells that nobody was there to take the request.
+func unsent(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) && network.Op == "dial"
+}
+
+// codeOf is S3's code of an error, if it is one.
+func codeOf(err error) string {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		return answer.ErrorCode()
+	}
+	return ""
 }
 
 // statusOf is the HTTP status of an error; 0 where no answer came.

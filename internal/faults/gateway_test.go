@@ -110,9 +110,8 @@ type gatewayProcess struct {
 	log bytes.Buffer
 }
 
-// settings are a gateway's configuration file: what is in more, beside keys
-// and cluster.
-func settings(t testing.TB, c cassandratest.Cluster, keyspace, listen, more string) string {
+// settings writes a gateway's configuration file and returns its name.
+func settings(t testing.TB, c cassandratest.Cluster, keyspace, listen string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -121,9 +120,8 @@ func settings(t testing.TB, c cassandratest.Cluster, keyspace, listen, more stri
 	yaml := fmt.Sprintf(`service: {host: %s, port: %s}
 gc: {grace: 1m}
 keystore: {keys: {%s: {tenant: faults, secret: %s, master: true}}}
-bucketstore: {cluster: ['%s'], keyspace: %s, timeout: 10s}
-%s
-`, host, port, accessKey, secretKey, strings.Join(c.Addrs(), "', '"), keyspace, more)
+bucketstore: {cluster: ['%s'], keyspace: %s}
+`, host, port, accessKey, secretKey, strings.Join(c.Addrs(), "', '"), keyspace)
 	file := filepath.Join(t.TempDir(), "pithos.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
@@ -144,24 +142,28 @@ func freePort(t testing.TB) string {
 
 // startGateway starts a gateway: pithos itself, or where ahead is not 0 one
 // whose clock is ahead.
-func startGateway(t testing.TB, c cassandratest.Cluster, keyspace string, ahead time.Duration, more string) *gatewayProcess {
+func startGateway(t testing.TB, c cassandratest.Cluster, keyspace string, ahead time.Duration) *gatewayProcess {
 	t.Helper()
 	listen := freePort(t)
-	file := settings(t, c, keyspace, listen, more)
-	g := &gatewayProcess{url: "http://" + listen}
+	file := settings(t, c, keyspace, listen)
 	if ahead != 0 {
-		g.make = func() *exec.Cmd {
+		return runGateway(t, "http://"+listen, func() *exec.Cmd {
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), asGateway+"="+file, clockAhead+"="+ahead.String())
 			return cmd
-		}
-	} else {
-		binary, err := pithosBinary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.make = func() *exec.Cmd { return exec.Command(binary, "serve", "-f", file) }
+		})
 	}
+	binary, err := pithosBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runGateway(t, "http://"+listen, func() *exec.Cmd { return exec.Command(binary, "serve", "-f", file) })
+}
+
+// runGateway starts what command makes, and waits until it serves.
+func runGateway(t testing.TB, url string, command func() *exec.Cmd) *gatewayProcess {
+	t.Helper()
+	g := &gatewayProcess{url: url, make: command}
 	if err := g.start(); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func startCluster(t testing.TB) *cluster {
 	}
 	c := &cluster{Ring: cassandratest.StartRing(t, 3)}
 	c.keyspace = c.Keyspace(t)
-	file := settings(t, c.Cluster, c.keyspace, "127.0.0.1:1", "")
+	file := settings(t, c.Cluster, c.keyspace, "127.0.0.1:1")
 	cfg, err := config.Load(file, true, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +70,8 @@ func startCluster(t testing.TB) *cluster {
 func TestClusterUnderFaults(t *testing.T) {
 	c := startCluster(t)
 	gateways := []*gatewayProcess{
-		startGateway(t, c.Cluster, c.keyspace, 0, ""),
-		startGateway(t, c.Cluster, c.keyspace, 7*time.Minute, ""),
+		startGateway(t, c.Cluster, c.keyspace, 0),
+		startGateway(t, c.Cluster, c.keyspace, 7*time.Minute),
 	}
 	client := newClient(gateways[0].url, 10)
 	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -167,5 +168,28 @@ func TestNoMoreWaitThanAreServed(t *testing.T) {
 	turns.leave(false)
 	if turns.running != 0 || len(turns.line) != 0 {
 		t.Errorf("%d are running and %d wait", turns.running, len(turns.line))
+	}
+}
+
+// TestClientThatSendsItsBodyFirstHearsTheRefusal: many read nothing before
+// they have sent all.
+func TestClientThatSendsItsBodyFirstHearsTheRefusal(t *testing.T) {
+	for name, expect := range map[string]string{"unasked": "", "having asked": "Expect: 100-continue\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(slowDown))
+			t.Cleanup(s.Close)
+			const length = 8 << 20
+			c := dial(t, s, "PUT /b/k HTTP/1.1\r\nHost: x\r\n"+expect+"Content-Length: "+strconv.Itoa(length)+"\r\n\r\n")
+			if _, err := c.Write(make([]byte, length)); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" {
+				t.Errorf("%v", answer)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,4 +34,25 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
+	linger(w, r)
+}
+
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 16 << 20
+)
+
+// linger takes in, for a while, the body that a client goes on sending: many
+// read no answer before they have sent it all, and a connection that is closed
+// under their hands takes the answer with it (RFC 9112, section 9.6). One that
+// asked first (Expect: 100-continue) may have given up waiting for the answer.
+func linger(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 || r.Body == nil {
+		return
+	}
+	c := http.NewResponseController(w)
+	if c.Flush() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return // no connection of net/http
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes) // whatever ends it, the connection ends too
 }

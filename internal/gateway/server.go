@@ -20,8 +20,9 @@ import (
 
 const (
 	// queueWait is how long a request beyond service.max-requests or
-	// service.max-memory waits.
-	queueWait = time.Second
+	// service.max-memory waits: less than clients that ask before they send a
+	// body (Expect: 100-continue) wait for an answer, mostly a second.
+	queueWait = 500 * time.Millisecond
 	// retryAfter is what clients are told while the engine is not there.
 	retryAfter = 5 * time.Second
 	// pingTimeout bounds the answer of /-/ready.
