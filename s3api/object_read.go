@@ -205,19 +205,11 @@ func sendBody(w http.ResponseWriter, o *store.Object, headers func() error) erro
 		return err
 	}
 	w.WriteHeader(objectStatus(o))
-	for n > 0 {
-		if _, werr := w.Write((*buf)[:n]); werr != nil {
-			return werr
-		}
-		if err == io.EOF {
-			return nil
-		}
-		n, err = readSome(o.Body, *buf)
-		if err != nil && err != io.EOF {
-			return err
-		}
+	if _, werr := w.Write((*buf)[:n]); werr != nil || err == io.EOF {
+		return werr
 	}
-	return nil
+	_, err = io.CopyBuffer(w, o.Body, *buf) // or from the body's own memory
+	return err
 }
 
 // readSome reads once, and again while that brings nothing.

@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
-	"hash/crc64"
 	"io"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/minio/crc64nvme"
 	"github.com/zeebo/xxh3"
 
 	"github.com/pithos/pithos/meta"
@@ -29,11 +29,7 @@ const (
 	Composite  = "COMPOSITE"
 )
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	// crc64NVME is the reversed polynomial of NVM Express, as S3 uses it.
-	crc64NVME = crc64.MakeTable(0x9a6c9329ac4bc9b5)
-)
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // newChecksum returns the hash for one of S3's algorithms.
 func newChecksum(algorithm string) (hash.Hash, error) {
@@ -43,7 +39,9 @@ func newChecksum(algorithm string) (hash.Hash, error) {
 	case "CRC32C":
 		return crc32.New(castagnoli), nil
 	case "CRC64NVME":
-		return crc64.New(crc64NVME), nil
+		// Nearly every object has this one: hash/crc64 would take a third of
+		// the time of MD5, this a fiftieth.
+		return crc64nvme.New(), nil
 	case "SHA1":
 		return sha1.New(), nil
 	case "SHA256":
@@ -154,7 +152,7 @@ func newDefaultSum(u *meta.Upload, body io.Reader) *defaultSum {
 	if u.Doc.ChecksumAlgorithm != "" {
 		return nil
 	}
-	return &defaultSum{body: body, hash: crc64.New(crc64NVME)}
+	return &defaultSum{body: body, hash: crc64nvme.New()}
 }
 
 // over returns body, whose bytes are summed as they are read.
@@ -184,7 +182,7 @@ func (d *defaultSum) value() []byte {
 func joinDefaults(parts []meta.Part) (*meta.Checksum, error) {
 	sums := make([]meta.Part, len(parts))
 	for i, p := range parts {
-		if len(p.CRC64) != crc64.Size {
+		if len(p.CRC64) != crc64nvme.Size {
 			return nil, nil
 		}
 		sums[i] = meta.Part{Number: p.Number, Size: p.Size,

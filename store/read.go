@@ -248,6 +248,53 @@ func (r *segmentReader) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
+// WriteTo implements [io.WriterTo]: what can write from its own memory does so.
+func (r *segmentReader) WriteTo(w io.Writer) (written int64, err error) {
+	for r.err == nil && r.left > 0 {
+		if r.open == nil {
+			if r.err = r.next(); r.err != nil {
+				break
+			}
+		}
+		n, err := r.writeOpen(w)
+		written, r.left = written+n, r.left-n
+		if r.err = err; err == nil {
+			r.err = r.open.Close()
+			r.open = nil
+		}
+	}
+	if r.err == io.EOF {
+		return written, nil
+	}
+	return written, r.err
+}
+
+// writeOpen writes what is left of the open segment.
+func (r *segmentReader) writeOpen(w io.Writer) (int64, error) {
+	if direct, ok := r.open.(io.WriterTo); ok {
+		return direct.WriteTo(w)
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	var total int64
+	for {
+		n, err := r.open.Read(*buf)
+		if n > 0 {
+			m, werr := w.Write((*buf)[:n])
+			total += int64(m)
+			if werr != nil {
+				return total, werr
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
 // next opens the segment that holds the next byte.
 func (r *segmentReader) next() error {
 	for len(r.segments) > 0 && r.skip >= r.segments[0].Size {

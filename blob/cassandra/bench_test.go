@@ -54,7 +54,7 @@ func BenchmarkBare(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("Select/%dKiB", size>>10), func(b *testing.B) {
 			run(b, func(ctx context.Context, at place) error {
-				_, _, err := t.read(ctx, id, at, false, nil)
+				_, _, err := t.read(ctx, id, at, false)
 				return err
 			})
 		})

@@ -39,6 +39,7 @@
 //
 // # Memory
 //
-// A writer holds Options.Window+1 chunks, a reader Options.ReadAhead+1; gocql
-// holds a copy of each chunk that is on its way.
+// A writer holds Options.Window+1 chunks, and gocql a copy of each chunk that
+// is on its way: 2*Window+1. A reader holds Options.ReadAhead+1, in the memory
+// that gocql has received them in.
 package cassandra

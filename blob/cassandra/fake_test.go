@@ -60,7 +60,7 @@ func (f *replicas) insert(ctx context.Context, id blob.ID, at place, sum int64, 
 	return ctx.Err()
 }
 
-func (f *replicas) read(ctx context.Context, id blob.ID, at place, quorum bool, buf []byte) (int64, []byte, error) {
+func (f *replicas) read(ctx context.Context, id blob.ID, at place, quorum bool) (int64, []byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reads = append(f.reads, map[bool]string{true: "quorum", false: "one"}[quorum])
@@ -68,7 +68,7 @@ func (f *replicas) read(ctx context.Context, id blob.ID, at place, quorum bool, 
 	if !ok {
 		return 0, nil, errMissing
 	}
-	r.data = append(buf[:0], r.data...)
+	r.data = bytes.Clone(r.data)
 	if f.onRead != nil {
 		if err := f.onRead(len(f.reads), quorum, &r); err != nil {
 			return 0, nil, err

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/pithos/pithos/blob"
-	"github.com/pithos/pithos/blob/internal/buffer"
 )
 
 var errClosed = errors.New("reader is closed")
@@ -27,9 +26,8 @@ type reader struct {
 	flights []chan fetched
 	running sync.WaitGroup
 
-	chunk []byte // pooled; what rest lies in
-	rest  []byte // verified, not yet returned
-	err   error  // sticks
+	rest []byte // verified, not yet returned
+	err  error  // sticks
 }
 
 type fetched struct {
@@ -93,12 +91,11 @@ func (r *reader) fetchNext() {
 // what it does about a chunk that is missing or wrong.
 func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, err error) {
 	size := chunkSize(ref, n)
-	buf := buffer.Get(int(size))
 	corrupt := false
 	at := placeOf(n, int(ref.Block))
 	read := func(quorum bool) error {
 		return retry(ctx, func() error {
-			sum, got, err := s.db.read(ctx, ref.ID, at, quorum, buf)
+			sum, got, err := s.db.read(ctx, ref.ID, at, quorum)
 			if err != nil {
 				return err
 			}
@@ -118,13 +115,12 @@ func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, 
 		err = read(true)
 	}
 	if errors.Is(err, blob.ErrCorrupt) {
-		data, err = s.rescue(ctx, ref, n, buf)
+		data, err = s.rescue(ctx, ref, n, nil)
 	}
 	if errors.Is(err, errMissing) {
 		err = blob.ErrNotFound
 	}
 	if err != nil {
-		buffer.Put(buf)
 		return nil, fmt.Errorf("read chunk %d of blob %s: %w", n, ref.ID, err)
 	}
 	if corrupt {
@@ -144,8 +140,6 @@ func (r *reader) fill() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
-	buffer.Put(r.chunk)
-	r.chunk = nil
 	var got fetched
 	select {
 	case got = <-r.flights[0]:
@@ -158,7 +152,6 @@ func (r *reader) fill() error {
 	}
 	r.fetchNext()
 	begin := r.offset / int64(r.ref.Chunk) * int64(r.ref.Chunk)
-	r.chunk = got.data
 	r.rest = got.data[r.offset-begin : min(int64(len(got.data)), r.end-begin)]
 	r.offset += int64(len(r.rest))
 	return nil
@@ -205,10 +198,6 @@ func (r *reader) Close() error {
 	r.err, r.rest = errClosed, nil
 	r.cancel()
 	r.running.Wait()
-	for _, flight := range r.flights {
-		buffer.Put((<-flight).data)
-	}
-	buffer.Put(r.chunk)
-	r.chunk, r.flights = nil, nil
+	r.flights = nil
 	return nil
 }

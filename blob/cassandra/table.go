@@ -16,9 +16,9 @@ import (
 // table is what the store asks of the database.
 type table interface {
 	insert(ctx context.Context, id blob.ID, at place, sum int64, data []byte) error
-	// read reads a chunk into buf, if it has room, at one replica or at the
-	// session's consistency. It returns errMissing where there is no row.
-	read(ctx context.Context, id blob.ID, at place, quorum bool, buf []byte) (sum int64, data []byte, err error)
+	// read reads a chunk at one replica or at the session's consistency. It
+	// returns errMissing where there is no row. data is the caller's.
+	read(ctx context.Context, id blob.ID, at place, quorum bool) (sum int64, data []byte, err error)
 	hasBlock(ctx context.Context, id blob.ID, block int) (bool, error)
 	deleteBlock(ctx context.Context, id blob.ID, block int) error
 	// list reads a page of chunks, without data, and moves page on.
@@ -108,17 +108,26 @@ func (c *cql) insert(ctx context.Context, id blob.ID, at place, sum int64, data 
 	return c.query(ctx, c.insertStmt, id[:], at.block, at.chunk, sum, data).Exec()
 }
 
-func (c *cql) read(ctx context.Context, id blob.ID, at place, quorum bool, buf []byte) (sum int64, data []byte, err error) {
+// column is a blob as it lies in the driver's frame, which nobody else has:
+// gocql reads each answer into memory of its own and would copy from there.
+type column []byte
+
+// UnmarshalCQL implements gocql.Unmarshaler.
+func (c *column) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+	*c = data
+	return nil
+}
+
+func (c *cql) read(ctx context.Context, id blob.ID, at place, quorum bool) (sum int64, data []byte, err error) {
 	q := c.query(ctx, c.readStmt, id[:], at.block, at.chunk)
 	if !quorum {
 		q = q.Consistency(c.one)
 	}
-	// gocql copies the column into the slice it is given, if it has room.
-	err = q.Scan(&sum, &buf)
+	err = q.Scan(&sum, (*column)(&data))
 	if errors.Is(err, gocql.ErrNotFound) {
 		err = errMissing
 	}
-	return sum, buf, err
+	return sum, data, err
 }
 
 func (c *cql) hasBlock(ctx context.Context, id blob.ID, block int) (bool, error) {

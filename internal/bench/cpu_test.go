@@ -12,14 +12,16 @@ import (
 // clockTick is the unit of the times in Linux's /proc.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime is what this process and the server have used so far; 0 where no
-// server was named. (proc(5), /proc/[pid]/stat.)
-func cpuTime(b *testing.B) time.Duration {
+// cpu is the CPU time that the server and this process have used.
+type cpu struct{ server, here time.Duration }
+
+// cpuTime is what was used so far; nothing where no server was named.
+// (proc(5), /proc/[pid]/stat.)
+func cpuTime(b *testing.B) (used cpu) {
 	if *serverPID == 0 {
-		return 0
+		return used
 	}
-	var sum time.Duration
-	for _, pid := range []int{os.Getpid(), *serverPID} {
+	for pid, sum := range map[int]*time.Duration{os.Getpid(): &used.here, *serverPID: &used.server} {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			b.Fatal(err)
@@ -30,8 +32,8 @@ func cpuTime(b *testing.B) time.Duration {
 			if err != nil {
 				b.Fatalf("%s: %v", stat, err)
 			}
-			sum += time.Duration(n) * clockTick
+			*sum += time.Duration(n) * clockTick
 		}
 	}
-	return sum
+	return used
 }

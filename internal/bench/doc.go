@@ -14,7 +14,7 @@
 // On a machine that is busy with other things, or where the clients leave no
 // processor to the server, rates say little. With -server-pid the CPU time of
 // an operation is reported too, of this process and of Cassandra together, and
-// its ratio to bare's.
+// its ratio to bare's, and that of this process alone ("here").
 //
 // The server is the one that package internal/cassandratest provides.
 package bench

@@ -33,15 +33,16 @@ type side struct {
 // against, by so many workers each.
 func compare(b *testing.B, workers int, sides ...side) {
 	for _, s := range sides {
-		rate(b, workers, *warmTime, s.do)
+		run(b, workers, *warmTime, s.do)
 	}
-	rates, costs := make([][]float64, len(sides)), make([][]float64, len(sides))
+	rates, costs, here := make([][]float64, len(sides)), make([][]float64, len(sides)), make([][]float64, len(sides))
 	first := 0
 	for b.Loop() {
 		for i := range sides {
 			i = (i + first) % len(sides)
-			rate, cost := rate(b, workers, *roundTime, sides[i].do)
-			rates[i], costs[i] = append(rates[i], rate), append(costs[i], cost)
+			r := run(b, workers, *roundTime, sides[i].do)
+			rates[i] = append(rates[i], r.rate)
+			costs[i], here[i] = append(costs[i], r.cost), append(here[i], r.here)
 		}
 		first++
 	}
@@ -50,6 +51,7 @@ func compare(b *testing.B, workers int, sides ...side) {
 		b.ReportMetric(median(rates[i]), s.name+"/s")
 		if *serverPID != 0 {
 			b.ReportMetric(median(costs[i]), s.name+"-cpu-ms")
+			b.ReportMetric(median(here[i]), s.name+"-here-ms")
 		}
 		if i > 0 {
 			b.ReportMetric(median(ratios(rates[i], rates[0])), s.name+"-ratio")
@@ -68,9 +70,12 @@ func ratios(a, b []float64) []float64 {
 	return r
 }
 
-// rate returns how many operations were done a second, in at least the given
-// time, and what CPU time each took, in milliseconds.
-func rate(b *testing.B, workers int, atLeast time.Duration, do operation) (perSecond, cost float64) {
+// result says how many operations were done a second, and what CPU time each
+// took, in milliseconds: there and here together, and here alone.
+type result struct{ rate, cost, here float64 }
+
+// run does an operation for at least the given time.
+func run(b *testing.B, workers int, atLeast time.Duration, do operation) result {
 	var group sync.WaitGroup
 	var done atomic.Int64
 	begin, used := time.Now(), cpuTime(b)
@@ -90,9 +95,9 @@ func rate(b *testing.B, workers int, atLeast time.Duration, do operation) (perSe
 	if b.Failed() {
 		b.FailNow()
 	}
-	used = cpuTime(b) - used
-	n := float64(done.Load())
-	return n / took.Seconds(), used.Seconds() * 1000 / n
+	now, n := cpuTime(b), float64(done.Load())
+	here, there := now.here-used.here, now.server-used.server
+	return result{rate: n / took.Seconds(), cost: (here + there).Seconds() * 1000 / n, here: here.Seconds() * 1000 / n}
 }
 
 func median(v []float64) float64 {
