@@ -38,6 +38,9 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	if only, ok := q.Context().Value(pinned{}).(*gocql.HostInfo); ok {
 		return filtered(next, func(h *gocql.HostInfo) bool { return h.ConnectAddressAndPort() == only.ConnectAddressAndPort() })
 	}
+	if q.Context().Value(replicaKey{}) != nil {
+		return next // one node is meant and no other
+	}
 	now := p.watch.now()
 	if read, ok := q.(*gocql.Query); ok {
 		p.speculate(read, now)
