@@ -59,6 +59,8 @@ type Config struct {
 	// Log hears what the driver has to say; nil: nobody does. It is told no
 	// secrets.
 	Log *zap.Logger
+	// Observe hears what the session does; nil: nobody does.
+	Observe Observer
 }
 
 // TLS is encryption and authentication of connections.

@@ -27,10 +27,17 @@ func Open(ctx context.Context, cfg Config) (*gocql.Session, error) {
 	g.Dialer, g.StreamObserver, g.FrameHeaderObserver = w, w, w
 	g.PoolConfig.HostSelectionPolicy = &policy{
 		ReplicaPolicy(gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(dc), gocql.ShuffleReplicas())), w}
+	unobserve := w.observe(g, cfg.Observe)
 	s, err := create(ctx, *g)
+	if err != nil {
+		unobserve()
+	}
 	switch {
 	case err == nil:
-		go w.run(s.Closed, asker(s))
+		go func() {
+			defer unobserve()
+			w.run(s.Closed, asker(s))
+		}()
 		return s, nil
 	case errors.Is(err, gocql.ErrNoConnectionsStarted) && cfg.Keyspace != "":
 		return nil, fmt.Errorf("cassandra: no node of datacenter %q at %v serves keyspace %q; does it exist? %w", dc, cfg.Hosts, cfg.Keyspace, err)

@@ -82,7 +82,9 @@ func (s *Store) repairOld(bucket meta.BucketID, r readRow) {
 		defer s.repairs.end(k)
 		if _, err := s.repair(ctx, bucket, r); err != nil {
 			s.o.Log.Warn("a listing row was not repaired", zap.Int64("revision", r.rev), zap.Error(err))
+			return
 		}
+		s.counts.repairs.Add(1)
 	})
 }
 

@@ -108,6 +108,7 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, shard meta.
 		return err // unknown: whoever finishes it copies and marks it again
 	}
 	seal.copied = true
+	s.counts.splits.Add(1)
 	return s.dropShard(ctx, bucket, shard, seal)
 }
 

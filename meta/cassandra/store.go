@@ -132,6 +132,7 @@ type Store struct {
 	behind  *behind
 	repairs repairs
 	slots   slotMarks
+	counts  counters
 
 	copyPage int // rows that a split copies at once
 }
