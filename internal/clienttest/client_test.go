@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { s3test.Main(m) }
 
 // patience bounds one call of a client.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // program returns the path of an installed client; without one it skips the test.
 func program(t *testing.T, name string) string {
