@@ -3,9 +3,12 @@
 // Requests go to a replica in the local datacenter, and nowhere else: a
 // coordinator elsewhere would take its own datacenter for the local one, and
 // decide conditional writes among the wrong replicas. The driver repeats no
-// statement by itself: only a caller knows what it may repeat. A session
-// outlives its cluster's absence: requests fail while it is away, and succeed
-// again within seconds of its return.
+// statement by itself: only a caller knows what it may repeat. But a read that
+// may be repeated, and is slow, is asked of a second node too.
+//
+// A session outlives its cluster's absence: requests fail while it is away,
+// and succeed again within seconds of its return. A node that hangs is noticed,
+// asked last, and what waits there is cut loose.
 package cassandra
 
 import (
