@@ -21,6 +21,9 @@ type Config struct {
 	Keystore    Keystore          `key:"keystore" doc:"The access keys that the file itself holds. Further keys are made with 'pithos key create'."`
 	Encryption  Encryption        `key:"encryption" doc:"Encryption of objects at rest."`
 	GC          GC                `key:"gc" doc:"Removal of the bytes that nothing refers to any more."`
+	Admin       Admin             `key:"admin" doc:"A second port, for those who run Pithos: metrics, profiles, log level, reload. It asks nobody who they are, so let it listen only where they alone reach it. See monitoring.md."`
+	Metrics     Metrics           `key:"metrics" doc:"What the metrics tell apart. They are read at 'admin.listen', under '/metrics'."`
+	Tracing     Tracing           `key:"tracing" doc:"Traces of requests, sent to a collector of OpenTelemetry (OTLP over HTTP)."`
 	Embedded    Embedded          `key:"embedded" doc:"The engine that runs where no Cassandra is named."`
 	Bucketstore Bucketstore       `key:"bucketstore" doc:"The Cassandra cluster with what all regions share: buckets and keys. Naming a 'cluster' here chooses the Cassandra engine; regions inherit these settings."`
 	Regions     map[string]Region `key:"regions" name:"region" doc:"Regions by name: those that a bucket's location constraint may name. A bucket's objects stay in the region that it was made in, and in no other; so a region may neither be renamed nor be given another metastore while it has buckets. Where there are none, the default region exists and takes all its settings from 'bucketstore'."`
@@ -49,6 +52,8 @@ type Service struct {
 	IdleTimeout     time.Duration `key:"idle-timeout" default:"2m" min:"1s" max:"24h" doc:"Time a connection may wait for its next request."`
 	StallTimeout    time.Duration `key:"stall-timeout" default:"1m" min:"1s" max:"24h" doc:"Time a body may stand still, in either direction, before its connection is closed."`
 	ShutdownTimeout time.Duration `key:"shutdown-timeout" default:"30s" min:"0s" max:"1h" doc:"Time that running requests have to finish when Pithos is told to stop."`
+
+	ReloadInterval time.Duration `key:"reload-interval" default:"10s" min:"0s" max:"24h" doc:"How often the files of configuration and certificate are looked at: a change of keys ('keystore.keys'), certificate or log level takes effect without a restart. '0s' leaves it to the signal SIGHUP."`
 
 	_ struct{} `key:"ip" moved:"host"`
 	_ struct{} `key:"use" refused:"services are not loaded by class name; remove this line"`
@@ -132,6 +137,23 @@ type Encryption struct {
 // GC is the garbage collector's settings.
 type GC struct {
 	Grace time.Duration `key:"grace" default:"1h" min:"1m" max:"720h" doc:"Age before unreferenced bytes may be removed. Longer than any pause of a machine or client."`
+}
+
+// Admin is the port for operators.
+type Admin struct {
+	Listen string `key:"listen" env:"PITHOS_ADMIN_LISTEN" doc:"Address as 'host:port', such as '127.0.0.1:9100'; port 0 lets the system choose one. Left out: there is no such port."`
+}
+
+// Metrics bounds what is told apart.
+type Metrics struct {
+	Buckets    int `key:"buckets" default:"100" min:"0" max:"100000" doc:"Buckets that have figures of their own: the first ones that are asked for. All others are counted as 'other'."`
+	AccessKeys int `key:"access-keys" default:"0" min:"0" max:"100000" doc:"Access keys that have figures of their own. None unless asked for: their ids would be in the metrics."`
+}
+
+// Tracing is where traces go.
+type Tracing struct {
+	Endpoint    string `key:"endpoint" doc:"URL of the collector, such as 'http://127.0.0.1:4318'. Left out: that of the environment, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT; without any no trace is made. OpenTelemetry's other variables (headers, certificates, compression, OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES) hold too."`
+	SampleEvery int    `key:"sample-every" default:"1" min:"1" max:"1000000" doc:"Of so many requests one is traced. A request that brings a trace of its own (traceparent) is traced if that is."`
 }
 
 // Embedded is the embedded engine's settings.

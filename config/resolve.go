@@ -35,6 +35,8 @@ func (c *Config) Engine() Engine {
 // can tell.
 func (d *decoder) complete(getenv func(string) string, fileClusters []string, cfg *Config) {
 	d.service(&cfg.Service)
+	d.admin(&cfg.Admin)
+	d.tracing(&cfg.Tracing)
 	cfg.Options.ServiceURI = d.serviceURI(cfg.Options.ServiceURI)
 	d.keys(&cfg.Keystore)
 	d.masterKey(&cfg.Encryption)
