@@ -149,6 +149,33 @@ func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 	wantKind(t, err, store.SlowDown)
 }
 
+// TestListingsOfARememberedBucketAreOfItsPresentLife: another gateway may have
+// made the bucket anew.
+func TestListingsOfARememberedBucketAreOfItsPresentLife(t *testing.T) {
+	w := newWorld(t)
+	old := w.bucket(t, "")
+	if err := w.DeleteBucket(t.Context(), old.Name); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.List(t.Context(), old, store.ListInput{Limit: 10})
+	wantKind(t, err, store.NoSuchBucket)
+	_, err = w.ListVersions(t.Context(), old, store.ListVersionsInput{Limit: 10})
+	wantKind(t, err, store.NoSuchBucket)
+	fresh, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: old.Name, Owner: old.Owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put(t, fresh, "k", []byte("new"))
+	r, err := w.List(t.Context(), old, store.ListInput{Limit: 10})
+	if err != nil || len(r.Objects) != 1 {
+		t.Errorf("objects: %+v, %v", r, err)
+	}
+	v, err := w.ListVersions(t.Context(), old, store.ListVersionsInput{Limit: 10})
+	if err != nil || len(v.Versions) != 1 {
+		t.Errorf("versions: %+v, %v", v, err)
+	}
+}
+
 func TestAppendRefusesWhatItWouldIgnore(t *testing.T) {
 	w := newWorld(t)
 	b := w.bucket(t, "")

@@ -99,6 +99,18 @@ func (c *cursor) page(keys []string, more bool, visit func(i int) bool, roll fun
 // List returns one page of the current objects of a bucket, in the order of
 // their keys. (ListObjects, ListObjectsV2 in the S3 API reference.)
 func (s *Store) List(ctx context.Context, b *meta.Bucket, in ListInput) (*ListResult, error) {
+	r, err := s.listIn(ctx, b, in)
+	if err != nil || in.Limit <= 0 || len(r.Objects)+len(r.Prefixes) > 0 {
+		return r, err
+	}
+	fresh, err := s.remade(ctx, b)
+	if err != nil || fresh == nil {
+		return r, err
+	}
+	return s.listIn(ctx, fresh, in)
+}
+
+func (s *Store) listIn(ctx context.Context, b *meta.Bucket, in ListInput) (*ListResult, error) {
 	result := &ListResult{}
 	if in.Limit <= 0 {
 		return result, nil
@@ -145,6 +157,18 @@ func (s *Store) List(ctx context.Context, b *meta.Bucket, in ListInput) (*ListRe
 // ListVersions returns one page of all versions and delete markers, by key
 // and then newest first. (ListObjectVersions in the S3 API reference.)
 func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersionsInput) (*ListVersionsResult, error) {
+	r, err := s.listVersionsIn(ctx, b, in)
+	if err != nil || in.Limit <= 0 || len(r.Versions)+len(r.Prefixes) > 0 {
+		return r, err
+	}
+	fresh, err := s.remade(ctx, b)
+	if err != nil || fresh == nil {
+		return r, err
+	}
+	return s.listVersionsIn(ctx, fresh, in)
+}
+
+func (s *Store) listVersionsIn(ctx context.Context, b *meta.Bucket, in ListVersionsInput) (*ListVersionsResult, error) {
 	l := &versionLister{store: s, ctx: ctx, bucket: b, limit: in.Limit, result: &ListVersionsResult{}}
 	if in.Limit <= 0 {
 		return l.result, nil

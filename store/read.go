@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -89,20 +90,27 @@ func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string,
 	if err == nil || !absent(err) {
 		return b, v, err
 	}
-	fresh, again := s.freshBucket(ctx, b.Name)
-	if again != nil {
-		return b, nil, again // whether the key is there, nobody knows then
+	fresh, again := s.remade(ctx, b)
+	if again != nil || fresh == nil {
+		return b, nil, cmp.Or(again, err) // whether the key is there, nobody knows then
 	}
-	if fresh.ID == b.ID {
-		return b, nil, err
+	v, err = s.findIn(ctx, fresh, key, versionID, payload)
+	return fresh, v, err
+}
+
+// remade returns the bucket that has taken the place of b, which may have been
+// remembered; nil if it still is b.
+func (s *Store) remade(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
+	fresh, err := s.freshBucket(ctx, b.Name)
+	if err != nil || fresh.ID == b.ID {
+		return nil, err
 	}
 	if fresh.Owner != b.Owner {
 		// Whoever was allowed to read the former owner's bucket was not
 		// asked for this one. The next request finds it.
-		return b, nil, &Error{Kind: SlowDown, Message: "The bucket was just made anew by another owner; please try again"}
+		return nil, &Error{Kind: SlowDown, Message: "The bucket was just made anew by another owner; please try again"}
 	}
-	v, err = s.findIn(ctx, fresh, key, versionID, payload)
-	return fresh, v, err
+	return fresh, nil
 }
 
 func absent(err error) bool {
