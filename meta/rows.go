@@ -155,6 +155,8 @@ type Version struct {
 	// Moved says that the version came by a rename from the key Moved.Key;
 	// "" there says that nothing is left to be done for it.
 	Moved *Move `cbor:"22,keyasint,omitempty"`
+	// HoldOff says that the legal hold was set to OFF, not just never set.
+	HoldOff bool `cbor:"23,keyasint,omitempty"`
 }
 
 // Move is one attempt to rename a version.

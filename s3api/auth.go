@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/pithos/pithos/sigv2"
 	"github.com/pithos/pithos/sigv4"
@@ -69,9 +70,19 @@ func (a *API) authenticate(r *Request) error {
 		if len(values) == 1 && values[0] == "" {
 			return fail("AccessDenied")
 		}
-		return failf("InvalidArgument", "Unsupported Authorization Type").with("ArgumentName", "Authorization")
+		return unsupportedAuthorization(values[0])
 	}
 	return a.openPlain(r)
+}
+
+// unsupportedAuthorization refuses an Authorization header of another scheme.
+// Its credentials are not repeated.
+func unsupportedAuthorization(value string) *Error {
+	scheme, _, ok := strings.Cut(value, " ")
+	if !ok {
+		return badArgument("Authorization", "", "Authorization header is invalid -- one and only one ' ' (space) required")
+	}
+	return badArgument("Authorization", scheme, "Unsupported Authorization Type")
 }
 
 // insistsOn is what signatures of version 4 are held to.

@@ -154,9 +154,14 @@ func TestLegalHoldsAndExpiry(t *testing.T) {
 			x.raw("PUT", "/k?legal-hold", "<LegalHold><Status>"+status+"</Status></LegalHold>").want(200, "")
 		}
 		version := *x.put("k", "body").VersionId
+		x.raw("GET", "/k?legal-hold", "").want(404, "NoSuchObjectLockConfiguration") // never set
+		x.raw("HEAD", "/k", "").has("X-Amz-Object-Lock-Legal-Hold", "")
 		hold("ON")
+		x.raw("GET", "/k?legal-hold", "").want(200, "").says("<Status>ON</Status>")
 		x.deletesNothing("k", version, bypass, "true")
 		hold("OFF")
+		x.raw("GET", "/k?legal-hold", "").want(200, "").says("<Status>OFF</Status>")
+		x.raw("HEAD", "/k", "").has("X-Amz-Object-Lock-Legal-Hold", "OFF")
 		x.raw("PUT", "/k?legal-hold", "<LegalHold><Status>MAYBE</Status></LegalHold>").want(400, "MalformedXML")
 		x.raw("PUT", "/k?retention", retention("COMPLIANCE", time.Now().Add(time.Hour))).want(200, "")
 		x.deletesNothing("k", version)

@@ -140,6 +140,8 @@ func TestCopyDirectives(t *testing.T) {
 		x.raw("PUT", "/replaced", "", append(from, "X-Amz-Metadata-Directive", "REPLACE", "X-Amz-Meta-B", "2", "Content-Type", "text/y")...).want(200, "")
 		x.raw("HEAD", "/replaced", "").has("X-Amz-Meta-A", "", "X-Amz-Meta-B", "2", "Content-Type", "text/y", "Cache-Control", "")
 		x.raw("PUT", "/k", "", from...).want(400, "InvalidRequest") // onto itself, with nothing changed
+		x.raw("PUT", "/k", "", append(from, "X-Amz-Storage-Class", "STANDARD")...).want(200, "")
+		x.raw("PUT", "/k", "", append(from, "X-Amz-Tagging-Directive", "SOME")...).want(400, "InvalidArgument").says("Unknown tagging directive")
 		x.raw("PUT", "/k", "", append(from, "X-Amz-Metadata-Directive", "REPLACE", "X-Amz-Meta-C", "3")...).want(200, "")
 		x.raw("HEAD", "/k", "").has("X-Amz-Meta-A", "", "X-Amz-Meta-C", "3", "Content-Length", "4")
 		x.raw("PUT", "/k", "", append(from, "X-Amz-Metadata-Directive", "KEEP")...).want(400, "InvalidArgument")

@@ -36,6 +36,7 @@ func createBucket(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/"+r.BucketName)
+	w.Header().Set("X-Amz-Bucket-Arn", "arn:aws:s3:::"+r.BucketName)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 	return nil
@@ -116,6 +117,7 @@ func (a *API) createBucketDocument(r *Request, in *store.CreateBucketInput) erro
 func headBucket(_ *API, w http.ResponseWriter, r *Request) error {
 	w.Header().Set("x-amz-bucket-region", r.Bucket.Config.Region)
 	w.Header().Set("x-amz-access-point-alias", "false")
+	w.Header().Set("X-Amz-Bucket-Arn", "arn:aws:s3:::"+r.BucketName)
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

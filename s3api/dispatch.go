@@ -177,7 +177,8 @@ func errorBody(r *Request, e *Error, hostID string) []byte {
 	var b strings.Builder
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error>")
 	write := func(name, value string) {
-		b.WriteString("<" + name + ">" + escapeXML(value) + "</" + name + ">")
+		// Quotes are left as they are, as in S3's error documents.
+		b.WriteString("<" + name + ">" + strings.ReplaceAll(escapeXML(value), "&quot;", `"`) + "</" + name + ">")
 	}
 	write("Code", e.Code)
 	write("Message", e.message())

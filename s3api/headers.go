@@ -331,32 +331,35 @@ func writeEncryption(h http.Header, e *meta.Encryption) {
 }
 
 // lockHeaders reads the object lock of a new object.
-func lockHeaders(h http.Header, now time.Time) (r *meta.Retention, hold bool, err error) {
+func lockHeaders(h http.Header, now time.Time, at *store.Attributes) error {
 	mode, until := h.Get("X-Amz-Object-Lock-Mode"), h.Get("X-Amz-Object-Lock-Retain-Until-Date")
 	switch v := h.Get("X-Amz-Object-Lock-Legal-Hold"); v {
 	case "ON":
-		hold = true
-	case "", "OFF":
+		at.LegalHold = true
+	case "OFF":
+		at.HoldOff = true
+	case "":
 	default:
-		return nil, false, badArgument("x-amz-object-lock-legal-hold", v, "Legal Hold must be either of 'ON' or 'OFF'")
+		return badArgument("x-amz-object-lock-legal-hold", v, "Legal Hold must be either of 'ON' or 'OFF'")
 	}
 	if mode == "" && until == "" {
-		return nil, hold, nil
+		return nil
 	}
 	if mode == "" || until == "" {
-		return nil, false, failf("InvalidArgument", "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
+		return failf("InvalidArgument", "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
 	}
 	if mode != store.ModeGovernance && mode != store.ModeCompliance {
-		return nil, false, badArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")
+		return badArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")
 	}
 	t, err := time.Parse(time.RFC3339Nano, until)
 	if err != nil {
-		return nil, false, badArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be provided in ISO 8601 format")
+		return badArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be provided in ISO 8601 format")
 	}
 	if !t.After(now) {
-		return nil, false, badArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be in the future!")
+		return badArgument("x-amz-object-lock-retain-until-date", until, "The retain until date must be in the future!")
 	}
-	return &meta.Retention{Mode: mode, Until: t.UnixMicro()}, hold, nil
+	at.Retention = &meta.Retention{Mode: mode, Until: t.UnixMicro()}
+	return nil
 }
 
 // writeLock tells what lock is on an object.
@@ -365,8 +368,8 @@ func writeLock(h http.Header, v *meta.Version) {
 		h.Set("X-Amz-Object-Lock-Mode", v.Retention.Mode)
 		h.Set("X-Amz-Object-Lock-Retain-Until-Date", xmlTime(v.Retention.Until))
 	}
-	if v.LegalHold {
-		h.Set("X-Amz-Object-Lock-Legal-Hold", "ON")
+	if v.LegalHold || v.HoldOff {
+		h.Set("X-Amz-Object-Lock-Legal-Hold", holdStatus(v.LegalHold))
 	}
 }
 

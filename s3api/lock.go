@@ -174,6 +174,9 @@ func getObjectLegalHold(a *API, w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
+	if !v.LegalHold && !v.HoldOff {
+		return fail("NoSuchObjectLockConfiguration")
+	}
 	return writeXML(w, legalHoldXML{Status: holdStatus(v.LegalHold)})
 }
 

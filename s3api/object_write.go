@@ -27,7 +27,7 @@ func (a *API) attributes(r *Request) (at store.Attributes, err error) {
 	if at.Tags, err = taggingHeader(r.Header.Get("X-Amz-Tagging")); err != nil {
 		return at, err
 	}
-	if at.Retention, at.LegalHold, err = lockHeaders(r.Header, time.Now()); err != nil {
+	if err = lockHeaders(r.Header, time.Now(), &at); err != nil {
 		return at, err
 	}
 	at.Encryption, err = a.encryption(r)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/policy"
+	"github.com/pithos/pithos/store"
 )
 
 // contextHeaders are the headers that are condition keys under their own name.
@@ -79,11 +80,11 @@ func (a *API) setDocumentContext(c policy.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
-	retention, hold, err := lockHeaders(r.Header, a.options.Now())
-	if err != nil {
+	var lock store.Attributes
+	if err := lockHeaders(r.Header, a.options.Now(), &lock); err != nil {
 		return err
 	}
-	holdGiven := hold || r.Header.Get("X-Amz-Object-Lock-Legal-Hold") != ""
+	retention, hold, holdGiven := lock.Retention, lock.LegalHold, lock.LegalHold || lock.HoldOff
 	switch r.Op.Name {
 	case "PutObjectTagging":
 		tags, err = givenTags(r, maxObjectTags)

@@ -63,6 +63,9 @@ func subresources(ops []*Operation) map[Scope]map[string]bool {
 func (a *API) route(r *Request) error {
 	hr := withRequest(r.Request, r)
 	a.router.ServeHTTP(nil, hr)
+	if err := misplaced(r); err != nil {
+		return err
+	}
 	if r.Op == nil {
 		return a.methodNotAllowed(r)
 	}
@@ -80,6 +83,26 @@ func (a *API) route(r *Request) error {
 		return badArgument("ResourceType", others[0], "Conflicting query string parameters: %s, %s", r.Op.Query[0].Name, others[0])
 	}
 	return a.checkVersionID(r)
+}
+
+// misplaced refuses what S3 names for a mistake: sub-resources of buckets asked
+// of a key, a part without its upload, a copy by something else than a PUT.
+func misplaced(r *Request) error {
+	switch source, copies := r.Header["X-Amz-Copy-Source"]; {
+	case copies && r.Method != http.MethodPut && r.Method != http.MethodOptions:
+		return badArgument("x-amz-copy-source", source[0], "You can only specify a copy source header for copy requests.")
+	case r.scope() != ScopeObject:
+		return nil
+	case r.Method == http.MethodGet && (r.Has("versions") || r.Has("uploads")):
+		name := "versions"
+		if !r.Has(name) {
+			name = "uploads"
+		}
+		return failf("InvalidRequest", "There is no such thing as the ?%s sub-resource for a key", name)
+	case r.Method == http.MethodPut && r.Has("partNumber") && !r.Has("uploadId"):
+		return badArgument("partNumber", r.query.Get("partNumber"), "This operation does not accept a partNumber without an uploadId.")
+	}
+	return nil
 }
 
 func (a *API) methodNotAllowed(r *Request) *Error {

@@ -84,7 +84,7 @@ func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
 		e != nil && e.Type == SSES3 && in.Encryption.Type == AlgorithmAES256 ||
 		e != nil && e.Type == SSEKMS && in.Encryption.Type == AlgorithmKMS && (in.Encryption.KMSKeyID == "" || in.Encryption.KMSKeyID == e.KMSKeyID)
 	switch {
-	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold:
+	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold, in.HoldOff:
 		return fail(InvalidRequest, "Metadata, tags and object lock cannot be set by an append")
 	case in.Class != "" && in.Class != old.Class:
 		return fail(InvalidRequest, "The storage class of an object cannot be changed by an append")

@@ -88,11 +88,8 @@ func (s *Store) source(ctx context.Context, found *Found, b *meta.Bucket, key, v
 // changesNothing reports a copy of an object onto itself that would leave
 // everything as it was.
 func (in *CopyInput) changesNothing(src *meta.Version) bool {
-	class := in.Class
-	if class == "" {
-		class = ClassStandard
-	}
-	return in.SourceVersion == "" && !in.ReplaceMetadata && class == src.Class && in.Headers["X-Amz-Website-Redirect-Location"] == "" &&
+	// A class that is named counts as a change, even if it is the object's.
+	return in.SourceVersion == "" && !in.ReplaceMetadata && in.Class == "" && src.Class == ClassStandard && in.Headers["X-Amz-Website-Redirect-Location"] == "" &&
 		in.Encryption.Type == "" && in.Encryption.CustomerKey == nil && in.Checksum.Algorithm == ""
 }
 

@@ -12,7 +12,7 @@ import (
 func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
 	lock := b.Config.Lock
 	if lock == nil {
-		if v.Retention != nil || v.LegalHold {
+		if v.Retention != nil || v.LegalHold || v.HoldOff {
 			return fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
 		}
 		return nil
@@ -74,7 +74,7 @@ func (s *Store) SetLegalHold(ctx context.Context, b *meta.Bucket, key, versionID
 		return "", fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
 	}
 	_, id, err := s.UpdateVersion(ctx, b, key, versionID, func(v *meta.Version) error {
-		v.LegalHold = on
+		v.LegalHold, v.HoldOff = on, !on
 		return nil
 	})
 	return id, err

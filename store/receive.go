@@ -211,7 +211,7 @@ func (r *received) settle(sums *sums, in incoming) error {
 	}
 	if in.md5 != nil && !bytes.Equal(in.md5, r.md5) {
 		return &Error{Kind: BadDigest, Message: "The Content-MD5 you specified did not match what we received.",
-			Details: map[string]string{"ExpectedDigest": hex.EncodeToString(in.md5), "CalculatedDigest": hex.EncodeToString(r.md5)}}
+			Details: map[string]string{"ExpectedDigest": hex.EncodeToString(in.md5), "CalculatedDigest": base64.StdEncoding.EncodeToString(r.md5)}}
 	}
 	if sums.checksum == nil {
 		return nil
