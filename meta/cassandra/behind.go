@@ -40,6 +40,9 @@ func newBehind(s *Store) *behind {
 // lasts.
 func (b *behind) add(ctx context.Context, rows ...placedRow) {
 	for _, r := range rows {
+		if r.kind == visible {
+			b.s.watch.wrote(r)
+		}
 		b.tally.add(1)
 		select {
 		case b.rows <- r:
@@ -127,8 +130,14 @@ func (b *behind) write(bucket meta.BucketID, shard meta.ID, rows []listingRow) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*b.s.o.Timeout)
 	defer cancel()
 	for try := range 3 {
-		err := b.s.putRows(ctx, bucket, shard, rows)
+		may, wait, err := b.s.divide(ctx, bucket, shard, rows)
+		if err == nil && len(may) > 0 {
+			err = b.s.putRows(ctx, bucket, shard, may)
+		}
 		if err == nil {
+			if len(wait) > 0 {
+				b.s.watch.park(bucket, shard, wait)
+			}
 			return
 		}
 		if try == 2 || pause(ctx, try+6) != nil {

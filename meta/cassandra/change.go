@@ -114,7 +114,7 @@ func (p *pending) settle(ctx context.Context, guard []meta.QueueEntry) error {
 	for {
 		var seal seal
 		g, gctx := errgroup.WithContext(ctx)
-		g.Go(func() (err error) { seal, err = p.s.readSeal(gctx, p.bucket, p.shard, p.key); return })
+		g.Go(func() (err error) { seal, err = p.s.readSeal(gctx, p.bucket, p.shard); return })
 		g.Go(func() error { return p.s.checkBucket(gctx, p.bucket) })
 		g.Go(func() error { return p.s.checkGuards(gctx, guard) })
 		if err := g.Wait(); err != nil {
@@ -123,8 +123,7 @@ func (p *pending) settle(ctx context.Context, guard []meta.QueueEntry) error {
 		if !seal.sealed {
 			return nil
 		}
-		p.s.shards.learn(p.bucket, p.shard, seal)
-		p.shard = seal.child(p.key)
+		p.shard = p.s.below(ctx, p.bucket, p.shard, seal, p.key)
 		if err := p.announce(ctx); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func splitOpener(t *testing.T, o Options) metatest.Open {
 	session := newSession(t, c, objects)
 	for keyspace, tables := range map[string][]string{
 		objects: {"bucket", "bucket_by_owner", "bucket_by_id", "access_key"},
-		buckets: {"object", "listing", "upload", "upload_by_bucket", "gc", "gc_slot"},
+		buckets: {"object", "listing", "listing_map", "upload", "upload_by_bucket", "gc", "gc_slot"},
 	} {
 		for _, table := range tables {
 			must(t, session.Query("DROP TABLE "+keyspace+"."+table).Exec())

@@ -33,7 +33,7 @@ func (s *Store) Empty(ctx context.Context, id meta.BucketID) (bool, error) {
 // emptyRow reports whether the key of a row has no version, and sees to it
 // that no change which began before comes through.
 func (s *Store) emptyRow(ctx context.Context, bucket meta.BucketID, r readRow) (bool, error) {
-	if r.kind == visible && r.state == stateLive && r.settled {
+	if r.kind == visible && r.state == stateLive {
 		return false, nil
 	}
 	h, _, err := s.readHead(ctx, s.serial(), bucket, r.key, 1, false)

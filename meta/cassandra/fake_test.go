@@ -26,9 +26,11 @@ type fake struct {
 	mu      sync.Mutex
 	heads   map[string]*fakeHead
 	shards  map[meta.ID]*fakeShard
+	hints   map[string]fakeHint
 	bucket  meta.BucketID
 	state   meta.BucketState
 	unclear float64 // how often the answer of a conditional change is lost
+	calm    bool    // nobody dies
 }
 
 // fakeHead is a partition of table object, with its past.
@@ -52,8 +54,15 @@ type fakeShard struct {
 	at          *string
 	left, right []byte
 	copied      bool
+	parents     []byte
 	rows        map[fakeKey]fakeRow
 	dropped     int64 // everything up to this timestamp is
+}
+
+// fakeHint is a row of table listing_map.
+type fakeHint struct {
+	row     []any // nil: deleted
+	written int64
 }
 
 type fakeKey struct {
@@ -75,6 +84,14 @@ type actorKey struct{}
 
 var errDead = errors.New("the actor is dead")
 
+// newFake returns a database whose every choice is decided by seed.
+func newFake(seed uint64) *fake {
+	return &fake{
+		rnd: rand.New(rand.NewPCG(seed, 1)), heads: map[string]*fakeHead{}, shards: map[meta.ID]*fakeShard{}, hints: map[string]fakeHint{},
+		bucket: meta.NewID(), state: meta.BucketActive,
+	}
+}
+
 // step waits for a statement's turn. It returns with the lock held unless it
 // fails.
 func (f *fake) step(ctx context.Context) error {
@@ -83,7 +100,7 @@ func (f *fake) step(ctx context.Context) error {
 	if f.rnd.IntN(6) == 0 { // long enough for another's whole change
 		wait *= 20
 	}
-	death := f.rnd.IntN(150) == 0
+	death := !f.calm && f.rnd.IntN(150) == 0
 	f.mu.Unlock()
 	time.Sleep(wait)
 	if err := ctx.Err(); err != nil {
@@ -138,13 +155,14 @@ func (f *fake) one(ctx context.Context, _ gocql.Consistency, dest []any, stmt st
 	defer f.mu.Unlock()
 	var row []any
 	switch {
-	case stmt == sealAtRow:
-		s := f.shard(args[1])
-		if r, ok := s.rows[fakeKey{0, args[2].(string)}]; ok && !r.deleted {
-			row = append(s.statics(), r.rev)
-		}
 	case stmt == sealAlone:
-		row = f.shard(args[1]).statics()
+		if s := f.shard(args[1]); s.at != nil {
+			row = append(s.statics(), nil)
+		}
+	case stmt == readParents:
+		if s := f.shard(args[1]); s.parents != nil {
+			row = []any{s.parents}
+		}
 	case stmt == selectBucketName:
 		row = []any{"bucket"}
 	case strings.Contains(stmt, "@.bucket "):
@@ -191,12 +209,28 @@ func (r fakeScanner) Next() bool             { return false }
 func (r fakeScanner) Err() error             { return nil }
 func (r fakeScanner) Scan(dest ...any) error { return assign(dest, r) }
 
-func (f *fake) each(ctx context.Context, _ gocql.Consistency, _ int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+func (f *fake) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	_, err := f.eachWarned(ctx, c, page, row, stmt, args...)
+	return err
+}
+
+// eachWarned implements warner: it warns of the first tombstone.
+func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
 	if err := f.step(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	var rows [][]any
 	switch stmt {
+	case mapAt:
+		rows = f.hintRows(func(low string) bool { return low <= args[1].(string) })
+		rows = rows[max(len(rows)-1, 0):]
+	case mapAfter:
+		rows = f.hintRows(func(low string) bool { return low > args[1].(string) })
+		rows = rows[:min(len(rows), args[2].(int))]
+	case keysFrom:
+		for _, r := range f.shardRows(args[1], args[2].(int8), args[3].(string), "", args[4].(int)) {
+			rows = append(rows, r[4:5])
+		}
 	case selectHead:
 		rows = f.headRows(args)
 	case rowsFrom:
@@ -206,13 +240,38 @@ func (f *fake) each(ctx context.Context, _ gocql.Consistency, _ int, row func(go
 	default:
 		panic(stmt)
 	}
+	if stmt == rowsFrom || stmt == rowsWithin {
+		for _, r := range f.shard(args[1]).rows {
+			if r.deleted {
+				tombstones++
+			}
+		}
+	}
 	f.mu.Unlock()
 	for _, r := range rows {
 		if err := row(fakeScanner(r)); err != nil {
-			return err
+			return tombstones, err
 		}
 	}
-	return nil
+	return tombstones, nil
+}
+
+// hintRows returns the rows of listing_map that begin at such keys, in order.
+func (f *fake) hintRows(with func(low string) bool) (rows [][]any) {
+	for low, h := range f.hints {
+		if h.row != nil && with(low) {
+			rows = append(rows, h.row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[0].(string), b[0].(string)) })
+	return rows
+}
+
+func (f *fake) hint(low string, h fakeHint) {
+	if old, ok := f.hints[low]; ok && (old.written > h.written || old.written == h.written && old.row == nil) {
+		return
+	}
+	f.hints[low] = h
 }
 
 func (f *fake) headRows(args []any) (rows [][]any) {
@@ -259,6 +318,12 @@ func (f *fake) writes(ctx context.Context, batch []gocql.BatchEntry) error {
 			f.shard(a[1]).put(a[2].(int8), fakeRow{listingRow{key: a[3].(string), rev: a[4].(int64), state: a[5].(int8), doc: a[6].([]byte)}, a[7].(int64), false})
 		case deleteRow:
 			f.shard(a[2]).put(a[3].(int8), fakeRow{listingRow{key: a[4].(string)}, a[0].(int64), true})
+		case putParents:
+			f.shard(a[1]).parents = a[2].([]byte)
+		case putMap:
+			f.hint(a[1].(string), fakeHint{a[1:5], a[5].(int64)})
+		case deleteMap:
+			f.hint(a[2].(string), fakeHint{nil, a[0].(int64)})
 		case dropRows:
 			s := f.shard(a[2])
 			s.dropped = a[0].(int64)

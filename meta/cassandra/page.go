@@ -3,6 +3,7 @@ package cassandra
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/gocql/gocql"
@@ -14,9 +15,8 @@ import (
 type readRow struct {
 	listingRow
 	shard meta.ID
-	// settled says that the row's shard was not sealed when it was read. Of
-	// a sealed shard's live rows only the child, or the head, can tell
-	// whether they still hold.
+	// settled says that the row's shard was not sealed when it was read, and
+	// all before it were copied: the row may be repaired there.
 	settled bool
 }
 
@@ -34,38 +34,63 @@ const (
 
 // readPage reads about n keys from low, below high, of a bucket.
 func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high string, n int, kinds []int8) (page, error) {
-	r := s.shards.first(bucket, low)
-	p, err := s.readRegion(ctx, bucket, r, low, lower(high, r.high), min(n, maxPage), kinds)
-	if err != nil {
-		return page{}, err
+	for asked := false; ; {
+		r := s.shards.first(bucket, low)
+		p, moved, err := s.readRegion(ctx, bucket, r, low, lower(high, r.high), min(n, maxPage), kinds)
+		if err != nil {
+			return page{}, err
+		}
+		if !moved {
+			slices.SortFunc(p.rows, func(a, b readRow) int {
+				return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.kind, b.kind))
+			})
+			return p, nil
+		}
+		if !asked {
+			s.askMap(ctx, bucket, low)
+		}
+		asked = true
 	}
-	slices.SortFunc(p.rows, func(a, b readRow) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.kind, b.kind))
-	})
-	return p, nil
 }
 
-// readRegion reads a shard, and then, if that was sealed, its child.
+// readRegion reads a shard and, if that was sealed, its child. moved tells
+// that the shard was copied: then its children alone are to be read.
 //
-// The order matters: a writer whose row went into the child saw the seal, so
+// The order matters. A writer whose row went into the child saw the seal, so
 // whoever reads the child after the parent misses nothing. What is written
 // into the parent after it was read belongs to a change that comes after the
 // listing began, which the listing need not show.
-func (s *Store) readRegion(ctx context.Context, bucket meta.BucketID, r region, low, high string, n int, kinds []int8) (page, error) {
+//
+// A live row that only the parent shows still held when the child was read: a
+// change after the seal has put its pending row into the child, and as long as
+// the parent is not copied nothing removes that without leaving a newer row
+// (see divide). So the parent's seal is read once more, after the child.
+func (s *Store) readRegion(ctx context.Context, bucket meta.BucketID, r region, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
 	p, seal, err := s.readShard(ctx, bucket, r.shard, low, high, n, kinds)
 	if err != nil || !seal.sealed {
-		return p, err
+		return p, false, err
 	}
-	s.shards.learn(bucket, r.shard, seal)
+	s.shards.learn(bucket, low, r.shard, seal)
 	if seal.copied {
-		p = page{bound: high}
+		return page{}, true, nil
 	}
+	s.watch.unfinished(bucket, low, r.shard)
 	child := seal.descend(r, low)
-	under, err := s.readRegion(ctx, bucket, child, low, lower(p.bound, child.high), n, kinds)
+	under, deeper, err := s.readShard(ctx, bucket, child.shard, low, lower(p.bound, child.high), n, kinds)
 	if err != nil {
-		return page{}, err
+		return page{}, false, err
 	}
-	return merge(p, under), nil
+	seal, err = s.readSeal(ctx, bucket, r.shard)
+	switch {
+	case err != nil:
+		return page{}, false, err
+	case seal.copied:
+		s.shards.learn(bucket, low, r.shard, seal)
+		return page{}, true, nil
+	case deeper.sealed:
+		return page{}, false, fmt.Errorf("shard %x of bucket %s was replaced before its parent was copied", child.shard[:], bucket)
+	}
+	return merge(p, under), false, nil
 }
 
 // readShard reads one shard's rows of the kinds, one kind after the other.
@@ -108,14 +133,18 @@ func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.I
 		return nil
 	}
 	var err error
+	var dead int
 	if high == "" {
-		err = s.each(ctx, s.o.Consistency, n, scan, rowsFrom, bucket[:], shard[:], kind, low, n)
+		dead, err = s.eachWarned(ctx, s.o.Consistency, n, scan, rowsFrom, bucket[:], shard[:], kind, low, n)
 	} else if low < high {
-		err = s.each(ctx, s.o.Consistency, n, scan, rowsWithin, bucket[:], shard[:], kind, low, high, n)
+		dead, err = s.eachWarned(ctx, s.o.Consistency, n, scan, rowsWithin, bucket[:], shard[:], kind, low, high, n)
+	}
+	if dead > 0 {
+		s.watch.dead(bucket, low, shard, dead)
 	}
 	if err == nil && len(rows) == 0 {
 		// No row, no static columns.
-		seal, err := s.readSealAlone(ctx, bucket, shard)
+		seal, err := s.readSeal(ctx, bucket, shard)
 		return nil, seal, err
 	}
 	return rows, columns.seal(), err
@@ -139,6 +168,7 @@ func merge(parent, child page) page {
 	}
 	p := page{bound: bound}
 	for _, r := range newest {
+		r.settled = false
 		p.rows = append(p.rows, r)
 	}
 	return p

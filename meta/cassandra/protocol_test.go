@@ -214,7 +214,7 @@ func TestWritersFollowSealsThatTheyDidNotKnow(t *testing.T) {
 	}
 	sleeper, h, rev := begin(t, other, b.ID, "c", false)
 	must(t, s.Flush(ctx))
-	sealed, err := s.seal(ctx, b.ID, rootShard, "c")
+	sealed, err := s.seal(ctx, b.ID, rootShard, sealTo("c", meta.NewID(), meta.NewID()))
 	must(t, err)
 	want := []string{"a=1", "b=1", "c=1", "d=1"}
 	same(t, "sealed, not copied", list(t, fresh, b.ID, 3), want)
@@ -226,7 +226,7 @@ func TestWritersFollowSealsThatTheyDidNotKnow(t *testing.T) {
 	same(t, "sealed, written", list(t, fresh, b.ID, 2), want)
 	must(t, other.Flush(ctx))
 	same(t, "sealed, written, flushed", list(t, fresh, b.ID, 2), want)
-	must(t, s.copyShard(ctx, b.ID, rootShard, sealed))
+	must(t, s.copyShard(ctx, b.ID, region{shard: rootShard}, sealed))
 	same(t, "copied", list(t, other, b.ID, 2), want)
 	must(t, remove(ctx, fresh, b.ID, "a"))
 	must(t, s.split(ctx, b.ID, "a", "aa"))

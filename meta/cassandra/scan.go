@@ -12,6 +12,10 @@ import (
 // resolveAtOnce bounds the heads that one listing reads at the same time.
 const resolveAtOnce = 16
 
+// manyShort is how many shards with less than half of what a page wants one
+// page may meet until that is worth a look.
+const manyShort = 3
+
 // Scan implements [meta.Listings].
 func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (entries []meta.Entry, more bool, err error) {
 	err = s.walk(ctx, bucket, from, to, min(limit, maxLimit)+1, []int8{visible}, func(keys []resolved, end bool) bool {
@@ -77,10 +81,17 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 	if n <= 1 || to != "" && from >= to {
 		return nil
 	}
+	short := 0
 	for low := from; ; {
 		p, err := s.readPage(ctx, bucket, low, to, n, kinds)
 		if err != nil {
 			return err
+		}
+		if len(p.rows) < n/2 {
+			short++
+		}
+		if short == manyShort {
+			s.watch.sparse(bucket, low, s.shards.first(bucket, low).shard)
 		}
 		keys, err := s.resolve(ctx, bucket, p.rows)
 		if err != nil {
@@ -127,7 +138,7 @@ func (r *readRow) resolved() (k resolved, known bool, err error) {
 	if r.kind == history {
 		return k, true, nil
 	}
-	if r.state != stateLive || !r.settled {
+	if r.state != stateLive {
 		return k, false, nil
 	}
 	k.entry = &meta.Entry{}

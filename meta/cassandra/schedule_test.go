@@ -43,10 +43,8 @@ func TestListingsAreExplainedByHeadsInEverySchedule(t *testing.T) {
 
 func runSchedule(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	db := &fake{
-		rnd: rand.New(rand.NewPCG(seed, 1)), heads: map[string]*fakeHead{}, shards: map[meta.ID]*fakeShard{},
-		bucket: meta.NewID(), state: meta.BucketActive, unclear: .05,
-	}
+	db := newFake(seed)
+	db.unclear = .05
 	s := &schedule{t: t, rnd: rnd, db: db, done: make(chan error)}
 	for range 1 + rnd.IntN(5) {
 		s.keys = append(s.keys, fmt.Sprintf("k%d", len(s.keys)))
@@ -55,6 +53,7 @@ func runSchedule(t *testing.T, seed uint64) {
 		skew := time.Duration(rnd.IntN(2000)-1000) * time.Microsecond
 		g := newOn(db, db, mustOptions(Options{
 			Now: func() time.Time { return time.Now().Add(skew) }, RepairAfter: time.Millisecond,
+			ShardRows: 1 + rnd.IntN(8), FinishAfter: 5 * time.Millisecond,
 		}))
 		g.copyPage = 1 + rnd.IntN(3)
 		s.gateways = append(s.gateways, g)
@@ -106,6 +105,10 @@ func (s *schedule) run() {
 		key, at := s.keys[s.rnd.IntN(len(s.keys))], s.keys[s.rnd.IntN(len(s.keys))]
 		start(func(ctx context.Context, g *Store) error { _ = g.split(ctx, s.db.bucket, key, at); return nil })
 	}
+	for range s.rnd.IntN(4) {
+		key, more := s.keys[s.rnd.IntN(len(s.keys))], s.rnd.IntN(4)
+		start(func(ctx context.Context, g *Store) error { return s.renew(ctx, g, key, more) })
+	}
 	for range 1 + s.rnd.IntN(5) {
 		all, limit := s.rnd.IntN(2) == 0, 1+s.rnd.IntN(4)
 		start(func(ctx context.Context, g *Store) error { return s.list(ctx, g, all, limit) })
@@ -118,6 +121,21 @@ func (s *schedule) run() {
 			s.t.Error(err)
 		}
 	}
+}
+
+// renew replaces the shard of key, and some of its neighbours, by one.
+func (s *schedule) renew(ctx context.Context, g *Store, key string, more int) error {
+	r, seal, err := g.leaf(ctx, s.db.bucket, key)
+	run := []region{r}
+	for ; err == nil && !seal.sealed && more > 0 && r.high != ""; more-- {
+		if r, seal, err = g.leaf(ctx, s.db.bucket, r.high); r.low == run[len(run)-1].high {
+			run = append(run, r)
+		}
+	}
+	if err == nil && !seal.sealed {
+		_ = g.replace(ctx, s.db.bucket, run)
+	}
+	return nil
 }
 
 // change makes a random change of a key, once.

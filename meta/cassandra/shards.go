@@ -2,7 +2,8 @@ package cassandra
 
 import (
 	"context"
-	"sync"
+
+	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -10,10 +11,11 @@ import (
 // rootShard is the first shard of every bucket.
 var rootShard meta.ID
 
-// seal is what a shard says of itself in its static columns.
+// seal is what a shard says of itself in its static columns, once it was
+// replaced: by two shards that meet at a key, or by one.
 type seal struct {
 	sealed      bool
-	at          string // keys below it are in left
+	at          string // keys below it are in left; "" where left is right
 	left, right meta.ID
 	copied      bool // nothing is left here: look in the children alone
 }
@@ -23,6 +25,41 @@ func (s *seal) child(key string) meta.ID {
 		return s.left
 	}
 	return s.right
+}
+
+// region is a shard and the range of keys for which a reader begins there:
+// all shards before it on their way are copied. That is a fact about the past,
+// which later splits do not make wrong.
+type region struct {
+	shard     meta.ID
+	low, high string // high "" has no end
+	gen       int    // grows by two with each shard on the way from the root
+}
+
+func (r *region) covers(key string) bool { return key >= r.low && (r.high == "" || key < r.high) }
+
+// children returns the parts of r that are the children's.
+func (s *seal) children(r region) []region {
+	left := region{shard: s.left, low: r.low, high: lower(r.high, s.at), gen: r.gen + 2}
+	right := region{shard: s.right, low: max(r.low, s.at), high: r.high, gen: r.gen + 2}
+	switch {
+	case s.left == s.right || s.at <= r.low:
+		right.low = r.low
+		return []region{right}
+	case r.high != "" && s.at >= r.high: // r is a part of a shard that replaced several
+		return []region{left}
+	}
+	return []region{left, right}
+}
+
+// descend returns the region of the child that has key.
+func (s *seal) descend(r region, key string) region {
+	for _, c := range s.children(r) {
+		if c.covers(key) {
+			return c
+		}
+	}
+	return r
 }
 
 // sealColumns are static columns as they are scanned.
@@ -41,99 +78,45 @@ func (c *sealColumns) seal() seal {
 	return seal{sealed: true, at: *c.at, left: idOf(c.left), right: idOf(c.right), copied: c.copied}
 }
 
-const (
-	// With the row of a key that was just written, which costs no search; a
-	// clustering row that is not there brings no static columns.
-	sealAtRow = `SELECT split_key, left_id, right_id, copied, rev FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = 0 AND key = ?`
-	sealAlone = `SELECT split_key, left_id, right_id, copied FROM @.listing WHERE bucket_id = ? AND shard_id = ? LIMIT 1`
-)
+// sealAlone reads a shard's seal at a row that is inserted with it, and that
+// nothing deletes: a clustering row that is not there brings no static
+// columns, and the first of the others may lie behind many tombstones.
+// (CQL wants a column that is not static, too.)
+const sealAlone = `SELECT split_key, left_id, right_id, copied, state FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -1 AND key = ''`
 
-// readSeal reads a shard's static columns after a row of key was written to
-// it.
-func (s *Store) readSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID, key string) (seal, error) {
-	var c sealColumns
-	var rev int64
-	found, err := s.one(ctx, s.o.Consistency, append(c.dest(), &rev), sealAtRow, bucket[:], shard[:], key)
-	if err != nil || found {
-		return c.seal(), err
-	}
-	// A later deletion, or the end of a copied shard, has hidden the row.
-	return s.readSealAlone(ctx, bucket, shard)
+// readSeal reads a shard's seal, at the consistency of plain reads.
+func (s *Store) readSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID) (seal, error) {
+	return s.readSealAt(ctx, s.o.Consistency, bucket, shard)
 }
 
-func (s *Store) readSealAlone(ctx context.Context, bucket meta.BucketID, shard meta.ID) (seal, error) {
+func (s *Store) readSealAt(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {
 	var c sealColumns
-	_, err := s.one(ctx, s.o.Consistency, c.dest(), sealAlone, bucket[:], shard[:])
+	var state *int8 // none
+	_, err := s.one(ctx, at, append(c.dest(), &state), sealAlone, bucket[:], shard[:])
 	return c.seal(), err
 }
 
-// shardMaps remembers the seals that were seen. For writers it is a hint of
-// where to begin; that a shard was copied, though, never changes, so that
-// readers may leave such shards out.
-type shardMaps struct {
-	mu    sync.RWMutex
-	seals map[shardName]seal
+// below is where a change goes on with key after it found shard sealed.
+func (s *Store) below(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal, key string) meta.ID {
+	if !s.shards.learn(bucket, key, shard, seal) || !seal.copied {
+		return seal.child(key)
+	}
+	s.askMap(ctx, bucket, key)
+	return s.shards.locate(bucket, key)
 }
 
-type shardName struct{ bucket, shard meta.ID }
-
-// maxSeals bounds the memory of the maps: about 200 bytes each.
-const maxSeals = 100_000
-
-func (m *shardMaps) learn(bucket meta.BucketID, shard meta.ID, s seal) {
-	if !s.sealed {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.seals == nil || len(m.seals) >= maxSeals {
-		m.seals = make(map[shardName]seal)
-	}
-	name := shardName{bucket, shard}
-	if old := m.seals[name]; !old.copied {
-		m.seals[name] = s
-	}
-}
-
-// locate returns the last known shard for key.
-func (m *shardMaps) locate(bucket meta.BucketID, key string) meta.ID {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	shard := rootShard
-	for {
-		s := m.seals[shardName{bucket, shard}]
-		if !s.sealed {
-			return shard
+// leaf returns the shard that has key's rows whole: it is not copied away, and
+// all before it are.
+func (s *Store) leaf(ctx context.Context, bucket meta.BucketID, key string) (region, seal, error) {
+	for asked := false; ; asked = true {
+		r := s.shards.first(bucket, key)
+		seal, err := s.readSeal(ctx, bucket, r.shard)
+		if err != nil || !seal.copied {
+			return r, seal, err
 		}
-		shard = s.child(key)
-	}
-}
-
-// region is a shard and the range of keys that it covers; high "" has no end.
-type region struct {
-	shard     meta.ID
-	low, high string
-}
-
-// first returns the region of key that a reader must begin with: the first
-// that is not known to be copied. high is where that region ends.
-func (m *shardMaps) first(bucket meta.BucketID, key string) region {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	r := region{shard: rootShard}
-	for {
-		s := m.seals[shardName{bucket, r.shard}]
-		if !s.copied {
-			return r
+		s.shards.learn(bucket, key, r.shard, seal)
+		if !asked {
+			s.askMap(ctx, bucket, key)
 		}
-		r = s.descend(r, key)
 	}
-}
-
-// descend returns the region of the child that has key.
-func (s *seal) descend(r region, key string) region {
-	if key < s.at {
-		return region{shard: s.left, low: r.low, high: s.at}
-	}
-	return region{shard: s.right, low: s.at, high: r.high}
 }

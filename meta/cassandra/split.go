@@ -11,20 +11,30 @@ import (
 )
 
 const (
+	// The row at kind -1 comes with the seal, for readSeal.
 	sealShard = `UPDATE @.listing SET split_key = ?, left_id = ?, right_id = ?, copied = false WHERE bucket_id = ? AND shard_id = ? IF split_key = null`
+	sealRow   = `INSERT INTO @.listing (bucket_id, shard_id, kind, key) VALUES (?, ?, -1, '')`
 	markShard = `UPDATE @.listing SET copied = true WHERE bucket_id = ? AND shard_id = ? IF left_id = ?`
 	dropRows  = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ? AND kind >= 0`
+
+	// The shards that a shard replaces, if they are several: their ids.
+	putParents  = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, doc) VALUES (?, ?, -2, '', ?)`
+	readParents = `SELECT doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -2 AND key = ''`
 )
 
 // errOutside refuses to split a shard at a key that it cannot be split at:
 // its own bounds, where it may just have been split, or beyond them.
 var errOutside = errors.New("key is not inside the shard")
 
+// errTaken says that somebody else decided first what becomes of a shard, and
+// is at it.
+var errTaken = errors.New("shard is being replaced by somebody else")
+
 // split replaces the shard that covers key by two, which meet at the key at.
 // It is safe at any time, by several at once, and when it dies at any step:
-// the next split of that shard completes it first. A shard is never split
-// before it was copied whole from its parent: what came late would come into
-// a sealed shard, and never further down.
+// whoever comes next completes it. A shard is never split before it was copied
+// whole from its parents: what came late would come into a sealed shard, and
+// never further down.
 func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string) error {
 	r, seal, err := s.leaf(ctx, bucket, key)
 	if err != nil {
@@ -34,43 +44,118 @@ func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string)
 		return fmt.Errorf("split shard at %q: %w", at, errOutside)
 	}
 	if seal.sealed {
-		return wrap(s.copyShard(ctx, bucket, r.shard, seal), "finish split of shard")
+		return wrap(s.copyShard(ctx, bucket, r, seal), "finish split of shard")
 	}
-	seal, err = s.seal(ctx, bucket, r.shard, at)
+	want := sealTo(at, meta.NewID(), meta.NewID())
+	seal, err = s.decide(ctx, bucket, r.shard, want)
+	if err == nil && seal.left != want.left {
+		err = errTaken
+	}
 	if err != nil {
-		return wrap(err, "seal shard")
+		return wrap(err, "split shard")
 	}
-	return wrap(s.copyShard(ctx, bucket, r.shard, seal), "split shard")
+	return wrap(s.copyShard(ctx, bucket, r, seal), "split shard")
 }
 
-// leaf goes from the root down to the shard that has key's rows whole: one
-// that is not copied away, and whose parent was.
-func (s *Store) leaf(ctx context.Context, bucket meta.BucketID, key string) (region, seal, error) {
-	r := region{shard: rootShard}
-	for {
-		seal, err := s.readSealAlone(ctx, bucket, r.shard)
-		if err != nil || !seal.copied {
-			return r, seal, err
+func sealTo(at string, left, right meta.ID) seal {
+	return seal{sealed: true, at: at, left: left, right: right}
+}
+
+// replace replaces a run of neighbouring shards by one: a fresh partition
+// without tombstones. The new shard says from the start which those are, so
+// that nobody splits it before all of them are copied, or were lost to
+// somebody else's decision. They are sealed from the first to the last, and
+// one that is lost ends the run: what the new shard covers has no gap.
+func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region) error {
+	child := meta.NewID()
+	for _, r := range run {
+		if err := s.finishParents(ctx, bucket, r.shard); err != nil {
+			return wrap(err, "finish what a shard replaces")
 		}
-		s.shards.learn(bucket, r.shard, seal)
-		r = seal.descend(r, key)
 	}
+	if len(run) > 1 {
+		var parents []byte
+		for _, r := range run {
+			parents = append(parents, r.shard[:]...)
+		}
+		if err := s.write(ctx, putParents, bucket[:], child[:], parents); err != nil {
+			return wrap(err, "announce shard")
+		}
+	}
+	won, err := s.sealRun(ctx, bucket, run, child)
+	if err != nil {
+		return wrap(err, "seal shards")
+	}
+	for i, seal := range won {
+		if err := s.copyShard(ctx, bucket, run[i], seal); err != nil {
+			return wrap(err, "replace shards")
+		}
+	}
+	return wrap(s.pointToOne(ctx, bucket, run[:len(won)], child), "replace shards")
 }
 
-// seal decides that a shard is replaced, and by which: one decision, whoever
-// else tries. It returns what was decided.
-func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, at string) (seal, error) {
-	left, right := meta.NewID(), meta.NewID()
-	change := entry(sealShard, at, left[:], right[:], bucket[:], shard[:])
+// sealRun seals shards to one child, up to the first that is lost.
+func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []region, child meta.ID) (won []seal, err error) {
+	for _, r := range run {
+		now, err := s.seal(ctx, bucket, r.shard, sealTo("", child, child))
+		if err != nil {
+			return nil, err
+		}
+		if now.right != child {
+			break
+		}
+		won = append(won, now)
+	}
+	if len(won) == 0 {
+		return nil, errTaken
+	}
+	return won, nil
+}
+
+// decide seals a shard, after all that it replaces is copied.
+func (s *Store) decide(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (seal, error) {
+	if err := s.finishParents(ctx, bucket, shard); err != nil {
+		return seal{}, err
+	}
+	return s.seal(ctx, bucket, shard, want)
+}
+
+// finishParents completes the replacement of several shards by this one. It
+// does as the one who began it would: in order, up to the first that is lost.
+// When it returns nil, nothing is ever copied into the shard again that was
+// not there, since every other parent is sealed to something else.
+func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard meta.ID) error {
+	var ids []byte
+	if _, err := s.one(ctx, s.o.Consistency, []any{&ids}, readParents, bucket[:], shard[:]); err != nil {
+		return err
+	}
+	for ; len(ids) > 0; ids = ids[min(len(ids), len(meta.ID{})):] {
+		parent := idOf(ids)
+		now, err := s.seal(ctx, bucket, parent, sealTo("", shard, shard))
+		if err != nil {
+			return err
+		}
+		if now.right != shard {
+			return nil
+		}
+		if !now.copied {
+			if err := s.copyShard(ctx, bucket, region{shard: parent}, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seal decides by which shards a shard is replaced: one decision, whoever else
+// tries. It returns what was decided.
+func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (seal, error) {
+	change := []any{want.at, want.left[:], want.right[:], bucket[:], shard[:]}
 	for try := range tries {
-		_, casErr := s.cas(ctx, change)
-		var c sealColumns
-		if _, err := s.one(ctx, s.serial(), c.dest(), sealAlone, bucket[:], shard[:]); err != nil {
-			return seal{}, err
-		}
-		if now := c.seal(); now.sealed {
-			s.shards.learn(bucket, shard, now)
-			return now, nil
+		_, casErr := s.cas(ctx, entry(sealShard, change...), entry(sealRow, bucket[:], shard[:]))
+		now, err := s.readSealAt(ctx, s.serial(), bucket, shard)
+		if err != nil || now.sealed {
+			return now, err
 		}
 		if errors.Is(casErr, errUnsent) {
 			return seal{}, casErr
@@ -86,15 +171,16 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, a
 // timestamps, marks it copied and drops the rows. It may be repeated and done
 // by several at once; it stops at the first page that says copied: by then
 // the children's rows may have been deleted, and splits may have moved them.
-func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal) error {
+func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, seal seal) error {
+	s.shards.learn(bucket, r.low, r.shard, seal)
 	for _, kind := range []int8{visible, history} {
 		for low, end := "", false; !end; {
-			rows, now, err := s.readRows(ctx, bucket, shard, kind, low, "", s.copyPage)
+			rows, now, err := s.readRows(ctx, bucket, r.shard, kind, low, "", s.copyPage)
 			if err != nil {
 				return err
 			}
 			if now.copied {
-				return s.dropShard(ctx, bucket, shard, now)
+				return s.dropShard(ctx, bucket, r, now)
 			}
 			if err := s.copyRows(ctx, bucket, seal, rows); err != nil {
 				return err
@@ -104,32 +190,48 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, shard meta.
 			}
 		}
 	}
-	if _, err := s.cas(ctx, entry(markShard, bucket[:], shard[:], seal.left[:])); err != nil {
+	if _, err := s.cas(ctx, entry(markShard, bucket[:], r.shard[:], seal.left[:])); err != nil {
 		return err // unknown: whoever finishes it copies and marks it again
 	}
 	seal.copied = true
 	s.counts.splits.Add(1)
-	return s.dropShard(ctx, bucket, shard, seal)
+	return s.dropShard(ctx, bucket, r, seal)
 }
+
+// copyBatch is how many rows one mutation of a copy carries.
+const copyBatch = 100
 
 // copyRows writes rows into the children.
 func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, rows []readRow) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(behindWrite)
+	into := map[meta.ID][]listingRow{}
+	flush := func(child meta.ID) {
+		batch := into[child]
+		delete(into, child)
+		g.Go(func() error { return s.putRows(gctx, bucket, child, batch) })
+	}
 	for _, r := range rows {
 		if r.state == stateDeleted {
 			continue // half a row: a later part was written over a deletion
 		}
-		g.Go(func() error {
-			return s.putRows(gctx, bucket, seal.child(r.key), []listingRow{r.listingRow})
-		})
+		child := seal.child(r.key)
+		if into[child] = append(into[child], r.listingRow); len(into[child]) == copyBatch {
+			flush(child)
+		}
+	}
+	for child := range into {
+		flush(child)
 	}
 	return g.Wait()
 }
 
 // dropShard deletes a copied shard's rows, also those that arrive late, and
-// leaves the signpost.
-func (s *Store) dropShard(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal) error {
-	s.shards.learn(bucket, shard, seal)
-	return s.write(ctx, dropRows, int64(endOfTime), bucket[:], shard[:])
+// leaves the signpost. The map of shards is told.
+func (s *Store) dropShard(ctx context.Context, bucket meta.BucketID, r region, seal seal) error {
+	s.shards.learn(bucket, r.low, r.shard, seal)
+	if err := s.write(ctx, dropRows, int64(endOfTime), bucket[:], r.shard[:]); err != nil {
+		return err
+	}
+	return s.pointTo(ctx, bucket, r, seal)
 }

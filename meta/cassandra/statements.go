@@ -76,17 +76,8 @@ func (d *cluster) one(ctx context.Context, c gocql.Consistency, dest []any, stmt
 }
 
 func (d *cluster) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
-	limited, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	scanner := d.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPage)).
-		Idempotent(true).RetryPolicy(again).Iter().Scanner()
-	for scanner.Next() {
-		if err := row(scanner); err != nil {
-			scanner.Err() // releases the query
-			return err
-		}
-	}
-	return classify(ctx, scanner.Err())
+	_, err := d.eachWarned(ctx, c, page, row, stmt, args...)
+	return err
 }
 
 // maxPage bounds the rows that one answer of Cassandra carries.

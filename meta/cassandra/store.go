@@ -48,6 +48,13 @@ type Options struct {
 	// RepairAfter is how old a pending row is when a listing that meets it
 	// has it repaired; default a minute.
 	RepairAfter time.Duration
+	// ShardRows is about how many rows a partition of a listing may have
+	// before it is split; default 50,000.
+	ShardRows int
+	// FinishAfter is how long a shard may be under way to others before
+	// somebody else takes that up; default 30 s. Nothing depends on it but
+	// how much is done twice.
+	FinishAfter time.Duration
 	// Log gets what goes wrong behind the answers; default none.
 	Log *zap.Logger
 	// Buckets is where buckets and access keys are, if that is not the
@@ -114,6 +121,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.RepairAfter <= 0 {
 		o.RepairAfter = time.Minute
 	}
+	if o.ShardRows <= 0 {
+		o.ShardRows = 50_000
+	}
+	if o.FinishAfter <= 0 {
+		o.FinishAfter = 30 * time.Second
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -130,6 +143,7 @@ type Store struct {
 	shards  shardMaps
 	keys    stripes
 	behind  *behind
+	watch   *watch
 	repairs repairs
 	slots   slotMarks
 	counts  counters
@@ -188,8 +202,9 @@ func newOn(db, buckets database, o Options) *Store {
 	}
 	s := &Store{
 		database: db, buckets: bucketTables{buckets, at.Consistency, gocql.Consistency(at.Serial)},
-		o: o, keys: newStripes(1024), copyPage: 500,
+		o: o, keys: newStripes(1024), copyPage: 1000,
 	}
+	s.watch = newWatch(s)
 	s.behind = newBehind(s)
 	return s
 }
@@ -221,6 +236,7 @@ func (s *Store) Flush(ctx context.Context) error {
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.Timeout)
 	defer cancel()
+	s.watch.close() // whatever it is at, somebody else will finish
 	err := s.behind.flush(ctx)
 	s.behind.stop()
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -1,0 +1,358 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// mortal is a database whose user dies: after some statements none is sent
+// any more.
+type mortal struct {
+	database
+	left atomic.Int64
+}
+
+var errKilled = errors.New("killed")
+
+func (m *mortal) spend() error {
+	if m.left.Add(-1) < 0 {
+		return errKilled
+	}
+	return nil
+}
+
+func (m *mortal) one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
+	if err := m.spend(); err != nil {
+		return false, err
+	}
+	return m.database.one(ctx, c, dest, stmt, args...)
+}
+
+func (m *mortal) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	if err := m.spend(); err != nil {
+		return err
+	}
+	return m.database.each(ctx, c, page, row, stmt, args...)
+}
+
+func (m *mortal) write(ctx context.Context, stmt string, args ...any) error {
+	if err := m.spend(); err != nil {
+		return err
+	}
+	return m.database.write(ctx, stmt, args...)
+}
+
+func (m *mortal) writes(ctx context.Context, batch []gocql.BatchEntry) error {
+	if err := m.spend(); err != nil {
+		return err
+	}
+	return m.database.writes(ctx, batch)
+}
+
+func (m *mortal) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
+	if err := m.spend(); err != nil {
+		return false, fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	return m.database.cas(ctx, batch...)
+}
+
+// kinds of replacement, for the tests that kill it. Each replaces shards of a
+// bucket that was split at "f" and "k".
+var replacements = map[string]func(context.Context, *Store, meta.BucketID) error{
+	"split": func(ctx context.Context, s *Store, b meta.BucketID) error { return s.split(ctx, b, "a", "c") },
+	"rewrite": func(ctx context.Context, s *Store, b meta.BucketID) error {
+		r, _, err := s.leaf(ctx, b, "g")
+		if err != nil {
+			return err
+		}
+		return s.replace(ctx, b, []region{r})
+	},
+	"merge": func(ctx context.Context, s *Store, b meta.BucketID) error {
+		var run []region
+		for _, key := range []string{"a", "f", "k"} {
+			r, _, err := s.leaf(ctx, b, key)
+			if err != nil {
+				return err
+			}
+			run = append(run, r)
+		}
+		return s.replace(ctx, b, run)
+	},
+}
+
+// TestAKilledReplacementLosesNothing kills whoever replaces shards after each
+// of the statements. Others list and write at once; then somebody finishes.
+func TestAKilledReplacementLosesNothing(t *testing.T) {
+	for name, replacement := range replacements {
+		for statements, killed := 0, true; killed; statements++ {
+			t.Run(fmt.Sprintf("%s/%d", name, statements), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					db := newFake(uint64(statements))
+					db.calm = true
+					open := func(db database, o Options) *Store { return newOn(db, db, mustOptions(o)) }
+					killed = killReplacement(t, db, open, db.bucket, replacement, statements)
+				})
+			})
+		}
+	}
+}
+
+// TestAKilledReplacementLosesNothingOnCassandra is the same at few of the
+// steps, on a real database.
+func TestAKilledReplacementLosesNothingOnCassandra(t *testing.T) {
+	c, keyspace := newKeyspace(t)
+	session := newSession(t, c, keyspace)
+	first := newStore(t, session, keyspace, Options{})
+	open := func(db database, o Options) *Store {
+		s := newStore(t, session, keyspace, o)
+		s.database = db
+		return s
+	}
+	for name, replacement := range replacements {
+		for statements, killed := 4, true; killed; statements += 6 {
+			t.Run(fmt.Sprintf("%s/%d", name, statements), func(t *testing.T) {
+				b := newBucket(t, first, fmt.Sprintf("%s-%d", name, statements))
+				killed = killReplacement(t, first.database, open, b.ID, replacement, statements)
+			})
+		}
+	}
+}
+
+// killReplacement kills replacement after some statements, and tells whether
+// it had not come to its end by then.
+func killReplacement(t *testing.T, db database, open func(database, Options) *Store, b meta.BucketID, replacement func(context.Context, *Store, meta.BucketID) error, statements int) bool {
+	t.Helper()
+	stores := []*Store{open(db, Options{})}
+	defer func() {
+		for _, s := range stores {
+			must(t, s.Close())
+		}
+	}()
+	another := func(db database, o Options) *Store {
+		s := open(db, o)
+		stores = append(stores, s)
+		return s
+	}
+	want := threeShards(t, stores[0], b)
+	m := &mortal{database: db}
+	m.left.Store(int64(statements))
+	victim := another(m, Options{})
+	victim.copyPage = 2
+	err := replacement(t.Context(), victim, b)
+	if err != nil && !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	other := another(db, Options{FinishAfter: time.Nanosecond})
+	same(t, "listing after the death", list(t, other, b, 3), want)
+	want = disturb(t, other, b, want)
+	same(t, "listing after writes", list(t, other, b, 3), want)
+	must(t, other.Flush(t.Context()))
+	same(t, "listing after what was behind them", list(t, other, b, 3), want)
+	same(t, "listing that has it finished", list(t, other, b, 3), want)
+	must(t, other.watch.settle(t.Context()))
+	same(t, "listing of the finished", list(t, other, b, 3), want)
+	unsealed(t, other, b)
+	same(t, "listing of a fresh gateway", list(t, another(db, Options{}), b, 3), want)
+	return err != nil
+}
+
+// threeShards fills a bucket, splits it at "f" and "k", and returns what a
+// listing shows.
+func threeShards(t *testing.T, s *Store, b meta.BucketID) (shown []string) {
+	t.Helper()
+	var keys []string
+	for key := 'a'; key <= 'o'; key++ {
+		keys = append(keys, string(key))
+		shown = append(shown, string(key)+"=1")
+	}
+	atOnce(t, keys, func(_ int, key string) error { return put(t.Context(), s, b, key, "1") })
+	must(t, s.Flush(t.Context()))
+	must(t, s.split(t.Context(), b, "a", "f"))
+	must(t, s.split(t.Context(), b, "f", "k"))
+	return shown
+}
+
+// disturb adds, overwrites and removes keys of each shard.
+func disturb(t *testing.T, s *Store, b meta.BucketID, shown []string) []string {
+	t.Helper()
+	gone, over := []string{"b", "h", "m"}, []string{"a", "e", "f", "j", "o"}
+	atOnce(t, append(slices.Clone(gone), over...), func(_ int, key string) error {
+		if slices.Contains(over, key) {
+			return put(t.Context(), s, b, key, "3")
+		}
+		return errors.Join(remove(t.Context(), s, b, key), put(t.Context(), s, b, key+"2", "2"))
+	})
+	for i := range shown {
+		switch key := shown[i][:1]; {
+		case slices.Contains(gone, key):
+			shown[i] = key + "2=2"
+		case slices.Contains(over, key):
+			shown[i] = key + "=3"
+		}
+	}
+	return shown
+}
+
+// unsealed tells that no shard is left half replaced.
+func unsealed(t *testing.T, s *Store, b meta.BucketID) {
+	t.Helper()
+	for key := ""; ; {
+		r, seal, err := s.leaf(t.Context(), b, key)
+		must(t, err)
+		if seal.sealed {
+			t.Errorf("the shard from %q to %q was never finished", r.low, r.high)
+		}
+		if key = r.high; key == "" {
+			return
+		}
+	}
+}
+
+// regionsOf returns the bounds of a bucket's shards.
+func regionsOf(t testing.TB, s *Store, b meta.BucketID) (bounds []string) {
+	t.Helper()
+	for key := ""; ; {
+		r, _, err := s.leaf(t.Context(), b, key)
+		must(t, err)
+		if key = r.high; key == "" {
+			return bounds
+		}
+		bounds = append(bounds, key)
+	}
+}
+
+// atOnce calls f for all keys at once.
+func atOnce(t testing.TB, keys []string, f func(i int, key string) error) {
+	t.Helper()
+	errs := make([]error, len(keys))
+	var done sync.WaitGroup
+	for i, key := range keys {
+		done.Go(func() { errs[i] = f(i, key) })
+	}
+	done.Wait()
+	must(t, errors.Join(errs...))
+}
+
+// inTens calls f for ten keys at a time, each time waiting for all that
+// follows.
+func inTens(t testing.TB, stores []*Store, keys []string, f func(s *Store, key string) error) {
+	t.Helper()
+	for some := range slices.Chunk(keys, 10) {
+		atOnce(t, some, func(i int, key string) error { return f(stores[i%len(stores)], key) })
+		settled(t, stores...)
+	}
+}
+
+func numbered(n int, key func(i int) string) (keys []string) {
+	for i := range n {
+		keys = append(keys, key(i))
+	}
+	return keys
+}
+
+// settled waits until no store has anything to do behind the answers.
+func settled(t testing.TB, stores ...*Store) {
+	t.Helper()
+	for _, s := range stores {
+		must(t, s.Flush(t.Context()))
+		must(t, s.watch.settle(t.Context()))
+	}
+}
+
+func TestShardsThatGrowAreSplitByThemselves(t *testing.T) {
+	stores, b := gateways(t, 2, Options{ShardRows: 40})
+	keys := numbered(400, func(i int) string { return fmt.Sprintf("%03d", i*7%400) })
+	inTens(t, stores, keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	bounds := regionsOf(t, stores[0], b.ID)
+	if len(bounds) < 9 || len(bounds) > 25 {
+		t.Errorf("400 keys at 40 a shard are in %d shards: %v", len(bounds)+1, bounds)
+	}
+	for _, s := range stores {
+		same(t, "listing", list(t, s, b.ID, 33), numbered(400, func(i int) string { return fmt.Sprintf("%03d=1", i) }))
+	}
+}
+
+func TestKeysInOrderFillTheirShards(t *testing.T) {
+	for name, key := range map[string]func(i int) string{
+		"up":   func(i int) string { return fmt.Sprintf("%03d", i) },
+		"down": func(i int) string { return fmt.Sprintf("%03d", 999-i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			stores, b := gateways(t, 1, Options{ShardRows: 100})
+			inTens(t, stores, numbered(600, key), func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+			// In halves it would be 12.
+			if bounds := regionsOf(t, stores[0], b.ID); len(bounds) < 4 || len(bounds) > 7 {
+				t.Errorf("600 keys in order at 100 a shard are in %d shards: %v", len(bounds)+1, bounds)
+			}
+		})
+	}
+}
+
+func TestARangeThatWasEmptiedBecomesOneShard(t *testing.T) {
+	stores, b := gateways(t, 2, Options{ShardRows: 40})
+	s, other := stores[0], stores[1]
+	keys := numbered(400, func(i int) string { return fmt.Sprintf("%03d", i) })
+	inTens(t, stores[:1], keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	before := len(regionsOf(t, s, b.ID))
+	inTens(t, stores[:1], keys[:300], func(s *Store, key string) error { return remove(t.Context(), s, b.ID, key) })
+	bounds := regionsOf(t, other, b.ID)
+	if len(bounds) > before/2 || len(bounds) > 0 && bounds[0] < "250" {
+		t.Errorf("shards end at %v after the first 300 of 400 keys were removed", bounds)
+	}
+	same(t, "listing", list(t, other, b.ID, 33), numbered(100, func(i int) string { return fmt.Sprintf("%03d=1", 300+i) }))
+}
+
+func TestAFreshGatewayFindsAShardInFewReads(t *testing.T) {
+	c, keyspace := newKeyspace(t)
+	var n statementCount
+	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
+	s := newStore(t, session, keyspace, Options{})
+	b := newBucket(t, s, "bucket")
+	keys := numbered(50, func(i int) string { return fmt.Sprintf("%02d", i) })
+	atOnce(t, keys, func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	must(t, s.Flush(t.Context()))
+	for _, key := range keys[1:] {
+		must(t, s.split(t.Context(), b.ID, key, key))
+	}
+	for _, what := range []func(s *Store) error{
+		func(s *Store) error { _, _, err := s.Scan(t.Context(), b.ID, "49", "", 10); return err },
+		func(s *Store) error { return put(t.Context(), s, b.ID, "49", "2") },
+	} {
+		fresh := newStore(t, session, keyspace, Options{})
+		n.take()
+		must(t, what(fresh))
+		if reads, _, _ := n.take(); reads > 8 {
+			t.Errorf("a fresh gateway reads %d times to find the last of 50 shards", reads)
+		}
+	}
+	must(t, session.Query("TRUNCATE "+keyspace+".listing_map").Exec())
+	fresh := newStore(t, session, keyspace, Options{})
+	if got := list(t, fresh, b.ID, 7); len(got) != 50 || !strings.HasPrefix(got[49], "49=") {
+		t.Errorf("without the map a listing shows %d keys: %v", len(got), got)
+	}
+}
+
+func TestAnAnswerThatPassedTombstonesIsNoticed(t *testing.T) {
+	for text, want := range map[string]int{
+		"Read 10 live rows and 1234 tombstone cells for query SELECT": 1234,
+		"2 nodes scanned over 5000 tombstones and issued warnings":    5000,
+		"tombstone_warn_threshold was passed":                         1000,
+		"Batch is too large":                                          0,
+	} {
+		if got := tombstonesIn([]string{text}); got != want {
+			t.Errorf("%q tells of %d tombstones, want %d", text, got, want)
+		}
+	}
+}

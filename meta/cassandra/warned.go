@@ -1,0 +1,64 @@
+package cassandra
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/gocql/gocql"
+)
+
+// warner is a database that passes on how many tombstones a read had to pass,
+// where that is worth a warning to it.
+type warner interface {
+	eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error)
+}
+
+// eachWarned is each, and counts tombstones if the database does.
+func (s *Store) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
+	if db, ok := s.database.(warner); ok {
+		return db.eachWarned(ctx, c, page, row, stmt, args...)
+	}
+	return 0, s.each(ctx, c, page, row, stmt, args...)
+}
+
+// eachWarned implements warner. Cassandra warns of a page that passed more
+// than tombstone_warn_threshold tombstones, 1,000 by default.
+func (d *cluster) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	iter := d.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPage)).
+		Idempotent(true).RetryPolicy(again).Iter()
+	tombstones = tombstonesIn(iter.Warnings())
+	scanner := iter.Scanner()
+	for scanner.Next() {
+		if err := row(scanner); err != nil {
+			scanner.Err() // releases the query
+			return tombstones, err
+		}
+	}
+	return tombstones, classify(ctx, scanner.Err())
+}
+
+var countedTombstones = regexp.MustCompile(`(\d+) tombstone`)
+
+// tombstonesIn reads the warnings of an answer. The text is the server's own,
+// and changes between releases: a warning that names tombstones and no number
+// counts for the default threshold.
+func tombstonesIn(warnings []string) int {
+	most := 0
+	for _, w := range warnings {
+		if !strings.Contains(w, "tombstone") {
+			continue
+		}
+		n := 1000
+		if m := countedTombstones.FindStringSubmatch(w); m != nil {
+			if counted, err := strconv.Atoi(m[1]); err == nil && counted > 0 {
+				n = counted
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
