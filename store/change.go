@@ -66,27 +66,32 @@ func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read met
 	for try := 0; ; try++ {
 		err := s.attempt(ctx, b, key, read, early, decide)
 		*early = started{}
-		switch {
-		case err == nil:
+		if err == nil {
 			return nil
-		case errors.Is(err, meta.ErrBucketGone):
-			s.buckets.drop(b.Name)
-			return noSuchBucket(b.Name)
-		case errors.Is(err, meta.ErrBucketDeleting):
-			err = s.writable(ctx, b, try)
-		case errors.Is(err, meta.ErrClaimed):
-			return outlived(err)
-		case !errors.Is(err, meta.ErrConflict):
-			return err
-		case try >= maxTries:
-			return &Error{Kind: OperationAborted, Message: "Too many others are changing this key; please try again", Err: err}
-		default:
-			err = backOff(ctx, try)
 		}
-		if err != nil {
+		if err := s.tryAgain(ctx, b, try, err); err != nil {
 			return err
 		}
 	}
+}
+
+// tryAgain returns nil, after a while, where a change that ended with err is
+// to be decided anew, and otherwise the error that it ends with.
+func (s *Store) tryAgain(ctx context.Context, b *meta.Bucket, try int, err error) error {
+	switch {
+	case errors.Is(err, meta.ErrBucketGone):
+		s.buckets.drop(b.Name)
+		return noSuchBucket(b.Name)
+	case errors.Is(err, meta.ErrBucketDeleting):
+		return s.writable(ctx, b, try)
+	case errors.Is(err, meta.ErrClaimed):
+		return outlived(err)
+	case !errors.Is(err, meta.ErrConflict):
+		return err
+	case try >= maxTries:
+		return &Error{Kind: OperationAborted, Message: "Too many others are changing this key; please try again", Err: err}
+	}
+	return backOff(ctx, try)
 }
 
 // attempt reads, decides and commits once.

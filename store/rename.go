@@ -58,22 +58,13 @@ func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in Rename
 	}
 	for try := 0; ; try++ {
 		err := s.renameOnce(ctx, b, to, &in)
-		switch {
-		case errors.Is(err, meta.ErrBucketGone):
-			s.buckets.drop(b.Name)
-			return noSuchBucket(b.Name)
-		case errors.Is(err, meta.ErrBucketDeleting):
-			err = s.writable(ctx, b, try)
-		case errors.Is(err, meta.ErrClaimed):
-			return outlived(err)
-		case !errors.Is(err, meta.ErrConflict) && !errors.Is(err, errReplaced):
-			return err
-		case try >= maxTries:
-			return &Error{Kind: OperationAborted, Message: "Too many others are changing these keys; please try again", Err: err}
-		default:
-			err = backOff(ctx, try)
+		if err == nil {
+			return nil
 		}
-		if err != nil {
+		if errors.Is(err, errReplaced) {
+			err = meta.ErrConflict
+		}
+		if err := s.tryAgain(ctx, b, try, err); err != nil {
 			return err
 		}
 	}
