@@ -202,3 +202,18 @@ func (w *world) strayRecord(b *meta.Bucket) {
 	w.ok(w.meta.AddReferences(w.Context(), []meta.QueueEntry{e}, []meta.QueuedBlob{home}))
 	w.ok(w.meta.Drop(w.Context(), e))
 }
+
+// forgetReference loses the record of a reference, and leaves no tombstone
+// that outlives what is written anew.
+func (w *world) forgetReference(seg meta.Segment) {
+	w.Helper()
+	if w.session != nil {
+		var home []byte
+		none := make([]byte, 16)
+		w.ok(w.session.Query("SELECT doc FROM "+w.keyspace+".blob_ref WHERE blob_id = ? AND ref = ?", seg.Blob[:], none).Scan(&home))
+		w.ok(w.session.Query("TRUNCATE " + w.keyspace + ".blob_ref").Exec())
+		w.ok(w.session.Query("INSERT INTO "+w.keyspace+".blob_ref (blob_id, ref, doc) VALUES (?, ?, ?) USING TIMESTAMP 1", seg.Blob[:], none, home).Exec())
+		return
+	}
+	w.ok(w.meta.RemoveReference(w.Context(), meta.QueuedBlob{Blob: seg.Blob, Ref: seg.Ref}))
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -92,6 +93,10 @@ func (c *checker) settleUpload(ctx context.Context, u meta.Upload) error {
 	if why == "" {
 		return nil
 	}
+	// While the queue knows of a part the collector will take the upload away.
+	if queued, err := c.anyQueued(parts); err != nil || queued && c.buckets[u.Bucket] != nil {
+		return err
+	}
 	f := c.about(Leftover, known.Bucket, known.Key)
 	f.Upload, f.Detail = u.ID.String(), why
 	f.Advice = "check with --repair takes it away; the collector deletes the parts' bytes"
@@ -101,6 +106,30 @@ func (c *checker) settleUpload(ctx context.Context, u meta.Upload) error {
 		}
 	}
 	return c.found(f)
+}
+
+// anyQueued reports whether the queue had an entry of a blob of the parts.
+func (c *checker) anyQueued(parts []meta.Part) (queued bool, err error) {
+	for _, p := range parts {
+		for _, seg := range p.Segments {
+			prefix := append(blobKey(tableRef, blob.ID(seg.Blob)), refQueued)
+			err = c.state.each(prefix, after(prefix), func(_, _ []byte) error {
+				queued = true
+				return errEnough
+			})
+			if queued || err != nil {
+				return queued, ignoreEnough(err)
+			}
+		}
+	}
+	return false, nil
+}
+
+func ignoreEnough(err error) error {
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // leftover says why an upload is one; "" if it is not, or may not be.
@@ -114,7 +143,7 @@ func (c *checker) leftover(u meta.Upload, parts []meta.Part) string {
 	switch {
 	case live && c.buckets[u.Bucket] == nil:
 		return fmt.Sprintf("the upload, with %d parts or more, is of a bucket that is gone", len(parts))
-	case live || len(parts) == 0 || !old && !c.Exclusive:
+	case live || len(parts) == 0 || c.only != nil || !old && !c.Exclusive:
 		return "" // it goes on, or its end does
 	case u.State == "":
 		return fmt.Sprintf("%d parts or more of an upload that is gone", len(parts))

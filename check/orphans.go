@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +36,7 @@ func (c *checker) suspectOrphan(k *sink, g *group) error {
 func (c *checker) settleOrphans(ctx context.Context) error {
 	any := false
 	err := c.state.each([]byte{tableSuspect}, []byte{tableSuspect + 1}, func(_, _ []byte) error { any = true; return errEnough })
-	if err != nil && !errors.Is(err, errEnough) {
+	if err := ignoreEnough(err); err != nil {
 		return err
 	}
 	if any && !c.Exclusive {

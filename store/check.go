@@ -73,6 +73,9 @@ func (s *Store) VerifyBody(ctx context.Context, bucket meta.BucketID, key string
 	if err != nil {
 		return errUnreadable{err}
 	}
+	if n := int64(len(v.Payload)); v.Inline && (len(v.Segments) != 1 || n != v.Segments[0].Bytes) {
+		return fmt.Errorf("%w: %d bytes of it are kept in its row", ErrDigest, n)
+	}
 	d, err := newDigests(v)
 	if err != nil {
 		return err

@@ -47,6 +47,8 @@ func (s *Store) drop(ctx context.Context, entries ...meta.QueueEntry) {
 // Collected counts what a pass of the collector has done.
 type Collected struct {
 	Looked, Deleted, Postponed int
+	// Overdue is how long the entry was due that had waited longest.
+	Overdue time.Duration
 }
 
 // Collect looks at every queue entry that is due, and deletes the blobs that
@@ -80,6 +82,7 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 				return total, ctx.Err()
 			}
 			total.Looked++
+			total.Overdue = max(total.Overdue, s.now().Sub(e.Due))
 			done, err := p.settle(ctx, e)
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
@@ -162,6 +165,7 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 // completing, so nobody could find it to give it up. Should the Complete only
 // sleep, it either finds that, or has passed its last look: then the object
 // and the open upload share parts, as after any Complete that was repeated.
+// What is left of one that is over, since whoever ended it died, is forgotten.
 func (s *Store) uploadGoesOn(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	u, err := s.meta.Upload(ctx, e.Blob.Bucket, e.Blob.Key, e.Blob.Upload)
 	if errors.Is(err, meta.ErrNotFound) {
@@ -172,7 +176,22 @@ func (s *Store) uploadGoesOn(ctx context.Context, e meta.QueueEntry) (bool, erro
 			return false, err
 		}
 	}
+	if err == nil && (u.State == meta.UploadDone || u.State == meta.UploadAborted) {
+		return false, s.forgetOver(ctx, u)
+	}
 	return err == nil && (u.State == meta.UploadOpen || u.State == meta.UploadCompleting), err
+}
+
+// forgetOver takes away the parts of an upload that is over.
+func (s *Store) forgetOver(ctx context.Context, u meta.Upload) error {
+	parts, err := s.meta.Parts(ctx, u.ID, 0, 1)
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	if err := s.meta.ForgetUpload(ctx, u); err != nil && !errors.Is(err, meta.ErrConflict) {
+		return err
+	}
+	return nil
 }
 
 // refers reports whether any version of the entry's key refers to its blob.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -333,6 +334,9 @@ func (r *segmentReader) Close() error {
 
 func (s *Store) openSegment(ctx context.Context, seg meta.Segment, inline bool, payload []byte, seal *sealer, offset, length int64) (io.ReadCloser, error) {
 	open := func(off, n int64) (io.ReadCloser, error) {
+		if inline && off+n > int64(len(payload)) {
+			return nil, fmt.Errorf("%w: %d bytes of a body are kept in its row, of %d", blob.ErrCorrupt, len(payload), off+n)
+		}
 		if inline {
 			return io.NopCloser(bytes.NewReader(payload[off : off+n])), nil
 		}
