@@ -52,8 +52,8 @@ type Service struct {
 	IdleTimeout     time.Duration `key:"idle-timeout" default:"2m" min:"1s" max:"24h" doc:"Time a connection may wait for its next request."`
 	StallTimeout    time.Duration `key:"stall-timeout" default:"1m" min:"1s" max:"24h" doc:"Time a body may stand still, in either direction, before its connection is closed."`
 	ShutdownTimeout time.Duration `key:"shutdown-timeout" default:"30s" min:"0s" max:"1h" doc:"Time that running requests have to finish when Pithos is told to stop."`
-
-	ReloadInterval time.Duration `key:"reload-interval" default:"10s" min:"0s" max:"24h" doc:"How often the files of configuration and certificate are looked at: a change of keys ('keystore.keys'), certificate or log level takes effect without a restart. '0s' leaves it to the signal SIGHUP."`
+	DrainDelay      time.Duration `key:"drain-delay" default:"0s" min:"0s" max:"10m" doc:"Time from the moment that '/-/ready' says that Pithos stops until its port closes: as long as load balancers need to notice. Requests are served meanwhile."`
+	ReloadInterval  time.Duration `key:"reload-interval" default:"10s" min:"0s" max:"24h" doc:"How often the files of configuration and certificate are looked at: a change of keys ('keystore.keys'), certificate or log level takes effect without a restart. '0s' leaves it to the signal SIGHUP."`
 
 	_ struct{} `key:"ip" moved:"host"`
 	_ struct{} `key:"use" refused:"services are not loaded by class name; remove this line"`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"fmt"
 	"log"
 	"math"
 	"net/http"
@@ -35,22 +34,6 @@ type httpLog struct{ log *zap.Logger }
 func (h httpLog) Write(line []byte) (int, error) {
 	h.log.Check(zapcore.WarnLevel, string(line[:len(line)-1])).Write()
 	return len(line), nil
-}
-
-// serverTLS loads the listener's certificate; nil where there is none.
-func serverTLS(cfg config.ServiceTLS) (*tls.Config, error) {
-	if !cfg.Enabled() {
-		return nil, nil
-	}
-	certificate, err := tls.LoadX509KeyPair(cfg.Certificate, cfg.Key)
-	if err != nil {
-		return nil, fmt.Errorf("service.tls: %w", err)
-	}
-	t := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	if cfg.MinVersion == "1.3" {
-		t.MinVersion = tls.VersionTLS13
-	}
-	return t, nil
 }
 
 // ownMemory is what the process takes beside the bodies of requests, in bytes.

@@ -27,13 +27,10 @@ type logs struct {
 func newLogs(cfg config.Logging, stderr io.Writer) (*logs, error) {
 	l := &logs{Level: zap.NewAtomicLevelAt(levelOf(cfg.Level))}
 	var cores []zapcore.Core
-	if cfg.Console && cfg.Level != "off" {
+	if cfg.Console {
 		cores = append(cores, zapcore.NewCore(encoder(cfg.JSON), zapcore.Lock(zapcore.AddSync(stderr)), l.Level))
 	}
 	for _, f := range cfg.Files {
-		if cfg.Level == "off" {
-			break
-		}
 		file, err := os.OpenFile(f.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 		if err != nil {
 			return nil, errors.Join(withCode(exitConfig, fmt.Errorf("logging.files: %w", err)), l.Close())
@@ -63,8 +60,10 @@ func levelOf(name string) zapcore.Level {
 		return zapcore.WarnLevel
 	case "error":
 		return zapcore.ErrorLevel
-	case "fatal", "off":
+	case "fatal":
 		return zapcore.FatalLevel
+	case "off":
+		return zapcore.FatalLevel + 1
 	}
 	return zapcore.InfoLevel
 }
@@ -107,4 +106,10 @@ func logConfig(log *zap.Logger, cfg *config.Config) {
 	for _, path := range cfg.UnverifiedTLS() {
 		log.Warn("certificates of Cassandra are not checked: whoever stands in between can read and change everything", zap.String("key", path))
 	}
+}
+
+// setLevel changes what is logged from now on.
+func (l *logs) setLevel(cfg config.Logging) {
+	l.Level.SetLevel(levelOf(cfg.Level))
+	l.Info("the log level was changed", zap.String("level", cfg.Level))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/observe"
 )
 
 const serveHelp = `Serve answers S3 requests until it is told to stop (SIGTERM, SIGINT); then it
@@ -53,7 +55,7 @@ func newServeCommand() *cobra.Command {
 			}
 			limitMemory(cfg.Service.MaxMemory, log.Logger)
 			logConfig(log.Logger, &cfg)
-			s := &serving{cmd: cmd, cfg: &cfg, log: log.Logger, failed: make(chan error, 1)}
+			s := &serving{cmd: cmd, cfg: &cfg, log: log.Logger, logs: log, failed: make(chan error, 1)}
 			return errors.Join(s.run(cmd.Context()), log.Close())
 		},
 	}
@@ -64,8 +66,11 @@ type serving struct {
 	cmd      *cobra.Command
 	cfg      *config.Config
 	log      *zap.Logger
+	logs     *logs
 	gateway  *gateway.Server
 	http     *http.Server
+	admin    *adminPort // nil where there is none
+	reload   *reloader
 	endpoint string
 	// failed gets the error that ends the listener, if any.
 	failed chan error
@@ -77,8 +82,10 @@ func (s *serving) run(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	defer s.admin.close()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	s.reload.watch(ctx, s.cfg.Service.ReloadInterval)
 	go func() {
 		select {
 		case err := <-s.failed:
@@ -111,46 +118,63 @@ func cause(ctx context.Context) error {
 	return nil
 }
 
-// listen opens the port and begins to answer.
+// listen opens the ports and begins to answer.
 func (s *serving) listen() error {
-	tlsConfig, err := serverTLS(s.cfg.Service.TLS)
+	tlsConfig, certificate, err := serverTLS(s.cfg.Service.TLS)
 	if err != nil {
 		return withCode(exitConfig, err)
 	}
-	address := s.cfg.ListenAddress()
-	listener, err := net.Listen("tcp", address)
+	listener, admin, err := activated(os.Getenv)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", address, err)
+		return err
+	}
+	if address := s.cfg.ListenAddress(); listener == nil {
+		if listener, err = net.Listen("tcp", address); err != nil {
+			return fmt.Errorf("listen on %s: %w", address, err)
+		}
 	}
 	if s.endpoint, err = endpointURL(listener.Addr().String(), tlsConfig != nil); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	s.gateway = gateway.NewServer(s.cfg, s.log, nil)
+	s.gateway.Metrics().Build(currentBuild().Version, currentBuild().Commit)
+	s.reload = &reloader{
+		load: func() (config.Config, error) { return loadConfig(s.cmd) }, level: s.logs.setLevel,
+		log: s.log, metrics: s.gateway.Metrics(), certificate: certificate, cfg: *s.cfg,
+	}
+	if err := s.openAdminPort(admin); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	s.http = newHTTPServer(s.cfg.Service, s.gateway, tlsConfig, s.log)
-	go func() {
-		if tlsConfig != nil {
-			err = s.http.ServeTLS(listener, "", "")
-		} else {
-			err = s.http.Serve(listener)
-		}
-		if !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("the listener failed: %w", err)
-		}
-	}()
+	go s.serve(listener, tlsConfig != nil)
 	s.log.Info("pithos listens", zap.String("address", s.endpoint),
 		zap.String("engine", string(s.cfg.Engine())), zap.String("version", currentBuild().Version))
+	systemd("READY=1\nSTATUS=waiting for the engine")
 	return nil
+}
+
+// serve answers until the server is closed; over TLS also by HTTP/2.
+func (s *serving) serve(listener net.Listener, secure bool) {
+	serve := s.http.Serve
+	if secure {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
+	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		s.failed <- fmt.Errorf("the listener failed: %w", err)
+	}
 }
 
 // open waits for the engine and begins to serve from it.
 func (s *serving) open(ctx context.Context) (*gateway.Engine, error) {
-	e, err := gateway.Await(ctx, s.cfg, gateway.OpenOptions{Log: s.log})
+	e, err := gateway.Await(ctx, s.cfg, gateway.OpenOptions{Log: s.log, Observe: observe.New(s.gateway.Metrics())})
 	if err != nil {
 		return nil, engineError(err)
 	}
 	if err := s.gateway.Use(e); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	s.reload.opened(e)
+	systemd("STATUS=serving")
 	s.log.Info("pithos serves", zap.String("address", s.endpoint), zap.String("region", e.Store.Region()))
 	return e, s.announce(e)
 }
@@ -179,7 +203,7 @@ func (s *serving) collect(e *gateway.Engine) (finish func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		gateway.Collect(ctx, e.Store, s.log.Named("gc"))
+		gateway.Collect(ctx, e.Store, s.gateway.Metrics(), s.log.Named("gc"))
 	}()
 	return func() {
 		cancel()
@@ -192,6 +216,11 @@ func (s *serving) drain() error {
 	timeout := s.cfg.Service.ShutdownTimeout
 	s.log.Info("stopping: running requests may finish", zap.Duration("within", timeout))
 	s.gateway.Drain()
+	systemd("STOPPING=1")
+	if delay := s.cfg.Service.DrainDelay; delay > 0 {
+		s.log.Info("not ready any more; the port closes later", zap.Duration("after", delay))
+		time.Sleep(delay) // a second signal ends the process
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)

@@ -31,7 +31,7 @@ func openCassandra(ctx context.Context, cfg *config.Config, o OpenOptions) (_ *E
 	defer e.closeAfter(&err)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	sessions := &sessions{log: o.Log.Named("cassandra")}
+	sessions := &sessions{log: o.Log.Named("cassandra"), observe: o.driver()}
 	e.opened(sessions.Close)
 	keys, err := configuredKeys(cfg, o.Log)
 	if err != nil {
@@ -43,7 +43,7 @@ func openCassandra(ctx context.Context, cfg *config.Config, o OpenOptions) (_ *E
 	if e.Meta, err = e.openRegions(ctx, cfg, sessions, o); err != nil || o.MetaOnly {
 		return e, err
 	}
-	c, err := e.cassandraClasses(ctx, cfg, sessions, o.Log)
+	c, err := e.cassandraClasses(ctx, cfg, sessions, o)
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +82,11 @@ func (e *Engine) openRegions(ctx context.Context, cfg *config.Config, sessions *
 }
 
 // cassandraClasses opens the blob stores of all regions' storage classes.
-func (e *Engine) cassandraClasses(ctx context.Context, cfg *config.Config, sessions *sessions, log *zap.Logger) (*classes, error) {
+func (e *Engine) cassandraClasses(ctx context.Context, cfg *config.Config, sessions *sessions, o OpenOptions) (*classes, error) {
 	c := newClasses(cfg)
 	for _, region := range slices.Sorted(maps.Keys(cfg.Regions)) {
 		for name, class := range cfg.Regions[region].StorageClasses {
-			s, err := e.openClass(ctx, &class, sessions, log)
+			s, err := e.openClass(ctx, &class, sessions, o)
 			if err == nil {
 				err = c.add(region, name, s)
 			}
@@ -121,6 +121,7 @@ func (e *Engine) openMetastore(ctx context.Context, buckets *config.Cassandra, r
 		return nil, fmt.Errorf("%w: metadata: %w", ErrConfig, err)
 	}
 	e.opened(s.Close)
+	e.opened(o.showMeta(s))
 	return s, nil
 }
 
@@ -144,9 +145,9 @@ func openKeyspace(ctx context.Context, c *config.Cassandra, sessions *sessions) 
 }
 
 // openClass opens the blob store of a storage class.
-func (e *Engine) openClass(ctx context.Context, class *config.StorageClass, sessions *sessions, log *zap.Logger) (blob.Store, error) {
+func (e *Engine) openClass(ctx context.Context, class *config.StorageClass, sessions *sessions, o OpenOptions) (blob.Store, error) {
 	if class.Type != "cassandra" {
-		return e.openFiles(class.Directory, log.Named("blob"))
+		return e.openFiles(class.Directory, o)
 	}
 	session, err := sessions.ready(ctx, &class.Cassandra, schema.Blob)
 	if err != nil {
@@ -164,8 +165,9 @@ func (e *Engine) openClass(ctx context.Context, class *config.StorageClass, sess
 // sessions keeps one session for each way of reaching a cluster. Statements
 // name their keyspaces, so that stores of several keyspaces share it.
 type sessions struct {
-	log  *zap.Logger
-	open []openSession
+	log     *zap.Logger
+	observe cassandra.Observer
+	open    []openSession
 }
 
 type openSession struct {
@@ -190,7 +192,7 @@ func (s *sessions) session(ctx context.Context, c *config.Cassandra) (*gocql.Ses
 		}
 	}
 	logged := to
-	logged.Log = s.log
+	logged.Log, logged.Observe = s.log, s.observe
 	session, err := cassandra.Open(ctx, logged)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", unreachable(err), err)

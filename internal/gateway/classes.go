@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"go.uber.org/zap"
-
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/blob/file"
 	"github.com/pithos/pithos/config"
@@ -58,15 +56,16 @@ func (c *classes) add(region, class string, s blob.Store) error {
 
 // openFiles opens a blob store in a directory, or returns the one that is
 // open there.
-func (e *Engine) openFiles(dir string, log *zap.Logger) (blob.Store, error) {
+func (e *Engine) openFiles(dir string, o OpenOptions) (blob.Store, error) {
 	if s := e.files[dir]; s != nil {
 		return s, nil
 	}
-	s, err := file.Open(dir, file.Options{Log: log})
+	s, err := file.Open(dir, file.Options{Log: o.Log.Named("blob")})
 	if err != nil {
 		return nil, dataDirError(dir, err)
 	}
 	e.opened(s.Close)
+	e.opened(o.showPebble(fmt.Sprintf("blobs:%s", dir), s.Figures))
 	if e.files == nil {
 		e.files = map[string]blob.Store{}
 	}

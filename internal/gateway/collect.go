@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pithos/pithos/internal/metrics"
 	"github.com/pithos/pithos/store"
 )
 
@@ -16,9 +17,16 @@ const collectEvery = time.Minute
 
 // Collect removes what nothing refers to any more, again and again until ctx
 // ends. It starts after a pause: a server that has just started is busy.
-func Collect(ctx context.Context, s *store.Store, log *zap.Logger) {
+//
+// Each pass is counted in m.
+func Collect(ctx context.Context, s *store.Store, m *metrics.Metrics, log *zap.Logger) {
 	for sleep(ctx, jittered(collectEvery)) {
+		start := time.Now()
 		done, err := s.Collect(ctx)
+		m.Collected(metrics.Collected{
+			Looked: done.Looked, Deleted: done.Deleted, Postponed: done.Postponed, Overdue: done.Overdue,
+			Took: time.Since(start), Err: err,
+		})
 		switch {
 		case err != nil && ctx.Err() == nil:
 			log.Warn("collecting what nothing refers to any more failed; it is tried again in a minute", zap.Error(err))

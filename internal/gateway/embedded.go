@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"go.uber.org/zap"
-
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/meta/embedded"
 )
@@ -32,14 +30,14 @@ const (
 func openEmbedded(cfg *config.Config, o OpenOptions) (_ *Engine, err error) {
 	e := &Engine{Kind: config.EmbeddedEngine}
 	defer e.closeAfter(&err)
-	fresh, err := e.openEmbeddedMeta(cfg.Embedded.Directory, o.Log.Named("meta"))
+	fresh, err := e.openEmbeddedMeta(cfg.Embedded.Directory, o)
 	if err != nil {
 		return nil, err
 	}
 	if e.Ring, err = embeddedRing(cfg, fresh, o.Log); err != nil || o.MetaOnly {
 		return e, err
 	}
-	c, err := e.embeddedClasses(cfg, o.Log.Named("blob"))
+	c, err := e.embeddedClasses(cfg, o)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +48,7 @@ func openEmbedded(cfg *config.Config, o OpenOptions) (_ *Engine, err error) {
 }
 
 // embeddedClasses opens the directories of all regions' storage classes.
-func (e *Engine) embeddedClasses(cfg *config.Config, log *zap.Logger) (*classes, error) {
+func (e *Engine) embeddedClasses(cfg *config.Config, o OpenOptions) (*classes, error) {
 	c := newClasses(cfg)
 	for _, region := range slices.Sorted(maps.Keys(cfg.Regions)) {
 		for name, class := range cfg.Regions[region].StorageClasses {
@@ -58,7 +56,7 @@ func (e *Engine) embeddedClasses(cfg *config.Config, log *zap.Logger) (*classes,
 			if dir == "" {
 				dir = filepath.Join(cfg.Embedded.Directory, blobsDir)
 			}
-			s, err := e.openFiles(dir, log)
+			s, err := e.openFiles(dir, o)
 			if err == nil {
 				err = c.add(region, name, s)
 			}
@@ -71,7 +69,8 @@ func (e *Engine) embeddedClasses(cfg *config.Config, log *zap.Logger) (*classes,
 }
 
 // openEmbeddedMeta opens the metadata, and reports whether they were just made.
-func (e *Engine) openEmbeddedMeta(dir string, log *zap.Logger) (fresh bool, err error) {
+func (e *Engine) openEmbeddedMeta(dir string, o OpenOptions) (fresh bool, err error) {
+	log := o.Log.Named("meta")
 	path := filepath.Join(dir, metaDir)
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		fresh = true
@@ -88,22 +87,21 @@ func (e *Engine) openEmbeddedMeta(dir string, log *zap.Logger) (fresh bool, err 
 	}
 	e.Meta = s
 	e.opened(s.Close)
+	e.opened(o.showPebble("meta", s.Figures))
 	return fresh, nil
 }
 
 // embeddedKeys gives the engine its access keys: those of the configuration,
 // or the one that is made at the first start.
 func (e *Engine) embeddedKeys(cfg *config.Config) error {
-	fixed := cfg.Keystore.Keys
-	if len(fixed) == 0 {
+	if len(cfg.Keystore.Keys) == 0 {
 		first, err := loadFirstKey(filepath.Join(cfg.Embedded.Directory, credentialsFile))
 		if err != nil {
 			return err
 		}
 		e.FirstKey = first
-		fixed = map[string]config.Key{first.ID: {Tenant: config.RootTenant, Secret: first.Secret, Master: true}}
 	}
-	e.Keys = newKeys(fixed, cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
+	e.Keys = newKeys(e.fixedKeys(cfg), cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
 	return nil
 }
 

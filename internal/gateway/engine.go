@@ -13,6 +13,7 @@ import (
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/internal/observe"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -56,6 +57,8 @@ type OpenOptions struct {
 	Now func() time.Time
 	// GCGrace, if not 0, wins over the configuration's.
 	GCGrace time.Duration
+	// Observe, if not nil, counts and traces what the engine does.
+	Observe *observe.Observer
 	// MetaOnly opens what is needed to manage keys: Meta and Ring alone.
 	MetaOnly bool
 }
@@ -80,7 +83,7 @@ func (e *Engine) finish(cfg *config.Config, c *classes, o OpenOptions) error {
 	}
 	e.Blobs = c.blobs
 	options := store.Options{
-		Meta: e.Meta, Blobs: c.blobs, Classes: c.names[c.home], Ring: e.Ring,
+		Meta: o.meta(e.Meta), Blobs: o.blobs(c.blobs), Classes: c.names[c.home], Ring: e.Ring,
 		Region: cfg.Options.DefaultRegion, Regions: slices.Sorted(maps.Keys(cfg.Regions)),
 		GCGrace: grace, Now: o.Now, Log: o.Log.Named("store"),
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pithos/pithos/config"
@@ -22,10 +23,10 @@ const (
 	maxCachedKeys = 10_000
 )
 
-// Keys finds access keys: those of the configuration first, which cannot be
-// changed while serving, then those that 'pithos key create' has made.
+// Keys finds access keys: those of the configuration first, then those that
+// 'pithos key create' has made.
 type Keys struct {
-	fixed map[string]s3api.Identity
+	fixed atomic.Pointer[map[string]s3api.Identity] // replaced, never changed
 	meta  meta.AccessKeys
 	ring  *crypt.Ring
 	// masters says whether master keys reach every tenant's buckets.
@@ -47,21 +48,41 @@ var _ s3api.Keys = (*Keys)(nil)
 // newKeys returns the keys of a configuration and of a metadata store.
 func newKeys(fixed map[string]config.Key, masters bool, stored meta.AccessKeys, ring *crypt.Ring) *Keys {
 	k := &Keys{
-		fixed: map[string]s3api.Identity{}, meta: stored, ring: ring, masters: masters,
+		meta: stored, ring: ring, masters: masters,
 		now: time.Now, cached: map[string]cachedKey{},
 	}
+	k.set(fixed)
+	return k
+}
+
+// set replaces the keys of the configuration.
+func (k *Keys) set(fixed map[string]config.Key) {
+	all := make(map[string]s3api.Identity, len(fixed))
 	for id, key := range fixed {
-		k.fixed[id] = s3api.Identity{
+		all[id] = s3api.Identity{
 			AccessKey: id, Secret: key.Secret.Reveal(), Tenant: key.Tenant,
-			Master: key.Master && masters, Groups: key.MemberOf,
+			Master: key.Master && k.masters, Groups: key.MemberOf,
 		}
 	}
-	return k
+	k.fixed.Store(&all)
+}
+
+// SetKeys has the engine take the keys of a configuration that was read again.
+// Requests that were let in go on.
+func (e *Engine) SetKeys(cfg *config.Config) { e.Keys.set(e.fixedKeys(cfg)) }
+
+// fixedKeys are the keys of the configuration; where it has none, the first
+// key, if there is one.
+func (e *Engine) fixedKeys(cfg *config.Config) map[string]config.Key {
+	if first := e.FirstKey; len(cfg.Keystore.Keys) == 0 && first != nil {
+		return map[string]config.Key{first.ID: {Tenant: config.RootTenant, Secret: first.Secret, Master: true}}
+	}
+	return cfg.Keystore.Keys
 }
 
 // Lookup implements [s3api.Keys].
 func (k *Keys) Lookup(ctx context.Context, id string) (s3api.Identity, error) {
-	if identity, ok := k.fixed[id]; ok {
+	if identity, ok := (*k.fixed.Load())[id]; ok {
 		return identity, nil
 	}
 	c, ok := k.remembered(id)

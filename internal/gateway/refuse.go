@@ -13,6 +13,8 @@ import (
 // refuse answers with S3's error document, for what does not get as far as
 // package s3api. retry, if not 0, becomes Retry-After.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string, retry time.Duration) {
+	n := noteOf(r.Context())
+	n.Code, n.refused = code, true
 	var resource strings.Builder
 	// A strings.Builder never fails, and whatever is no XML is replaced.
 	_ = xml.EscapeText(&resource, []byte(r.URL.Path))

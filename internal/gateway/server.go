@@ -12,9 +12,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/metrics"
+	"github.com/pithos/pithos/internal/observe"
 	"github.com/pithos/pithos/s3api"
 )
 
@@ -35,6 +39,8 @@ type Server struct {
 	log     *zap.Logger
 	now     func() time.Time
 	handler http.Handler
+	metrics *metrics.Metrics
+	tracer  trace.Tracer
 
 	api    atomic.Pointer[http.Handler]
 	engine atomic.Pointer[Engine]
@@ -48,9 +54,14 @@ var _ http.Handler = (*Server)(nil)
 // NewServer returns a server without an engine. now is the clock that
 // signatures are held to; nil is time.Now.
 func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Server {
-	s := &Server{cfg: cfg, log: log, now: now}
+	s := &Server{
+		cfg: cfg, log: log, now: now, tracer: noop.NewTracerProvider().Tracer(observe.Scope),
+		metrics: metrics.New(metrics.Options{Buckets: cfg.Metrics.Buckets, AccessKeys: cfg.Metrics.AccessKeys}),
+	}
 	guarded := stallGuard(cfg.Service.StallTimeout, int64(cfg.Service.MaxBody), http.HandlerFunc(s.gate))
-	s.handler = newAdmission(cfg.Service.MaxRequests, int64(cfg.Service.MaxMemory), streamBytes(cfg), queueWait, guarded)
+	a := newAdmission(cfg.Service.MaxRequests, int64(cfg.Service.MaxMemory), streamBytes(cfg), queueWait, guarded)
+	s.handler = a
+	s.show(a)
 	return s
 }
 
@@ -60,7 +71,7 @@ func (s *Server) Use(e *Engine) error {
 	api, err := s3api.New(s3api.Options{
 		Store: e.Store, Keys: e.Keys, Log: s.log, ServiceURIs: o.ServiceURI,
 		Region: o.DefaultRegion, Regions: slices.Sorted(maps.Keys(s.cfg.Regions)), EnforceRegion: o.EnforceRegion, DisableV2: !o.SignatureV2, MaxSkew: o.ClockSkew,
-		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now,
+		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now, Served: s.served,
 	})
 	if err != nil {
 		return err
@@ -82,8 +93,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.running.Add(1)
 	defer s.running.Done()
-	s.handler.ServeHTTP(w, r)
+	s.observed(w, r)
 }
+
+// Metrics are the figures of all that goes through the server.
+func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
+
+// Trace has requests traced by p. It is called before the first request.
+func (s *Server) Trace(p trace.TracerProvider) { s.tracer = p.Tracer(observe.Scope) }
 
 // Wait returns when no request runs any more, or ctx has ended. No request
 // may come in any more.

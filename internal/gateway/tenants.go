@@ -12,7 +12,7 @@ var _ s3api.Tenants = (*Keys)(nil)
 // Tenant implements [s3api.Tenants]: a tenant is whoever some access key
 // speaks for. Names that are e-mail addresses serve as such.
 func (k *Keys) Tenant(ctx context.Context, name string) (string, error) {
-	for _, identity := range k.fixed {
+	for _, identity := range *k.fixed.Load() {
 		if identity.Tenant == name {
 			return name, nil
 		}

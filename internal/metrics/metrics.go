@@ -25,6 +25,7 @@ type Metrics struct {
 	calls    calls
 	driver   driver
 	gc       gc
+	listings *listings
 	reloads  *prometheus.CounterVec
 }
 
@@ -39,6 +40,7 @@ func New(o Options) *Metrics {
 	m.calls = newCalls(m.registry)
 	m.driver = newDriver(m.registry)
 	m.gc = newGC(m.registry)
+	m.listings = register(m.registry, &listings{})
 	m.reloads = register(m.registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pithos_reloads_total", Help: "Reloads of configuration and certificates, by result (done, refused).",
 	}, []string{"result"}))

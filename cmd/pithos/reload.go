@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/metrics"
+)
+
+// reloader brings changes of the configuration into a running server: the
+// keys of the keystore, the certificate of the listener, the log level. A
+// configuration with any mistake changes nothing at all.
+type reloader struct {
+	load    func() (config.Config, error)
+	level   func(config.Logging)
+	log     *zap.Logger
+	metrics *metrics.Metrics
+
+	certificate *certificate // nil without TLS
+
+	mu     sync.Mutex
+	cfg    config.Config   // the last one that holds
+	engine *gateway.Engine // nil until it is open
+	seen   [sha256.Size]byte
+}
+
+// errNoTLS refuses what the listener cannot do while it listens.
+var errNoTLS = errors.New("service.tls: HTTPS cannot be switched on or off without a restart")
+
+// opened gives the reloader the engine, and the engine what was reloaded
+// while it was waited for.
+func (r *reloader) opened(e *gateway.Engine) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.engine = e
+	e.SetKeys(&r.cfg)
+}
+
+// now reads configuration and certificate again.
+func (r *reloader) now() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = r.fingerprint()
+	err := r.apply()
+	r.metrics.Reloaded(err)
+	if err != nil {
+		r.log.Error("the configuration was not reloaded; what held before goes on", zap.Error(err))
+	}
+	return err
+}
+
+func (r *reloader) apply() error {
+	cfg, err := r.load()
+	if err != nil {
+		return err
+	}
+	if cfg.Service.TLS.Enabled() != r.cfg.Service.TLS.Enabled() {
+		return errNoTLS
+	}
+	if r.certificate != nil {
+		if err := r.certificate.load(cfg.Service.TLS); err != nil {
+			return err
+		}
+	}
+	if cfg.Logging.Level != r.cfg.Logging.Level { // else it may have been set by hand
+		r.level(cfg.Logging)
+	}
+	if r.engine != nil {
+		r.engine.SetKeys(&cfg)
+	}
+	if late := needRestart(&r.cfg, &cfg); len(late) > 0 {
+		r.log.Warn("these changes of the configuration take effect at the next start", zap.Strings("keys", late))
+	}
+	r.log.Info("configuration reloaded", zap.String("file", cfg.Source), zap.Int("keys", len(cfg.Keystore.Keys)))
+	kept := r.cfg
+	kept.Keystore.Keys, kept.Logging.Level, kept.Service.TLS = cfg.Keystore.Keys, cfg.Logging.Level, cfg.Service.TLS
+	r.cfg = kept
+	return nil
+}
+
+// needRestart names the sections (and of service and logging, the keys) whose
+// changes a reload does not bring in.
+func needRestart(old, now *config.Config) []string {
+	a, b := *old, *now
+	a.Keystore.Keys, a.Logging.Level, a.Service.TLS.Certificate, a.Service.TLS.Key = b.Keystore.Keys, b.Logging.Level, b.Service.TLS.Certificate, b.Service.TLS.Key
+	a.Source, a.Warnings = b.Source, b.Warnings
+	return changed("", reflect.ValueOf(a), reflect.ValueOf(b))
+}
+
+// changed names the fields with a key that differ, at most two levels down.
+func changed(path string, a, b reflect.Value) []string {
+	var names []string
+	for i := range a.NumField() {
+		name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("key"), ",")
+		if a.Type().Field(i).Name == "_" || reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			continue
+		}
+		switch {
+		case path == "" && a.Field(i).Kind() == reflect.Struct:
+			names = append(names, changed(name, a.Field(i), b.Field(i))...)
+		case path == "" || name == "":
+			names = append(names, strings.TrimSuffix(path+name, "."))
+		default:
+			names = append(names, path+"."+name)
+		}
+	}
+	return names
+}
+
+// fingerprint is of all files that a reload reads. A file that cannot be read
+// counts as an empty one: the reload will say what is wrong with it.
+func (r *reloader) fingerprint() [sha256.Size]byte {
+	h := sha256.New()
+	for _, path := range []string{r.cfg.Source, r.cfg.Service.TLS.Certificate, r.cfg.Service.TLS.Key} {
+		if path == "" {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		fmt.Fprintf(h, "%s %d %t\n", path, len(data), err == nil)
+		h.Write(data)
+	}
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	return sum
+}
+
+// watch reloads at each SIGHUP, and when a file has changed, which it looks
+// for every so often (never where that is 0), until ctx ends.
+func (r *reloader) watch(ctx context.Context, every time.Duration) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	r.mu.Lock()
+	r.seen = r.fingerprint()
+	r.mu.Unlock()
+	go func() {
+		defer signal.Stop(hangup)
+		var tick <-chan time.Time
+		if every > 0 {
+			ticker := time.NewTicker(every)
+			defer ticker.Stop()
+			tick = ticker.C
+		}
+		for {
+			select {
+			case <-hangup:
+				systemd("RELOADING=1\n" + monotonic())
+				_ = r.now() // which has said what is wrong
+				systemd("READY=1")
+			case <-tick:
+				r.look()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
+// look reloads if a file has changed since the last time.
+func (r *reloader) look() {
+	r.mu.Lock()
+	same := r.fingerprint() == r.seen
+	r.mu.Unlock()
+	if !same {
+		_ = r.now() // which has said what is wrong
+	}
+}
