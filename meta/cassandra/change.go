@@ -3,6 +3,7 @@ package cassandra
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -51,7 +52,18 @@ func (p *pending) announce(ctx context.Context) error {
 	if p.history {
 		rows = append(rows, listingRow{kind: history, key: p.key, rev: p.rev, state: statePending})
 	}
-	return p.s.putRows(ctx, p.bucket, p.shard, rows)
+	_, err := p.s.announced.ask(ctx, shardName{p.bucket, p.shard}, rows)
+	return err
+}
+
+// announceAll writes the pending rows of several changes into their shard.
+func (s *Store) announceAll(ctx context.Context, in shardName, several [][]listingRow) (none struct{}, err error) {
+	for some := range slices.Chunk(slices.Concat(several...), behindBatch) {
+		if err := s.putRows(ctx, in.bucket, in.shard, some); err != nil {
+			return none, err
+		}
+	}
+	return none, nil
 }
 
 // Commit implements [meta.Pending].
@@ -109,13 +121,15 @@ func (p *pending) final(c meta.Change, entry []byte) []placedRow {
 }
 
 // settle follows seals until the pending row lies in a shard that was not
-// sealed after it was written, while the bucket was active after that.
+// sealed after it was written, while the bucket was active after that. The
+// reads may be made for other changes too: all that matters is that they begin
+// after the row was written.
 func (p *pending) settle(ctx context.Context, guard []meta.QueueEntry) error {
 	for {
 		var seal seal
 		g, gctx := errgroup.WithContext(ctx)
-		g.Go(func() (err error) { seal, err = p.s.readSeal(gctx, p.bucket, p.shard); return })
-		g.Go(func() error { return p.s.checkBucket(gctx, p.bucket) })
+		g.Go(func() (err error) { seal, err = p.s.sealed.ask(gctx, shardName{p.bucket, p.shard}, struct{}{}); return })
+		g.Go(func() error { _, err := p.s.writable.ask(gctx, p.bucket, struct{}{}); return err })
 		g.Go(func() error { return p.s.checkGuards(gctx, guard) })
 		if err := g.Wait(); err != nil {
 			return err

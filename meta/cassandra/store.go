@@ -148,6 +148,11 @@ type Store struct {
 	slots   slotMarks
 	counts  counters
 
+	// What changes of one shard, or bucket, ask for at the same time.
+	announced *gather[shardName, []listingRow, struct{}]
+	sealed    *gather[shardName, struct{}, seal]
+	writable  *gather[meta.BucketID, struct{}, struct{}]
+
 	copyPage int // rows that a split copies at once
 }
 
@@ -206,6 +211,13 @@ func newOn(db, buckets database, o Options) *Store {
 	}
 	s.watch = newWatch(s)
 	s.behind = newBehind(s)
+	s.announced = newGather(s.announceAll)
+	s.sealed = newGather(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
+		return s.readSeal(ctx, in.bucket, in.shard)
+	})
+	s.writable = newGather(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
+		return none, s.checkBucket(ctx, id)
+	})
 	return s
 }
 

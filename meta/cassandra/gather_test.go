@@ -1,0 +1,88 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestGatheredCallersAreAnsweredByAStatementThatBeganAfterThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		statements, asked := 0, 0
+		g := newGather(func(_ context.Context, _ string, q []time.Time) (time.Time, error) {
+			statements, asked = statements+1, asked+len(q)
+			began := time.Now()
+			time.Sleep(10 * time.Millisecond)
+			return began, nil
+		})
+		var group sync.WaitGroup
+		const callers = 300
+		for range callers {
+			time.Sleep(time.Millisecond / 3)
+			group.Go(func() {
+				now := time.Now()
+				began, err := g.ask(t.Context(), "x", now)
+				if err != nil || began.Before(now) {
+					t.Errorf("asked at %v, answered by what began at %v, %v", now, began, err)
+				}
+				if took := time.Since(now); took > 20*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+			})
+		}
+		group.Wait()
+		if asked != callers || statements > 50 {
+			t.Errorf("%d statements for %d callers of %d", statements, asked, callers)
+		}
+		synctest.Wait()
+		if len(g.lanes) != 0 {
+			t.Errorf("%d lanes are left", len(g.lanes))
+		}
+	})
+}
+
+func TestGatheredCallersDoNotEndWithOneOfThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := errors.New("failed")
+		g := newGather(func(ctx context.Context, name string, q []int) (int, error) {
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+			if slices.Contains(q, -1) {
+				return 0, failed
+			}
+			return len(q), nil
+		})
+		for range gatherers {
+			go g.ask(t.Context(), "x", 0) // keep the lane busy
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := g.ask(ctx, "x", 1); !errors.Is(err, context.Canceled) {
+				t.Errorf("who has gone got %v", err)
+			}
+		})
+		synctest.Wait()
+		group.Go(func() {
+			if n, err := g.ask(t.Context(), "x", 2); n != 2 || err != nil {
+				t.Errorf("who stayed got %d, %v", n, err)
+			}
+		})
+		group.Go(func() {
+			if _, err := g.ask(t.Context(), "y", -1); !errors.Is(err, failed) {
+				t.Errorf("another name got %v", err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		group.Wait()
+	})
+}
