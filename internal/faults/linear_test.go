@@ -27,7 +27,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("faults.duration", 15*time.Second, "how long a run of the clients and their troubles is")
+	duration = flag.Duration("faults.duration", 10*time.Second, "how long a run of the clients and their troubles is")
 	runs     = flag.Int("faults.runs", 1, "runs, one after another on the same ring")
 	seedFlag = flag.Uint64("faults.seed", 0, "seed of the first run, others follow; 0: by chance")
 	workers  = flag.Int("faults.workers", 8, "clients")
@@ -123,7 +123,7 @@ func linearRun(t *testing.T, c *cluster, gateways []*gatewayProcess, seed uint64
 	for _, err := range h.torn {
 		t.Error(err)
 	}
-	c.holdsNothingElse(t, client(h))
+	c.keptWhole(t, client(h))
 	if t.Failed() {
 		for _, line := range n.told {
 			t.Log(line)

@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-var phase = flag.Duration("faults.phase", 4*time.Second, "how long requests are measured with a node stopped, and killed")
+var phase = flag.Duration("faults.phase", 2*time.Second, "how long requests are measured with a node stopped, and killed")
 
 // load is what clients with the SDK's usual retries saw.
 type load struct {
