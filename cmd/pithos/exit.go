@@ -18,6 +18,7 @@ const (
 	exitConfig      = 3
 	exitUnavailable = 4
 	exitSchema      = 5
+	exitFindings    = 6
 	exitInterrupted = 130
 )
 
@@ -32,6 +33,7 @@ var exitMeanings = []struct {
 	{exitConfig, "the configuration is wrong; each mistake is named with its line"},
 	{exitUnavailable, "the store cannot be reached: Cassandra does not answer, or the data directory is in use"},
 	{exitSchema, "the schema in Cassandra is missing, or newer than this pithos"},
+	{exitFindings, "check found what needs attention"},
 	{exitInterrupted, "stopped by a signal before it was done"},
 }
 

@@ -18,6 +18,7 @@ var verbs = []func() *cobra.Command{
 	newServeCommand,
 	newBootstrapCommand,
 	newKeyCommand,
+	newCheckCommand,
 	newHealthcheckCommand,
 	newVersionCommand,
 }
