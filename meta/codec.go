@@ -37,6 +37,13 @@ func Marshal(row any) ([]byte, error) {
 
 // Unmarshal decodes what Marshal wrote.
 func Unmarshal(b []byte, row any) error {
+	if e, ok := row.(*Entry); ok {
+		key := e.Key
+		if decodeEntry(b, e) {
+			return nil
+		}
+		*e = Entry{Key: key}
+	}
 	if err := decoding.Unmarshal(b, row); err != nil {
 		return fmt.Errorf("decode %T: %w", row, err)
 	}
