@@ -43,7 +43,7 @@ func newClient(url string, attempts int) *s3.Client {
 		BaseEndpoint: &url, Region: "us-east-1", UsePathStyle: true,
 		Credentials:      credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 		RetryMaxAttempts: attempts,
-		HTTPClient:       &http.Client{Transport: &http.Transport{
+		HTTPClient: &http.Client{Transport: &http.Transport{
 			MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second,
 			ExpectContinueTimeout: time.Second, // as the SDK's own client
 		}},
