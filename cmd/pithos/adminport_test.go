@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -126,5 +127,27 @@ func ask(t testing.TB, method, url, body string, want int) {
 	_ = answer.Body.Close()
 	if answer.StatusCode != want {
 		t.Errorf("%s %s: status %d, want %d", method, url, answer.StatusCode, want)
+	}
+}
+
+// TestReadinessEndsBeforeThePortCloses: load balancers look elsewhere while
+// requests that are still sent here are served.
+func TestReadinessEndsBeforeThePortCloses(t *testing.T) {
+	p := startReady(t, adminYAML+"service: {drain-delay: 10m}", append([]string{"PITHOS_DATA=" + filepath.Join(t.TempDir(), "data")}, rootEnv...)...)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.log.await(t, "not ready any more; the port closes later")
+	if code, text := get(t.Context(), p.endpoint+"/-/ready"); code != 503 || !strings.Contains(text, "stopping") {
+		t.Errorf("ready: %d %s", code, text)
+	}
+	if code, _ := get(t.Context(), p.endpoint+"/-/live"); code != 200 {
+		t.Errorf("live: %d", code)
+	}
+	if err := put(t, p.client("demo", "demo-secret"), "late", []byte("x")); err != nil {
+		t.Errorf("a request that came late: %v", err)
+	}
+	if _, text := get(t.Context(), p.adminOf(t)+"/metrics"); !strings.Contains(text, "pithos_ready 0") {
+		t.Error("pithos_ready is not 0")
 	}
 }

@@ -62,8 +62,17 @@ func startServe(t testing.TB, yaml string, env ...string) *process {
 	if err := os.WriteFile(path, []byte(yaml+"\nlogging: {level: debug, json: true}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(os.Args[0], "serve", "-f", path), stdout: &bytes.Buffer{}, ended: make(chan error, 1)}
-	p.cmd.Env = append(os.Environ(), append([]string{asPithos + "=1", "PITHOS_LISTEN=127.0.0.1:0"}, env...)...)
+	cmd := exec.Command(os.Args[0], "serve", "-f", path)
+	cmd.Env = append([]string{"PITHOS_LISTEN=127.0.0.1:0"}, env...)
+	return startProcess(t, cmd)
+}
+
+// startProcess runs a command line that is this test binary's, and returns
+// when it listens.
+func startProcess(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, stdout: &bytes.Buffer{}, ended: make(chan error, 1)}
+	p.cmd.Env = append(append(os.Environ(), asPithos+"=1"), cmd.Env...)
 	p.cmd.Stdout = p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
