@@ -108,12 +108,13 @@ func TestChecksumHeadersThatContradictEachOtherAreRefused(t *testing.T) {
 		}
 		up := x.upload("k")
 		for _, target := range []string{"/k", "/k?partNumber=1&uploadId=" + up} {
-			for _, bad := range []string{"", "x", crc + "AAAA", sha, "=", "!!!!!!=="} {
-				x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", bad).want(400, "InvalidRequest").says("Value for x-amz-checksum-crc32 header is invalid.")
+			for _, bad := range []string{"x", crc + "AAAA", sha, "=", "!!!!!!=="} {
+				x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", bad).want(400, "BadDigest")
 			}
+			x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", "").want(400, "InvalidRequest").says("Value for x-amz-checksum-crc32 header is invalid.")
 			x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", crc, "X-Amz-Checksum-Sha1", "").want(400, "InvalidRequest")
 			x.raw("PUT", target, "body", "X-Amz-Checksum-Crc32", crc, "X-Amz-Trailer", "x-amz-checksum-sha256").want(400, "InvalidRequest")
-			x.chunked(target, sigv4test.ChunkedTrailer, "body", [2]string{"x-amz-checksum-crc32", "nonsense"}).want(400, "InvalidRequest")
+			x.chunked(target, sigv4test.ChunkedTrailer, "body", [2]string{"x-amz-checksum-crc32", "nonsense"}).want(400, "BadDigest")
 		}
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
 	})
@@ -159,18 +160,22 @@ func TestMultipartObjectsGetTheDefaultChecksum(t *testing.T) {
 	})
 }
 
-// A COMPOSITE checksum is made of the parts' checksums: a Complete names each.
+// A COMPOSITE checksum is made of the parts' checksums: a Complete that names
+// any names each.
 func TestCompleteOfCompositeChecksumNamesThoseOfTheParts(t *testing.T) {
 	behaviour(t, func(x *story) {
 		up := x.upload("k", func(in *s3.CreateMultipartUploadInput) { in.ChecksumAlgorithm = "SHA1" })
-		etag := x.raw("PUT", "/k?partNumber=1&uploadId="+up, "body", sumHeader("SHA1"), sumOf("SHA1", "body")).want(200, "").header("Etag")
-		x.raw("POST", "/k?uploadId="+up, document(1, etag)).want(400, "InvalidRequest").says("It was missing for part 1 in the request.")
-		_, err := x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA1", "nonsense"))
+		big := random(5 << 20)
+		first := x.raw("PUT", "/k?partNumber=1&uploadId="+up, big, sumHeader("SHA1"), sumOf("SHA1", big)).want(200, "").header("Etag")
+		etag := x.raw("PUT", "/k?partNumber=2&uploadId="+up, "body", sumHeader("SHA1"), sumOf("SHA1", "body")).want(200, "").header("Etag")
+		doc := strings.Replace(document(1, first, 2, etag), "</Part>", "<ChecksumSHA1>"+sumOf("SHA1", big)+"</ChecksumSHA1></Part>", 1)
+		x.raw("POST", "/k?uploadId="+up, doc).want(400, "InvalidRequest").says("It was missing for part 2 in the request.")
+		_, err := x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(2)), ETag: &etag}, "SHA1", "nonsense"))
 		x.fails(err, "InvalidArgument")
-		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA256", sumOf("SHA256", "body")))
+		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(2)), ETag: &etag}, "SHA256", sumOf("SHA256", "body")))
 		x.fails(err, "BadDigest")
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
-		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA1", sumOf("SHA1", "body")))
+		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(2)), ETag: &etag}, "SHA1", sumOf("SHA1", "body")))
 		x.must(err)
 	})
 }

@@ -45,8 +45,11 @@ func manyChecksums() *Error {
 
 // checkSum holds a checksum's value to its form: base64 of the right length.
 func checkSum(algorithm, value string) error {
-	if !validSum(algorithm, value) {
-		return failf("InvalidRequest", "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm)).
+	switch {
+	case value == "":
+		return failf("InvalidRequest", "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm)).because("it is empty")
+	case !validSum(algorithm, value):
+		return failf("BadDigest", "The %s you specified did not match the calculated checksum.", algorithm).
 			because("the value must be the base64 of %d bytes", checksumBytes[algorithm])
 	}
 	return nil

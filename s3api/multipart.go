@@ -74,8 +74,9 @@ func uploadPart(a *API, w http.ResponseWriter, r *Request) error {
 }
 
 // partEncryption reads the encryption headers of a part. Its upload has said
-// how it is encrypted; S3 takes nothing but the customer's key again. What
-// says the same as the upload does no harm, and is taken.
+// how it is encrypted; S3 takes nothing but the customer's key again. The
+// upload's own type is taken, as clients send it: the key stays the upload's,
+// and the answer says which.
 func (a *API) partEncryption(r *Request) (store.EncryptionRequest, error) {
 	e, err := a.encryption(r)
 	if err != nil || e.Type == "" {

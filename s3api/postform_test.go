@@ -55,7 +55,7 @@ var refusals = []struct {
 	{"wrong tag", newTestForm(openBucket).set("key", "k", "tagging", "<Tagging><TagSet><Tag><Key>aws:x</Key><Value/></Tag></TagSet></Tagging>"), 400, "InvalidTag", ""},
 	{"tagging by two names", newTestForm(openBucket).set("key", "k", "x-amz-tagging", "a=b", "tagging", "<Tagging><TagSet/></Tagging>"), 400, "InvalidArgument", "both"},
 	{"checksum of another file", newTestForm(openBucket).set("key", "k", "x-amz-checksum-crc32", "AAAAAA=="), 400, "BadDigest", ""},
-	{"checksum that is none", newTestForm(openBucket).set("key", "k", "x-amz-checksum-sha256", "sailorjerry"), 400, "InvalidRequest", "x-amz-checksum-sha256"},
+	{"checksum that is none", newTestForm(openBucket).set("key", "k", "x-amz-checksum-sha256", "sailorjerry"), 400, "BadDigest", "SHA256"},
 	{"MD5 of another file", newTestForm(openBucket).set("key", "k", "Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA=="), 400, "BadDigest", ""},
 	{"MD5 that is none", newTestForm(openBucket).set("key", "k", "Content-MD5", "x"), 400, "InvalidDigest", ""},
 	{"customer key without TLS", newTestForm(openBucket).set("key", "k", "x-amz-server-side-encryption-customer-algorithm", "AES256"), 400, "InvalidRequest", "secure connection"},

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -175,6 +176,9 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 	if err != nil {
 		return nil, err
 	}
+	if err := missingSum(u, in.Parts); err != nil {
+		return nil, err
+	}
 	parts := make([]meta.Part, 0, len(in.Parts))
 	for i, want := range in.Parts {
 		if i < len(in.Parts)-1 && in.Parts[i+1].Number == want.Number {
@@ -232,13 +236,27 @@ func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (me
 	return p, matchSum(&p, want.Checksum, u, bad)
 }
 
+// missingSum refuses a Complete that declares the checksums of some parts of a
+// COMPOSITE one and not of others. S3 wants them all; who declares none gets
+// what was stored, whose checksums every UploadPart has verified.
+func missingSum(u *meta.Upload, parts []CompletedPart) error {
+	has := func(p CompletedPart) bool { return p.Checksum != nil }
+	if u.Doc.ChecksumType != Composite || !slices.ContainsFunc(parts, has) {
+		return nil
+	}
+	for _, p := range parts {
+		if !has(p) {
+			return fail(InvalidRequest, "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+				lower(u.Doc.ChecksumAlgorithm), p.Number)
+		}
+	}
+	return nil
+}
+
 // matchSum holds the checksum that a Complete declares of a part to that of
 // the part; bad is the error of a wrong one.
 func matchSum(p *meta.Part, c *meta.Checksum, u *meta.Upload, bad error) error {
 	switch {
-	case c == nil && u.Doc.ChecksumType == Composite:
-		return fail(InvalidRequest, "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
-			lower(u.Doc.ChecksumAlgorithm), p.Number)
 	case c == nil:
 		return nil
 	case p.Checksum != nil && c.Algorithm == p.Checksum.Algorithm:

@@ -23,17 +23,9 @@ const (
 	AlgorithmKMS    = "aws:kms"
 )
 
-// Describes reports whether what e asks for is what was made: the same type,
-// and with aws:kms the same key and context, where e names them.
+// Describes reports whether e asks for encryption of the type that was made.
 func (e *EncryptionRequest) Describes(made *meta.Encryption) bool {
-	switch {
-	case made == nil:
-		return false
-	case e.Type == AlgorithmAES256:
-		return made.Type == SSES3
-	}
-	return e.Type == AlgorithmKMS && made.Type == SSEKMS &&
-		(e.KMSKeyID == "" || e.KMSKeyID == made.KMSKeyID) && (e.Context == "" || e.Context == made.Context)
+	return made != nil && (e.Type == AlgorithmAES256 && made.Type == SSES3 || e.Type == AlgorithmKMS && made.Type == SSEKMS)
 }
 
 // sealer is how the body of one version is encrypted. A nil sealer leaves it
