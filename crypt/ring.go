@@ -125,6 +125,16 @@ func (r *Ring) Has(keyID string) bool {
 	return err == nil
 }
 
+// Same reports whether two ids name the same key of the ring.
+func (r *Ring) Same(a, b string) bool {
+	first, err := r.find(a)
+	if err != nil {
+		return false
+	}
+	second, err := r.find(b)
+	return err == nil && first.same(second.hidden)
+}
+
 // find returns the key of an id, the active one for "". It returns
 // ErrNoMasterKey or ErrUnknownKey.
 func (r *Ring) find(id string) (MasterKey, error) {

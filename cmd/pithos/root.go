@@ -17,6 +17,7 @@ import (
 var verbs = []func() *cobra.Command{
 	newServeCommand,
 	newBootstrapCommand,
+	newRewrapCommand,
 	newKeyCommand,
 	newCheckCommand,
 	newHealthcheckCommand,

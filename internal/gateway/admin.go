@@ -116,6 +116,39 @@ func (a KeyAdmin) List(ctx context.Context) ([]StoredKey, error) {
 	return keys, nil
 }
 
+// Rewrap encrypts the secrets that the master key from has encrypted with the
+// active one, and counts all by the master key that each was found under; ""
+// only counts. A key that is revoked at this very moment may come back: revoke
+// none meanwhile.
+func (a KeyAdmin) Rewrap(ctx context.Context, from string) (found map[string]int64, changed int64, err error) {
+	rows, err := a.Meta.ListAccessKeys(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	found = map[string]int64{}
+	for _, r := range rows {
+		found[r.KeyID]++
+		if from == "" || !a.Ring.Same(r.KeyID, from) {
+			continue
+		}
+		now, err := a.Meta.AccessKey(ctx, r.ID)
+		if errors.Is(err, meta.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			now.Secret, now.KeyID, err = a.Ring.Reseal(now.KeyID, now.Secret, []byte(now.ID))
+		}
+		if err == nil {
+			err = a.Meta.PutAccessKey(ctx, now)
+		}
+		if err != nil {
+			return found, changed, fmt.Errorf("access key %q: %w", r.ID, err)
+		}
+		changed++
+	}
+	return found, changed, nil
+}
+
 // Revoke removes a stored key; gateways notice within keyTTL. It returns
 // ErrNoSuchKey or ErrConfiguredKey.
 func (a KeyAdmin) Revoke(ctx context.Context, id string) error {
