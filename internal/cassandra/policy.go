@@ -3,6 +3,7 @@ package cassandra
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -24,7 +25,21 @@ const (
 type policy struct {
 	gocql.HostSelectionPolicy
 	watch *watch
+	ready atomic.Bool
 }
+
+var _ gocql.ReadyPolicy = (*policy)(nil)
+
+// HostUp implements [gocql.HostSelectionPolicy].
+func (p *policy) HostUp(h *gocql.HostInfo) {
+	p.HostSelectionPolicy.HostUp(h)
+	p.ready.Store(true)
+}
+
+// Ready implements [gocql.ReadyPolicy]: one node is enough to begin with. The
+// driver would wait for all, and for one that hangs as long as several
+// time-outs.
+func (p *policy) Ready() bool { return p.ready.Load() }
 
 // pinned is the key of a context whose statements go to one node alone.
 type pinned struct{}

@@ -25,8 +25,8 @@ func Open(ctx context.Context, cfg Config) (*gocql.Session, error) {
 	g.HostFilter = gocql.DataCentreHostFilter(dc)
 	w := newWatch(g.ConnectTimeout, g.SocketKeepalive, cfg.Log)
 	g.Dialer, g.StreamObserver, g.FrameHeaderObserver = w, w, w
-	g.PoolConfig.HostSelectionPolicy = &policy{
-		ReplicaPolicy(gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(dc), gocql.ShuffleReplicas())), w}
+	g.PoolConfig.HostSelectionPolicy = &policy{watch: w, HostSelectionPolicy: ReplicaPolicy(
+		gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(dc), gocql.ShuffleReplicas()))}
 	unobserve := w.observe(g, cfg.Observe)
 	s, err := create(ctx, *g)
 	if err != nil {
@@ -80,6 +80,7 @@ func firstDatacenter(ctx context.Context, g gocql.ClusterConfig) (string, error)
 	g.Consistency = gocql.One
 	// One node is asked about itself, whatever it knows of others.
 	g.DisableInitialHostLookup = true
+	g.PoolConfig.HostSelectionPolicy = gocql.SingleHostReadyPolicy(gocql.RoundRobinHostPolicy())
 	s, err := create(ctx, g)
 	if err != nil {
 		return "", fmt.Errorf("cassandra: connect to %v: %w", g.Hosts, err)

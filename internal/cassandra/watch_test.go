@@ -157,7 +157,7 @@ func (p inOrder) Pick(gocql.ExecutableQuery) gocql.NextHost {
 
 func TestSilentNodesAreChosenLast(t *testing.T) {
 	w := newWatched(t, 3)
-	p := &policy{inOrder{hosts: w.hosts}, w.watch}
+	p := &policy{HostSelectionPolicy: inOrder{hosts: w.hosts}, watch: w.watch}
 	batch := (&gocql.Session{}).NewBatch(gocql.LoggedBatch)
 	if got := chosen(p.Pick(batch)); got != "012" {
 		t.Errorf("all answer: %s", got)
