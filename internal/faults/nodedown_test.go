@@ -110,6 +110,13 @@ func nodeDown(t *testing.T, c *cluster, g *gatewayProcess) {
 	during("all nodes up")
 	node.Pause(t)
 	during("a node stopped")
+	g.kill()
+	from := time.Now()
+	if err := g.start(); err != nil {
+		t.Fatal(err)
+	}
+	g.awaitReady(t)
+	t.Logf("a gateway that starts beside a stopped node serves after %v", time.Since(from).Round(time.Millisecond))
 	node.Resume(t)
 	during("and resumed")
 	node.Kill()
