@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
@@ -21,68 +24,230 @@ import (
 	"github.com/pithos/pithos/internal/gateway"
 )
 
-// settings loads the ConfigMap's pithos.yaml with an environment.
-func settings(t *testing.T, env map[string]string) (config.Config, string, error) {
+// configOf returns the pithos.yaml of a set.
+func configOf(t *testing.T, s set) string {
+	t.Helper()
+	for _, m := range all[*corev1.ConfigMap](s) {
+		if text, found := m.Data["pithos.yaml"]; found {
+			return text
+		}
+	}
+	t.Fatal("no ConfigMap has pithos.yaml")
+	return ""
+}
+
+// load loads a set's pithos.yaml with an environment.
+func load(t *testing.T, s set, env map[string]string) (config.Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pithos.yaml")
-	write(t, path, find[*corev1.ConfigMap](t, "pithos-config").Data["pithos.yaml"])
-	cfg, err := config.Load(path, true, func(name string) string { return env[name] })
-	return cfg, path, err
+	write(t, path, configOf(t, s))
+	return config.Load(path, true, func(name string) string { return env[name] })
 }
 
-// pithosContainers returns the containers of the pithos image, by file.
-func pithosContainers(t *testing.T) map[string]corev1.Container {
+// settingsOf loads a set's pithos.yaml as the pod of its gateways does, which
+// must neither fail nor warn.
+func settingsOf(t *testing.T, s set) config.Config {
 	t.Helper()
-	found := map[string]corev1.Container{}
-	eachContainer(t, func(file string, _ corev1.PodSpec, c corev1.Container) {
-		if strings.HasPrefix(c.Image, "pithos/") {
-			found[file] = c
+	env := map[string]string{}
+	for _, e := range server(t, s).Env {
+		if e.ValueFrom != nil {
+			e.Value = "from a secret"
 		}
-	})
-	if len(found) < 2 {
-		t.Fatalf("containers of pithos: %v", found)
+		if e.Name == "PITHOS_MASTER_KEY" {
+			e.Value = strings.Repeat("A", 43) + "="
+		}
+		if e.Name == "PITHOS_ACCESS_KEY" {
+			e.Value = "ADMIN"
+		}
+		env[e.Name] = e.Value
 	}
-	return found
-}
-
-func TestConfigurationLoadsAndAgreesWithTheManifests(t *testing.T) {
-	// The image sets PITHOS_LISTEN; the manifests must have the last word.
-	cfg, _, err := settings(t, map[string]string{"PITHOS_ACCESS_KEY": "ADMIN", "PITHOS_SECRET_KEY": "secret"})
+	cfg, err := load(t, s, env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(cfg.Warnings) > 0 {
 		t.Errorf("warnings: %v", cfg.Warnings)
 	}
-	serve := pithosContainers(t)["pithos/pithos-rc.yaml"]
-	if !slices.Contains(serve.Env, corev1.EnvVar{Name: "PITHOS_LISTEN", Value: ""}) {
-		t.Error("the image's PITHOS_LISTEN wins over pithos.yaml")
+	return cfg
+}
+
+func isPithos(c corev1.Container) bool { return strings.HasPrefix(c.Image, "pithos/pithos:") }
+
+// server returns the container that serves.
+func server(t *testing.T, s set) corev1.Container {
+	t.Helper()
+	_, c := serving(t, s)
+	return c
+}
+
+// serving returns the pod of the gateways, and its container.
+func serving(t *testing.T, s set) (corev1.PodSpec, corev1.Container) {
+	t.Helper()
+	for _, pod := range s.pods() {
+		if c := pod.Spec.Containers[0]; isPithos(c) && c.Args[0] == "serve" {
+			return pod.Spec, c
+		}
 	}
-	if want := "0.0.0.0:" + strconv.Itoa(int(serve.Ports[0].ContainerPort)); cfg.ListenAddress() != want {
-		t.Errorf("it listens on %s, want %s", cfg.ListenAddress(), want)
+	t.Fatal("nothing serves")
+	return corev1.PodSpec{}, corev1.Container{}
+}
+
+func TestGatewaysListenWhereTheirPortIs(t *testing.T) {
+	eachSet(t, func(t *testing.T, s set) {
+		// The image sets PITHOS_LISTEN; the manifests must have the last word.
+		c, cfg := server(t, s), settingsOf(t, s)
+		if !slices.Contains(c.Env, corev1.EnvVar{Name: "PITHOS_LISTEN", Value: ""}) {
+			t.Error("the image's PITHOS_LISTEN wins over pithos.yaml")
+		}
+		if want := "0.0.0.0:" + strconv.Itoa(int(c.Ports[0].ContainerPort)); cfg.ListenAddress() != want {
+			t.Errorf("it listens on %s, want %s", cfg.ListenAddress(), want)
+		}
+	})
+}
+
+func TestGatewaysHaveTimeToFinish(t *testing.T) {
+	eachSet(t, func(t *testing.T, s set) {
+		pod, c := serving(t, s)
+		pause, grace := c.Lifecycle.PreStop.Sleep.Seconds, *pod.TerminationGracePeriodSeconds
+		needs := pause + int64(settingsOf(t, s).Service.ShutdownTimeout.Seconds()) + 10
+		if grace < needs || pause < 5 {
+			t.Errorf("pods have %d s to end, with a pause of %d s, and need %d s", grace, pause, needs)
+		}
+	})
+}
+
+// ownMemory is what the process takes beside bodies (cmd/pithos), in bytes.
+const ownMemory = 160 << 20
+
+func TestGatewaysStayBelowTheirLimitOfMemory(t *testing.T) {
+	eachSet(t, func(t *testing.T, s set) {
+		c := server(t, s)
+		limit := c.Resources.Limits.Memory().Value()
+		if needs := ownMemory + int64(settingsOf(t, s).Service.MaxMemory); limit < needs*110/100 {
+			t.Errorf("pods may take %d bytes, and need %d and some more", limit, needs)
+		}
+	})
+}
+
+func TestEnginesAreThoseOfTheManifests(t *testing.T) {
+	eachSet(t, func(t *testing.T, s set) {
+		pod, c := serving(t, s)
+		cfg := settingsOf(t, s)
+		volume := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/data" })
+		embedded := cfg.Engine() == config.EmbeddedEngine
+		if embedded != volume || embedded && cfg.Embedded.Directory != "/data" {
+			t.Errorf("engine %s in %s, and the volume is there: %v", cfg.Engine(), cfg.Embedded.Directory, volume)
+		}
+		if embedded && (pod.SecurityContext.FSGroup == nil || *pod.SecurityContext.FSGroup != *pod.SecurityContext.RunAsGroup) {
+			t.Error("it may not write its volume")
+		}
+		if embedded && !slices.Contains(c.Env, corev1.EnvVar{Name: "PITHOS_DATA", Value: ""}) {
+			t.Error("the image's PITHOS_DATA wins over pithos.yaml")
+		}
+	})
+}
+
+func TestMetricsAreReadWhereTheyAreServed(t *testing.T) {
+	found := 0
+	eachSet(t, func(t *testing.T, s set) {
+		c, cfg := server(t, s), settingsOf(t, s)
+		want := ""
+		for _, p := range c.Ports {
+			if p.Name == "admin" {
+				want = "0.0.0.0:" + strconv.Itoa(int(p.ContainerPort))
+			}
+		}
+		if cfg.Admin.Listen != want {
+			t.Errorf("the port for operators is %q, want %q", cfg.Admin.Listen, want)
+		}
+		for _, monitor := range all[*serviceMonitor](s) {
+			found++
+			at := monitor.Spec.Endpoints[0]
+			if !strings.Contains(config.Reference(), "read at `admin.listen`, under `"+at.Path+"`") {
+				t.Errorf("nothing is at %s", at.Path)
+			}
+			for _, service := range all[*corev1.Service](s) {
+				picked := matches(monitor.Spec.Selector.MatchLabels, service.Labels)
+				if picked != (service.Spec.Ports[0].Name == at.Port) || picked && service.Spec.Ports[0].TargetPort.StrVal != "admin" {
+					t.Errorf("service %s is picked: %v", service.Name, picked)
+				}
+			}
+		}
+		for _, service := range all[*corev1.Service](s) {
+			if service.Spec.ClusterIP != corev1.ClusterIPNone && (len(service.Spec.Ports) != 1 || service.Spec.Ports[0].Name != "s3") {
+				t.Errorf("service %s has more than clients need: %v", service.Name, service.Spec.Ports)
+			}
+		}
+	})
+	if found < 2 {
+		t.Errorf("%d monitors were looked at", found)
 	}
-	store := cfg.Bucketstore
-	if cluster := store.Cluster[0].Host; cluster != find[*corev1.Service](t, "cassandra").Name {
-		t.Errorf("bucketstore.cluster %s is no service", cluster)
+}
+
+// nodesOf returns the container of the set's own Cassandra, and its service.
+func nodesOf(s set) (*corev1.Container, *corev1.Service) {
+	for _, service := range all[*corev1.Service](s) {
+		if names := s.selected(service.Spec.Selector); service.Spec.Ports[0].Name == "cql" && len(names) == 1 {
+			return &s.pods()[names[0]].Spec.Containers[0], service
+		}
 	}
-	nodes := find[*corev1.ReplicationController](t, "cassandra").Spec.Template.Spec.Containers[0]
-	if !slices.Contains(nodes.Env, corev1.EnvVar{Name: "CASSANDRA_DC", Value: store.Datacenter}) {
-		t.Errorf("no node is in the datacenter %s", store.Datacenter)
+	return nil, nil
+}
+
+func TestCassandraIsTheOneOfTheConfiguration(t *testing.T) {
+	found := 0
+	eachSet(t, func(t *testing.T, s set) {
+		nodes, service := nodesOf(s)
+		if nodes == nil {
+			return
+		}
+		found++
+		store := settingsOf(t, s).Bucketstore
+		if host := store.Cluster[0].Host; host != service.Name {
+			t.Errorf("bucketstore.cluster %s is not the service %s", host, service.Name)
+		}
+		if !slices.Contains(nodes.Env, corev1.EnvVar{Name: "CASSANDRA_DC", Value: store.Datacenter}) {
+			t.Errorf("no node is in the datacenter %s", store.Datacenter)
+		}
+		if store.Replication.Factor != 3 {
+			t.Errorf("%d copies", store.Replication.Factor)
+		}
+		find[*corev1.Service](t, s, service.Name+"-nodes")
+		for _, body := range all[*appsv1.StatefulSet](s) {
+			if int(*body.Spec.Replicas) < store.Replication.Factor {
+				t.Errorf("%d nodes keep %d copies", *body.Spec.Replicas, store.Replication.Factor)
+			}
+		}
+	})
+	if found < 3 {
+		t.Errorf("%d sets have a Cassandra of their own", found)
 	}
-	copies := corev1.EnvVar{Name: "COPIES", Value: strconv.Itoa(store.Replication.Factor)}
-	if !slices.Contains(pods(t)["pithos/pithos-bootstrap.yaml"].Spec.InitContainers[0].Env, copies) {
-		t.Errorf("bootstrap does not wait for %s nodes, which the copies need", copies.Value)
-	}
-	pause := serve.Lifecycle.PreStop.Sleep.Seconds
-	grace := *find[*corev1.ReplicationController](t, "pithos").Spec.Template.Spec.TerminationGracePeriodSeconds
-	if needs := pause + int64(cfg.Service.ShutdownTimeout.Seconds()) + 10; grace < needs {
-		t.Errorf("pods have %d s to end, and need %d s", grace, needs)
+}
+
+func TestAnExistingCassandraGetsTheUserOfItsSecret(t *testing.T) {
+	for _, name := range []string{"kustomize-existing-cassandra", "chart-existing-cassandra"} {
+		s := decodeFile(t, renderedFile(name))
+		store := settingsOf(t, s).Bucketstore
+		if store.Username != "from a secret" || store.Password.Reveal() != "from a secret" || store.Cluster[0].Host != "demo-dc1-service.k8ssandra-operator.svc" {
+			t.Errorf("%s: %s as %q", name, store.Cluster, store.Username)
+		}
+		for _, job := range all[*batchv1.Job](s) {
+			want := server(t, s).Env
+			for _, e := range job.Spec.Template.Spec.Containers[0].Env {
+				if !slices.ContainsFunc(want, func(w corev1.EnvVar) bool { return reflect.DeepEqual(w, e) }) {
+					t.Errorf("%s: bootstrap has %s, which gateways have not", name, e.Name)
+				}
+			}
+			if len(job.Spec.Template.Spec.Containers[0].Env) != 2 {
+				t.Errorf("%s: bootstrap has no user", name)
+			}
+		}
 	}
 }
 
 func TestTheFormOfTheSecretIsRefusedUntilItIsFilledIn(t *testing.T) {
-	form := find[*corev1.Secret](t, "pithos-keys").StringData
-	cfg, _, err := settings(t, map[string]string{
+	form := find[*corev1.Secret](t, told(t), "pithos-keys").StringData
+	cfg, err := load(t, told(t), map[string]string{
 		"PITHOS_ACCESS_KEY": form["access-key"], "PITHOS_SECRET_KEY": form["secret-key"], "PITHOS_MASTER_KEY": form["master-key"]})
 	if err != nil {
 		return
@@ -93,21 +258,20 @@ func TestTheFormOfTheSecretIsRefusedUntilItIsFilledIn(t *testing.T) {
 }
 
 func TestProbesAskWhatTheServerAnswers(t *testing.T) {
-	cfg, _, err := settings(t, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := gateway.NewServer(&cfg, zap.NewNop(), nil) // without an engine
-	c := pithosContainers(t)["pithos/pithos-rc.yaml"]
-	for want, probe := range map[int]*corev1.Probe{http.StatusOK: c.LivenessProbe, http.StatusServiceUnavailable: c.ReadinessProbe} {
-		answer := httptest.NewRecorder()
-		request := httptest.NewRequest(http.MethodGet, probe.HTTPGet.Path, nil)
-		request.Host = "10.0.0.1:8080" // as the kubelet asks
-		server.ServeHTTP(answer, request)
-		if answer.Code != want || !strings.Contains(answer.Body.String(), "status") {
-			t.Errorf("%s: %d %s", probe.HTTPGet.Path, answer.Code, answer.Body)
+	eachSet(t, func(t *testing.T, s set) {
+		cfg := settingsOf(t, s)
+		gateway := gateway.NewServer(&cfg, zap.NewNop(), nil) // without an engine
+		c := server(t, s)
+		for want, probe := range map[int]*corev1.Probe{http.StatusOK: c.LivenessProbe, http.StatusServiceUnavailable: c.ReadinessProbe} {
+			answer := httptest.NewRecorder()
+			request := httptest.NewRequest(http.MethodGet, probe.HTTPGet.Path, nil)
+			request.Host = "10.0.0.1:8080" // as the kubelet asks
+			gateway.ServeHTTP(answer, request)
+			if answer.Code != want || !strings.Contains(answer.Body.String(), "status") {
+				t.Errorf("%s: %d %s", probe.HTTPGet.Path, answer.Code, answer.Body)
+			}
 		}
-	}
+	})
 }
 
 // help runs a command line of the binary up to its help, which it shows only
@@ -123,12 +287,17 @@ func TestCommandLinesAreThoseOfTheBinary(t *testing.T) {
 		t.Skip("builds the binary")
 	}
 	lines := [][]string{imageHealthcheck(t)}
-	for _, c := range pithosContainers(t) {
-		if len(c.Command) > 0 {
-			t.Errorf("container %s does not run the entry point of its image", c.Name)
+	eachContainer(t, func(t *testing.T, o object, _ corev1.PodSpec, c corev1.Container) {
+		if !isPithos(c) {
+			return
 		}
-		lines = append(lines, c.Args)
-	}
+		if len(c.Command) > 0 {
+			t.Errorf("%s: container %s does not run the entry point of its image", o.name(), c.Name)
+		}
+		if !slices.ContainsFunc(lines, func(known []string) bool { return slices.Equal(known, c.Args) }) {
+			lines = append(lines, c.Args)
+		}
+	})
 	for _, args := range lines {
 		if out, err := help(t.Context(), t, args); err != nil || !strings.Contains(out, "pithos "+args[0]+" [flags]") {
 			t.Errorf("pithos %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -167,7 +336,7 @@ func imageHealthcheck(t *testing.T) []string {
 
 func TestTheImageIsWhatManifestsExpect(t *testing.T) {
 	file := text(t, "../Dockerfile")
-	pod := pods(t)["pithos/pithos-rc.yaml"].Spec
+	pod, _ := serving(t, told(t))
 	user := strconv.FormatInt(*pod.SecurityContext.RunAsUser, 10)
 	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(text(t, "../go.mod"))[1]
 	for _, want := range []string{
@@ -197,7 +366,11 @@ func TestImagesAreThoseOfTheDocumentation(t *testing.T) {
 		names = append(names, row[1])
 	}
 	used := map[string]string{}
-	eachContainer(t, func(file string, _ corev1.PodSpec, c corev1.Container) { used[c.Image] = file })
+	eachContainer(t, func(t *testing.T, o object, _ corev1.PodSpec, c corev1.Container) {
+		if o.file != renderedFile("chart-existing-cassandra") { // which names a tag
+			used[c.Image] = o.file
+		}
+	})
 	for _, file := range []string{"../compose.yaml", "../compose.cassandra.yaml"} {
 		for _, service := range compose(t, file).Services {
 			used[service.Image] = file

@@ -3,13 +3,17 @@
 package k8s
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
@@ -18,31 +22,58 @@ import (
 // object is one document of a manifest.
 type object struct {
 	file string
+	kind string
 	body metav1.Object
 }
 
 // kinds makes an empty object of each kind that manifests may hold, by
 // apiVersion and kind.
 var kinds = map[string]func() metav1.Object{
-	"v1 ConfigMap":             func() metav1.Object { return new(corev1.ConfigMap) },
-	"v1 Pod":                   func() metav1.Object { return new(corev1.Pod) },
-	"v1 ReplicationController": func() metav1.Object { return new(corev1.ReplicationController) },
-	"v1 Secret":                func() metav1.Object { return new(corev1.Secret) },
-	"v1 Service":               func() metav1.Object { return new(corev1.Service) },
+	"apps/v1 Deployment":                      func() metav1.Object { return new(appsv1.Deployment) },
+	"apps/v1 StatefulSet":                     func() metav1.Object { return new(appsv1.StatefulSet) },
+	"autoscaling/v2 HorizontalPodAutoscaler":  func() metav1.Object { return new(autoscalingv2.HorizontalPodAutoscaler) },
+	"batch/v1 Job":                            func() metav1.Object { return new(batchv1.Job) },
+	"monitoring.coreos.com/v1 ServiceMonitor": func() metav1.Object { return new(serviceMonitor) },
+	"networking.k8s.io/v1 Ingress":            func() metav1.Object { return new(networkingv1.Ingress) },
+	"networking.k8s.io/v1 NetworkPolicy":      func() metav1.Object { return new(networkingv1.NetworkPolicy) },
+	"policy/v1 PodDisruptionBudget":           func() metav1.Object { return new(policyv1.PodDisruptionBudget) },
+	"v1 ConfigMap":                            func() metav1.Object { return new(corev1.ConfigMap) },
+	"v1 Pod":                                  func() metav1.Object { return new(corev1.Pod) },
+	"v1 ReplicationController":                func() metav1.Object { return new(corev1.ReplicationController) },
+	"v1 Secret":                               func() metav1.Object { return new(corev1.Secret) },
+	"v1 Service":                              func() metav1.Object { return new(corev1.Service) },
 }
 
-// manifests decodes every YAML file below this folder.
-func manifests(t *testing.T) []object {
+// serviceMonitor is what manifests use of the Prometheus operator's type; package
+// test decodes it into the whole.
+type serviceMonitor struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Selector  metav1.LabelSelector `json:"selector"`
+		Endpoints []struct {
+			Port     string `json:"port"`
+			Path     string `json:"path"`
+			Interval string `json:"interval"`
+		} `json:"endpoints"`
+	} `json:"spec"`
+}
+
+// set is the objects that are created together.
+type set []object
+
+// told is the manifests of 'kubectl create -f', by file.
+func told(t *testing.T) set {
 	t.Helper()
-	var all []object
-	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && filepath.Ext(path) == ".yaml" {
-			all = append(all, decodeFile(t, path)...)
-		}
-		return err
-	})
+	files, err := filepath.Glob("*/*.yaml")
 	if err != nil {
 		t.Fatal(err)
+	}
+	var all set
+	for _, file := range files {
+		if dir := filepath.Dir(file); dir == "cassandra" || dir == "pithos" {
+			all = append(all, decodeFile(t, file)...)
+		}
 	}
 	if len(all) == 0 {
 		t.Fatal("there are no manifests")
@@ -50,47 +81,72 @@ func manifests(t *testing.T) []object {
 	return all
 }
 
-func decodeFile(t *testing.T, path string) []object {
+// eachSet runs a test on what is told, and on what each kustomization and the
+// chart with each of its values make (package test keeps that up to date).
+func eachSet(t *testing.T, check func(t *testing.T, s set)) {
+	t.Helper()
+	t.Run("told", func(t *testing.T) { check(t, told(t)) })
+	for _, name := range rendered(t) {
+		t.Run(name, func(t *testing.T) { check(t, decodeFile(t, renderedFile(name))) })
+	}
+}
+
+func rendered(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(renderedFile("*"))
+	if err != nil || len(files) < 7 {
+		t.Fatalf("rendered manifests: %v %v", files, err)
+	}
+	for i, file := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(file), ".yaml")
+	}
+	return files
+}
+
+func renderedFile(name string) string { return filepath.Join("testdata", "rendered", name+".yaml") }
+
+func decodeFile(t *testing.T, path string) set {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []object
+	var all set
 	for _, text := range strings.Split("\n"+string(data), "\n---\n") {
-		body, err := decode(text)
+		o, err := decode(text + "\n")
 		if err != "" {
-			t.Fatalf("%s: %s", path, err)
+			t.Fatalf("%s: %s\n%s", path, err, text)
 		}
-		all = append(all, object{path, body})
+		o.file = path
+		all = append(all, o)
 	}
 	return all
 }
 
 // decode reads one document as the API server does that is told to be strict:
 // keys that are unknown, written twice or in another case are mistakes.
-func decode(text string) (metav1.Object, string) {
+func decode(text string) (o object, problem string) {
 	data, err := yaml.YAMLToJSONStrict([]byte(text))
 	if err != nil {
-		return nil, err.Error()
+		return o, err.Error()
 	}
 	var kind metav1.TypeMeta
 	if err := json.UnmarshalCaseSensitivePreserveInts(data, &kind); err != nil {
-		return nil, err.Error()
+		return o, err.Error()
 	}
 	empty := kinds[kind.APIVersion+" "+kind.Kind]
 	if empty == nil {
-		return nil, "no test knows " + kind.APIVersion + " " + kind.Kind
+		return o, "no test knows " + kind.APIVersion + " " + kind.Kind
 	}
-	body := empty()
-	strict, err := json.UnmarshalStrict(data, body)
+	o.kind, o.body = kind.Kind, empty()
+	strict, err := json.UnmarshalStrict(data, o.body)
 	if err != nil {
-		return nil, err.Error()
+		return o, err.Error()
 	}
 	for _, err := range strict {
-		return nil, err.Error()
+		return o, err.Error()
 	}
-	return body, ""
+	return o, ""
 }
 
 func TestDecodingFindsMistakes(t *testing.T) {
@@ -107,26 +163,42 @@ func TestDecodingFindsMistakes(t *testing.T) {
 	}
 }
 
-// pods returns every pod that manifests make, by file and name, with its labels.
-func pods(t *testing.T) map[string]corev1.PodTemplateSpec {
-	t.Helper()
+// name is the object as messages show it.
+func (o object) name() string { return o.kind + " " + o.body.GetName() }
+
+// pod is the pod that an object makes, nil if it makes none.
+func (o object) pod() *corev1.PodTemplateSpec {
+	switch body := o.body.(type) {
+	case *corev1.Pod:
+		return &corev1.PodTemplateSpec{ObjectMeta: body.ObjectMeta, Spec: body.Spec}
+	case *corev1.ReplicationController:
+		return body.Spec.Template
+	case *appsv1.Deployment:
+		return &body.Spec.Template
+	case *appsv1.StatefulSet:
+		return &body.Spec.Template
+	case *batchv1.Job:
+		return &body.Spec.Template
+	}
+	return nil
+}
+
+// pods returns every pod that the objects make, by their names.
+func (s set) pods() map[string]corev1.PodTemplateSpec {
 	found := map[string]corev1.PodTemplateSpec{}
-	for _, o := range manifests(t) {
-		switch body := o.body.(type) {
-		case *corev1.Pod:
-			found[o.file] = corev1.PodTemplateSpec{ObjectMeta: body.ObjectMeta, Spec: body.Spec}
-		case *corev1.ReplicationController:
-			found[o.file] = *body.Spec.Template
+	for _, o := range s {
+		if pod := o.pod(); pod != nil {
+			found[o.name()] = *pod
 		}
 	}
 	return found
 }
 
 // find returns the object of a type and name.
-func find[T metav1.Object](t *testing.T, name string) T {
+func find[T metav1.Object](t *testing.T, s set, name string) T {
 	t.Helper()
-	for _, o := range manifests(t) {
-		if body, ok := o.body.(T); ok && body.GetName() == name {
+	for _, body := range all[T](s) {
+		if body.GetName() == name {
 			return body
 		}
 	}
@@ -135,74 +207,26 @@ func find[T metav1.Object](t *testing.T, name string) T {
 	return none
 }
 
-func matches(selector, labels map[string]string) bool {
-	for name, value := range selector {
-		if labels[name] != value {
-			return false
+// all returns the objects of a type.
+func all[T metav1.Object](s set) []T {
+	var found []T
+	for _, o := range s {
+		if body, ok := o.body.(T); ok {
+			found = append(found, body)
 		}
 	}
-	return len(selector) > 0
+	return found
 }
 
-func TestControllersSelectTheirOwnPods(t *testing.T) {
-	for _, o := range manifests(t) {
-		rc, ok := o.body.(*corev1.ReplicationController)
-		if !ok {
-			continue
-		}
-		for file, pod := range pods(t) {
-			if matches(rc.Spec.Selector, pod.Labels) != (file == o.file) {
-				t.Errorf("%s: selector %v and the pod of %s with labels %v", o.file, rc.Spec.Selector, file, pod.Labels)
+func TestObjectsHaveNamesOfTheirOwn(t *testing.T) {
+	eachSet(t, func(t *testing.T, s set) {
+		seen := map[string]bool{}
+		for _, o := range s {
+			if name := o.name(); seen[name] || o.body.GetName() == "" {
+				t.Errorf("%s: there are two of %q", o.file, name)
+			} else {
+				seen[name] = true
 			}
 		}
-	}
-}
-
-func TestServicesReachAPortOfSomePod(t *testing.T) {
-	for _, o := range manifests(t) {
-		service, ok := o.body.(*corev1.Service)
-		if !ok {
-			continue
-		}
-		for _, port := range service.Spec.Ports {
-			reached := 0
-			for _, pod := range pods(t) {
-				if matches(service.Spec.Selector, pod.Labels) && hasPort(pod.Spec, port.TargetPort.StrVal) {
-					reached++
-				}
-			}
-			if reached != 1 {
-				t.Errorf("%s: port %s of service %s reaches pods of %d manifests, want 1", o.file, port.Name, service.Name, reached)
-			}
-		}
-	}
-}
-
-func hasPort(spec corev1.PodSpec, name string) bool {
-	for _, c := range spec.Containers {
-		for _, p := range c.Ports {
-			if p.Name == name {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func TestServicesAreOfTheKindThatIsPromised(t *testing.T) {
-	for name, check := range map[string]func(corev1.ServiceSpec) bool{
-		"pithos": func(s corev1.ServiceSpec) bool {
-			return s.Type == corev1.ServiceTypeLoadBalancer && s.Ports[0].Port == 8080
-		},
-		"cassandra": func(s corev1.ServiceSpec) bool {
-			return s.ClusterIP == corev1.ClusterIPNone && !s.PublishNotReadyAddresses && s.Ports[0].Port == 9042
-		},
-		"cassandra-nodes": func(s corev1.ServiceSpec) bool {
-			return s.ClusterIP == corev1.ClusterIPNone && s.PublishNotReadyAddresses && s.Ports[0].Port == 7000
-		},
-	} {
-		if s := find[*corev1.Service](t, name); !check(s.Spec) {
-			t.Errorf("service %s: %+v", name, s.Spec)
-		}
-	}
+	})
 }

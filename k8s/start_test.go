@@ -40,7 +40,7 @@ func (n node) start(t *testing.T) string {
 		t.Skip("no bash on this machine")
 	}
 	dir := t.TempDir()
-	script := find[*corev1.ConfigMap](t, "cassandra-start").Data["start.sh"]
+	script := find[*corev1.ConfigMap](t, told(t), "cassandra-start").Data["start.sh"]
 	write(t, filepath.Join(dir, "start.sh"), script)
 	write(t, filepath.Join(dir, "getent"), fakeGetent)
 	write(t, filepath.Join(dir, "docker-entrypoint.sh"), fakeEntrypoint)
@@ -117,5 +117,14 @@ func TestOnlyTheLowestOfSeveralFoundsTheRing(t *testing.T) {
 	}
 	if got := n.start(t); !strings.HasSuffix(got, "with seeds 127.9.0.3\n") || waited < 4 {
 		t.Errorf("after %d lines: %q", waited, got)
+	}
+}
+
+func TestEverybodyStartsCassandraByTheSameScript(t *testing.T) {
+	want := find[*corev1.ConfigMap](t, told(t), "cassandra-start").Data["start.sh"]
+	for _, file := range []string{"kustomize/cassandra/start.sh", "../charts/pithos/files/start.sh"} {
+		if text(t, file) != want {
+			t.Errorf("%s differs from the one in k8s/cassandra/cassandra-controller.yaml", file)
+		}
 	}
 }

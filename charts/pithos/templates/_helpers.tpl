@@ -1,0 +1,200 @@
+{{- define "pithos.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels by which Pithos' pods are found. */}}
+{{- define "pithos.selector" -}}
+app.kubernetes.io/name: pithos
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "pithos.labels" -}}
+{{ include "pithos.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "pithos.cassandra" -}}
+{{ include "pithos.fullname" . }}-cassandra
+{{- end -}}
+
+{{- define "pithos.cassandraSelector" -}}
+app.kubernetes.io/name: cassandra
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "pithos.cassandraLabels" -}}
+{{ include "pithos.cassandraSelector" . }}
+app.kubernetes.io/part-of: pithos
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "pithos.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{- define "pithos.keysSecret" -}}
+{{- if .Values.keys.accessKey -}}
+{{ include "pithos.fullname" . }}-keys
+{{- else -}}
+{{ .Values.keys.existingSecret | default "pithos-keys" }}
+{{- end -}}
+{{- end -}}
+
+{{/* pithos.yaml: what the chart knows, and config laid over it. */}}
+{{- define "pithos.config" -}}
+{{- $service := dict "host" "0.0.0.0" "port" 8080 "max-memory" .Values.maxMemory "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
+{{- $options := dict "service-uri" .Values.serviceURI -}}
+{{- if .Values.buckets -}}{{- $_ := set $options "buckets" .Values.buckets -}}{{- end -}}
+{{- $own := dict "service" $service "logging" (dict "level" "info" "json" true) "options" $options -}}
+{{- with .Values.cassandra -}}
+{{- $store := dict "keyspace" .keyspace "datacenter" .datacenter "replication" (dict "factor" (int .copies)) -}}
+{{- if eq $.Values.mode "embedded" -}}
+{{- $_ := set $own "embedded" (dict "directory" "/data") -}}
+{{- else if eq $.Values.mode "cassandra" -}}
+{{- $_ := set $store "cluster" (include "pithos.cassandra" $) -}}
+{{- $_ := set $own "bucketstore" $store -}}
+{{- else -}}
+{{- $_ := set $store "cluster" .hosts -}}
+{{- $_ := set $store "port" (int .port) -}}
+{{- $_ := set $own "bucketstore" $store -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $own (deepCopy .Values.config)) -}}
+{{- end -}}
+
+{{- define "pithos.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "pithos.credentials" -}}
+{{- if and (eq .Values.mode "existing-cassandra") .Values.cassandra.credentialsSecret -}}
+- name: PITHOS_CASSANDRA_USERNAME
+  valueFrom: {secretKeyRef: {name: {{ .Values.cassandra.credentialsSecret }}, key: username}}
+- name: PITHOS_CASSANDRA_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ .Values.cassandra.credentialsSecret }}, key: password}}
+{{- end }}
+{{- end -}}
+
+{{/* The pod that serves, of whichever kind. */}}
+{{- define "pithos.pod" -}}
+metadata:
+  labels:
+    {{- include "pithos.selector" . | nindent 4 }}
+    app.kubernetes.io/component: gateway
+    {{- with .Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
+  annotations:
+    # Another configuration is another pod.
+    checksum/config: {{ include "pithos.config" . | sha256sum }}
+    {{- if .Values.keys.accessKey }}
+    checksum/keys: {{ toJson .Values.keys | sha256sum }}
+    {{- end }}
+    {{- with .Values.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
+spec:
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  # The pause, service.shutdown-timeout, what is left to flush then (10 s), and
+  # some more.
+  terminationGracePeriodSeconds: {{ add .Values.drain.pause .Values.drain.timeout 20 }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    {{- if eq .Values.mode "embedded" }}
+    fsGroup: 65532
+    fsGroupChangePolicy: OnRootMismatch
+    {{- end }}
+    seccompProfile: {type: RuntimeDefault}
+  {{- if ne .Values.mode "embedded" }}
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "pithos.selector" . | nindent 10 }}
+          app.kubernetes.io/component: gateway
+  {{- end }}
+  {{- with .Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: pithos
+      image: {{ include "pithos.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args: [serve, -f, /etc/pithos/pithos.yaml]
+      env:
+        # The image's own would win over pithos.yaml.
+        - {name: PITHOS_LISTEN, value: ""}
+        {{- if eq .Values.mode "embedded" }}
+        - {name: PITHOS_DATA, value: ""}
+        {{- end }}
+        {{- range $variable, $entry := dict "PITHOS_ACCESS_KEY" "access-key" "PITHOS_SECRET_KEY" "secret-key" "PITHOS_MASTER_KEY" "master-key" }}
+        - name: {{ $variable }}
+          valueFrom: {secretKeyRef: {name: {{ include "pithos.keysSecret" $ }}, key: {{ $entry }}}}
+        {{- end }}
+        {{- with include "pithos.credentials" . }}{{ . | nindent 8 }}{{ end }}
+        {{- if .Values.metrics.enabled }}
+        - {name: PITHOS_ADMIN_LISTEN, value: "0.0.0.0:{{ .Values.metrics.port }}"}
+        {{- end }}
+        {{- with .Values.extraEnv }}{{ toYaml . | nindent 8 }}{{ end }}
+      ports:
+        - {name: s3, containerPort: 8080}
+        {{- if .Values.metrics.enabled }}
+        - {name: admin, containerPort: {{ .Values.metrics.port }}}
+        {{- end }}
+      securityContext: {{- include "pithos.containerSecurity" . | nindent 8 }}
+      resources: {{- toYaml .Values.resources | nindent 8 }}
+      # The process runs: Cassandra's absence is no reason to restart it.
+      livenessProbe:
+        httpGet: {path: /-/live, port: s3}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 3
+      # The engine answers and has the schema; it asks for up to 3 s.
+      readinessProbe:
+        httpGet: {path: /-/ready, port: s3}
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 2
+      lifecycle:
+        preStop:
+          # Until every node has heard that no more requests should come.
+          sleep: {seconds: {{ .Values.drain.pause }}}
+      volumeMounts:
+        - {name: config, mountPath: /etc/pithos, readOnly: true}
+        {{- if eq .Values.mode "embedded" }}
+        - {name: data, mountPath: /data}
+        {{- end }}
+  volumes:
+    - name: config
+      configMap: {name: {{ include "pithos.fullname" . }}-config}
+{{- end -}}

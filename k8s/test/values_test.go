@@ -1,0 +1,125 @@
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chartutil"
+)
+
+// valuesOf reads values as the command line's -f does.
+func valuesOf(t *testing.T, text string) chartutil.Values {
+	t.Helper()
+	values, err := chartutil.ReadValues([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
+	for name, c := range map[string]struct{ values, says string }{
+		"a key that does not exist":           {"replicas: 3", "replicas"},
+		"a key deep down that does not exist": {"cassandra: {storage: {sise: 1Gi}}", "sise"},
+		"another mode":                        {"mode: mysql", "mode"},
+		"text for a number":                   {"replicaCount: three", "replicaCount"},
+		"a service of no such type":           {"service: {type: Balancer}", "type"},
+		"existing Cassandra without a host":   {"mode: existing-cassandra", "hosts"},
+		"more copies than nodes":              {"mode: cassandra\ncassandra: {copies: 5}", "copies"},
+		"a master key that is none":           {"keys: {masterKey: secret}", "masterKey"},
+		"an access key without its secret":    {"keys: {accessKey: ADMIN}", "keys.secretKey"},
+		"keys in two places":                  {"keys: {accessKey: A, existingSecret: mine}", "exclude each other"},
+		"an Ingress without a name":           {"ingress: {enabled: true}\nserviceURI: [localhost]", "serviceURI"},
+		"a service name with a scheme":        {"serviceURI: ['http://s3.example.com']", "serviceURI"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := render(t, valuesOf(t, c.values))
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v, want an error about %q", err, c.says)
+			}
+		})
+	}
+}
+
+func TestValuesReachTheConfiguration(t *testing.T) {
+	rendered, err := render(t, valuesOf(t, "config: {service: {max-body: 1G, max-memory: 1G}, options: {signature-v2: false}}\nbuckets: [demo]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := rendered["pithos/templates/config.yaml"]
+	for _, want := range []string{"max-body: 1G", "max-memory: 1G", "signature-v2: false", "- demo", "port: 8080", "directory: /data"} {
+		if !strings.Contains(config, want) {
+			t.Errorf("%s is missing in\n%s", want, config)
+		}
+	}
+}
+
+// schema is what the test reads of values.schema.json.
+type schema struct {
+	Properties map[string]schema `json:"properties"`
+}
+
+// paths lists the keys of values, free-form maps as one.
+func paths(prefix string, values map[string]any, s schema, all map[string]bool) {
+	for key, value := range values {
+		all[prefix+key] = true
+		if inner, ok := value.(map[string]any); ok && len(s.Properties[key].Properties) > 0 {
+			paths(prefix+key+".", inner, s.Properties[key], all)
+		}
+	}
+}
+
+func schemaPaths(prefix string, s schema, all map[string]bool) {
+	for key, inner := range s.Properties {
+		all[prefix+key] = true
+		schemaPaths(prefix+key+".", inner, all)
+	}
+}
+
+func TestTheSchemaKnowsExactlyTheValues(t *testing.T) {
+	var s schema
+	text, err := os.ReadFile(chartDir + "/values.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	// Helm adds global to every chart; a resource's claims are rarely there.
+	values, known := map[string]bool{"global": true}, map[string]bool{}
+	paths("", loadChart(t).Values, s, values)
+	schemaPaths("", s, known)
+	for path := range values {
+		if !known[path] {
+			t.Errorf("values.schema.json does not know %s", path)
+		}
+	}
+	for path := range known {
+		if !values[path] && !strings.Contains(path, "esources.") {
+			t.Errorf("values.yaml does not have %s", path)
+		}
+	}
+}
+
+func TestEveryTopLevelValueIsExplained(t *testing.T) {
+	file, err := os.Open(chartDir + "/values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	explained := false
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		line := lines.Text()
+		switch {
+		case strings.HasPrefix(line, "#"):
+			explained = true
+		case line == "":
+			explained = false
+		case line[0] != ' ' && line[0] != '-' && !explained:
+			t.Errorf("nothing is said about %s", line)
+		}
+	}
+}
