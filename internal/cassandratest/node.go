@@ -33,6 +33,11 @@ const startTimeout = 3 * time.Minute
 
 // nodeConfig says how one server process runs.
 type nodeConfig struct {
+	// More are lines for the end of cassandra.yaml, and access lets the
+	// harness in where these keep it out.
+	More   string
+	access func(*gocql.ClusterConfig)
+
 	Address     string // loopback address to bind to
 	Seed        string // address of the ring's first node
 	Port        int    // CQL
@@ -146,7 +151,7 @@ func (p *process) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		err := ping(ctx, p.cfg.Address, p.cfg.Port)
+		err := ping(ctx, p.cfg.Address, p.cfg.Port, p.cfg.access)
 		if err == nil {
 			return nil
 		}
@@ -186,14 +191,14 @@ func (p *process) kill() {
 }
 
 // ping asks one server for its release version, past no other server.
-func ping(ctx context.Context, host string, port int) error {
+func ping(ctx context.Context, host string, port int, access ...func(*gocql.ClusterConfig)) error {
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		return err
 	}
 	c.Close()
-	s, err := connect([]string{host}, port, "")
+	s, err := connect([]string{host}, port, "", access...)
 	if err != nil {
 		return err
 	}
@@ -203,7 +208,7 @@ func ping(ctx context.Context, host string, port int) error {
 }
 
 // connect opens a small session that speaks to the named hosts only.
-func connect(hosts []string, port int, keyspace string) (*gocql.Session, error) {
+func connect(hosts []string, port int, keyspace string, access ...func(*gocql.ClusterConfig)) (*gocql.Session, error) {
 	cfg := gocql.NewCluster(hosts...)
 	cfg.Port = port
 	cfg.Keyspace = keyspace
@@ -215,6 +220,11 @@ func connect(hosts []string, port int, keyspace string) (*gocql.Session, error) 
 	cfg.Timeout = 60 * time.Second // DDL on a busy machine
 	cfg.MaxWaitSchemaAgreement = time.Minute
 	cfg.Logger = silent{}
+	for _, let := range access {
+		if let != nil {
+			let(cfg)
+		}
+	}
 	return cfg.CreateSession()
 }
 
