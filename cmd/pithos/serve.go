@@ -15,6 +15,7 @@ import (
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/gateway"
 	"github.com/pithos/pithos/internal/observe"
+	"github.com/pithos/pithos/internal/tracing"
 )
 
 const serveHelp = `Serve answers S3 requests until it is told to stop (SIGTERM, SIGINT); then it
@@ -63,15 +64,17 @@ func newServeCommand() *cobra.Command {
 
 // serving is one run of the verb.
 type serving struct {
-	cmd      *cobra.Command
-	cfg      *config.Config
-	log      *zap.Logger
-	logs     *logs
-	gateway  *gateway.Server
-	http     *http.Server
-	admin    *adminPort // nil where there is none
-	reload   *reloader
-	endpoint string
+	cmd     *cobra.Command
+	cfg     *config.Config
+	log     *zap.Logger
+	logs    *logs
+	gateway *gateway.Server
+	http    *http.Server
+	admin   *adminPort // nil where there is none
+	reload  *reloader
+	// endTraces sends the traces that are left.
+	endTraces func() error
+	endpoint  string
 	// failed gets the error that ends the listener, if any.
 	failed chan error
 }
@@ -83,6 +86,7 @@ func (s *serving) run(ctx context.Context) error {
 		return err
 	}
 	defer s.admin.close()
+	defer s.flushTraces()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s.reload.watch(ctx, s.cfg.Service.ReloadInterval)
@@ -106,6 +110,12 @@ func (s *serving) run(ctx context.Context) error {
 	err = errors.Join(cause(ctx), s.drain())
 	finish()
 	return errors.Join(err, s.close(e))
+}
+
+func (s *serving) flushTraces() {
+	if err := s.endTraces(); err != nil {
+		s.log.Warn("the last traces were not sent", zap.Error(err))
+	}
 }
 
 func stopped(ctx context.Context) bool { return ctx.Err() != nil }
@@ -137,6 +147,12 @@ func (s *serving) listen() error {
 		return errors.Join(err, listener.Close())
 	}
 	s.gateway = gateway.NewServer(s.cfg, s.log, nil)
+	traces, endTraces, err := tracing.Open(context.Background(), s.cfg.Tracing, currentBuild().Version, os.Getenv, s.log.Named("tracing"))
+	if err != nil {
+		return errors.Join(withCode(exitConfig, err), listener.Close())
+	}
+	s.gateway.Trace(traces)
+	s.endTraces = endTraces
 	s.gateway.Metrics().Build(currentBuild().Version, currentBuild().Commit)
 	s.reload = &reloader{
 		load: func() (config.Config, error) { return loadConfig(s.cmd) }, level: s.logs.setLevel,
