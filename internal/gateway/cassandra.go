@@ -154,7 +154,7 @@ func (e *Engine) openClass(ctx context.Context, class *config.StorageClass, sess
 		return nil, err
 	}
 	s, err := blobcassandra.New(session, class.Keyspace, blobcassandra.Options{
-		ChunkBytes: int(class.MaxChunk), BlockChunks: class.MaxBlockChunks,
+		ChunkBytes: int(class.MaxChunk), BlockChunks: class.MaxBlockChunks, Log: o.Log.Named("blob"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
