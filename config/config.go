@@ -129,9 +129,15 @@ type Key struct {
 
 // Encryption is where keys for encryption at rest come from.
 type Encryption struct {
-	MasterKeyFile     string `key:"master-key-file" doc:"File with the master keys: one a line, an optional name and the base64 of 32 bytes, the first one active (or 32 raw bytes alone). Names are the key ids of SSE-KMS; the key named 'aws/s3', or the only key, serves requests that name none. Without a key, requests that ask for encryption are refused; only the embedded engine makes one at its first start."`
-	MasterKey         Secret `env:"PITHOS_MASTER_KEY" doc:"The master key itself, base64 of 32 bytes. Only from the environment, and before 'master-key-file'."`
-	SSECOverPlainHTTP string `key:"ssec-over-plain-http" default:"refuse" enum:"refuse|allow" doc:"What becomes of a request that brings its own key (SSE-C) over plain HTTP. 'allow' only where a proxy before Pithos speaks TLS."`
+	MasterKeyFile     string            `key:"master-key-file" doc:"File with the master keys: one a line, an optional name and the base64 of 32 bytes, the first one active (or 32 raw bytes alone). Names are the key ids of SSE-KMS; the key named 'aws/s3', or the only key, serves requests that name none. Without a key, requests that ask for encryption are refused; only the embedded engine makes one at its first start."`
+	MasterKey         Secret            `env:"PITHOS_MASTER_KEY" doc:"The master key itself, base64 of 32 bytes. Only from the environment, and before 'master-key-file'."`
+	Keys              map[string]KeyUse `key:"keys" name:"MASTER KEY" doc:"Who may name which master key with aws:kms, by the key's id. A key that is not listed may be named by every tenant."`
+	SSECOverPlainHTTP string            `key:"ssec-over-plain-http" default:"refuse" enum:"refuse|allow" doc:"What becomes of a request that brings its own key (SSE-C) over plain HTTP. 'allow' only where a proxy before Pithos speaks TLS."`
+}
+
+// KeyUse says who may use a master key.
+type KeyUse struct {
+	Tenants []string `key:"tenants" doc:"The tenants that may name the key in a request or for a bucket. Keys with 'master: true' always may. Without any, nobody else may. Reading what was encrypted needs no leave but the object's."`
 }
 
 // GC is the garbage collector's settings.

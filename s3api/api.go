@@ -37,6 +37,9 @@ type Options struct {
 	// AllowInsecureSSEC takes customer keys over plain HTTP: a proxy in front
 	// has the TLS.
 	AllowInsecureSSEC bool
+	// MayUseKey reports whether a tenant may name the master key keyID for
+	// aws:kms; nil is everybody.
+	MayUseKey func(tenant, keyID string) bool
 	// TokenKey is mixed into the keys that seal continuation tokens, beside the
 	// bucket's id or the caller's secret. Gateways of one service must share
 	// it; nil will do.

@@ -49,6 +49,9 @@ type encryptionDocument struct {
 // putBucketEncryption is PutBucketEncryption.
 func putBucketEncryption(a *API, _ http.ResponseWriter, r *Request) error {
 	config, err := givenEncryption(r)
+	if err == nil {
+		err = a.mayUseKey(r, config.KMSKeyID)
+	}
 	if err != nil {
 		return err
 	}

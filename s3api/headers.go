@@ -249,6 +249,9 @@ func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
 	if _, given := r.Header[http.CanonicalHeaderKey(sseHeader)]; given && e.Type == "" {
 		return e, badArgument("x-amz-server-side-encryption", "", "The encryption method specified is not supported")
 	}
+	if err := a.mayUseKey(r, e.KMSKeyID); err != nil {
+		return e, err
+	}
 	c, err := a.customerKey(r, "X-Amz-")
 	if err != nil {
 		return e, err
@@ -260,6 +263,15 @@ func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
 		return c, nil
 	}
 	return e, nil
+}
+
+// mayUseKey refuses a master key that is not for the caller's tenant. "" is
+// the key of those who name none, which is for everybody.
+func (a *API) mayUseKey(r *Request, keyID string) error {
+	if keyID == "" || a.options.MayUseKey == nil || r.Caller.Master || a.options.MayUseKey(r.Caller.CanonicalID(), keyID) {
+		return nil
+	}
+	return failf("AccessDenied", "User is not authorized to use the key %q", keyID)
 }
 
 func encryptionContext(v string) bool {

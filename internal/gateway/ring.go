@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -72,6 +73,28 @@ func embeddedRing(cfg *config.Config, fresh bool, log *zap.Logger) (*crypt.Ring,
 		keys = append(keys, key)
 	}
 	return newRing(keys)
+}
+
+// keyUse says which tenants may name which master keys, whatever form the name
+// has; nil is all of them. A rule about a key that is not there is ErrConfig:
+// it would protect nothing.
+func keyUse(ring *crypt.Ring, rules map[string]config.KeyUse) (func(tenant, keyID string) bool, error) {
+	if len(rules) == 0 {
+		return nil, nil
+	}
+	for id := range rules {
+		if !ring.Has(id) {
+			return nil, fmt.Errorf("%w: encryption.keys names %q, which is none of the master keys", ErrConfig, id)
+		}
+	}
+	return func(tenant, keyID string) bool {
+		for id, rule := range rules {
+			if ring.Same(id, keyID) && !slices.Contains(rule.Tenants, tenant) {
+				return false
+			}
+		}
+		return true
+	}, nil
 }
 
 func newRing(keys []crypt.MasterKey) (*crypt.Ring, error) {

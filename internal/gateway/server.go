@@ -68,10 +68,15 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 // Use makes the server answer from an engine.
 func (s *Server) Use(e *Engine) error {
 	o := s.cfg.Options
+	mayUse, err := keyUse(e.Ring, s.cfg.Encryption.Keys)
+	if err != nil {
+		return err
+	}
 	api, err := s3api.New(s3api.Options{
 		Store: e.Store, Keys: e.Keys, Log: s.log, ServiceURIs: o.ServiceURI,
 		Region: o.DefaultRegion, Regions: slices.Sorted(maps.Keys(s.cfg.Regions)), EnforceRegion: o.EnforceRegion, DisableV2: !o.SignatureV2, MaxSkew: o.ClockSkew,
 		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now, Served: s.served,
+		MayUseKey: mayUse,
 	})
 	if err != nil {
 		return err
