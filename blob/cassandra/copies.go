@@ -23,8 +23,9 @@ type copies interface {
 	// readCopy is read at one of the nodes that have the chunk, counted from
 	// 0. It returns the timestamp of the chunk too.
 	readCopy(ctx context.Context, id blob.ID, at place, n, of int, buf []byte) (sum int64, data []byte, written int64, err error)
-	// mend is insert at a timestamp of its own.
-	mend(ctx context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64) error
+	// mend is insert at a timestamp of its own; everywhere returns only when
+	// every node has it.
+	mend(ctx context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64, everywhere bool) error
 	// blockSize is the sum of the sizes of the chunks of a block.
 	blockSize(ctx context.Context, id blob.ID, block int) (int64, error)
 }
@@ -59,8 +60,12 @@ func (c *cql) readCopy(ctx context.Context, id blob.ID, at place, n, of int, buf
 	return sum, buf, written, err
 }
 
-func (c *cql) mend(ctx context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64) error {
-	return c.query(ctx, c.mendStmt, id[:], at.block, at.chunk, sum, data, timestamp).Exec()
+func (c *cql) mend(ctx context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64, everywhere bool) error {
+	q := c.query(ctx, c.mendStmt, id[:], at.block, at.chunk, sum, data, timestamp)
+	if everywhere {
+		q = q.Consistency(gocql.All)
+	}
+	return q.Exec()
 }
 
 func (c *cql) blockSize(ctx context.Context, id blob.ID, block int) (int64, error) {
@@ -120,14 +125,12 @@ const mendTime = 5 * time.Second
 // heal writes a good chunk over wrong copies of it. Of two cells with one
 // timestamp Cassandra keeps the greater, right or wrong: so the good chunk
 // gets a timestamp above theirs. A deletion is above them all.
-func (s *Store) heal(ctx context.Context, ref blob.Ref, n int64, data []byte, states []copyState) error {
+func (s *Store) heal(ctx context.Context, ref blob.Ref, n int64, data []byte, states []copyState, everywhere bool) error {
 	var newest int64 = writtenAt
 	for _, c := range states {
 		newest = max(newest, c.written)
 	}
-	ctx, cancel := context.WithTimeout(ctx, mendTime)
-	defer cancel()
-	err := s.db.mend(ctx, ref.ID, placeOf(n, int(ref.Block)), sumOf(data, ref.ID, n), data, newest+1)
+	err := s.db.mend(ctx, ref.ID, placeOf(n, int(ref.Block)), sumOf(data, ref.ID, n), data, newest+1, everywhere)
 	if err != nil {
 		return fmt.Errorf("write chunk %d of blob %s anew: %w", n, ref.ID, err)
 	}
@@ -137,6 +140,8 @@ func (s *Store) heal(ctx context.Context, ref blob.Ref, n int64, data []byte, st
 // mendAfterRead heals a chunk that a read has found corrupt, given what a
 // later read found. A failure leaves it to the next read, or to a check.
 func (s *Store) mendAfterRead(ctx context.Context, ref blob.Ref, n int64, data []byte) {
+	ctx, cancel := context.WithTimeout(ctx, mendTime)
+	defer cancel()
 	log := s.opts.Log.With(zap.Stringer("blob", ref.ID), zap.Int64("chunk", n))
 	states, spare, err := s.survey(ctx, ref, n, nil)
 	buffer.Put(spare)
@@ -150,7 +155,7 @@ func (s *Store) mendAfterRead(ctx context.Context, ref blob.Ref, n int64, data [
 		return // somebody else has healed it, or the bytes changed on their way
 	}
 	if err == nil {
-		err = s.heal(ctx, ref, n, data, states)
+		err = s.heal(ctx, ref, n, data, states, false)
 	}
 	if err != nil {
 		log.Warn("a copy of a chunk is corrupt and was not healed; 'pithos check --deep --repair' can", zap.Error(err))

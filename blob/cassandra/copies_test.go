@@ -29,7 +29,7 @@ func (f *replicas) readCopy(ctx context.Context, id blob.ID, at place, n, _ int,
 	return r.sum, append(buf[:0], r.data...), max(r.written, writtenAt), ctx.Err()
 }
 
-func (f *replicas) mend(_ context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64) error {
+func (f *replicas) mend(_ context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64, _ bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rows[rowKey{id, at}] = row{sum: sum, data: bytes.Clone(data), written: timestamp}

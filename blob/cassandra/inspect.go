@@ -171,8 +171,12 @@ func (s *Store) verifyMissing(ctx context.Context, ref blob.Ref, n int64, h blob
 
 // mendAll heals a chunk and counts the copies that are right by then.
 func (s *Store) mendAll(ctx context.Context, ref blob.Ref, n int64, data []byte, states []copyState, h blob.Health) (blob.Health, error) {
-	if err := s.heal(ctx, ref, n, data, states); err != nil {
-		return h, err
+	// Everywhere, so that the copies can be looked at again; or at a quorum
+	// while a node is down.
+	if s.heal(ctx, ref, n, data, states, true) != nil {
+		if err := s.heal(ctx, ref, n, data, states, false); err != nil {
+			return h, err
+		}
 	}
 	again, spare, err := s.survey(ctx, ref, n, nil)
 	buffer.Put(spare)

@@ -46,6 +46,7 @@ type nodeConfig struct {
 	MemtableMiB int
 	Dir         string // data, configuration and log
 	FullJIT     bool   // slower to start, faster in the long run
+	Snitch      string // how replicas are ordered; "" is SimpleSnitch
 }
 
 // process is one running server.

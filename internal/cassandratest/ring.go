@@ -41,6 +41,19 @@ func StartOwn(t testing.TB) *Ring {
 // 127.0.0.1 have to be configured.
 func StartRing(t testing.TB, n int) *Ring {
 	t.Helper()
+	return startRing(t, n, "")
+}
+
+// StartRackedRing is StartRing with a snitch as production has it: a node that
+// is asked for a row which it has answers with its own. (SimpleSnitch always
+// asks the same replica.) The datacenter is called 0.
+func StartRackedRing(t testing.TB, n int) *Ring {
+	t.Helper()
+	return startRing(t, n, "RackInferringSnitch")
+}
+
+func startRing(t testing.TB, n int, snitch string) *Ring {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*startTimeout)
 	defer cancel()
 	rt, err := resolveJava(ctx)
@@ -65,7 +78,7 @@ func StartRing(t testing.TB, n int) *Ring {
 	for i, host := range r.Hosts {
 		r.startNode(t, rt, nodeConfig{
 			Address: host, Seed: r.Hosts[0], Port: ports[0], StoragePort: ports[1],
-			HeapMiB: 512, MemtableMiB: 48, Dir: filepath.Join(dir, fmt.Sprintf("node%d", i+1)),
+			HeapMiB: 512, MemtableMiB: 48, Snitch: snitch, Dir: filepath.Join(dir, fmt.Sprintf("node%d", i+1)),
 		})
 	}
 	r.WaitUp(t)
