@@ -77,8 +77,9 @@ type fakeRow struct {
 	deleted bool
 }
 
-// actor is put into a context; a dead one sends nothing any more.
-type actor struct{ dead, immortal bool }
+// actor is put into a context; a dead one sends nothing any more, and a slow
+// one takes as long for each statement as others for a change.
+type actor struct{ dead, immortal, slow bool }
 
 type actorKey struct{}
 
@@ -95,9 +96,13 @@ func newFake(seed uint64) *fake {
 // step waits for a statement's turn. It returns with the lock held unless it
 // fails.
 func (f *fake) step(ctx context.Context) error {
+	a, _ := ctx.Value(actorKey{}).(*actor)
+	if a == nil { // what is done behind the answers is sometimes lost
+		a = &actor{}
+	}
 	f.mu.Lock()
 	wait := time.Duration(f.rnd.IntN(1000)) * time.Microsecond
-	if f.rnd.IntN(6) == 0 { // long enough for another's whole change
+	if a.slow || f.rnd.IntN(6) == 0 { // long enough for another's whole change
 		wait *= 20
 	}
 	death := !f.calm && f.rnd.IntN(150) == 0
@@ -107,10 +112,6 @@ func (f *fake) step(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
-	a, _ := ctx.Value(actorKey{}).(*actor)
-	if a == nil { // what is done behind the answers is sometimes lost
-		a = &actor{}
-	}
 	if a.dead = a.dead || death && !a.immortal; a.dead {
 		f.mu.Unlock()
 		return errDead

@@ -344,6 +344,34 @@ func TestAFreshGatewayFindsAShardInFewReads(t *testing.T) {
 	}
 }
 
+// A common prefix over many shards is jumped over: what follows is one read
+// away, wherever it lies.
+func TestAJumpOverShardsIsOneRead(t *testing.T) {
+	c, keyspace := newKeyspace(t)
+	var n statementCount
+	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
+	s := newStore(t, session, keyspace, Options{})
+	b := newBucket(t, s, "bucket")
+	keys := numbered(20, func(i int) string { return fmt.Sprintf("folder/%02d", i) })
+	atOnce(t, append(keys, "next"), func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	must(t, s.Flush(t.Context()))
+	for _, key := range keys[1:] {
+		must(t, s.split(t.Context(), b.ID, key, key))
+	}
+	n.take()
+	for _, from := range []string{"", "folder0"} {
+		entries, _, err := s.Scan(t.Context(), b.ID, from, "", 1)
+		must(t, err)
+		if len(entries) != 1 {
+			t.Fatalf("%d keys from %q on", len(entries), from)
+		}
+	}
+	// The first page asks for two keys, and a shard has one.
+	if reads, _, _ := n.take(); reads > 3 {
+		t.Errorf("%d reads for a folder of 20 shards and the key after it", reads)
+	}
+}
+
 func TestAnAnswerThatPassedTombstonesIsNoticed(t *testing.T) {
 	for text, want := range map[string]int{
 		"Read 10 live rows and 1234 tombstone cells for query SELECT": 1234,

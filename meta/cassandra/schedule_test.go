@@ -92,9 +92,10 @@ func (s *schedule) run() {
 		n++
 		wait := time.Duration(s.rnd.IntN(8000)) * time.Microsecond
 		g := s.gateways[s.rnd.IntN(len(s.gateways))]
+		a := &actor{slow: s.rnd.IntN(5) == 0}
 		go func() {
 			time.Sleep(wait)
-			s.done <- f(context.WithValue(context.Background(), actorKey{}, &actor{}), g)
+			s.done <- f(context.WithValue(context.Background(), actorKey{}, a), g)
 		}()
 	}
 	for range 2 + s.rnd.IntN(8) {
