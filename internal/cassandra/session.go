@@ -73,23 +73,51 @@ func WaitFor(ctx context.Context, cfg Config, notify func(err error)) error {
 	}
 }
 
-// firstDatacenter asks the first contact point that answers where it is.
+// firstDatacenter asks all contact points where they are, at once since one
+// may hang, and returns what the first one answers.
 func firstDatacenter(ctx context.Context, g gocql.ClusterConfig) (string, error) {
+	type result struct {
+		datacenter string
+		err        error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan result, len(g.Hosts))
+	for _, host := range g.Hosts {
+		go func() {
+			dc, err := datacenterOf(ctx, g, host)
+			results <- result{dc, err}
+		}()
+	}
+	var errs []error
+	for range g.Hosts {
+		r := <-results
+		if r.err == nil {
+			return r.datacenter, nil
+		}
+		errs = append(errs, r.err)
+	}
+	return "", errors.Join(errs...)
+}
+
+// datacenterOf asks a contact point where it is.
+func datacenterOf(ctx context.Context, g gocql.ClusterConfig, host string) (string, error) {
+	g.Hosts = []string{host}
 	g.Keyspace = ""
 	g.NumConns = 1
 	g.Consistency = gocql.One
-	// One node is asked about itself, whatever it knows of others.
+	// The node is asked about itself, whatever it knows of others.
 	g.DisableInitialHostLookup = true
 	g.PoolConfig.HostSelectionPolicy = gocql.SingleHostReadyPolicy(gocql.RoundRobinHostPolicy())
 	s, err := create(ctx, g)
 	if err != nil {
-		return "", fmt.Errorf("cassandra: connect to %v: %w", g.Hosts, err)
+		return "", fmt.Errorf("cassandra: connect to %s: %w", host, err)
 	}
 	defer s.Close()
 	var dc string
 	err = s.Query("SELECT data_center FROM system.local WHERE key = 'local'").WithContext(ctx).Scan(&dc)
 	if err != nil {
-		return "", fmt.Errorf("cassandra: ask %v for their datacenter: %w", g.Hosts, err)
+		return "", fmt.Errorf("cassandra: ask %s for its datacenter: %w", host, err)
 	}
 	return dc, nil
 }
