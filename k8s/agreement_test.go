@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	appsv1 "k8s.io/api/apps/v1"
@@ -107,11 +108,11 @@ func TestGatewaysListenWhereTheirPortIs(t *testing.T) {
 
 func TestGatewaysHaveTimeToFinish(t *testing.T) {
 	eachSet(t, func(t *testing.T, s set) {
-		pod, c := serving(t, s)
-		pause, grace := c.Lifecycle.PreStop.Sleep.Seconds, *pod.TerminationGracePeriodSeconds
-		needs := pause + int64(settingsOf(t, s).Service.ShutdownTimeout.Seconds()) + 10
-		if grace < needs || pause < 5 {
-			t.Errorf("pods have %d s to end, with a pause of %d s, and need %d s", grace, pause, needs)
+		pod, _ := serving(t, s)
+		service, grace := settingsOf(t, s).Service, time.Duration(*pod.TerminationGracePeriodSeconds)*time.Second
+		needs := service.DrainDelay + service.ShutdownTimeout + 10*time.Second
+		if grace < needs || service.DrainDelay < 5*time.Second {
+			t.Errorf("pods have %s to end, and need %s, %s of it for the cluster to hear of it", grace, needs, service.DrainDelay)
 		}
 	})
 }

@@ -87,7 +87,9 @@ func (s *Server) Use(e *Engine) error {
 	return nil
 }
 
-// Drain makes /-/ready say that no more requests should come.
+// Drain makes /-/ready say that no more requests should come, and has clients
+// make a new connection for their next one: it goes elsewhere then, and none
+// meets a connection that is being closed.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // ServeHTTP implements http.Handler.
@@ -98,6 +100,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.running.Add(1)
 	defer s.running.Done()
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close") // GOAWAY, in HTTP/2
+	}
 	s.observed(w, r)
 }
 

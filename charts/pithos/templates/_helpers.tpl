@@ -54,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* pithos.yaml: what the chart knows, and config laid over it. */}}
 {{- define "pithos.config" -}}
-{{- $service := dict "host" "0.0.0.0" "port" 8080 "max-memory" .Values.maxMemory "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
+{{- $service := dict "host" "0.0.0.0" "port" 8080 "max-memory" .Values.maxMemory "drain-delay" (printf "%ds" (int .Values.drain.delay)) "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
 {{- $options := dict "service-uri" .Values.serviceURI -}}
 {{- if .Values.buckets -}}{{- $_ := set $options "buckets" .Values.buckets -}}{{- end -}}
 {{- $own := dict "service" $service "logging" (dict "level" "info" "json" true) "options" $options -}}
@@ -106,9 +106,9 @@ metadata:
 spec:
   automountServiceAccountToken: false
   enableServiceLinks: false
-  # The pause, service.shutdown-timeout, what is left to flush then (10 s), and
-  # some more.
-  terminationGracePeriodSeconds: {{ add .Values.drain.pause .Values.drain.timeout 20 }}
+  # service.drain-delay, service.shutdown-timeout, what is left to flush then
+  # (10 s), and some more.
+  terminationGracePeriodSeconds: {{ add .Values.drain.delay .Values.drain.timeout 20 }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 65532
@@ -185,10 +185,6 @@ spec:
         periodSeconds: 5
         timeoutSeconds: 5
         failureThreshold: 2
-      lifecycle:
-        preStop:
-          # Until every node has heard that no more requests should come.
-          sleep: {seconds: {{ .Values.drain.pause }}}
       volumeMounts:
         - {name: config, mountPath: /etc/pithos, readOnly: true}
         {{- if eq .Values.mode "embedded" }}
