@@ -12,6 +12,11 @@ type early struct {
 	began started
 }
 
+// headBeside is the largest body, in bytes, beside which the head is read: it
+// comes in one piece, as a rule, and what is overtaken meanwhile is only read
+// and decided anew.
+const headBeside = 1 << 20
+
 // announce begins a change of key beside the body, and reads the head beside
 // it too where the body is so small that the head will still be fresh. It is
 // for buckets that never were versioned, and writes without conditions:
@@ -20,7 +25,7 @@ func (s *Store) announce(ctx context.Context, b *meta.Bucket, key string, size i
 	e := &early{done: make(chan struct{})}
 	rev := s.now().UnixMicro()
 	head := make(chan *meta.Head, 1)
-	if size >= 0 && size <= int64(s.meta.InlineMax()) {
+	if size >= 0 && size <= headBeside {
 		go func() {
 			h, err := s.meta.Read(ctx, b.ID, key, readForPut(b))
 			if err != nil {

@@ -41,7 +41,8 @@ type Options struct {
 	Serial gocql.SerialConsistency
 	// Timeout bounds each statement; default 10 s.
 	Timeout time.Duration
-	// InlineMax is what [meta.Store] calls so, in bytes; default 4096.
+	// InlineMax is what [meta.Store] calls so, in bytes; default 8192. (See
+	// docs/performance.md for why.)
 	InlineMax int
 	// Now is the clock; default time.Now. No answer depends on it.
 	Now func() time.Time
@@ -113,7 +114,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Buckets = &buckets
 	}
 	if o.InlineMax <= 0 {
-		o.InlineMax = 4096
+		o.InlineMax = 8192
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -1,0 +1,254 @@
+package cassandra
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+// distant is a database each of whose statements takes a second of the test's
+// own time: so the seconds that an operation takes are the round trips that it
+// makes one after another.
+type distant struct {
+	*fake
+	mu         sync.Mutex
+	statements int
+	payloads   map[string][]byte
+}
+
+const roundTrip = time.Second
+
+func (d *distant) away() {
+	d.mu.Lock()
+	d.statements++
+	d.mu.Unlock()
+	time.Sleep(roundTrip)
+}
+
+func (d *distant) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.statements
+}
+
+func ofQueue(stmt string) bool { return strings.Contains(stmt, "@.gc") }
+
+func (d *distant) one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
+	d.away()
+	switch {
+	case stmt == selectBucket:
+		config, err := meta.Marshal(meta.BucketConfig{})
+		if err != nil {
+			return false, err
+		}
+		return true, assign(dest, []any{d.bucket[:], int64(1), string(d.state), "owner", int64(1), config})
+	case stmt == readQueued:
+		return true, assign(dest, []any{false, []byte{0xa0}})
+	case ofQueue(stmt):
+		return false, nil
+	}
+	return d.fake.one(ctx, c, dest, stmt, args...)
+}
+
+func (d *distant) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	d.away()
+	if stmt != selectHeadPayload {
+		return d.fake.each(ctx, c, page, row, stmt, args...)
+	}
+	d.fake.mu.Lock()
+	rows := d.headRows(args)
+	d.fake.mu.Unlock()
+	for _, r := range rows {
+		d.mu.Lock()
+		body := d.payloads[args[1].(string)]
+		d.mu.Unlock()
+		if err := row(fakeScanner(append(r, body))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *distant) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
+	d.away()
+	return d.fake.eachWarned(ctx, c, page, row, stmt, args...)
+}
+
+func (d *distant) write(ctx context.Context, stmt string, args ...any) error {
+	return d.writes(ctx, []gocql.BatchEntry{entry(stmt, args...)})
+}
+
+func (d *distant) writes(ctx context.Context, batch []gocql.BatchEntry) error {
+	d.away()
+	if ofQueue(batch[0].Stmt) {
+		return nil
+	}
+	return d.fake.writes(ctx, batch)
+}
+
+func (d *distant) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
+	d.away()
+	keep := func(key, payload any) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.payloads[key.(string)], _ = payload.([]byte)
+	}
+	first := batch[0]
+	if ofQueue(first.Stmt) {
+		return true, nil
+	}
+	if a := first.Args; first.Stmt == addInlineKnown || first.Stmt == addInlineUnknown {
+		keep(a[6], a[4])
+		without := append(append([]any{}, a[:4]...), a[5:]...)
+		batch = []gocql.BatchEntry{entry(map[string]string{addInlineKnown: addVersionKnown, addInlineUnknown: addVersionUnknown}[first.Stmt], without...)}
+	}
+	for _, e := range batch[1:] {
+		if e.Stmt == putVersion {
+			keep(e.Args[1], e.Args[4])
+		}
+	}
+	return d.fake.cas(ctx, batch...)
+}
+
+// chunks is a blob store as far away, with one chunk a blob.
+type chunks struct {
+	d  *distant
+	mu sync.Mutex
+	of map[blob.ID][]byte
+}
+
+type chunkWriter struct {
+	bytes.Buffer
+	c  *chunks
+	id blob.ID
+}
+
+func (c *chunks) Create(_ context.Context, id blob.ID) (blob.Writer, error) {
+	return &chunkWriter{c: c, id: id}, nil
+}
+
+func (w *chunkWriter) Commit() (blob.Ref, error) {
+	w.c.d.away()
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	w.c.of[w.id] = w.Bytes()
+	return blob.Ref{ID: w.id, Size: int64(w.Len()), Chunk: 1 << 20, Block: 1}, nil
+}
+
+func (w *chunkWriter) Abort() {}
+
+func (c *chunks) Open(_ context.Context, ref blob.Ref, offset, length int64) (io.ReadCloser, error) {
+	c.d.away()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return io.NopCloser(bytes.NewReader(c.of[ref.ID][offset : offset+length])), nil
+}
+
+func (c *chunks) Delete(context.Context, blob.ID) error             { c.d.away(); return nil }
+func (c *chunks) Walk(context.Context, func(blob.Info) error) error { return nil }
+
+// TestRoundTripsOfOperations holds what S3's operations cost through the
+// store: how many statements they make before they answer, how many round
+// trips follow one another, and how many statements come behind the answer.
+// A GET counts up to its first byte. The bucket is remembered, as it is for a
+// second; "go test -run TestRoundTripsOfOperations -update" writes the golden
+// file anew.
+func TestRoundTripsOfOperations(t *testing.T) {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%-32s %6s %10s %7s\n", "operation", "serial", "statements", "behind")
+	small, large := "body", strings.Repeat("b", 1<<20)
+	put := func(body string) func(*store.Store, context.Context, *meta.Bucket) error {
+		return func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+			_, err := s.Put(ctx, b, "key", store.PutInput{Body: strings.NewReader(body), Size: int64(len(body))})
+			return err
+		}
+	}
+	get := func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+		o, err := s.Get(ctx, b, "key", store.GetInput{})
+		if err == nil {
+			_, err = o.Body.Read(make([]byte, 1))
+		}
+		return err
+	}
+	nothing := func(*store.Store, context.Context, *meta.Bucket) error { return nil }
+	for _, op := range []struct {
+		name        string
+		before, run func(*store.Store, context.Context, *meta.Bucket) error
+	}{
+		{"PUT of a new key, inline", nothing, put(small)},
+		{"PUT over a key, inline", put(small), put(small)},
+		{"PUT of a new key, one chunk", nothing, put(large)},
+		{"PUT over a key, one chunk", put(large), put(large)},
+		{"PUT of a new key, If-None-Match", nothing, func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+			_, err := s.Put(ctx, b, "key", store.PutInput{Body: strings.NewReader(small), Size: int64(len(small)),
+				Conditions: store.Conditions{IfNoneMatch: []string{"*"}}})
+			return err
+		}},
+		{"GET, inline", put(small), get},
+		{"GET, chunks", put(large), get},
+		{"HEAD", put(large), func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+			_, err := s.Head(ctx, b, "key", store.GetInput{})
+			return err
+		}},
+		{"DELETE, inline", put(small), remove1},
+		{"DELETE, chunks", put(large), remove1},
+		{"LIST of a page", put(small), func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+			_, err := s.List(ctx, b, store.ListInput{Limit: 1000})
+			return err
+		}},
+	} {
+		serial, before, behind := costOf(t, op.before, op.run)
+		fmt.Fprintf(&out, "%-32s %6d %10d %7d\n", op.name, serial, before, behind)
+	}
+	golden(t, "testdata/operations.txt", out.String())
+}
+
+func remove1(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+	_, err := s.Delete(ctx, b, "key", store.DeleteInput{})
+	return err
+}
+
+// costOf runs an operation after another, and says what it took.
+func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.Bucket) error) (serial, statements, behind int) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.WithValue(t.Context(), actorKey{}, &actor{immortal: true})
+		d := &distant{fake: newFake(1), payloads: map[string][]byte{}}
+		o, err := Options{}.withDefaults()
+		must(t, err)
+		m := newOn(d, d, o)
+		c := &chunks{d: d, of: map[blob.ID][]byte{}}
+		s, err := store.New(store.Options{Meta: m, Blobs: map[string]blob.Store{"c": c},
+			Classes: map[string]string{store.ClassStandard: "c"}, BucketCache: time.Hour})
+		must(t, err)
+		b, err := s.Bucket(ctx, "bucket")
+		must(t, err)
+		// The slot of the queue is on record once in five minutes.
+		_, err = s.Put(ctx, b, "another", store.PutInput{Body: strings.NewReader(strings.Repeat("b", 1<<20)), Size: 1 << 20})
+		must(t, err)
+		must(t, before(s, ctx, b))
+		must(t, s.Flush(ctx))
+		time.Sleep(10 * time.Second)
+		n, begin := d.count(), time.Now()
+		must(t, run(s, ctx, b))
+		serial, statements = int(time.Since(begin)/roundTrip), d.count()-n
+		must(t, s.Flush(ctx))
+		time.Sleep(time.Minute)
+		behind = d.count() - n - statements
+		must(t, m.Close())
+	})
+	return serial, statements, behind
+}
+
+var _ database = (*distant)(nil)
