@@ -140,15 +140,15 @@ func putBucketTagging(a *API, w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	return a.setBucketTags(w, r, tags)
+	return a.setBucketTags(w, r, tags, http.StatusOK)
 }
 
 // deleteBucketTagging is DeleteBucketTagging.
 func deleteBucketTagging(a *API, w http.ResponseWriter, r *Request) error {
-	return a.setBucketTags(w, r, nil)
+	return a.setBucketTags(w, r, nil, http.StatusNoContent)
 }
 
-func (a *API) setBucketTags(w http.ResponseWriter, r *Request, tags []meta.Tag) error {
+func (a *API) setBucketTags(w http.ResponseWriter, r *Request, tags []meta.Tag, status int) error {
 	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
 		c.Tags = tags
 		return nil
@@ -156,7 +156,7 @@ func (a *API) setBucketTags(w http.ResponseWriter, r *Request, tags []meta.Tag) 
 	if err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusNoContent)
+	w.WriteHeader(status)
 	return nil
 }
 

@@ -77,7 +77,7 @@ func Parse(r *http.Request) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	if missing := unsignedHeaders(r, a.SignedHeaders); len(missing) > 0 {
+	if missing := unsignedHeaders(r, a.SignedHeaders, a.Presigned); len(missing) > 0 {
 		return nil, errorf(CodeAccessDenied, messageHeadersNotSigned).
 			with("HeadersNotSigned", strings.Join(missing, ", "))
 	}
@@ -95,14 +95,18 @@ func hasV2Query(params []param) bool {
 }
 
 // unsignedHeaders lists what must be signed and is not: host, and every
-// x-amz-* header that is present.
-func unsignedHeaders(r *http.Request, signed []string) []string {
+// x-amz-* header that is present. A presigned request's x-amz-content-sha256
+// counts as signed: its value is what the signature says of the payload.
+func unsignedHeaders(r *http.Request, signed []string, presigned bool) []string {
 	var missing []string
 	if !slices.Contains(signed, "host") {
 		missing = append(missing, "host")
 	}
 	for name := range r.Header {
 		lower := strings.ToLower(name)
+		if presigned && lower == "x-amz-content-sha256" {
+			continue
+		}
 		if strings.HasPrefix(lower, "x-amz-") && !slices.Contains(signed, lower) {
 			missing = append(missing, lower)
 		}
