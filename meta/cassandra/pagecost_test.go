@@ -67,9 +67,9 @@ func changeRange(t *testing.T, s *Store, bucket meta.BucketID, low, high int, pu
 	t.Helper()
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(16)
-	for ; low < high; low += 100 {
+	for from := low; from < high; from += 100 {
 		g.Go(func() error {
-			keys := numbered(min(100, high-low), func(i int) string { return folderKey(low + i) })
+			keys := numbered(min(100, high-from), func(i int) string { return folderKey(from + i) })
 			return insist(ctx, func() error { return changeMany(ctx, s, bucket, keys, put) })
 		})
 	}
@@ -101,7 +101,7 @@ func readPrefixes(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 // comparePages measures two kinds of pages in turns.
 func comparePages(t *testing.T, what string, small, large func()) {
 	t.Helper()
-	const rounds = 150
+	const rounds = 60
 	var times [2][]time.Duration
 	for i := range rounds {
 		for side, f := range []func(){small, large} {

@@ -372,6 +372,27 @@ func TestAJumpOverShardsIsOneRead(t *testing.T) {
 	}
 }
 
+func TestAPageThatPassesManyTombstonesHasItsShardReplaced(t *testing.T) {
+	stores, b := gateways(t, 2, Options{})
+	changeRange(t, stores[0], b.ID, 0, 1600, true)
+	changeRange(t, stores[0], b.ID, 0, 1500, false)
+	settled(t, stores...)
+	if r, _, err := stores[0].leaf(t.Context(), b.ID, ""); err != nil || r.shard != rootShard {
+		t.Fatalf("the shard was replaced before anybody listed it, %v", err)
+	}
+	reader := stores[1]
+	if got := list(t, reader, b.ID, 1000); len(got) != 100 {
+		t.Fatalf("%d of 100 keys are listed", len(got))
+	}
+	settled(t, reader)
+	if r, _, err := reader.leaf(t.Context(), b.ID, ""); err != nil || r.shard == rootShard {
+		t.Errorf("the shard with 1500 tombstones was not replaced, %v", err)
+	}
+	if got := list(t, stores[0], b.ID, 1000); len(got) != 100 {
+		t.Errorf("%d of 100 keys are listed after that", len(got))
+	}
+}
+
 func TestAnAnswerThatPassedTombstonesIsNoticed(t *testing.T) {
 	for text, want := range map[string]int{
 		"Read 10 live rows and 1234 tombstone cells for query SELECT": 1234,
