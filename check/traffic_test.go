@@ -16,6 +16,9 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
+// shared is a size from which on copies share the bytes of their source.
+const shared = 1<<20 + 5
+
 // client is one that does everything at random to few keys, through a gateway
 // of its own, which dies now and then.
 type client struct {
@@ -46,8 +49,8 @@ func (w *world) client(n int, buckets ...*meta.Bucket) *client {
 func (c *client) act(ctx context.Context) {
 	b, key := c.buckets[c.rng.IntN(len(c.buckets))], fmt.Sprintf("key%d", c.rng.IntN(8))
 	attributes := store.Attributes{Owner: "owner"}
-	size := []int{tiny, small, large}[c.rng.IntN(3)]
-	switch c.rng.IntN(10) {
+	size := []int{tiny, small, small, large, large, shared}[c.rng.IntN(6)]
+	switch c.rng.IntN(11) {
 	case 0, 1, 2, 3:
 		_, _ = c.gate.Put(ctx, b, key, store.PutInput{Body: bytes.NewReader(body(key, size)), Size: int64(size), Attributes: attributes})
 	case 4, 5:
@@ -59,6 +62,8 @@ func (c *client) act(ctx context.Context) {
 	case 7:
 		from := fmt.Sprintf("key%d", c.rng.IntN(8))
 		_, _ = c.gate.Copy(ctx, b, key, store.CopyInput{Source: b, SourceKey: from, Attributes: attributes, ReplaceMetadata: from == key})
+	case 10:
+		_ = c.gate.Rename(ctx, b, key, store.RenameInput{From: fmt.Sprintf("key%d", c.rng.IntN(8))})
 	case 8:
 		if u, err := c.gate.CreateUpload(ctx, b, key, store.CreateUploadInput{Attributes: attributes}); err == nil {
 			c.uploads = append(c.uploads, u)
