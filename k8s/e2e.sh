@@ -60,10 +60,19 @@ count() {
   [ "$(k get "$1" "$2" -o 'jsonpath={.status.readyReplicas}/{.status.replicas}')" = "$3/$3" ]
 }
 
+# clear_namespace removes a namespace, without leave of Cassandra's nodes, which would
+# hand their data to each other first.
+clear_namespace() {
+  $KUBECTL get namespace "$namespace" >/dev/null 2>&1 || return 0
+  k delete replicationcontrollers,statefulsets,deployments,jobs --all --cascade=orphan >/dev/null
+  k delete pods --all --force --grace-period=0 >/dev/null 2>&1 || true
+  $KUBECTL delete namespace --wait=true --timeout=600s "$namespace" >/dev/null
+}
+
 begin() {
   namespace=pithos-e2e-$1
   say "== $1"
-  $KUBECTL delete namespace --ignore-not-found --wait=true "$namespace" >/dev/null
+  clear_namespace
   $KUBECTL create namespace "$namespace" >/dev/null
   key=ADMIN secret=$(head -c 30 /dev/urandom | base64)
   k create secret generic pithos-keys --from-literal=access-key="$key" --from-literal=secret-key="$secret" \
@@ -71,7 +80,7 @@ begin() {
 }
 
 end() {
-  if [ -z "$KEEP" ]; then $KUBECTL delete namespace --wait=true --timeout=600s "$namespace" >/dev/null; fi
+  if [ -z "$KEEP" ]; then clear_namespace; fi
   say "== $1: passed"
 }
 
@@ -176,7 +185,8 @@ told() {
   k create -f k8s/pithos/pithos-bootstrap.yaml
   smaller <k8s/pithos/pithos-rc.yaml | k create -f -
   k create -f k8s/pithos/spithos.yaml
-  until_true "$PATIENCE" "the schema is installed" test_bootstrap
+  until_true "$PATIENCE" "bootstrap has ended" bootstrap_ended
+  [ "$(bootstrap_phase)" = Succeeded ] || fail "bootstrap: $(k logs pithos-bootstrap | tail -n 5)"
   until_true "$PATIENCE" "2 gateways are ready" count rc pithos 2
   until_true "$PATIENCE" "$NODES nodes of Cassandra are ready" count rc cassandra "$NODES"
   ring_is rc/cassandra "$NODES" || fail "the ring: $(cat "$work/ring")"
@@ -198,13 +208,8 @@ told() {
   end told
 }
 
-test_bootstrap() {
-  case $(k get pod pithos-bootstrap -o 'jsonpath={.status.phase}') in
-    Succeeded) return 0 ;;
-    Failed) fail "bootstrap: $(k logs pithos-bootstrap | tail -n 5)" ;;
-  esac
-  return 1
-}
+bootstrap_phase() { k get pod pithos-bootstrap -o 'jsonpath={.status.phase}'; }
+bootstrap_ended() { case $(bootstrap_phase) in Succeeded | Failed) ;; *) return 1 ;; esac; }
 
 # overlay NAME makes a kustomization of one's own over one of ours, with what
 # the environment asks for.

@@ -128,3 +128,15 @@ func TestEverybodyStartsCassandraByTheSameScript(t *testing.T) {
 		}
 	}
 }
+
+func TestScriptsParse(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash on this machine")
+	}
+	for _, script := range []string{"e2e.sh", "kustomize/cassandra/start.sh"} {
+		if out, err := exec.CommandContext(t.Context(), bash, "-n", script).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", script, err, out)
+		}
+	}
+}
