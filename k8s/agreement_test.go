@@ -351,6 +351,21 @@ func TestTheImageIsWhatManifestsExpect(t *testing.T) {
 	}
 }
 
+func TestTheBuildOfTheImageGetsEveryPackage(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../cmd/pithos").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := strings.Split(text(t, "../.dockerignore"), "\n")
+	for path := range strings.Lines(string(out)) {
+		folder, own := strings.CutPrefix(strings.TrimSpace(path), "github.com/pithos/pithos/")
+		folder, _, _ = strings.Cut(folder, "/")
+		if own && !slices.Contains(kept, "!"+folder) {
+			t.Errorf(".dockerignore leaves %s out", folder)
+		}
+	}
+}
+
 // composed is what the tests read of a compose file.
 type composed struct {
 	Services map[string]struct {
