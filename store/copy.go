@@ -118,7 +118,7 @@ func (in *CopyInput) inherit(src *meta.Version) {
 // sameBytes reports whether v, of the same key of b as src, can refer to src's
 // blobs: they are in the right store and encrypted in the way that v asks for.
 func (s *Store) sameBytes(b *meta.Bucket, src, v *meta.Version, checksum string) bool {
-	if checksum != "" && (src.Checksum == nil || src.Checksum.Algorithm != checksum) {
+	if checksum != "" && (src.Checksum == nil || src.Checksum.Algorithm != checksum) || !wholeIsKnown(src) {
 		return false
 	}
 	if (src.Encryption == nil) != (v.Encryption == nil) || s.classesOf(b)[src.Class] != s.classesOf(b)[v.Class] {
@@ -134,6 +134,9 @@ func (s *Store) sameBytes(b *meta.Bucket, src, v *meta.Version, checksum string)
 func (s *Store) recopy(ctx context.Context, b *meta.Bucket, key string, src, v *meta.Version, conditions *Conditions) (*PutResult, error) {
 	v.Size, v.ETag, v.Checksum, v.Encryption = src.Size, src.ETag, src.Checksum, src.Encryption
 	v.Inline, v.Payload, v.Segments, v.Parts, v.Upload = src.Inline, src.Payload, src.Segments, src.Parts, src.Upload
+	if err := wholeChecksum(v); err != nil {
+		return nil, err
+	}
 	read := meta.ReadOptions{Seq: src.Seq}
 	err := s.change(ctx, b, key, read, nil, func(h *meta.Head) (*mutation, error) {
 		if h.Named == nil { // deleted or overwritten meanwhile, its blobs may go
@@ -164,17 +167,9 @@ const minShared = 1 << 20
 
 // shareable reports whether an object in b may refer to the blobs of src, a
 // version of a key of sb, where it is the same bytes (sameBytes). The
-// references lie in one region's metadata. A composite checksum becomes that
-// of the whole object, which only the bytes tell unless it is a CRC.
+// references lie in one region's metadata.
 func shareable(sb *meta.Bucket, src *meta.Version, b *meta.Bucket) bool {
-	if src.Inline || src.Size < minShared || sb.Config.Region != b.Config.Region {
-		return false
-	}
-	if src.Checksum == nil || src.Checksum.Type != Composite {
-		return true
-	}
-	_, bits := crcPolynomial(src.Checksum.Algorithm)
-	return bits != 0 && len(src.Parts) > 0 && !slices.ContainsFunc(src.Parts, func(p meta.PartInfo) bool { return p.Checksum == nil })
+	return !src.Inline && src.Size >= minShared && sb.Config.Region == b.Config.Region
 }
 
 // share makes v, at key of b, of the blobs of src, without copying a byte.
@@ -221,6 +216,16 @@ func (s *Store) takeBody(sb *meta.Bucket, srcKey string, src *meta.Version, b *m
 		v.Encryption = &bound
 	}
 	return nil
+}
+
+// wholeIsKnown reports whether the checksum of the whole object can be had
+// without reading it: a composite one tells it if it is a CRC.
+func wholeIsKnown(v *meta.Version) bool {
+	if v.Checksum == nil || v.Checksum.Type != Composite {
+		return true
+	}
+	_, bits := crcPolynomial(v.Checksum.Algorithm)
+	return bits != 0 && len(v.Parts) > 0 && !slices.ContainsFunc(v.Parts, func(p meta.PartInfo) bool { return p.Checksum == nil })
 }
 
 // wholeChecksum gives the copy of an object with a composite checksum that of

@@ -248,6 +248,13 @@ func TestCopiesOfMultipartObjectsShareAllParts(t *testing.T) {
 		if *got.Version.Checksum != *want.Version.Checksum {
 			g.Errorf("the copy's checksum is %+v, that of the same bytes %+v", got.Version.Checksum, want.Version.Checksum)
 		}
+		_, err = g.well.Copy(g.Context(), b, "k", store.CopyInput{Source: b, SourceKey: "k", ReplaceMetadata: true, Attributes: store.Attributes{Owner: "alice"}})
+		g.must(err)
+		got, err = g.well.Head(g.Context(), b, "k", store.GetInput{})
+		g.must(err)
+		if *got.Version.Checksum != *want.Version.Checksum {
+			g.Errorf("copied onto itself the checksum is %+v, that of the same bytes %+v", got.Version.Checksum, want.Version.Checksum)
+		}
 		g.remove(b, "plain")
 		g.remove(b, "k")
 		g.wantBlobs("without the source", 2)
