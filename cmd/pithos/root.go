@@ -35,11 +35,14 @@ defaults hold: the embedded engine in ./pithos-data on 127.0.0.1:8080.
 
 These environment variables win over the file:
   PITHOS_LISTEN          address to listen on, host:port
+  PITHOS_ADMIN_LISTEN    address of the port for operators: metrics, profiles
   PITHOS_DATA            directory of the embedded engine
   PITHOS_ACCESS_KEY      access key of a root key, with
   PITHOS_SECRET_KEY      its secret
   PITHOS_BUCKETS         buckets to make at start: demo,backup
   PITHOS_CASSANDRA_HOST  contact points; chooses Cassandra: host1,host2:9042
+  PITHOS_CASSANDRA_USERNAME  user for Cassandra, with
+  PITHOS_CASSANDRA_PASSWORD  its password
   PITHOS_SERVICE_URI     host names for bucket.host addresses: s3.example.com
   PITHOS_REGION          the default region
   PITHOS_MASTER_KEY      key for encryption at rest: base64 of 32 bytes

@@ -32,7 +32,14 @@ requests are answered 503 with Retry-After, and service begins, or goes on,
 by itself when it does.
 
   GET /-/live    200 while the process runs
-  GET /-/ready   200 while requests can be served, else 503`
+  GET /-/ready   200 while requests can be served, else 503
+
+SIGHUP reads the configuration again: access keys, certificate and log level
+change without a restart, as they do when the files change. A configuration
+with a mistake is refused, and what held before goes on.
+
+With admin.listen a second port has metrics for Prometheus (/metrics),
+profiles (/debug/pprof/) and the log level (/-/level).`
 
 const serveExample = `  pithos serve
   PITHOS_LISTEN=0.0.0.0:9000 PITHOS_DATA=/srv/pithos PITHOS_BUCKETS=demo pithos serve

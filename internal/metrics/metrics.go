@@ -3,6 +3,8 @@ package metrics
 import (
 	"net/http"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -91,3 +93,25 @@ func (m *Metrics) Handler() http.Handler {
 
 // Gatherer is for tests, and for those who pass figures on by other ways.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// Names are the names of all metrics that there may be, sorted, also of those
+// that have no value yet. A histogram's are its own and those of its parts.
+func (m *Metrics) Names() []string {
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		m.registry.Describe(descriptions)
+		close(descriptions)
+	}()
+	var names []string
+	for d := range descriptions {
+		// A description tells its name in its text alone.
+		_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+		name, _, _ := strings.Cut(rest, `"`)
+		names = append(names, name)
+		if strings.HasSuffix(name, "_seconds") {
+			names = append(names, name+"_bucket", name+"_count", name+"_sum")
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
