@@ -43,6 +43,9 @@ func TestTheModelTellsViolations(t *testing.T) {
 		if got := porcupine.CheckOperations(register, c.history); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+		if explained(c.history) && !c.want {
+			t.Errorf("%s: explained, and is not", name)
+		}
 	}
 }
 
