@@ -20,6 +20,41 @@ import (
 //go:embed conf/pom.xml
 var pomXML []byte
 
+// envVersion names another Cassandra than conf/pom.xml's, for servers that are
+// started from jars: 4.1.10, for one.
+const envVersion = "PITHOS_TEST_CASSANDRA_VERSION"
+
+var pomVersion = regexp.MustCompile(`(<artifactId>cassandra-all</artifactId>\s*<version>)[^<]+`)
+
+// pom is conf/pom.xml, with the version that is asked for.
+func pom() []byte {
+	if v := os.Getenv(envVersion); v != "" {
+		return pomVersion.ReplaceAll(pomXML, []byte("${1}"+v))
+	}
+	return pomXML
+}
+
+// older is what Cassandra 4.1, which knows Java 11 at most, needs beside
+// conf/jvm.options on Java 17. Its own scripts load the agent too; without it
+// the sizes of lambdas cannot be had.
+func older(classPath string) []string {
+	if !strings.HasPrefix(os.Getenv(envVersion), "4.") {
+		return nil
+	}
+	args := []string{"-Djava.security.manager=allow"}
+	for _, jar := range filepath.SplitList(classPath) {
+		if strings.HasPrefix(filepath.Base(jar), "jamm-") {
+			args = append(args, "-javaagent:"+jar)
+		}
+	}
+	for _, pkg := range []string{"java.lang.ref", "java.math", "java.net", "java.nio", "java.nio.charset", "java.time",
+		"java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks", "java.util.function",
+		"java.util.regex", "java.util.stream", "jdk.internal.misc", "sun.nio.cs"} {
+		args = append(args, "--add-opens=java.base/"+pkg+"=ALL-UNNAMED")
+	}
+	return args
+}
+
 // javaVersion is the only Java that this harness starts Cassandra with:
 // 5.0 runs on 11 and 17, and the options in conf/jvm.options are 17's.
 const javaVersion = "17"
@@ -90,7 +125,7 @@ func resolveClassPath(ctx context.Context) (string, error) {
 	if err != nil {
 		cache = os.TempDir()
 	}
-	sum := sha256.Sum256(pomXML)
+	sum := sha256.Sum256(pom())
 	dir := filepath.Join(cache, "pithos-cassandratest", hex.EncodeToString(sum[:6]))
 	file := filepath.Join(dir, "classpath")
 	if b, err := os.ReadFile(file); err == nil && allExist(string(b)) {
@@ -119,11 +154,11 @@ func askMaven(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	pom, out := filepath.Join(dir, "pom.xml"), filepath.Join(dir, "classpath")
-	if err := os.WriteFile(pom, pomXML, 0o644); err != nil {
+	file, out := filepath.Join(dir, "pom.xml"), filepath.Join(dir, "classpath")
+	if err := os.WriteFile(file, pom(), 0o644); err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, mvn, "-B", "-q", "-f", pom,
+	cmd := exec.CommandContext(ctx, mvn, "-B", "-q", "-f", file,
 		"dependency:build-classpath", "-Dmdep.outputFile="+out)
 	cmd.Dir = dir
 	if log, err := cmd.CombinedOutput(); err != nil {

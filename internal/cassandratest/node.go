@@ -119,6 +119,7 @@ func writeConf(rt javaRuntime, cfg nodeConfig) (args []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	args = append(args, older(rt.classPath)...)
 	if !cfg.FullJIT {
 		args = append(args, "-XX:TieredStopAtLevel=1")
 	}
