@@ -74,6 +74,8 @@ begin() {
   say "== $1"
   clear_namespace
   $KUBECTL create namespace "$namespace" >/dev/null
+  # The cluster itself refuses pods that ask for any privilege.
+  $KUBECTL label namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >/dev/null
   key=ADMIN secret=$(head -c 30 /dev/urandom | base64)
   k create secret generic pithos-keys --from-literal=access-key="$key" --from-literal=secret-key="$secret" \
     --from-literal=master-key="$(head -c 32 /dev/urandom | base64)" >/dev/null
