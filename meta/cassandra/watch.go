@@ -78,7 +78,7 @@ type parkedRows struct {
 }
 
 const (
-	maxParked = 10_000 // rows; any more stay pending until a listing repairs them
+	maxParked = 50_000 // rows of a shard; any more stay pending until a listing repairs them
 	parkTick  = time.Second
 )
 
@@ -242,6 +242,7 @@ func (w *watch) run(ctx context.Context) {
 	for {
 		for t, ok := w.next(); ok && ctx.Err() == nil; t, ok = w.next() {
 			w.do(ctx, t)
+			w.unpark(ctx) // what waited for just that
 		}
 		again := w.unpark(ctx)
 		select {
