@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,9 +13,10 @@ import (
 
 func TestGatheredCallersAreAnsweredByAStatementThatBeganAfterThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		statements, asked := 0, 0
+		var statements, asked atomic.Int32
 		g := newGather(func(_ context.Context, _ string, q []time.Time) (time.Time, error) {
-			statements, asked = statements+1, asked+len(q)
+			statements.Add(1)
+			asked.Add(int32(len(q)))
 			began := time.Now()
 			time.Sleep(10 * time.Millisecond)
 			return began, nil
@@ -35,8 +37,8 @@ func TestGatheredCallersAreAnsweredByAStatementThatBeganAfterThem(t *testing.T) 
 			})
 		}
 		group.Wait()
-		if asked != callers || statements > 50 {
-			t.Errorf("%d statements for %d callers of %d", statements, asked, callers)
+		if asked.Load() != callers || statements.Load() > 50 {
+			t.Errorf("%d statements for %d callers of %d", statements.Load(), asked.Load(), callers)
 		}
 		synctest.Wait()
 		if len(g.lanes) != 0 {
