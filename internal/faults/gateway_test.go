@@ -41,8 +41,15 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := os.RemoveAll(binaryFolder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
 }
+
+// binaryFolder has what pithosBinary has built.
+var binaryFolder string
 
 // serveAhead serves until it is killed.
 func serveAhead(file string) error {
@@ -92,6 +99,7 @@ var pithosBinary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	binaryFolder = folder
 	file := filepath.Join(folder, "pithos")
 	out, err := exec.Command("go", "build", "-o", file, "github.com/pithos/pithos/cmd/pithos").CombinedOutput()
 	if err != nil {
