@@ -91,7 +91,7 @@ func (s *traced) named(t *testing.T, name string) []tracetest.SpanStub {
 func attributes(span tracetest.SpanStub) map[string]string {
 	all := map[string]string{}
 	for _, a := range span.Attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	return all
 }
