@@ -133,7 +133,7 @@ func (s *Store) verifyChunk(ctx context.Context, ref blob.Ref, n int64, heal boo
 	case h.Corrupt > 0:
 		h.LostCorrupt = 1
 	default:
-		return s.verifyMissing(ctx, ref, n, h)
+		return s.verifyMissing(ctx, ref, n, heal, states, h)
 	}
 	return h, nil
 }
@@ -154,11 +154,13 @@ func healthOf(states []copyState) (h blob.Health) {
 }
 
 // verifyMissing asks a quorum for a chunk that no node of this datacenter
-// has: another one may.
-func (s *Store) verifyMissing(ctx context.Context, ref blob.Ref, n int64, h blob.Health) (blob.Health, error) {
+// has: another one may, or one that has it was not the one to answer.
+func (s *Store) verifyMissing(ctx context.Context, ref blob.Ref, n int64, heal bool, states []copyState, h blob.Health) (blob.Health, error) {
 	data, err := s.fetch(ctx, ref, n)
-	buffer.Put(data)
+	defer func() { buffer.Put(data) }()
 	switch {
+	case err == nil && heal:
+		return s.mendAll(ctx, ref, n, data, states, h)
 	case errors.Is(err, blob.ErrNotFound):
 		h.LostMissing = 1
 	case errors.Is(err, blob.ErrCorrupt):
