@@ -19,8 +19,9 @@ func TestOutageEndsByItself(t *testing.T) {
 		t.Skip("starts a Cassandra of its own")
 	}
 	ring := cassandratest.StartOwn(t)
+	keyspace := createTable(t, ring.Cluster, connect(t, ring.Cluster, func(c *gocql.ClusterConfig) { c.Timeout = time.Minute }))
 	session := connect(t, ring.Cluster, func(c *gocql.ClusterConfig) { c.Timeout = 300 * time.Millisecond })
-	s, err := New(session, createTable(t, ring.Cluster, session), Options{ChunkBytes: 16 << 10})
+	s, err := New(session, keyspace, Options{ChunkBytes: 16 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
