@@ -120,6 +120,9 @@ func (s *Store) decided(ctx context.Context, b *meta.Bucket, key string, read me
 	if m, err = decide(head); err != nil || m == nil {
 		return nil, nil, err
 	}
+	if err := s.endUpload(ctx, b.ID, key, head, m); err != nil {
+		return nil, nil, err
+	}
 	return m, head, s.clearSources(ctx, b.ID, head, m)
 }
 

@@ -141,6 +141,44 @@ func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *
 	})
 }
 
+// endUpload makes sure, before m takes the current version's place, that the
+// upload which made that version is done. Its Complete may have died before it
+// said so, and then nothing else would keep a Complete that is repeated from
+// putting the object on top of what m puts there.
+func (s *Store) endUpload(ctx context.Context, bucket meta.BucketID, key string, h *meta.Head, m *mutation) error {
+	cur := h.Current()
+	if cur == nil || cur.Upload == (meta.UploadID{}) || !m.replaces(cur) {
+		return nil
+	}
+	for {
+		u, err := s.meta.Upload(ctx, bucket, key, cur.Upload)
+		switch {
+		case errors.Is(err, meta.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case u.State == meta.UploadDone, u.State == meta.UploadAborted:
+			return nil
+		}
+		u.Doc.Completed, u.Doc.CompletedSeq = cur.ETag, cur.Seq
+		done, err := s.meta.SetUploadState(ctx, u, meta.UploadDone)
+		if err == nil {
+			s.behind(func(ctx context.Context) { _ = s.meta.ForgetUpload(ctx, done) }) // else the collector does
+			return nil
+		}
+		if !errors.Is(err, meta.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// replaces reports whether v, the current version, is not current any more
+// after m.
+func (m *mutation) replaces(v *meta.Version) bool {
+	return slices.ContainsFunc(m.remove, func(o meta.Version) bool { return o.Seq == v.Seq }) ||
+		slices.ContainsFunc(m.put, func(p *meta.Version) bool { return p.Seq == 0 || p.Seq > v.Seq })
+}
+
 // repeated answers a Complete of an upload that is done.
 func (s *Store) repeated(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
 	h, err := s.read(ctx, b, key, meta.ReadOptions{Seq: u.Doc.CompletedSeq})

@@ -102,6 +102,10 @@ func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *R
 	if src, err = s.markMoving(ctx, b, src, in, move); err != nil {
 		return err
 	}
+	gone := &mutation{remove: []meta.Version{*src}}
+	if err := s.endUpload(ctx, b.ID, in.From, &meta.Head{Versions: gone.remove}, gone); err != nil {
+		return err
+	}
 	v := *src
 	v.Moving, v.Moved = nil, &meta.Move{ID: move.ID, Key: in.From, Began: move.Began, Token: in.Token}
 	v.Seq, v.Upload = 0, meta.UploadID{}

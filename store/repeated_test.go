@@ -1,0 +1,54 @@
+package store_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/metafault"
+	"github.com/pithos/pithos/store"
+)
+
+// TestRepeatedCompleteDoesNotBringAnObjectBack: the gateway dies after the
+// commit of a Complete; the object is replaced; then the client, which had no
+// answer, says Complete again.
+func TestRepeatedCompleteDoesNotBringAnObjectBack(t *testing.T) {
+	newer := []byte("newer")
+	replace := map[string]func(g *ground, b *meta.Bucket){
+		"overwritten": func(g *ground, b *meta.Bucket) { g.put(b, "k", newer, store.EncryptionRequest{}) },
+		"deleted":     func(g *ground, b *meta.Bucket) { g.remove(b, "k") },
+		"renamed":     func(g *ground, b *meta.Bucket) { g.must(g.rename(g.well, b, "k", "elsewhere")) },
+		"under a version": func(g *ground, b *meta.Bucket) {
+			b, err := g.well.UpdateBucket(g.Context(), b.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
+			g.must(err)
+			g.put(b, "k", newer, store.EncryptionRequest{})
+		},
+	}
+	onEngines(t, func(g *ground) {
+		for name, change := range replace {
+			b, body := g.bucket(), random(300_000)
+			u, err := g.well.CreateUpload(g.Context(), b, "k", store.CreateUploadInput{Attributes: store.Attributes{Owner: "alice"}})
+			g.must(err)
+			p, err := g.well.UploadPart(g.Context(), b, "k", store.PartInput{UploadID: u.ID.String(), Number: 1, Body: bytes.NewReader(body), Size: int64(len(body))})
+			g.must(err)
+			in := store.CompleteInput{UploadID: u.ID.String(), Parts: []store.CompletedPart{{Number: 1, ETag: p.ETag}}}
+			g.fault.SetRules(metafault.Rule{Op: metafault.SetUploadState, Skip: 1, Fault: metafault.CrashBefore})
+			_, _ = g.ill.CompleteUpload(g.Context(), b, "k", in)
+			g.fault.SetRules()
+			g.fault.Revive()
+			g.want(b, "k", body)
+
+			change(g, b)
+			after := g.get(b, "k")
+			_, err = g.well.CompleteUpload(g.Context(), b, "k", in)
+			if got := g.get(b, "k"); !bytes.Equal(got, after) {
+				g.Errorf("%s: the repeated Complete (%v) has brought the object back", name, err)
+			}
+			if name == "under a version" { // which still is there, and is the answer
+				g.must(err)
+			} else {
+				wantKind(g.T, err, store.NoSuchUpload)
+			}
+		}
+	})
+}
