@@ -47,7 +47,8 @@ type mutation struct {
 type decider func(h *meta.Head) (*mutation, error)
 
 // started is a change that was announced, and a head that was read, while a
-// body was still coming in. Either may be missing.
+// body was still coming in. Either may be missing. Without a pending change
+// rev is the least revision of the one to be made.
 type started struct {
 	rev     int64
 	pending meta.Pending
@@ -136,7 +137,7 @@ func (s *Store) commit(ctx context.Context, bucket meta.BucketID, key string, he
 		}
 	}()
 	if pending == nil {
-		rev = s.now().UnixMicro()
+		rev = max(rev, s.now().UnixMicro())
 	}
 	c := s.plan(key, head, more, m, max(rev, head.Rev+2))
 	queued, err := s.enqueueFreed(ctx, bucket, key, m)

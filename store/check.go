@@ -31,12 +31,7 @@ func (s *Store) MendListing(ctx context.Context, bucket meta.BucketID, key strin
 		if err != nil {
 			return err
 		}
-		rev := max(s.now().UnixMicro(), h.Rev+2, above+2)
-		c := s.plan(key, &h, len(h.Versions) >= limit, &mutation{}, rev)
-		pending, err := s.meta.Begin(ctx, bucket, key, c.Rev, c.History)
-		if err == nil {
-			err = pending.Commit(ctx, *c)
-		}
+		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= limit, &mutation{}, &started{rev: above + 2})
 		if !errors.Is(err, meta.ErrConflict) || try == maxTries {
 			return err
 		}

@@ -211,9 +211,9 @@ func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	return blobs[own], nil
 }
 
-// blobsOf returns the references to blobs that a key's versions refer to, at one revision of
-// the key: a reference that moves from one version to another while they are
-// read page by page must not be missed.
+// blobsOf returns the references that a key's versions have to blobs, at one
+// revision of the key: one that moves from one version to another while they
+// are read page by page must not be missed.
 func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool, error) {
 	blobs, pages, err := s.blobsByPage(ctx, name)
 	if err != nil || pages == 1 {

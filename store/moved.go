@@ -68,8 +68,8 @@ func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.Rea
 			return meta.Head{}, err
 		}
 		if w := moving(&again); w != nil && w.Moving.ID == v.Moving.ID {
-			if seq := w.Seq; s.now().UnixMicro()-w.Moving.Began > markIsOld {
-				s.behind(func(ctx context.Context) { s.unmark(ctx, b, key, seq) })
+			if move := *w.Moving; s.now().UnixMicro()-move.Began > markIsOld {
+				s.behind(func(ctx context.Context) { s.giveUp(ctx, b.ID, move, key) })
 			}
 			return again, nil
 		}
@@ -177,8 +177,39 @@ func (s *Store) clearSources(ctx context.Context, bucket meta.BucketID, h *meta.
 // clearSource removes the version of key that the rename id, which has been,
 // has moved away from it.
 func (s *Store) clearSource(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
+	return s.endMark(ctx, bucket, id, key, func(v meta.Version) *mutation {
+		return &mutation{remove: []meta.Version{v}}
+	})
+}
+
+// unmark takes away the mark of the rename id, which never will be.
+func (s *Store) unmark(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
+	return s.endMark(ctx, bucket, id, key, func(v meta.Version) *mutation {
+		v.Moving = nil
+		return &mutation{put: []*meta.Version{&v}}
+	})
+}
+
+// giveUp ends a rename that seems to have died, whichever way it went.
+func (s *Store) giveUp(ctx context.Context, bucket meta.BucketID, m meta.Move, key string) {
+	gone, err := s.decide(ctx, bucket, &m)
+	switch {
+	case err != nil:
+	case gone:
+		err = s.clearSource(ctx, bucket, m.ID, key)
+	default:
+		err = s.unmark(ctx, bucket, m.ID, key)
+	}
+	if err != nil {
+		s.log.Sugar().Debugf("the mark of a rename stays: %v", err)
+	}
+}
+
+// endMark makes the change that end says of the version that the rename id has
+// marked, if the mark is there.
+func (s *Store) endMark(ctx context.Context, bucket meta.BucketID, id meta.ID, key string, end func(meta.Version) *mutation) error {
 	for try := 0; ; try++ {
-		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: 2, Null: true})
+		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: 2, Null: true, Payload: true})
 		if err != nil {
 			return err
 		}
@@ -186,7 +217,7 @@ func (s *Store) clearSource(ctx context.Context, bucket meta.BucketID, id meta.I
 		if v == nil || v.Moving.ID != id {
 			return nil
 		}
-		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= 2, &mutation{remove: []meta.Version{*v}}, &started{})
+		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= 2, end(*v), &started{})
 		if !errors.Is(err, meta.ErrConflict) || try >= maxTries {
 			return err
 		}

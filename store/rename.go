@@ -114,7 +114,7 @@ func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *R
 	}
 	if err != nil {
 		if !unknown(err) {
-			s.behind(func(ctx context.Context) { s.unmark(ctx, b, in.From, src.Seq) })
+			s.behind(func(ctx context.Context) { _ = s.unmark(ctx, b.ID, move.ID, in.From) }) // else whoever meets it does
 		}
 		return err
 	}
@@ -167,18 +167,4 @@ func (s *Store) arrive(ctx context.Context, b *meta.Bucket, key string, dst *met
 		return err
 	}
 	return s.commit(ctx, b.ID, key, dst, len(dst.Versions) >= 2, m, &started{})
-}
-
-// unmark takes an old mark away.
-func (s *Store) unmark(ctx context.Context, b *meta.Bucket, key string, seq int64) {
-	err := s.change(ctx, b, key, meta.ReadOptions{Seq: seq, Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
-		if h.Named == nil {
-			return nil, nil
-		}
-		v := *h.Named // whose mark was settled before
-		return &mutation{put: []*meta.Version{&v}}, nil
-	})
-	if err != nil {
-		s.log.Sugar().Debugf("the mark of a rename that was not made stays: %v", err)
-	}
 }
