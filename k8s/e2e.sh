@@ -2,12 +2,13 @@
 # Runs the manifests on a real cluster, from nothing to objects that were put
 # and got through the service, while pods are added, killed and replaced.
 #
-#   k8s/e2e.sh [told] [cassandra] [embedded] [chart]     all but chart, where none is named
+#   k8s/e2e.sh [told] [cassandra] [embedded] [helm]     all but helm, where none is named
 #
 #   told       k8s/cassandra and k8s/pithos by 'kubectl create', as docs/kubernetes.md has it
 #   cassandra  the kustomization with a Cassandra of its own
 #   embedded   the kustomization with the embedded engine
-#   chart      the Helm chart with the embedded engine
+#   helm       the Helm chart, with the embedded engine and with a Cassandra of its own: helm lint,
+#              install, test, upgrade, rollback, uninstall, and install over the volumes that stay
 #
 # It needs kubectl, s3cmd, Go, a cluster that has the two images, and helm for
 # the chart. The namespaces pithos-e2e-* are its own: they are deleted first.
@@ -287,20 +288,91 @@ embedded_objects() {
   say "objects outlive the pod"
 }
 
+h() { "$HELM" --namespace "$namespace" "$@"; }
+
+# chart_values MODE: what the environment asks for, as values of the chart.
+chart_values() {
+  cat <<VALUES
+mode: $1
+cassandra:
+  nodes: $NODES
+  copies: $COPIES
+  ${HEAP:+heap: {max: $HEAP, new: 128M\}}
+  resources: {requests: {cpu: ${CPU:-500m}, memory: ${MEMORY:-2Gi}}, limits: {memory: ${MEMORY:-3Gi}}}
+resources: {requests: {cpu: ${CPU:-250m}, memory: 256Mi}, limits: {memory: 512Mi}}
+VALUES
+}
+
+# helm_waits WHAT VERB...: Helm's own waiting, for jobs too, until all is ready.
+helm_waits() {
+  local what=$1
+  shift
+  h "$@" --wait --wait-for-jobs --timeout "${PATIENCE}s" >"$work/helm" 2>&1 || fail "helm $1: $(tail -n 5 "$work/helm")"
+  say "$what"
+}
+
+helm_tests() {
+  h test pithos --timeout 120s >"$work/helm" 2>&1 || fail "helm test: $(tail -n 10 "$work/helm")"
+  grep -q 'Phase: *Succeeded' "$work/helm" || fail "helm test ran nothing: $(cat "$work/helm")"
+  say "helm test"
+}
+
+# helm_cycle MODE ATTEMPTS: install, upgrade, rollback, uninstall, and install
+# again over the volumes that stay. Each replaces all gateways, and a client that
+# tries each request so many times sees none fail; 0: there is no such client.
+helm_cycle() {
+  begin "helm-$1"
+  chart_values "$1" >"$work/values.yaml"
+  helm_waits "helm install" install pithos charts/pithos -f "$work/values.yaml"
+  helm_tests
+  configure_client
+  objects
+
+  if [ "$2" != 0 ]; then traffic_begins "$2"; fi
+  helm_waits "helm upgrade" upgrade pithos charts/pithos --reuse-values --set config.logging.level=debug
+  [ "$(level)" = debug ] || fail "the upgrade did not reach pithos.yaml"
+  helm_waits "helm rollback" rollback pithos 1
+  [ "$(level)" = info ] || fail "the rollback did not reach pithos.yaml"
+  if [ "$2" != 0 ]; then traffic_ends "while helm replaced all gateways twice"; fi
+  helm_tests
+  got
+
+  helm_waits "helm uninstall" uninstall pithos
+  until_true 120 "only volumes and keys are left" nothing_left
+  helm_waits "helm install, once more" install pithos charts/pithos -f "$work/values.yaml"
+  configure_client
+  got
+  say "objects outlive the release"
+  end "helm-$1"
+}
+
+level() { k get configmap pithos-config -o 'jsonpath={.data.pithos\.yaml}' | sed -n 's/^ *level: //p'; }
+
+nothing_left() {
+  local left
+  left=$(k get all,configmaps,secrets,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,ingresses -o name |
+    grep -v -e configmap/kube-root-ca.crt -e secret/pithos-keys) || return 0
+  echo "$left"
+  return 1
+}
+
 chart() {
-  begin chart
-  "$HELM" template pithos charts/pithos --namespace "$namespace" | k apply -f -
-  embedded_objects
-  end chart
+  local values
+  for values in charts/pithos/ci/*-values.yaml; do
+    "$HELM" lint --strict charts/pithos -f "$values" >"$work/helm" 2>&1 || { cat "$work/helm" >&2; exit 1; }
+    say "helm lint --strict -f $values"
+  done
+  helm_cycle embedded 0
+  helm_cycle cassandra 1
 }
 
 CGO_ENABLED=0 go build -o "$work/traffic" ./k8s/traffic
 for stage in "${@:-told}"; do
   case $stage in
-    told | cassandra | embedded | chart) ;;
-    *) echo "there is no $stage: told, cassandra, embedded or chart" >&2; exit 2 ;;
+    told | cassandra | embedded | helm) ;;
+    *) echo "there is no $stage: told, cassandra, embedded or helm" >&2; exit 2 ;;
   esac
 done
 if [ $# = 0 ]; then set -- told cassandra embedded; fi
-for stage in "$@"; do "$stage"; done
+for stage in "$@"; do "${stage/helm/chart}"; done
 say "passed: $*"

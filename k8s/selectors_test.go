@@ -222,8 +222,8 @@ func TestNetworkPoliciesLetPithosOutToCassandraAndNoFurther(t *testing.T) {
 		}
 		cfg := settingsOf(t, s)
 		for name, pod := range s.pods() {
-			if !isPithos(pod.Spec.Containers[0]) {
-				continue
+			if !isPithos(pod.Spec.Containers[0]) || pod.Annotations["helm.sh/hook"] == "test" {
+				continue // the test asks as a client does, whom no policy holds
 			}
 			for port, want := range map[int32]bool{53: true, 9042: len(cfg.Bucketstore.Cluster) > 0, 443: false} {
 				if got := allowed(s, pod, port); got != want {

@@ -24,6 +24,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* Labels of the pod of 'helm test'. */}}
+{{- define "pithos.testLabels" -}}
+app.kubernetes.io/name: pithos-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "pithos.cassandra" -}}
 {{ include "pithos.fullname" . }}-cassandra
 {{- end -}}
