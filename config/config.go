@@ -208,8 +208,8 @@ type Cassandra struct {
 	Username          string        `key:"username" env:"PITHOS_CASSANDRA_USERNAME" doc:"User name for password authentication."`
 	Password          Secret        `key:"password" env:"PITHOS_CASSANDRA_PASSWORD" doc:"Password for it."`
 	Datacenter        string        `key:"datacenter" doc:"The datacenter that is near; requests stay there. Left out: that of the first node that answers."`
-	Consistency       string        `key:"consistency" default:"LOCAL_QUORUM" enum:"LOCAL_QUORUM|QUORUM|ALL" doc:"Consistency of reads and writes. Weaker levels would break what S3 promises."`
-	SerialConsistency string        `key:"serial-consistency" default:"LOCAL_SERIAL" enum:"LOCAL_SERIAL|SERIAL" doc:"Consistency of conditional writes. 'SERIAL' where gateways of several datacenters write the same buckets."`
+	Consistency       string        `key:"consistency" default:"LOCAL_QUORUM" enum:"LOCAL_QUORUM|QUORUM|ALL" doc:"Consistency of reads and writes. Weaker levels would break what S3 promises. 'QUORUM' where gateways of several datacenters write the same buckets."`
+	SerialConsistency string        `key:"serial-consistency" default:"LOCAL_SERIAL" enum:"LOCAL_SERIAL|SERIAL" doc:"Consistency of conditional writes. 'SERIAL' where gateways of several datacenters write the same buckets: with 'LOCAL_SERIAL' each datacenter decides for itself, and two writers of one key both win."`
 	Replication       Replication   `key:"replication" doc:"Replication of a keyspace that bootstrap makes; one that exists is left as it is. A plain number is the factor."`
 	TLS               CassandraTLS  `key:"tls" doc:"TLS to Cassandra. 'true' alone uses the system's authorities."`
 	ConnectTimeout    time.Duration `key:"connect-timeout" default:"5s" min:"100ms" max:"10m" doc:"Time for a connection to be made."`

@@ -47,6 +47,11 @@ type nodeConfig struct {
 	Dir         string // data, configuration and log
 	FullJIT     bool   // slower to start, faster in the long run
 	Snitch      string // how replicas are ordered; "" is SimpleSnitch
+
+	Datacenter string // for GossipingPropertyFileSnitch
+	JMXPort    int    // for nodetool, on 127.0.0.1; 0: none
+	Bootstrap  bool   // it takes its data from the others before it serves
+	Replaces   string // address of the dead node whose place it takes
 }
 
 // process is one running server.
@@ -115,10 +120,14 @@ func writeConf(rt javaRuntime, cfg nodeConfig) (args []string, err error) {
 	if err := os.WriteFile(logback, logbackXML, 0o644); err != nil {
 		return nil, err
 	}
+	if err := writeRack(cfg); err != nil {
+		return nil, err
+	}
 	args, err = jvmOptions()
 	if err != nil {
 		return nil, err
 	}
+	args = append(args, cfg.joining()...)
 	args = append(args, older(rt.classPath)...)
 	if !cfg.FullJIT {
 		args = append(args, "-XX:TieredStopAtLevel=1")
@@ -130,7 +139,7 @@ func writeConf(rt javaRuntime, cfg nodeConfig) (args []string, err error) {
 		"-Dcassandra.storagedir="+filepath.Join(cfg.Dir, "data"),
 		"-Dcassandra.logdir="+cfg.Dir,
 		"-Dlogback.configurationFile="+logback,
-		"-cp", rt.classPath, "org.apache.cassandra.service.CassandraDaemon"), nil
+		"-cp", cfg.Dir+string(filepath.ListSeparator)+rt.classPath, "org.apache.cassandra.service.CassandraDaemon"), nil
 }
 
 func jvmOptions() ([]string, error) {

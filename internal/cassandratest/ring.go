@@ -19,6 +19,12 @@ import (
 type Ring struct {
 	Cluster
 	Nodes []*Node
+
+	rt    javaRuntime
+	ports [2]int // CQL, and between nodes
+	dir   string
+
+	started int // nodes, ever
 }
 
 // Node is one server of a Ring.
@@ -41,7 +47,7 @@ func StartOwn(t testing.TB) *Ring {
 // 127.0.0.1 have to be configured.
 func StartRing(t testing.TB, n int) *Ring {
 	t.Helper()
-	return startRing(t, n, "")
+	return startRing(t, "", make([]string, n)...)
 }
 
 // StartRackedRing is StartRing with a snitch as production has it: a node that
@@ -49,12 +55,14 @@ func StartRing(t testing.TB, n int) *Ring {
 // asks the same replica.) The datacenter is called 0.
 func StartRackedRing(t testing.TB, n int) *Ring {
 	t.Helper()
-	return startRing(t, n, "RackInferringSnitch")
+	return startRing(t, "RackInferringSnitch", make([]string, n)...)
 }
 
-func startRing(t testing.TB, n int, snitch string) *Ring {
+// startRing starts a node for each of the datacenters named, of which the
+// snitch may take no notice.
+func startRing(t testing.TB, snitch string, datacenters ...string) *Ring {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*startTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	rt, err := resolveJava(ctx)
 	if errors.Is(err, errNoJava) {
@@ -63,29 +71,47 @@ func startRing(t testing.TB, n int, snitch string) *Ring {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Ring{Cluster: Cluster{ownedByTest: true}}
-	for i := range n {
-		r.Hosts = append(r.Hosts, "127.0.0."+strconv.Itoa(i+1))
+	var hosts []string
+	for i := range datacenters {
+		hosts = append(hosts, "127.0.0."+strconv.Itoa(i+1))
 	}
-	ports, err := freePorts(r.Hosts, 2)
+	ports, err := freePorts(hosts, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Port = ports[0]
-	// Registered before Cleanups that stop nodes: they run in reverse order,
-	// so the directory goes when its writers have gone.
-	dir := t.TempDir()
-	for i, host := range r.Hosts {
-		r.startNode(t, rt, nodeConfig{
-			Address: host, Seed: r.Hosts[0], Port: ports[0], StoragePort: ports[1],
-			HeapMiB: 512, MemtableMiB: 48, Snitch: snitch, Dir: filepath.Join(dir, fmt.Sprintf("node%d", i+1)),
-		})
+	// The directory is made before the Cleanups that stop nodes are registered:
+	// they run in reverse order, so it goes when its writers have gone.
+	r := &Ring{Cluster: Cluster{Port: ports[0], ownedByTest: true}, rt: rt, ports: [2]int(ports), dir: t.TempDir()}
+	for _, dc := range datacenters {
+		r.start(t, nodeConfig{Snitch: snitch, Datacenter: dc})
 	}
 	r.WaitUp(t)
 	return r
 }
 
-func (r *Ring) startNode(t testing.TB, rt javaRuntime, cfg nodeConfig) {
+// start starts one more node, of which cfg says what is particular.
+func (r *Ring) start(t testing.TB, cfg nodeConfig) *Node {
+	t.Helper()
+	number := r.started + 1
+	r.started = number
+	cfg.Address = "127.0.0." + strconv.Itoa(number)
+	cfg.Seed = cfg.Address
+	if len(r.Hosts) > 0 {
+		cfg.Seed = r.Hosts[0]
+	}
+	cfg.Port, cfg.StoragePort, cfg.HeapMiB, cfg.MemtableMiB = r.ports[0], r.ports[1], 512, 48
+	cfg.Dir = filepath.Join(r.dir, fmt.Sprintf("node%d", number))
+	jmx, err := freePorts([]string{loopback}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.JMXPort = jmx[0]
+	n := r.startNode(t, r.rt, cfg)
+	r.Hosts = append(r.Hosts, cfg.Address)
+	return n
+}
+
+func (r *Ring) startNode(t testing.TB, rt javaRuntime, cfg nodeConfig) *Node {
 	t.Helper()
 	p, err := startProcess(rt, cfg)
 	if err != nil {
@@ -97,6 +123,7 @@ func (r *Ring) startNode(t testing.TB, rt javaRuntime, cfg nodeConfig) {
 		t.Fatal(err)
 	}
 	r.Nodes = append(r.Nodes, n)
+	return n
 }
 
 // Pause stops the node in its tracks: connections stay open, nothing answers.

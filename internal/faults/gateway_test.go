@@ -118,8 +118,9 @@ type gatewayProcess struct {
 	log bytes.Buffer
 }
 
-// settings writes a gateway's configuration file and returns its name.
-func settings(t testing.TB, c cassandratest.Cluster, keyspace, listen string) string {
+// settings writes a gateway's configuration file and returns its name. Options
+// are what else it is told about the cluster, as YAML: "key: value".
+func settings(t testing.TB, c cassandratest.Cluster, keyspace, listen string, options ...string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -128,8 +129,9 @@ func settings(t testing.TB, c cassandratest.Cluster, keyspace, listen string) st
 	yaml := fmt.Sprintf(`service: {host: %s, port: %s}
 gc: {grace: 1m}
 keystore: {keys: {%s: {tenant: faults, secret: %s, master: true}}}
-bucketstore: {cluster: ['%s'], keyspace: %s}
-`, host, port, accessKey, secretKey, strings.Join(c.Addrs(), "', '"), keyspace)
+bucketstore: {%s}
+`, host, port, accessKey, secretKey, strings.Join(append(options,
+		fmt.Sprintf("cluster: ['%s'], keyspace: %s", strings.Join(c.Addrs(), "', '"), keyspace)), ", "))
 	file := filepath.Join(t.TempDir(), "pithos.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
@@ -150,10 +152,10 @@ func freePort(t testing.TB) string {
 
 // startGateway starts a gateway: pithos itself, or where ahead is not 0 one
 // whose clock is ahead.
-func startGateway(t testing.TB, c cassandratest.Cluster, keyspace string, ahead time.Duration) *gatewayProcess {
+func startGateway(t testing.TB, c cassandratest.Cluster, keyspace string, ahead time.Duration, options ...string) *gatewayProcess {
 	t.Helper()
 	listen := freePort(t)
-	file := settings(t, c, keyspace, listen)
+	file := settings(t, c, keyspace, listen, options...)
 	if ahead != 0 {
 		return runGateway(t, "http://"+listen, func() *exec.Cmd {
 			cmd := exec.Command(os.Args[0])

@@ -50,9 +50,15 @@ func startCluster(t testing.TB) *cluster {
 	if testing.Short() {
 		t.Skip("starts three servers")
 	}
-	c := &cluster{Ring: cassandratest.StartRing(t, 3)}
-	c.keyspace = c.Keyspace(t)
-	file := settings(t, c.Cluster, c.keyspace, "127.0.0.1:1")
+	return newCluster(t, cassandratest.StartRing(t, 3))
+}
+
+// newCluster installs the schema on a ring, as bootstrap does with the options
+// of [settings].
+func newCluster(t testing.TB, ring *cassandratest.Ring, options ...string) *cluster {
+	t.Helper()
+	c := &cluster{Ring: ring, keyspace: ring.Keyspace(t)}
+	file := settings(t, c.Cluster, c.keyspace, "127.0.0.1:1", options...)
 	cfg, err := config.Load(file, true, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +95,7 @@ func histories(t *testing.T, c *cluster, gateways []*gatewayProcess) {
 	}
 	for run := range *runs {
 		ok := t.Run(fmt.Sprintf("seed %d", seed+uint64(run)), func(t *testing.T) {
-			linearRun(t, c, gateways, seed+uint64(run))
+			linearRun(t, c, gateways, seed+uint64(run), newNemesis(t, c, gateways, seed+uint64(run)))
 		})
 		if !ok {
 			return
@@ -97,14 +103,14 @@ func histories(t *testing.T, c *cluster, gateways []*gatewayProcess) {
 	}
 }
 
-func linearRun(t *testing.T, c *cluster, gateways []*gatewayProcess, seed uint64) {
+// linearRun has clients ask while n does what it does, and judges what they saw.
+func linearRun(t *testing.T, c *cluster, gateways []*gatewayProcess, seed uint64, n *nemesis) {
 	h := &history{begun: time.Now()}
 	for _, g := range gateways {
 		h.urls = append(h.urls, g.url)
 	}
-	random := rand.New(rand.NewPCG(seed, 0))
-	n := &nemesis{t: t, random: random, ring: c.Ring, gateways: gateways, begun: h.begun}
-	ctx, cancel := context.WithTimeout(t.Context(), *duration)
+	n.begun = h.begun
+	ctx, cancel := context.WithTimeout(t.Context(), min(*duration, cmp.Or(n.most, *duration)))
 	defer cancel()
 	var clients sync.WaitGroup
 	for i := range *workers {
@@ -119,7 +125,7 @@ func linearRun(t *testing.T, c *cluster, gateways []*gatewayProcess, seed uint64
 		return
 	}
 	t.Logf("%d operations: %v; %d troubles", len(h.ops), h.count(), len(n.told))
-	h.judge(t, n)
+	h.judge(t)
 	for _, err := range h.torn {
 		t.Error(err)
 	}
@@ -165,7 +171,7 @@ func (h *history) readAll(t *testing.T, last time.Duration) {
 }
 
 // judge looks for an order of steps that explains the history.
-func (h *history) judge(t *testing.T, n *nemesis) {
+func (h *history) judge(t *testing.T) {
 	begun := time.Now()
 	for _, part := range byKey(h.ops) {
 		if explained(part) {

@@ -21,9 +21,15 @@ type nemesis struct {
 	ring     *cassandratest.Ring
 	gateways []*gatewayProcess
 	begun    time.Time
+	idle     bool          // it leaves all in peace
+	most     time.Duration // of a run; 0: as long as the flag says
 
 	mu   sync.Mutex
 	told []string
+}
+
+func newNemesis(t testing.TB, c *cluster, gateways []*gatewayProcess, seed uint64) *nemesis {
+	return &nemesis{t: t, random: rand.New(rand.NewPCG(seed, 0)), ring: c.Ring, gateways: gateways}
 }
 
 func (n *nemesis) tell(format string, args ...any) {
@@ -47,6 +53,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 // run troubles nodes and gateways until ctx ends, and leaves all of them
 // running. It is called by the goroutine of the test.
 func (n *nemesis) run(ctx context.Context) {
+	if n.idle {
+		<-ctx.Done()
+		return
+	}
 	var others sync.WaitGroup
 	random := rand.New(rand.NewPCG(n.random.Uint64(), 1))
 	others.Go(func() {

@@ -181,7 +181,11 @@ func (s *sessions) ready(ctx context.Context, c *config.Cassandra, role schema.R
 	if err != nil {
 		return nil, err
 	}
-	return session, checkSchema(ctx, session, c.Keyspace, role)
+	if err := checkSchema(ctx, session, c.Keyspace, role); err != nil {
+		return nil, err
+	}
+	warnOfDatacenters(s.log, session, c)
+	return session, nil
 }
 
 func (s *sessions) session(ctx context.Context, c *config.Cassandra) (*gocql.Session, error) {
