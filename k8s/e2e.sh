@@ -61,6 +61,12 @@ count() {
   [ "$(k get "$1" "$2" -o 'jsonpath={.status.readyReplicas}/{.status.replicas}')" = "$3/$3" ]
 }
 
+# none_leaving: every gateway that was told to end has ended.
+none_leaving() {
+  ! k get pods -l app.kubernetes.io/name=pithos,app.kubernetes.io/component=gateway \
+    -o 'jsonpath={.items[*].metadata.deletionTimestamp}' | grep -q .
+}
+
 # clear_namespace removes a namespace, without leave of Cassandra's nodes, which would
 # hand their data to each other first.
 clear_namespace() {
@@ -243,6 +249,7 @@ cassandra() {
   traffic_begins 1
   k rollout restart deployment/pithos
   k rollout status --timeout="${PATIENCE}s" deployment/pithos
+  until_true "$PATIENCE" "the gateways from before have ended" none_leaving
   traffic_ends "while gateways were replaced, without a second try"
 
   traffic_begins 10
@@ -319,7 +326,7 @@ helm_tests() {
 
 # helm_cycle MODE ATTEMPTS: install, upgrade, rollback, uninstall, and install
 # again over the volumes that stay. Each replaces all gateways, and a client that
-# tries each request so many times sees none fail; 0: there is no such client.
+# tries each request so many times sees none fail.
 helm_cycle() {
   begin "helm-$1"
   chart_values "$1" >"$work/values.yaml"
@@ -328,16 +335,18 @@ helm_cycle() {
   configure_client
   objects
 
-  if [ "$2" != 0 ]; then traffic_begins "$2"; fi
+  traffic_begins "$2"
   helm_waits "helm upgrade" upgrade pithos charts/pithos --reuse-values --set config.logging.level=debug
   [ "$(level)" = debug ] || fail "the upgrade did not reach pithos.yaml"
   helm_waits "helm rollback" rollback pithos 1
   [ "$(level)" = info ] || fail "the rollback did not reach pithos.yaml"
-  if [ "$2" != 0 ]; then traffic_ends "while helm replaced all gateways twice"; fi
+  until_true "$PATIENCE" "the gateways from before have ended" none_leaving
+  traffic_ends "while helm replaced all gateways twice"
   helm_tests
   got
 
-  helm_waits "helm uninstall" uninstall pithos
+  h uninstall pithos --wait --timeout "${PATIENCE}s" >"$work/helm" 2>&1 || fail "helm uninstall: $(tail -n 5 "$work/helm")"
+  say "helm uninstall"
   until_true 120 "only volumes and keys are left" nothing_left
   helm_waits "helm install, once more" install pithos charts/pithos -f "$work/values.yaml"
   configure_client
@@ -362,7 +371,7 @@ chart() {
     "$HELM" lint --strict charts/pithos -f "$values" >"$work/helm" 2>&1 || { cat "$work/helm" >&2; exit 1; }
     say "helm lint --strict -f $values"
   done
-  helm_cycle embedded 0
+  helm_cycle embedded 10
   helm_cycle cassandra 1
 }
 

@@ -58,9 +58,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* With one pod there is nobody to whom clients could go meanwhile. */}}
+{{- define "pithos.drainDelay" -}}
+{{ if eq .Values.mode "embedded" }}0s{{ else }}{{ int .Values.drain.delay }}s{{ end }}
+{{- end -}}
+
 {{/* pithos.yaml: what the chart knows, and config laid over it. */}}
 {{- define "pithos.config" -}}
-{{- $service := dict "host" "0.0.0.0" "port" 8080 "max-memory" .Values.maxMemory "drain-delay" (printf "%ds" (int .Values.drain.delay)) "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
+{{- $service := dict "host" "0.0.0.0" "port" 8080 "max-memory" .Values.maxMemory "drain-delay" (include "pithos.drainDelay" .) "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
 {{- $options := dict "service-uri" .Values.serviceURI -}}
 {{- if .Values.buckets -}}{{- $_ := set $options "buckets" .Values.buckets -}}{{- end -}}
 {{- $own := dict "service" $service "logging" (dict "level" "info" "json" true) "options" $options -}}
