@@ -2,16 +2,17 @@
 # Runs the manifests on a real cluster, from nothing to objects that were put
 # and got through the service, while pods are added, killed and replaced.
 #
-#   k8s/e2e.sh [told] [cassandra] [embedded] [helm]     all but helm, where none is named
+#   k8s/e2e.sh [told] [cassandra] [embedded] [helm] [docs]     the first three, where none is named
 #
 #   told       k8s/cassandra and k8s/pithos by 'kubectl create', as docs/kubernetes.md has it
 #   cassandra  the kustomization with a Cassandra of its own
 #   embedded   the kustomization with the embedded engine
 #   helm       the Helm chart, with the embedded engine and with a Cassandra of its own: helm lint,
 #              install, test, upgrade, rollback, uninstall, and install over the volumes that stay
+#   docs       the commands of docs/kubernetes.md, from the page itself
 #
-# It needs kubectl, s3cmd, Go, a cluster that has the two images, and helm for
-# the chart. The namespaces pithos-e2e-* are its own: they are deleted first.
+# It needs kubectl, s3cmd, Go, a cluster that has the two images, for helm and
+# docs helm too, and jq. The namespaces pithos-e2e-* are its own: they are deleted first.
 #
 #   KUBECTL=kubectl   how to reach the cluster
 #   HELM=helm         for the chart
@@ -375,11 +376,13 @@ chart() {
   helm_cycle cassandra 1
 }
 
+. k8s/e2e-docs.sh
+
 CGO_ENABLED=0 go build -o "$work/traffic" ./k8s/traffic
 for stage in "${@:-told}"; do
   case $stage in
-    told | cassandra | embedded | helm) ;;
-    *) echo "there is no $stage: told, cassandra, embedded or helm" >&2; exit 2 ;;
+    told | cassandra | embedded | helm | docs) ;;
+    *) echo "there is no $stage: told, cassandra, embedded, helm or docs" >&2; exit 2 ;;
   esac
 done
 if [ $# = 0 ]; then set -- told cassandra embedded; fi
