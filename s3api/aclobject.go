@@ -7,11 +7,14 @@ import (
 )
 
 // objectOwner is the canonical id that owns v in b.
-func objectOwner(b *meta.Bucket, v *meta.Version) string {
-	if ownership(b) == ownerEnforced || v.Owner == "" {
+func objectOwner(b *meta.Bucket, v *meta.Version) string { return ownerIn(b, v.Owner) }
+
+// ownerIn is the owner in a bucket of what has an owner recorded.
+func ownerIn(b *meta.Bucket, recorded string) string {
+	if ownership(b) == ownerEnforced || recorded == "" {
 		return b.Owner
 	}
-	return v.Owner
+	return recorded
 }
 
 // setVersionID shows the version that an answer is about.

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
 
@@ -81,17 +80,6 @@ func encodeURL(s string) string {
 	return b.String()
 }
 
-// commonPrefix is a group of keys in a listing.
-type commonPrefix struct{ Prefix text }
-
-func (l *listing) prefixes(found []string) []commonPrefix {
-	var out []commonPrefix
-	for _, p := range found {
-		out = append(out, commonPrefix{l.text(p)})
-	}
-	return out
-}
-
 // delimiterXML is nil where there is none: the element is left out.
 func (l *listing) delimiterXML() *text {
 	if l.delimiter == "" {
@@ -99,35 +87,6 @@ func (l *listing) delimiterXML() *text {
 	}
 	t := l.text(l.delimiter)
 	return &t
-}
-
-type contentXML struct {
-	Key               text
-	LastModified      stamp
-	ETag              text
-	ChecksumAlgorithm []string
-	ChecksumType      string `xml:",omitempty"`
-	Size              int64
-	Owner             *ownerXML `xml:",omitempty"`
-	StorageClass      string
-}
-
-func (l *listing) contents(b *meta.Bucket, entries []meta.Entry, owners bool) []contentXML {
-	var out []contentXML
-	for i := range entries {
-		e := &entries[i]
-		c := contentXML{Key: l.text(e.Key), LastModified: micros(e.Modified), ETag: text(quote(e.ETag)),
-			ChecksumType: e.SumType, Size: e.Size, StorageClass: storageClass(e.Class)}
-		if e.Checksum != "" {
-			c.ChecksumAlgorithm = []string{e.Checksum}
-		}
-		if owners {
-			o := ownerOf(objectOwner(b, &meta.Version{Owner: e.Owner}))
-			c.Owner = &o
-		}
-		out = append(out, c)
-	}
-	return out
 }
 
 func storageClass(class string) string {
@@ -147,8 +106,8 @@ type listObjectsXML struct {
 	Delimiter      *text  `xml:",omitempty"`
 	EncodingType   string `xml:",omitempty"`
 	IsTruncated    bool
-	Contents       []contentXML
-	CommonPrefixes []commonPrefix
+	Contents       []byte `xml:",innerxml"`
+	CommonPrefixes []byte `xml:",innerxml"`
 }
 
 // listObjects is ListObjects, the first version.
@@ -186,8 +145,8 @@ type listObjectsV2XML struct {
 	Delimiter             *text  `xml:",omitempty"`
 	EncodingType          string `xml:",omitempty"`
 	IsTruncated           bool
-	Contents              []contentXML
-	CommonPrefixes        []commonPrefix
+	Contents              []byte `xml:",innerxml"`
+	CommonPrefixes        []byte `xml:",innerxml"`
 }
 
 // listObjectsV2 is ListObjectsV2. Its tokens are sealed with the bucket's id,

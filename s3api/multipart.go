@@ -366,7 +366,7 @@ type listUploadsResult struct {
 	MaxUploads         int
 	IsTruncated        bool
 	Uploads            []listedUpload `xml:"Upload"`
-	CommonPrefixes     []commonPrefix
+	CommonPrefixes     []byte         `xml:",innerxml"`
 }
 
 type listedUpload struct {

@@ -1,34 +1,90 @@
 package s3api
 
 import (
+	"encoding/xml"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
 )
 
 func TestXMLOfAListing(t *testing.T) {
 	l := listing{delimiter: "/", prefix: "a&b"}
-	etag, size := text(quote("0")), int64(3)
-	key := text("<\x01\r\n\t\"&\uffff>é")
+	bucket := &meta.Bucket{Owner: "me"}
+	key := "<\x01\r\n\t\"&\uffff>é"
 	got, err := encodeXML(listVersionsXML{
 		Name: "bkt", Prefix: l.text(l.prefix), MaxKeys: 2, Delimiter: l.delimiterXML(), IsTruncated: true,
-		Versions: []versionXML{
-			{Key: key, VersionID: "v", LastModified: stamp(time.Unix(0, 123456789)), ETag: &etag, Size: &size, StorageClass: "STANDARD"},
-			{Key: "k", VersionID: "null", IsLatest: true, LastModified: micros(0), Owner: ownerOf("me")},
-		},
-		CommonPrefixes: []commonPrefix{{"p/"}},
+		Versions: l.versions(bucket, []store.ListedVersion{
+			{Key: key, VersionID: "v", Version: meta.Version{Modified: 123456, ETag: "0", Size: 3, Owner: "<>", Checksum: &meta.Checksum{Algorithm: "CRC32", Type: "COMPOSITE"}}},
+			{Key: "k", IsLatest: true, Version: meta.Version{DeleteMarker: true}},
+		}),
+		CommonPrefixes: l.prefixes([]string{"p/"}),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `<?xml version="1.0" encoding="UTF-8"?>
 <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bkt</Name><Prefix>a&amp;b</Prefix><KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker><MaxKeys>2</MaxKeys><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated>` +
-		`<Version><Key>&lt;&#x1;&#xd;` + "\n\t" + `&quot;&amp;&#xffff;&gt;é</Key><VersionId>v</VersionId><IsLatest>false</IsLatest><LastModified>1970-01-01T00:00:00.123Z</LastModified><ETag>&quot;0&quot;</ETag><Size>3</Size><Owner><ID></ID></Owner><StorageClass>STANDARD</StorageClass></Version>` +
+		`<Version><Key>&lt;&#x1;&#xd;` + "\n\t" + `&quot;&amp;&#xffff;&gt;é</Key><VersionId>v</VersionId><IsLatest>false</IsLatest><LastModified>1970-01-01T00:00:00.123Z</LastModified><ETag>&quot;0&quot;</ETag><ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>COMPOSITE</ChecksumType><Size>3</Size><Owner><ID>&lt;&gt;</ID><DisplayName>&lt;&gt;</DisplayName></Owner><StorageClass>STANDARD</StorageClass></Version>` +
 		`<DeleteMarker><Key>k</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>1970-01-01T00:00:00.000Z</LastModified><Owner><ID>me</ID><DisplayName>me</DisplayName></Owner></DeleteMarker>` +
 		`<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes></ListVersionsResult>`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// contentElement is what encoding/xml writes a Contents from.
+type contentElement struct {
+	XMLName           xml.Name `xml:"Contents"`
+	Key               text
+	LastModified      stamp
+	ETag              text
+	ChecksumAlgorithm text `xml:",omitempty"`
+	ChecksumType      text `xml:",omitempty"`
+	Size              int64
+	Owner             *ownerXML `xml:",omitempty"`
+	StorageClass      text
+}
+
+func FuzzRowsAreWhatEncodingXMLWrites(f *testing.F) {
+	f.Add("a<b&\x00\xff\r", "etag-2", "CRC32", "me", "", int64(5), int64(-1), true)
+	f.Add("plain/key", "", "", "", "GLACIER", int64(0), int64(1<<40), false)
+	f.Fuzz(func(t *testing.T, key, etag, sum, owner, class string, size, modified int64, owners bool) {
+		if modified < 0 || modified > 253402300799999999 { // the year 9999
+			modified = 0
+		}
+		b := &meta.Bucket{Owner: "bucket's"}
+		want := contentElement{Key: text(key), LastModified: micros(modified), ETag: text(quote(etag)), ChecksumAlgorithm: text(sum),
+			ChecksumType: text(sum), Size: size, StorageClass: text(storageClass(class))}
+		if owners {
+			o := ownerOf(objectOwner(b, &meta.Version{Owner: owner}))
+			want.Owner = &o
+		}
+		text, err := xml.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := meta.Entry{Key: key, Modified: modified, ETag: etag, Checksum: sum, SumType: sum, Size: size, Owner: owner, Class: class}
+		if got := (&listing{}).contents(b, []meta.Entry{e}, owners); string(got) != string(text) {
+			t.Errorf("got  %s\nwant %s", got, text)
+		}
+	})
+}
+
+func BenchmarkPageOfAThousand(b *testing.B) {
+	entries := make([]meta.Entry, 1000)
+	for i := range entries {
+		entries[i] = meta.Entry{Key: fmt.Sprintf("folder/%06d.jpg", i), Size: 1 << 20, Modified: 1<<50 + int64(i), Owner: "alice",
+			ETag: "9e107d9d372bb6826bd81d3542a419d6", Checksum: "CRC64NVME", SumType: "FULL_OBJECT"}
+	}
+	for b.Loop() {
+		l := listing{limit: len(entries)}
+		if _, err := encodeXML(listObjectsV2XML{Contents: l.contents(&meta.Bucket{}, entries, true)}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
