@@ -1,6 +1,7 @@
 // Package file keeps blobs in a directory of the local file system. It is the
 // blob store of the embedded engine.
 //
+//	<dir>/format       the version of this layout; none in directories of before it was kept: 1
 //	<dir>/small/       a Pebble database with the blobs up to Options.SmallBytes
 //	<dir>/large/ab/ID  one file a larger blob, by the first two digits of its ID
 //	<dir>/tmp/ID       large blobs that are still being written

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -49,6 +50,9 @@ func openSmall(dir string, o Options) (*pebble.DB, error) {
 	}
 	opts.Experimental.ValueSeparationPolicy = separateValues
 	db, err := pebble.Open(dir, opts)
+	if err != nil && strings.Contains(err.Error(), "unknown format major version") { // Pebble has no sentinel for it
+		return nil, fmt.Errorf("%w: start the pithos that wrote %s, or a newer one: %w", ErrNewer, dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the small blobs in %s (is another process using them?): %w", dir, err)
 	}

@@ -75,7 +75,8 @@ type Store struct {
 var _ blob.Store = (*Store)(nil)
 
 // Open opens the store in dir, which is created if need be, and removes what
-// interrupted writers left there. It fails while another process has it open.
+// interrupted writers left there. It fails while another process has it open,
+// and with ErrNewer on what a later version has written.
 func Open(dir string, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -93,7 +94,11 @@ func Open(dir string, o Options) (*Store, error) {
 	if s.small, err = openSmall(s.path("small"), o); err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
-	if err := s.prepare(); err != nil {
+	err = s.checkFormat()
+	if err == nil {
+		err = s.prepare()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("blob store: %w", err), s.small.Close())
 	}
 	return s, nil

@@ -32,7 +32,7 @@ var exitMeanings = []struct {
 	{exitUsage, "the command line is wrong: unknown verb or flag, missing argument"},
 	{exitConfig, "the configuration is wrong; each mistake is named with its line"},
 	{exitUnavailable, "the store cannot be reached: Cassandra does not answer, or the data directory is in use"},
-	{exitSchema, "the schema in Cassandra is missing, or newer than this pithos"},
+	{exitSchema, "the schema in Cassandra is missing; or it, or the data directory, is of a newer pithos"},
 	{exitFindings, "check found what needs attention"},
 	{exitInterrupted, "stopped by a signal before it was done"},
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/pithos/pithos/blob/file"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/meta/embedded"
 )
@@ -105,10 +106,14 @@ func (e *Engine) embeddedKeys(cfg *config.Config) error {
 	return nil
 }
 
-// dataDirError tells a directory in use from one that cannot be used.
+// dataDirError tells a directory in use, and one that a later Pithos wrote,
+// from one that cannot be used.
 func dataDirError(dir string, err error) error {
 	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "held by current process") || strings.Contains(err.Error(), "in use") {
 		return fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	if errors.Is(err, embedded.ErrNewer) || errors.Is(err, file.ErrNewer) {
+		return fmt.Errorf("%w: %w", ErrSchemaNewer, err)
 	}
 	return fmt.Errorf("data directory %s: %w", dir, err)
 }

@@ -26,8 +26,9 @@ var (
 	ErrInUse = errors.New("the data directory is in use")
 	// ErrSchemaMissing: 'pithos bootstrap' has not been run.
 	ErrSchemaMissing = errors.New("the schema is not installed, or older than this pithos")
-	// ErrSchemaNewer: a newer pithos has upgraded the schema.
-	ErrSchemaNewer = errors.New("the schema is newer than this pithos")
+	// ErrSchemaNewer: a newer pithos has upgraded the schema, or written the
+	// data directory.
+	ErrSchemaNewer = errors.New("what is stored is newer than this pithos")
 	// ErrConfig: the configuration asks for what cannot be had.
 	ErrConfig = errors.New("configuration")
 )

@@ -114,7 +114,7 @@ func TestSecondOpenNamesTheProcessAndTheDirectory(t *testing.T) {
 
 func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
 	for name, c := range map[string]struct{ key, value, want string }{
-		"newer format":      {formatKey, "99", "newer pithos"},
+		"newer format":      {formatKey, "99", ErrNewer.Error()},
 		"unreadable format": {formatKey, "x", "unreadable format"},
 		"other database":    {"zzz", "1", "not pithos metadata"},
 	} {

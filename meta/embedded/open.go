@@ -29,8 +29,13 @@ const (
 	ownerFile = "owner.pid"
 )
 
+// ErrNewer: a later Pithos has written what is in the directory, in a form
+// that this one does not know.
+var ErrNewer = errors.New("written by a newer pithos")
+
 // Open opens the store in dir, making it if it does not exist. Only one
-// process can have it open; the error of another one names the first.
+// process can have it open; the error of another one names the first. It
+// returns ErrNewer for a directory of a later version.
 func Open(dir string, opts Options) (*Store, error) {
 	opts.setDefaults()
 	background, stop := context.WithCancel(context.Background())
@@ -112,6 +117,9 @@ func (s *Store) openDB() error {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	db, err := pebble.Open(s.dir, o)
+	if err != nil && strings.Contains(err.Error(), "unknown format major version") { // Pebble has no sentinel for it
+		err = fmt.Errorf("%w: start the pithos that wrote them, or a newer one: %w", ErrNewer, err)
+	}
 	if err != nil {
 		return fmt.Errorf("open the metadata in %s: %w", s.dir, err)
 	}
@@ -136,7 +144,7 @@ func (s *Store) load() error {
 		return fmt.Errorf("metadata in %s: unreadable format %q", s.dir, v)
 	}
 	if n > format {
-		return fmt.Errorf("metadata in %s has format %d and this binary knows formats up to %d: use a newer pithos", s.dir, n, format)
+		return fmt.Errorf("metadata in %s: %w: they have format %d, and this binary knows no later than %d; start the pithos that wrote them, or a newer one", s.dir, ErrNewer, n, format)
 	}
 	v, err = s.get([]byte(floorKey))
 	if errors.Is(err, meta.ErrNotFound) {
