@@ -42,7 +42,11 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := removePrevious(); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
 
 // process is a running 'pithos serve'.
