@@ -65,29 +65,35 @@ func (c *cursor) jump(common string) {
 // up: it calls visit for each key, and then roll for the common prefix; either
 // says false to stop. more tells whether the read left keys behind.
 func (c *cursor) page(keys []string, more bool, visit func(i int) bool, roll func(common string) bool) bool {
-	for i, key := range keys {
-		if common := c.common(key); common != "" {
-			if !roll(common) {
+	begin := 0 // where the keys after the last common prefix begin
+	for i := 0; i < len(keys); {
+		common := c.common(keys[i])
+		if common == "" {
+			if !visit(i) {
 				return false
 			}
-			// Keys of the same read that follow the common prefix are used.
-			rest := i + 1
-			for rest < len(keys) && strings.HasPrefix(keys[rest], common) {
-				rest++
-			}
-			c.jump(common)
-			if rest < len(keys) {
-				return c.page(keys[rest:], more, func(j int) bool { return visit(rest + j) }, roll)
-			}
-			if rest-i > len(keys)/2 {
+			i++
+			continue
+		}
+		if !roll(common) {
+			return false
+		}
+		rest := i + 1
+		for rest < len(keys) && strings.HasPrefix(keys[rest], common) {
+			rest++
+		}
+		c.jump(common)
+		if rest == len(keys) {
+			if rest-i > (len(keys)-begin)/2 {
 				c.step = 8
 			}
 			return true
 		}
-		if !visit(i) {
-			return false
-		}
-		c.from = key + "\x00"
+		// Keys of the same read that follow the common prefix are used.
+		i, begin = rest, rest
+	}
+	if len(keys) > 0 {
+		c.from = keys[len(keys)-1] + "\x00"
 	}
 	c.step = min(c.step*2, maxScan)
 	if !more {
@@ -147,6 +153,9 @@ func (s *Store) listIn(ctx context.Context, b *meta.Bucket, in ListInput) (*List
 		ok := c.page(keys, more, func(i int) bool {
 			if full(keys[i]) {
 				return false
+			}
+			if result.Objects == nil {
+				result.Objects = make([]meta.Entry, 0, min(in.Limit, len(entries)))
 			}
 			result.Objects = append(result.Objects, entries[i])
 			return true

@@ -230,7 +230,7 @@ func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row f
 		rows = rows[:min(len(rows), args[2].(int))]
 	case keysFrom:
 		for _, r := range f.shardRows(args[1], args[2].(int8), args[3].(string), "", args[4].(int)) {
-			rows = append(rows, r[4:5])
+			rows = append(rows, r[1:2])
 		}
 	case selectHead:
 		rows = f.headRows(args)
@@ -297,7 +297,7 @@ func (f *fake) shardRows(id any, kind int8, low, high string, n int) (rows [][]a
 	slices.Sort(keys)
 	for _, key := range keys[:min(len(keys), n)] {
 		r := s.rows[fakeKey{kind, key}]
-		rows = append(rows, append(s.statics(), key, r.rev, r.state, r.doc))
+		rows = append(rows, []any{s.left, key, r.rev, r.state, r.doc})
 	}
 	return rows
 }

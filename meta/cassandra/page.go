@@ -25,11 +25,13 @@ type readRow struct {
 type page struct {
 	rows  []readRow
 	bound string // exclusive; "" is the end of all keys
+	// merged says that the rows are in no order.
+	merged bool
 }
 
 const (
-	rowsFrom   = `SELECT split_key, left_id, right_id, copied, key, rev, state, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? LIMIT ?`
-	rowsWithin = `SELECT split_key, left_id, right_id, copied, key, rev, state, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? AND key < ? LIMIT ?`
+	rowsFrom   = `SELECT left_id, key, rev, state, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? LIMIT ?`
+	rowsWithin = `SELECT left_id, key, rev, state, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? AND key < ? LIMIT ?`
 )
 
 // readPage reads about n keys from low, below high, of a bucket.
@@ -41,9 +43,11 @@ func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high st
 			return page{}, err
 		}
 		if !moved {
-			slices.SortFunc(p.rows, func(a, b readRow) int {
-				return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.kind, b.kind))
-			})
+			if len(kinds) > 1 || p.merged { // rows of one kind are in order
+				slices.SortFunc(p.rows, func(a, b readRow) int {
+					return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.kind, b.kind))
+				})
+			}
 			return p, nil
 		}
 		if !asked {
@@ -119,17 +123,33 @@ func (s *Store) readShard(ctx context.Context, bucket meta.BucketID, shard meta.
 	return p, last, nil
 }
 
+// rowColumns are the columns of a row as a page is read: a thousand times, so
+// that each is decoded by itself, where the driver would reflect on its type.
+type rowColumns struct {
+	left  rawColumn // of the shard: it is sealed if that is set
+	key   textColumn
+	rev   bigintColumn
+	state tinyintColumn
+	doc   rawColumn
+}
+
+func (c *rowColumns) dest() []any { return []any{&c.left, &c.key, &c.rev, &c.state, &c.doc} }
+
 // readRows reads up to n rows of one kind, and the shard's seal with them or
 // after them.
 func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, kind int8, low, high string, n int) ([]readRow, seal, error) {
 	var rows []readRow
-	var columns sealColumns
+	var columns rowColumns
+	dest := columns.dest()
 	scan := func(row gocql.Scanner) error {
-		r := readRow{shard: shard, listingRow: listingRow{kind: kind}}
-		if err := row.Scan(append(columns.dest(), &r.key, &r.rev, &r.state, &r.doc)...); err != nil {
+		if err := row.Scan(dest...); err != nil {
 			return err
 		}
-		rows = append(rows, r)
+		if rows == nil {
+			rows = make([]readRow, 0, n)
+		}
+		rows = append(rows, readRow{shard: shard, listingRow: listingRow{kind: kind,
+			key: string(columns.key), rev: int64(columns.rev), state: int8(columns.state), doc: columns.doc}})
 		return nil
 	}
 	var err error
@@ -142,12 +162,13 @@ func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.I
 	if dead > 0 {
 		s.watch.dead(bucket, low, shard, dead)
 	}
-	if err == nil && len(rows) == 0 {
-		// No row, no static columns.
-		seal, err := s.readSeal(ctx, bucket, shard)
-		return nil, seal, err
+	if err != nil || len(rows) > 0 && columns.left == nil {
+		return rows, seal{}, err
 	}
-	return rows, columns.seal(), err
+	// Sealed, or no row and so no static columns. A row would bring a seal
+	// with it, but four columns a thousand times for what hardly ever is.
+	seal, err := s.readSeal(ctx, bucket, shard)
+	return rows, seal, err
 }
 
 // merge lays a child's page over its parent's: the newest row of each key
@@ -166,7 +187,7 @@ func merge(parent, child page) page {
 		}
 		newest[name{r.kind, r.key}] = r
 	}
-	p := page{bound: bound}
+	p := page{bound: bound, merged: true}
 	for _, r := range newest {
 		r.settled = false
 		p.rows = append(p.rows, r)

@@ -27,6 +27,9 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string,
 				more = true
 				return false
 			}
+			if entries == nil {
+				entries = make([]meta.Entry, 0, min(limit, len(keys)))
+			}
 			entries = append(entries, *k.entry)
 		}
 		more = len(entries) >= limit && !end
@@ -108,13 +111,14 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 // does not know.
 func (s *Store) resolve(ctx context.Context, bucket meta.BucketID, rows []readRow) ([]resolved, error) {
 	keys := make([]resolved, 0, len(rows))
+	entries := make([]meta.Entry, len(rows))
 	var asked []int
-	for _, r := range rows {
+	for i, r := range rows {
 		if n := len(keys); n > 0 && keys[n-1].key == r.key {
 			keys[n-1].several = true // the history row: visible ones sort first
 			continue
 		}
-		k, known, err := r.resolved()
+		k, known, err := r.resolved(&entries[i])
 		if err != nil {
 			return nil, err
 		}
@@ -132,8 +136,9 @@ func (s *Store) resolve(ctx context.Context, bucket meta.BucketID, rows []readRo
 	return keys, g.Wait()
 }
 
-// resolved tells what a row says of its key by itself, if it does.
-func (r *readRow) resolved() (k resolved, known bool, err error) {
+// resolved tells what a row says of its key by itself, if it does. It puts that
+// into e.
+func (r *readRow) resolved(e *meta.Entry) (k resolved, known bool, err error) {
 	k = resolved{key: r.key, several: r.kind == history}
 	if r.kind == history {
 		return k, true, nil
@@ -141,8 +146,8 @@ func (r *readRow) resolved() (k resolved, known bool, err error) {
 	if r.state != stateLive {
 		return k, false, nil
 	}
-	k.entry = &meta.Entry{}
-	if err := meta.Unmarshal(r.doc, k.entry); err != nil {
+	k.entry = e
+	if err := meta.Unmarshal(r.doc, e); err != nil {
 		return k, false, fmt.Errorf("listing row of %q: %w", r.key, err)
 	}
 	k.entry.Key = r.key
