@@ -26,6 +26,9 @@ var (
 	ErrCorrupt = errors.New("blob corrupt")
 	// ErrUnavailable: the storage does not answer, or not with a quorum.
 	ErrUnavailable = errors.New("blob store unavailable")
+	// ErrOverloaded is the ErrUnavailable of storage that answers, and has too
+	// much to do: less should be asked of it.
+	ErrOverloaded = fmt.Errorf("%w: it is overloaded", ErrUnavailable)
 	// ErrFull: there is no room for more bytes. What is stored stays
 	// readable, and deleting makes room.
 	ErrFull = errors.New("blob store full")

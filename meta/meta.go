@@ -18,6 +18,7 @@ package meta
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -44,6 +45,9 @@ var (
 	ErrUnknownOutcome = errors.New("outcome unknown")
 	// ErrUnavailable: the database does not answer, or not with a quorum.
 	ErrUnavailable = errors.New("metadata store unavailable")
+	// ErrOverloaded is the ErrUnavailable of a database that answers, and has
+	// too much to do: less should be asked of it.
+	ErrOverloaded = fmt.Errorf("%w: it is overloaded", ErrUnavailable)
 )
 
 // NextRev returns the revision that follows prev at the time now: its

@@ -122,7 +122,12 @@ func toError(err error) *Error {
 // fromEngine maps the sentinels of meta and blob.
 func fromEngine(err error) *Error {
 	switch {
-	case errors.Is(err, meta.ErrUnavailable), errors.Is(err, meta.ErrUnknownOutcome):
+	case errors.Is(err, meta.ErrUnknownOutcome):
+		return &Error{Code: "ServiceUnavailable", Err: err}
+	case errors.Is(err, meta.ErrOverloaded), errors.Is(err, blob.ErrOverloaded):
+		// SDKs repeat both, and ask less for a while after this one.
+		return &Error{Code: "SlowDown", Err: err}
+	case errors.Is(err, meta.ErrUnavailable):
 		return &Error{Code: "ServiceUnavailable", Err: err}
 	case errors.Is(err, meta.ErrConflict), errors.Is(err, meta.ErrBucketDeleting), errors.Is(err, meta.ErrClaimed):
 		return &Error{Code: "OperationAborted", Err: err}

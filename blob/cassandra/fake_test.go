@@ -215,6 +215,12 @@ func TestChunksInTheWrongPlaceAreNoticed(t *testing.T) {
 	}
 }
 
+// tooMuch is what a node answers that has too much to do.
+type tooMuch struct{ gocql.RequestError }
+
+func (tooMuch) Code() int     { return gocql.ErrCodeOverloaded }
+func (tooMuch) Error() string { return "overloaded" }
+
 func TestWritesAreRetriedAndThenUnavailable(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -227,6 +233,8 @@ func TestWritesAreRetriedAndThenUnavailable(t *testing.T) {
 		{"no quorum for a while", &gocql.RequestErrUnavailable{}, 3, nil, 4},
 		{"no quorum for long", &gocql.RequestErrUnavailable{}, 99, blob.ErrUnavailable, 4},
 		{"no connection", gocql.ErrNoConnections, 99, blob.ErrUnavailable, 4},
+		{"too much to do for a while", tooMuch{}, 3, nil, 4},
+		{"too much to do for long", tooMuch{}, 99, blob.ErrOverloaded, 4},
 		{"session closed", gocql.ErrSessionClosed, 99, gocql.ErrSessionClosed, 1},
 	}
 	for _, test := range tests {

@@ -10,6 +10,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/cassandra"
 )
 
 const (
@@ -35,7 +36,11 @@ func retry(ctx context.Context, f func() error) error {
 		case !transient(err):
 			return err
 		case n == attempts:
-			return fmt.Errorf("%w: given up after %d attempts: %w", blob.ErrUnavailable, n, err)
+			reason := blob.ErrUnavailable
+			if cassandra.Overloaded(err) {
+				reason = blob.ErrOverloaded
+			}
+			return fmt.Errorf("%w: given up after %d attempts: %w", reason, n, err)
 		}
 		if err := sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
 			return err

@@ -72,6 +72,17 @@ func Classify(err error) Class {
 	return Other
 }
 
+// Overloaded tells that a statement was refused for want of room, by a node
+// or, where no stream is free on any connection, by the driver: less should be
+// asked. Its class says whether it took effect.
+func Overloaded(err error) bool {
+	var request gocql.RequestError
+	if errors.As(err, &request) {
+		return request.Code() == gocql.ErrCodeOverloaded
+	}
+	return errors.Is(err, gocql.ErrNoStreams)
+}
+
 func classifyCode(code int) Class {
 	switch code {
 	case gocql.ErrCodeUnavailable, gocql.ErrCodeOverloaded, gocql.ErrCodeBootstrapping:

@@ -54,6 +54,19 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+func TestOnlyWantOfRoomIsOverload(t *testing.T) {
+	for _, err := range []error{answer(gocql.ErrCodeOverloaded), gocql.ErrNoStreams, fmt.Errorf("read: %w", answer(gocql.ErrCodeOverloaded))} {
+		if !Overloaded(err) {
+			t.Errorf("%v is none", err)
+		}
+	}
+	for _, err := range []error{nil, answer(gocql.ErrCodeUnavailable), gocql.ErrNoConnections, gocql.ErrTimeoutNoResponse, context.Canceled} {
+		if Overloaded(err) {
+			t.Errorf("%v is one", err)
+		}
+	}
+}
+
 func TestPortIsTheConfiguredOrThatOfAContactPoint(t *testing.T) {
 	for _, c := range []struct {
 		cfg  Config

@@ -171,6 +171,8 @@ func classify(ctx context.Context, err error) error {
 		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 	case badValue(err) || cassandra.Classify(err) == cassandra.Rejected:
 		return err
+	case cassandra.Overloaded(err):
+		return fmt.Errorf("%w: %w", meta.ErrOverloaded, err)
 	}
 	return fmt.Errorf("%w: %w", meta.ErrUnavailable, err)
 }

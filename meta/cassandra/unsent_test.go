@@ -40,5 +40,8 @@ func TestOnlyWhatCannotHaveBegunCountsAsUnsent(t *testing.T) {
 		if name != "refused as invalid" && !errors.Is(err, meta.ErrUnavailable) {
 			t.Errorf("%s: %v is not ErrUnavailable", name, err)
 		}
+		if overloaded := name == "no stream" || name == "overloaded with hints"; errors.Is(err, meta.ErrOverloaded) != overloaded {
+			t.Errorf("%s: %v is ErrOverloaded: %v", name, err, !overloaded)
+		}
 	}
 }
