@@ -53,6 +53,8 @@ type started struct {
 	rev     int64
 	pending meta.Pending
 	head    *meta.Head
+	// guessed says that head is that of a key that was taken for new.
+	guessed bool
 }
 
 // change makes one atomic change to a key. Conditions belong into decide: it
@@ -66,9 +68,13 @@ func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read met
 	}
 	for try := 0; ; try++ {
 		err := s.attempt(ctx, b, key, read, early, decide)
+		guessed := early.guessed
 		*early = started{}
 		if err == nil {
 			return nil
+		}
+		if guessed && errors.Is(err, meta.ErrConflict) {
+			continue // nobody is in the way: the key was not new
 		}
 		if err := s.tryAgain(ctx, b, try, err); err != nil {
 			return err

@@ -18,14 +18,19 @@ type early struct {
 const headBeside = 1 << 20
 
 // announce begins a change of key beside the body, and reads the head beside
-// it too where the body is so small that the head will still be fresh. It is
-// for buckets that never were versioned, and writes without conditions:
-// others want to see the head before they announce anything.
+// it too where the body is so small that the head will still be fresh. Where
+// a bucket's keys are all new, it takes this one for new as well. It is for
+// buckets that never were versioned, and writes without conditions: others
+// want to see the head before they announce anything.
 func (s *Store) announce(ctx context.Context, b *meta.Bucket, key string, size int64) *early {
 	e := &early{done: make(chan struct{})}
 	rev := s.now().UnixMicro()
 	head := make(chan *meta.Head, 1)
-	if size >= 0 && size <= headBeside {
+	guessed := s.newKeys.guess(b.ID)
+	switch {
+	case guessed:
+		head <- &meta.Head{}
+	case size >= 0 && size <= headBeside:
 		go func() {
 			h, err := s.meta.Read(ctx, b.ID, key, readForPut(b))
 			if err != nil {
@@ -34,7 +39,7 @@ func (s *Store) announce(ctx context.Context, b *meta.Bucket, key string, size i
 			}
 			head <- &h
 		}()
-	} else {
+	default:
 		head <- nil
 	}
 	go func() {
@@ -43,7 +48,7 @@ func (s *Store) announce(ctx context.Context, b *meta.Bucket, key string, size i
 		if err == nil {
 			e.began = started{rev: rev, pending: pending}
 		}
-		e.began.head = <-head
+		e.began.head, e.began.guessed = <-head, guessed
 	}()
 	return e
 }

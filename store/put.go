@@ -105,6 +105,7 @@ func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.V
 		if err := conditions.write(h.Current()); err != nil {
 			return nil, err
 		}
+		s.newKeys.saw(b.ID, h.Rev == 0)
 		v.Seq, v.Modified = 0, 0
 		m := &mutation{put: []*meta.Version{v}, guard: r.guard}
 		return m, replaceNull(h, v, m)

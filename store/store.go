@@ -66,6 +66,7 @@ type Store struct {
 	now     func() time.Time
 	log     *zap.Logger
 	buckets bucketCache
+	newKeys newKeys
 
 	background sync.WaitGroup
 	collecting sync.Mutex

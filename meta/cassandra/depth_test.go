@@ -3,6 +3,7 @@ package cassandra
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -196,6 +197,9 @@ func TestRoundTripsOfOperations(t *testing.T) {
 				Conditions: store.Conditions{IfNoneMatch: []string{"*"}}})
 			return err
 		}},
+		{"PUT among new keys, inline", fortyNew, put(small)},
+		{"PUT among new keys, one chunk", fortyNew, put(large)},
+		{"PUT among new keys, over one", both(put(small), fortyNew), put(small)},
 		{"GET, inline", put(small), get},
 		{"GET, chunks", put(large), get},
 		{"HEAD", put(large), func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
@@ -213,6 +217,22 @@ func TestRoundTripsOfOperations(t *testing.T) {
 		fmt.Fprintf(&out, "%-32s %6d %10d %7d\n", op.name, serial, before, behind)
 	}
 	golden(t, "testdata/operations.txt", out.String())
+}
+
+// fortyNew puts so many new keys that the next is taken for new.
+func fortyNew(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+	for i := range 40 {
+		if _, err := s.Put(ctx, b, fmt.Sprint("new", i), store.PutInput{Body: strings.NewReader("body"), Size: 4}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func both(first, then func(*store.Store, context.Context, *meta.Bucket) error) func(*store.Store, context.Context, *meta.Bucket) error {
+	return func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+		return errors.Join(first(s, ctx, b), then(s, ctx, b))
+	}
 }
 
 func remove1(s *store.Store, ctx context.Context, b *meta.Bucket) error {
