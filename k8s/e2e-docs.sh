@@ -44,9 +44,9 @@ page_tools() {
   cp -R k8s charts "$work/page/"
   local file
   find "$work/page/k8s/cassandra" "$work/page/k8s/pithos" "$work/page/k8s/kustomize" -name '*.yaml' | while read -r file; do
-    smaller <"$file" >"$work/small" && cp "$work/small" "$file"
+    smaller <"$file" >"$work/fewer" && cp "$work/fewer" "$file"
   done
-  NODES=3 chart_values embedded | sed '/^mode:/d' >"$work/small"
+  NODES=3 chart_values embedded | sed '/^mode:/d' >"$work/values.yaml"
   cat >"$work/bin/kubectl" <<SHIM
 #!/bin/bash
 for argument in "\$@"; do
@@ -56,7 +56,7 @@ exec $KUBECTL -n "\$PAGE_NAMESPACE" "\$@"
 SHIM
   cat >"$work/bin/helm" <<SHIM
 #!/bin/bash
-case \$1 in install) exec "$HELM" "\$@" -f "$work/small" ;; esac
+case \$1 in install) exec "$HELM" "\$@" -f "$work/values.yaml" ;; esac
 exec "$HELM" "\$@"
 SHIM
   chmod +x "$work/bin/kubectl" "$work/bin/helm"

@@ -2,21 +2,24 @@
 # Runs the manifests on a real cluster, from nothing to objects that were put
 # and got through the service, while pods are added, killed and replaced.
 #
-#   k8s/e2e.sh [told] [cassandra] [embedded] [helm] [docs]     the first three, where none is named
+#   k8s/e2e.sh [told] [cassandra] [embedded] [helm] [guards] [docs]     the first three, where none is named
 #
 #   told       k8s/cassandra and k8s/pithos by 'kubectl create', as docs/kubernetes.md has it
 #   cassandra  the kustomization with a Cassandra of its own
 #   embedded   the kustomization with the embedded engine
 #   helm       the Helm chart, with the embedded engine and with a Cassandra of its own: helm lint,
 #              install, test, upgrade, rollback, uninstall, and install over the volumes that stay
+#   guards     the kustomization with all components: evictions, network policies, the autoscaler, the
+#              ServiceMonitor, and the Ingress, each where the cluster has what it takes
 #   docs       the commands of docs/kubernetes.md, from the page itself
 #
 # It needs kubectl, s3cmd, Go, a cluster that has the two images, for helm and
-# docs helm too, and jq. The namespaces pithos-e2e-* are its own: they are deleted first.
+# docs helm too, jq for docs and curl for guards. The namespaces pithos-e2e-* are its own: they are deleted first.
 #
 #   KUBECTL=kubectl   how to reach the cluster
 #   HELM=helm         for the chart
 #   CLIENT=           what to put before a command so that it reaches addresses of services
+#   INGRESS=          host:port of a controller that serves Ingresses of the class nginx
 #   NODES=4 COPIES=3  nodes of Cassandra at first, and copies of each row; one more node comes later
 #   HEAP=, MEMORY=    heap (512M) and memory (1Gi) of a node, where they should be smaller than the manifests'
 #   CPU=              CPU that nodes and gateways request (50m), likewise
@@ -25,7 +28,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-KUBECTL=${KUBECTL:-kubectl} HELM=${HELM:-helm} CLIENT=${CLIENT:-}
+KUBECTL=${KUBECTL:-kubectl} HELM=${HELM:-helm} CLIENT=${CLIENT:-} INGRESS=${INGRESS:-}
 NODES=${NODES:-4} COPIES=${COPIES:-3} HEAP=${HEAP:-} MEMORY=${MEMORY:-} CPU=${CPU:-} PATIENCE=${PATIENCE:-1200} KEEP=${KEEP:-}
 began=$(date +%s)
 work=$(mktemp -d)
@@ -159,7 +162,7 @@ got() {
 traffic_begins() {
   s3 mb s3://traffic >/dev/null 2>&1 || true
   AWS_ACCESS_KEY_ID=$key AWS_SECRET_ACCESS_KEY=$secret \
-    $CLIENT "$work/traffic" -endpoint "http://$address" -bucket traffic -attempts "$1" -workers 2 >"$work/traffic.log" 2>&1 &
+    $CLIENT "$work/traffic" -endpoint "http://$address" -bucket traffic -attempts "$1" -workers "${workers:-2}" >"$work/traffic.log" 2>&1 &
   traffic=$!
 }
 
@@ -377,12 +380,13 @@ chart() {
 }
 
 . k8s/e2e-docs.sh
+. k8s/e2e-guards.sh
 
 CGO_ENABLED=0 go build -o "$work/traffic" ./k8s/traffic
 for stage in "${@:-told}"; do
   case $stage in
-    told | cassandra | embedded | helm | docs) ;;
-    *) echo "there is no $stage: told, cassandra, embedded, helm or docs" >&2; exit 2 ;;
+    told | cassandra | embedded | helm | guards | docs) ;;
+    *) echo "there is no $stage: told, cassandra, embedded, helm, guards or docs" >&2; exit 2 ;;
   esac
 done
 if [ $# = 0 ]; then set -- told cassandra embedded; fi

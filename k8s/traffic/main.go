@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -24,6 +26,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -31,6 +34,8 @@ import (
 func main() {
 	endpoint := flag.String("endpoint", "http://127.0.0.1:8080", "where Pithos is")
 	bucket := flag.String("bucket", "traffic", "bucket, which must exist")
+	dial := flag.String("dial", "", "host:port to connect to, in place of the endpoint's")
+	virtual := flag.Bool("virtual-hosts", false, "ask http://bucket.endpoint, in place of http://endpoint/bucket")
 	workers := flag.Int("workers", 4, "requests at a time")
 	attempts := flag.Int("attempts", 1, "times that a request is tried before it counts as failed; S3 clients try 3 times or more")
 	size := flag.Int("size", 64<<10, "size of an object, in bytes")
@@ -40,7 +45,7 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
-	t := &traffic{client: newClient(*endpoint, *attempts), bucket: *bucket, size: *size}
+	t := &traffic{client: newClient(*endpoint, *dial, *virtual, *attempts), bucket: *bucket, size: *size}
 	t.run(ctx, *workers)
 	fmt.Printf("traffic: %d requests, %d failed, the longest took %s\n",
 		t.requests.Load(), t.failed.Load(), time.Duration(t.longest.Load()).Round(time.Millisecond))
@@ -51,14 +56,30 @@ func main() {
 
 // newClient makes a client that tries a request so many times, with pauses of
 // up to 20 s as the SDK's default is.
-func newClient(endpoint string, attempts int) *s3.Client {
+func newClient(endpoint, dial string, virtual bool, attempts int) *s3.Client {
 	key, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
 	return s3.New(s3.Options{
 		Region:       "us-east-1",
 		BaseEndpoint: &endpoint,
-		UsePathStyle: true,
+		UsePathStyle: !virtual,
+		HTTPClient:   httpClient(dial),
 		Credentials:  credentials.NewStaticCredentialsProvider(key, secret, ""),
 		Retryer:      retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = attempts }),
+	})
+}
+
+// httpClient connects to one address, if there is one, by whichever name the
+// server is asked.
+func httpClient(dial string) *awshttp.BuildableClient {
+	client := awshttp.NewBuildableClient()
+	if dial == "" {
+		return client
+	}
+	return client.WithTransportOptions(func(t *http.Transport) {
+		t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, dial)
+		}
 	})
 }
 
