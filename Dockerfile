@@ -11,8 +11,10 @@ ARG GO_IMAGE=golang:1.26
 FROM --platform=${BUILDPLATFORM} ${GO_IMAGE} AS build
 WORKDIR /src
 COPY . .
-ARG TARGETOS=linux
-ARG TARGETARCH=amd64
+# BuildKit says what they are. With a default here it would not: another
+# machine's image would hold this one's binary.
+ARG TARGETOS
+ARG TARGETARCH
 ARG VERSION=
 ENV CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOMODCACHE=/go/pkg/mod GOCACHE=/root/.cache/go-build
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \

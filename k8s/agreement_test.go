@@ -356,6 +356,18 @@ func TestTheImageIsWhatManifestsExpect(t *testing.T) {
 	}
 }
 
+func TestTheBuilderSaysForWhichMachineTheImageIs(t *testing.T) {
+	file := text(t, "../Dockerfile")
+	for _, name := range []string{"TARGETOS", "TARGETARCH"} {
+		if !strings.Contains(file, "\nARG "+name+"\n") {
+			t.Errorf("the Dockerfile does not take %s from the builder: a default there would win", name)
+		}
+	}
+	if !strings.Contains(file, " GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build ") {
+		t.Error("the binary is not built for the machine of the image")
+	}
+}
+
 func TestTheBuildOfTheImageGetsEveryPackage(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../cmd/pithos").Output()
 	if err != nil {
