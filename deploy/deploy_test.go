@@ -182,6 +182,11 @@ func TestPackageTakesFilesThatExist(t *testing.T) {
 			t.Errorf("%s: there is no such file", c.Src)
 		}
 	}
+	for _, name := range []string{"postinstall", "preremove", "postremove"} {
+		if p.Scripts[name] == "" {
+			t.Errorf("there is no script %s", name)
+		}
+	}
 	for _, want := range []string{"/usr/bin/pithos", "/etc/pithos/pithos.yaml", "/usr/lib/systemd/system/pithos.service", "/usr/share/man/man1/"} {
 		if !targets[want] {
 			t.Errorf("%s is not installed", want)
@@ -247,7 +252,7 @@ func TestUnitsAgreeWithTheBinary(t *testing.T) {
 	if got := unit(t, "pithos-admin.socket")["Socket.FileDescriptorName"]; len(got) != 1 || got[0] != "admin" {
 		t.Errorf("the operators' socket is named %q", got)
 	}
-	if got := unit(t, "pithos.socket")["Socket.ListenStream"]; len(got) != 1 || got[0] != "8080" {
+	if got := unit(t, "pithos.socket")["Socket.ListenStream"]; len(got) != 1 || got[0] != "127.0.0.1:8080" { // as in packaging/pithos.yaml
 		t.Errorf("the socket listens on %q", got)
 	}
 }

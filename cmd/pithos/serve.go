@@ -24,7 +24,8 @@ lets running requests finish, for service.shutdown-timeout at most.
 Without configuration it listens on 127.0.0.1:8080 and keeps everything in
 ./pithos-data. At the first start it makes an access key, keeps it in that
 directory (credentials, mode 0600) and prints it once, with settings to paste
-for the aws CLI, s3cmd and boto3.
+for the aws CLI, s3cmd and boto3. Where systemd would keep in its journal what
+is printed, only the file has the secret.
 
 On Cassandra any number of gateways may run; they share no state but the
 database. Run 'pithos bootstrap' first. While Cassandra does not answer,
@@ -211,6 +212,10 @@ func (s *serving) announce(e *gateway.Engine) error {
 	s.log.Info("no access key is configured: the first one is in the data directory",
 		zap.String("access key", key.ID), zap.String("file", key.Path))
 	if !key.Made {
+		return nil
+	}
+	if inJournal(s.cmd.OutOrStdout(), os.Getenv("JOURNAL_STREAM")) {
+		s.log.Info("its secret is in that file alone: what is printed here goes to the journal, which others read and which is kept")
 		return nil
 	}
 	settings := clientSettings{Endpoint: s.endpoint, Region: e.Store.Region(), AccessKey: key.ID, Secret: key.Secret}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // firstFD is the first file descriptor that systemd hands over: see
@@ -60,4 +62,20 @@ func systemd(state string) {
 	}
 	_, _ = c.Write([]byte(state))
 	_ = c.Close()
+}
+
+// inJournal tells whether what is written to out ends in systemd's journal,
+// whose stream systemd names by device and inode: see $JOURNAL_STREAM in
+// systemd.exec(5).
+func inJournal(out io.Writer, stream string) bool {
+	f, ok := out.(*os.File)
+	if !ok || stream == "" {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stream == fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -68,6 +70,39 @@ func TestSocketActivation(t *testing.T) {
 	}
 	if len(told) != 3 || !strings.HasPrefix(told[0], "READY=1") || told[1] != "STATUS=serving" {
 		t.Errorf("systemd was told %q", told)
+	}
+}
+
+// TestJournalGetsNoSecret starts for the first time as systemd starts it: with
+// an output that it says is the journal's.
+func TestJournalGetsNoSecret(t *testing.T) {
+	for name, journal := range map[string]bool{"to the journal": true, "elsewhere": false} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			out := filepath.Join(folder, "out")
+			writeFile(t, out, "")
+			info, err := os.Stat(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stat := info.Sys().(*syscall.Stat_t)
+			stream := fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
+			if !journal {
+				stream = fmt.Sprintf("%d:%d", stat.Dev, stat.Ino+1)
+			}
+			cmd := exec.Command("/bin/sh", "-c", `exec "$0" serve >`+out, os.Args[0])
+			cmd.Env = []string{"JOURNAL_STREAM=" + stream, "PITHOS_LISTEN=127.0.0.1:0", "PITHOS_DATA=" + filepath.Join(folder, "data"),
+				"PITHOS_CONFIGURATION=" + configured(t, "logging: {json: true}")}
+			p := startProcess(t, cmd)
+			line := p.log.await(t, "no access key is configured: the first one is in the data directory")
+			if code := p.stop(t); code != exitOK {
+				t.Fatalf("exit code %d", code)
+			}
+			id, secret := printedKey(readFile(t, out))
+			if journal != (secret == "") || !journal && id != line["access key"] {
+				t.Errorf("printed %q %q, the key is %v", id, secret, line["access key"])
+			}
+		})
 	}
 }
 
