@@ -43,9 +43,18 @@ func valueOf(b []byte) (int, error) {
 
 // values gives out values, and knows them by their ETags.
 type values struct {
-	mu    sync.Mutex
-	last  int
-	etags map[string]int
+	mu      sync.Mutex
+	last    int
+	markers int // delete markers, which have numbers below 0
+	etags   map[string]int
+}
+
+// marker returns the number of a delete marker that was never written.
+func (v *values) marker() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.markers--
+	return v.markers
 }
 
 // next returns a value that was never written, and its body.
@@ -60,7 +69,7 @@ func (v *values) next() (int, []byte) {
 	if v.etags == nil {
 		v.etags = map[string]int{}
 	}
-	v.etags[etagOf(b)] = value
+	v.etags[etagOf(b)], v.etags[etagOfUpload(b)] = value, value
 	return value, b
 }
 
@@ -68,6 +77,14 @@ func (v *values) next() (int, []byte) {
 func etagOf(b []byte) string {
 	sum := md5.Sum(b)
 	return `"` + hex.EncodeToString(sum[:]) + `"`
+}
+
+// etagOfUpload is the ETag of a body that was uploaded as the one part of a
+// multipart upload.
+func etagOfUpload(b []byte) string {
+	part := md5.Sum(b)
+	sum := md5.Sum(part[:])
+	return `"` + hex.EncodeToString(sum[:]) + `-1"`
 }
 
 // named returns the value with that ETag.

@@ -35,9 +35,7 @@ func TestGatewaysOfTwoDatacentersAgree(t *testing.T) {
 	east := startGateway(t, c.Cluster, c.keyspace, 0, everywhere, "datacenter: dc1")
 	west := startGateway(t, c.Cluster, c.keyspace, 0, everywhere, "datacenter: dc2")
 	both := []*gatewayProcess{east, west}
-	if _, err := newClient(east.url, 10).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
-		t.Fatal(err)
-	}
+	makeBuckets(t, east)
 	t.Run("If-None-Match has one winner", func(t *testing.T) { oneWinner(t, both, "race") })
 	t.Run("what one has acknowledged the other shows", func(t *testing.T) {
 		for i := range 20 {
@@ -45,7 +43,10 @@ func TestGatewaysOfTwoDatacentersAgree(t *testing.T) {
 			shownThere(t, newClient(here.url, 1), newClient(there.url, 1), fmt.Sprintf("seen/%02d", i), 1+i)
 		}
 	})
-	t.Run("histories are linearizable", func(t *testing.T) { linearRun(t, c, both, 1, &nemesis{idle: true, most: 4 * time.Second}) })
+	t.Run("histories are linearizable", func(t *testing.T) {
+		h := linearRun(t, both, 1, &nemesis{idle: true, most: 4 * time.Second})
+		c.keptWhole(t, client(h))
+	})
 	t.Run("the greater datacenter serves alone", func(t *testing.T) {
 		c.Nodes[2].Kill()
 		shownThere(t, newClient(east.url, 10), newClient(east.url, 10), "alone", 3)

@@ -181,7 +181,7 @@ func runGateway(t testing.TB, url string, command func() *exec.Cmd) *gatewayProc
 		g.kill()
 		if t.Failed() {
 			log := g.log.Bytes()
-			t.Logf("the end of the log of %s:\n%s", g.url, log[max(0, len(log)-8000):])
+			t.Logf("the end of the log of %s:\n%s", g.url, log[max(0, len(log)-4000):])
 		}
 	})
 	g.awaitReady(t)

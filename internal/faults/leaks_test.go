@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/pithos/pithos/blob"
@@ -89,19 +88,43 @@ func (k *keeper) blobs(t *testing.T) []blob.Info {
 	return all
 }
 
-// empty deletes all that the bucket lists.
+// empty deletes all that the buckets list: versions, and uploads that nobody
+// has ended.
 func empty(t *testing.T, client *s3.Client) {
 	t.Helper()
-	pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: aws.String(bucket)})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range page.Contents {
-			if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: o.Key}); err != nil {
+	for _, name := range []string{bucket, versionedBucket} {
+		versions := s3.NewListObjectVersionsPaginator(client, &s3.ListObjectVersionsInput{Bucket: &name})
+		for versions.HasMorePages() {
+			page, err := versions.NextPage(t.Context())
+			if err != nil {
 				t.Fatal(err)
 			}
+			for _, v := range page.Versions {
+				remove(t, client, name, v.Key, v.VersionId)
+			}
+			for _, m := range page.DeleteMarkers {
+				remove(t, client, name, m.Key, m.VersionId)
+			}
 		}
+		uploads := s3.NewListMultipartUploadsPaginator(client, &s3.ListMultipartUploadsInput{Bucket: &name})
+		for uploads.HasMorePages() {
+			page, err := uploads.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range page.Uploads {
+				_, err := client.AbortMultipartUpload(t.Context(), &s3.AbortMultipartUploadInput{Bucket: &name, Key: u.Key, UploadId: u.UploadId})
+				if err != nil && codeOf(err) != "NoSuchUpload" {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+func remove(t *testing.T, client *s3.Client, name string, key, version *string) {
+	t.Helper()
+	if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &name, Key: key, VersionId: version}); err != nil {
+		t.Fatal(err)
 	}
 }

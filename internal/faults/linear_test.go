@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/pithos/pithos/config"
@@ -58,6 +57,12 @@ func startCluster(t testing.TB) *cluster {
 func newCluster(t testing.TB, ring *cassandratest.Ring, options ...string) *cluster {
 	t.Helper()
 	c := &cluster{Ring: ring, keyspace: ring.Keyspace(t)}
+	c.bootstrap(t, options...)
+	return c
+}
+
+func (c *cluster) bootstrap(t testing.TB, options ...string) {
+	t.Helper()
 	file := settings(t, c.Cluster, c.keyspace, "127.0.0.1:1", options...)
 	cfg, err := config.Load(file, true, func(string) string { return "" })
 	if err != nil {
@@ -69,7 +74,6 @@ func newCluster(t testing.TB, ring *cassandratest.Ring, options ...string) *clus
 	if err := gateway.Bootstrap(ctx, c.cfg, nil); err != nil {
 		t.Fatal(err)
 	}
-	return c
 }
 
 // TestClusterUnderFaults is one test, since all of it shares a ring.
@@ -79,10 +83,7 @@ func TestClusterUnderFaults(t *testing.T) {
 		startGateway(t, c.Cluster, c.keyspace, 0),
 		startGateway(t, c.Cluster, c.keyspace, 7*time.Minute),
 	}
-	client := newClient(gateways[0].url, 10)
-	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
-		t.Fatal(err)
-	}
+	makeBuckets(t, gateways[0])
 	t.Run("a node down costs no request", func(t *testing.T) { nodeDown(t, c, gateways[0]) })
 	t.Run("a lost quorum is told and comes back", func(t *testing.T) { lostQuorum(t, c, gateways[0]) })
 	t.Run("histories are linearizable", func(t *testing.T) { histories(t, c, gateways) })
@@ -95,7 +96,10 @@ func histories(t *testing.T, c *cluster, gateways []*gatewayProcess) {
 	}
 	for run := range *runs {
 		ok := t.Run(fmt.Sprintf("seed %d", seed+uint64(run)), func(t *testing.T) {
-			linearRun(t, c, gateways, seed+uint64(run), newNemesis(t, c, gateways, seed+uint64(run)))
+			h := linearRun(t, gateways, seed+uint64(run), newNemesis(t, c, gateways, seed+uint64(run)))
+			if !t.Failed() {
+				c.keptWhole(t, client(h))
+			}
 		})
 		if !ok {
 			return
@@ -104,7 +108,7 @@ func histories(t *testing.T, c *cluster, gateways []*gatewayProcess) {
 }
 
 // linearRun has clients ask while n does what it does, and judges what they saw.
-func linearRun(t *testing.T, c *cluster, gateways []*gatewayProcess, seed uint64, n *nemesis) {
+func linearRun(t *testing.T, gateways []*gatewayProcess, seed uint64, n *nemesis) *history {
 	h := &history{begun: time.Now()}
 	for _, g := range gateways {
 		h.urls = append(h.urls, g.url)
@@ -122,19 +126,19 @@ func linearRun(t *testing.T, c *cluster, gateways []*gatewayProcess, seed uint64
 	last := time.Since(h.begun)
 	h.readAll(t, last)
 	if t.Failed() {
-		return
+		return h
 	}
-	t.Logf("%d operations: %v; %d troubles", len(h.ops), h.count(), len(n.told))
+	t.Logf("%d operations: %v; %d troubles; %v", len(h.ops), h.count(), len(n.told), h.kinds())
 	h.judge(t)
 	for _, err := range h.torn {
 		t.Error(err)
 	}
-	c.keptWhole(t, client(h))
 	if t.Failed() {
 		for _, line := range n.told {
 			t.Log(line)
 		}
 	}
+	return h
 }
 
 func client(h *history) *s3.Client { return newClient(h.urls[0], 10) }
@@ -147,14 +151,16 @@ func (h *history) readAll(t *testing.T, last time.Duration) {
 		keys := keysAt(round)
 		for via := range w.gateways {
 			in := input{via: fmt.Sprintf("gateway %d, when all is over", via)}
-			await(t, "list", func() error {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				if !w.list(ctx, via, in, keys) {
-					return fmt.Errorf("no answer")
-				}
-				return nil
-			})
+			for _, in.key = range []string{keys[0], keys[len(keys)-1]} { // one of each bucket
+				await(t, "list", func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					if !w.list(ctx, via, in, keys) {
+						return fmt.Errorf("no answer")
+					}
+					return nil
+				})
+			}
 			for _, key := range keys {
 				in.key = key
 				await(t, "get "+key, func() error {
@@ -218,7 +224,7 @@ func explained(ops []porcupine.Operation) bool {
 			if op.Output.(output).outcome != unknown {
 				return false
 			}
-			return in.value != 0 && !seen[in.value] || in.value == 0 && !deletions
+			return in.value > absent && !seen[in.value] || in.value <= absent && !deletions
 		})
 		if porcupine.CheckOperationsTimeout(register, part, judgeTime/6) == porcupine.Ok {
 			return true
@@ -252,7 +258,7 @@ func until(ops []porcupine.Operation, at int64) []porcupine.Operation {
 	var part []porcupine.Operation
 	for _, op := range ops {
 		switch {
-		case op.Call > at, op.Return > at && op.Input.(input).kind == opRead:
+		case op.Call > at, op.Return > at && op.Input.(input).kind.reads():
 			continue
 		case op.Return > at:
 			op.Return, op.Output = never, output{outcome: unknown}

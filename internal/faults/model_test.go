@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -13,16 +15,22 @@ import (
 type kind string
 
 const (
-	opRead      kind = "read"       // GET, HEAD, or one key of a LIST
-	opPut       kind = "put"        // unconditional
-	opPutNew    kind = "put new"    // If-None-Match: *
-	opPutOver   kind = "put over"   // If-Match
-	opDelete    kind = "delete"     // unconditional
-	opDeleteSee kind = "delete see" // If-Match
+	opRead          kind = "read"           // GET, HEAD, or one key of a LIST
+	opReadNot       kind = "read not"       // a condition on the key said that it has another value than see
+	opReadVersion   kind = "read version"   // GET of the version see
+	opPut           kind = "put"            // unconditional; a copy and a Complete too
+	opPutNew        kind = "put new"        // If-None-Match: *
+	opPutOver       kind = "put over"       // If-Match
+	opDelete        kind = "delete"         // unconditional
+	opDeleteSee     kind = "delete see"     // If-Match
+	opDeleteVersion kind = "delete version" // of the version see
+	opRename        kind = "rename"         // of a key to the other one of its pair, if it has the value see
 )
 
+func (k kind) reads() bool { return k == opRead || k == opReadNot || k == opReadVersion }
+
 // absent is the value of a key that is not there. Every value that is written
-// has a number of its own, from 1 on.
+// has a number of its own, from 1 on, and so has a delete marker, from -1 down.
 const absent = 0
 
 // input is one request about one key.
@@ -30,8 +38,9 @@ type input struct {
 	kind  kind
 	key   string
 	value int // that is written
-	see   int // that If-Match names
+	see   int // that a condition or a version id names
 	via   string
+	how   string // where it is not the usual request
 }
 
 // outcome is what the client learnt of it.
@@ -52,36 +61,119 @@ type output struct {
 // never is the time of an answer that did not come: after all others.
 const never = math.MaxInt64
 
-// register is one key of a bucket as S3 promises it.
+// Keys are <round>/<name>: those that are named so are of a bucket that keeps
+// versions, and of the pair whose objects are renamed from one to the other.
+const (
+	versionedName = "versioned-"
+	pairName      = "pair-"
+)
+
+func isVersioned(key string) bool { return strings.Contains(key, "/"+versionedName) }
+func isPaired(key string) bool    { return strings.Contains(key, "/"+pairName) }
+
+// group names the keys that are judged together: one, or a pair.
+func group(key string) string {
+	if isPaired(key) {
+		return key[:len(key)-1]
+	}
+	return key
+}
+
+// slot is the place of a key in its group.
+func slot(key string) int {
+	if isPaired(key) && strings.HasSuffix(key, "1") {
+		return 1
+	}
+	return 0
+}
+
+// state is what the keys of a group have: the versions of each of them, newest
+// first. A key that keeps no versions has one, or none.
+type state [2]stack
+
+// stack are numbers of values, with commas between them.
+type stack string
+
+// current is the value that is read.
+func (v stack) current() int {
+	first, _, _ := strings.Cut(string(v), ",")
+	value, _ := strconv.Atoi(first) // none is absent
+	return max(value, absent)
+}
+
+func (v stack) all() []string {
+	if v == "" {
+		return nil
+	}
+	return strings.Split(string(v), ",")
+}
+
+func (v stack) has(value int) bool { return slices.Contains(v.all(), strconv.Itoa(value)) }
+
+func (v stack) with(value int) stack {
+	return stack(strings.Join(append([]string{strconv.Itoa(value)}, v.all()...), ","))
+}
+
+func (v stack) without(value int) stack {
+	one := strconv.Itoa(value)
+	return stack(strings.Join(slices.DeleteFunc(v.all(), func(s string) bool { return s == one }), ","))
+}
+
+// write is a key with a new value, or a delete marker.
+func (s state) write(key string, value int) state {
+	i := slot(key)
+	switch {
+	case isVersioned(key):
+		s[i] = s[i].with(value)
+	case value > absent:
+		s[i] = stack(strconv.Itoa(value))
+	default:
+		s[i] = ""
+	}
+	return s
+}
+
+// register is what S3 promises of keys.
 var register = porcupine.Model{
 	Partition: byKey,
-	Init:      func() any { return absent },
-	Step: func(state, in, out any) (bool, any) {
-		return step(state.(int), in.(input), out.(output))
+	Init:      func() any { return state{} },
+	Step: func(now, in, out any) (bool, any) {
+		return step(now.(state), in.(input), out.(output))
 	},
 	DescribeOperation: func(in, out any) string { return describe(in.(input), out.(output)) },
 	DescribeState:     func(state any) string { return fmt.Sprint(state) },
 }
 
-// step tells whether a key with that value may answer so, and what its value
-// is then. Of an unknown outcome it tells what comes of it if it is carried
-// out: as its answer is behind all others, it need not be.
-func step(now int, in input, out output) (bool, int) {
+// step tells whether keys with these values may answer so, and what they have
+// then. Of an unknown outcome it tells what comes of it if it is carried out:
+// as its answer is behind all others, it need not be.
+func step(now state, in input, out output) (bool, state) {
+	has := now[slot(in.key)]
+	top := has.current()
 	holds, next := true, now
 	switch in.kind {
 	case opRead:
-		return out.value == now, now
+		return out.value == top, now
+	case opReadNot:
+		return top != absent && top != in.see, now
+	case opReadVersion:
+		return has.has(in.see) == (out.value == in.see), now
 	case opPut:
-		next = in.value
+		next = now.write(in.key, in.value)
 	case opPutNew:
-		holds, next = now == absent, in.value
+		holds, next = top == absent, now.write(in.key, in.value)
 	case opPutOver:
-		holds, next = now == in.see, in.value
+		holds, next = top == in.see, now.write(in.key, in.value)
 	case opDelete:
-		next = absent
+		next = now.write(in.key, in.value)
 	case opDeleteSee:
 		// S3 deletes what is not there, whatever the condition says.
-		holds, next = now == in.see || now == absent, absent
+		holds, next = top == in.see || top == absent, now.write(in.key, absent)
+	case opDeleteVersion:
+		next[slot(in.key)] = has.without(in.see)
+	case opRename:
+		holds = top == in.see
+		next[slot(in.key)], next[1-slot(in.key)] = "", has
 	}
 	switch out.outcome {
 	case unknown:
@@ -90,9 +182,9 @@ func step(now int, in input, out output) (bool, int) {
 		}
 		return true, next
 	case unmet:
-		return !holds && (in.kind == opPutNew || now != absent), now
+		return !holds && (in.kind == opPutNew || top != absent), now
 	case missing:
-		return !holds && now == absent, now
+		return !holds && top == absent, now
 	}
 	return holds, next
 }
@@ -100,7 +192,7 @@ func step(now int, in input, out output) (bool, int) {
 func byKey(history []porcupine.Operation) [][]porcupine.Operation {
 	keys := map[string][]porcupine.Operation{}
 	for _, op := range history {
-		key := op.Input.(input).key
+		key := group(op.Input.(input).key)
 		keys[key] = append(keys[key], op)
 	}
 	var parts [][]porcupine.Operation
@@ -114,14 +206,17 @@ func byKey(history []porcupine.Operation) [][]porcupine.Operation {
 }
 
 func describe(in input, out output) string {
-	text := string(in.kind)
+	text := in.how + string(in.kind)
+	if isPaired(in.key) {
+		text += fmt.Sprintf(" %d:", slot(in.key))
+	}
 	if in.value != 0 {
 		text += fmt.Sprintf(" %d", in.value)
 	}
 	if in.see != 0 {
 		text += fmt.Sprintf(" if %d", in.see)
 	}
-	if in.kind == opRead {
+	if in.kind.reads() {
 		return fmt.Sprintf("%s → %d via %s", text, out.value, in.via)
 	}
 	return fmt.Sprintf("%s → %s via %s", text, out.outcome, in.via)

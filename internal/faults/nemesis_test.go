@@ -18,7 +18,7 @@ import (
 type nemesis struct {
 	t        testing.TB
 	random   *rand.Rand
-	ring     *cassandratest.Ring
+	ring     *cassandratest.Ring // nil: there are no nodes
 	gateways []*gatewayProcess
 	begun    time.Time
 	idle     bool          // it leaves all in peace
@@ -64,11 +64,13 @@ func (n *nemesis) run(ctx context.Context) {
 			n.troubleGateway(ctx, random)
 		}
 	})
-	for pause(ctx, some(n.random, 2*time.Second)) {
-		n.troubleNode(ctx)
+	if n.ring != nil {
+		for pause(ctx, some(n.random, 2*time.Second)) {
+			n.troubleNode(ctx)
+		}
+		n.ring.WaitUp(n.t)
 	}
 	others.Wait()
-	n.ring.WaitUp(n.t)
 	for _, g := range n.gateways {
 		g.awaitReady(n.t)
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/pithos/pithos/config"
 )
 
 // TestOverloadIsToldToSlowDown has far more clients than a gateway has room
@@ -107,25 +109,41 @@ func toldToSlowDown(err error) bool {
 		answer.HTTPStatusCode() == http.StatusServiceUnavailable && answer.Response.Header.Get("Retry-After") != ""
 }
 
-// startEmbedded starts pithos on a directory.
+// startEmbedded starts pithos on a new directory.
 func startEmbedded(t *testing.T, service string) *gatewayProcess {
+	t.Helper()
+	return runEmbedded(t, embeddedSettings(t, service, filepath.Join(t.TempDir(), "data")))
+}
+
+// embeddedSettings writes a configuration file for a directory and returns its
+// name.
+func embeddedSettings(t *testing.T, service, folder string) string {
+	t.Helper()
+	host, port, _ := strings.Cut(freePort(t), ":")
+	yaml := fmt.Sprintf(`service: {host: %s, port: %s, %s}
+logging: {level: warn}
+embedded: {directory: %s}
+keystore: {keys: {%s: {tenant: faults, secret: %s, master: true}}}
+`, host, port, service, folder, accessKey, secretKey)
+	file := filepath.Join(t.TempDir(), "pithos.yaml")
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// runEmbedded serves what a configuration file names.
+func runEmbedded(t *testing.T, file string) *gatewayProcess {
 	t.Helper()
 	binary, err := pithosBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, port, _ := strings.Cut(freePort(t), ":")
-	folder := t.TempDir()
-	yaml := fmt.Sprintf(`service: {host: %s, port: %s, %s}
-logging: {level: warn}
-embedded: {directory: %s}
-keystore: {keys: {%s: {tenant: faults, secret: %s, master: true}}}
-`, host, port, service, filepath.Join(folder, "data"), accessKey, secretKey)
-	file := filepath.Join(folder, "pithos.yaml")
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+	cfg, err := config.Load(file, true, func(string) string { return "" })
+	if err != nil {
 		t.Fatal(err)
 	}
-	return runGateway(t, "http://"+host+":"+port, func() *exec.Cmd { return exec.Command(binary, "serve", "-f", file) })
+	return runGateway(t, "http://"+cfg.ListenAddress(), func() *exec.Cmd { return exec.Command(binary, "serve", "-f", file) })
 }
 
 // memory is a field of /proc/<pid>/status in bytes; 0 where there is none.
