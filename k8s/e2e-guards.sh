@@ -75,7 +75,8 @@ budget() {
 # monitor: what the ServiceMonitor picks has figures.
 monitor() {
   local address
-  address=$(k get endpoints -l app.kubernetes.io/name=pithos,app.kubernetes.io/component=metrics -o 'jsonpath={.items[0].subsets[0].addresses[0].ip}:{.items[0].subsets[0].ports[?(@.name=="admin")].port}')
+  address=$(k get endpointslices -l app.kubernetes.io/name=pithos,app.kubernetes.io/component=metrics \
+    -o 'jsonpath={.items[0].endpoints[0].addresses[0]}:{.items[0].ports[?(@.name=="admin")].port}')
   $CLIENT curl -fsS "http://$address/metrics" >"$work/metrics" || fail "no figures at $address"
   grep -q '^pithos_' "$work/metrics" || fail "figures at $address: $(head -n 5 "$work/metrics")"
   say "figures at $address: $(grep -c '^pithos_' "$work/metrics") of Pithos' own"

@@ -2,19 +2,20 @@
 # Runs the manifests on a real cluster, from nothing to objects that were put
 # and got through the service, while pods are added, killed and replaced.
 #
-#   k8s/e2e.sh [told] [cassandra] [embedded] [helm] [guards] [docs]     the first three, where none is named
+#   k8s/e2e.sh [told] [cassandra] [embedded] [helm] [existing] [guards] [docs]     the first three, where none is named
 #
 #   told       k8s/cassandra and k8s/pithos by 'kubectl create', as docs/kubernetes.md has it
 #   cassandra  the kustomization with a Cassandra of its own
 #   embedded   the kustomization with the embedded engine
 #   helm       the Helm chart, with the embedded engine and with a Cassandra of its own: helm lint,
 #              install, test, upgrade, rollback, uninstall, and install over the volumes that stay
+#   existing   the kustomization and the chart over a Cassandra that is there, under K8ssandra's names
 #   guards     the kustomization with all components: evictions, network policies, the autoscaler, the
 #              ServiceMonitor, and the Ingress, each where the cluster has what it takes
 #   docs       the commands of docs/kubernetes.md, from the page itself
 #
 # It needs kubectl, s3cmd, Go, a cluster that has the two images, for helm and
-# docs helm too, jq for docs and curl for guards. The namespaces pithos-e2e-* are its own: they are deleted first.
+# docs helm too, jq for docs and existing, and curl for guards. The namespaces pithos-e2e-* are its own: they are deleted first.
 #
 #   KUBECTL=kubectl   how to reach the cluster
 #   HELM=helm         for the chart
@@ -224,11 +225,11 @@ told() {
 bootstrap_phase() { k get pod pithos-bootstrap -o 'jsonpath={.status.phase}'; }
 bootstrap_ended() { case $(bootstrap_phase) in Succeeded | Failed) ;; *) return 1 ;; esac; }
 
-# overlay NAME makes a kustomization of one's own over one of ours, with what
-# the environment asks for.
+# overlay NAME [FILE] makes a kustomization of one's own over one of ours, with what
+# the environment asks for, and FILE for its pithos.yaml.
 overlay() {
   mkdir -p "$work/$1"
-  smaller <"k8s/kustomize/overlays/$1/pithos.yaml" >"$work/$1/pithos.yaml"
+  smaller <"${2:-k8s/kustomize/overlays/$1/pithos.yaml}" >"$work/$1/pithos.yaml"
   cat >"$work/$1/kustomization.yaml" <<CONF
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -301,16 +302,17 @@ embedded_objects() {
 
 h() { "$HELM" --namespace "$namespace" "$@"; }
 
-# chart_values MODE: what the environment asks for, as values of the chart.
+# chart_values MODE: what the environment asks for, as values of the chart; more
+# of cassandra's may follow.
 chart_values() {
   cat <<VALUES
 mode: $1
+resources: {requests: {cpu: ${CPU:-250m}, memory: 256Mi}, limits: {memory: 512Mi}}
 cassandra:
   nodes: $NODES
   copies: $COPIES
   ${HEAP:+heap: {max: $HEAP, new: 128M\}}
   resources: {requests: {cpu: ${CPU:-500m}, memory: ${MEMORY:-2Gi}}, limits: {memory: ${MEMORY:-3Gi}}}
-resources: {requests: {cpu: ${CPU:-250m}, memory: 256Mi}, limits: {memory: 512Mi}}
 VALUES
 }
 
@@ -380,13 +382,14 @@ chart() {
 }
 
 . k8s/e2e-docs.sh
+. k8s/e2e-existing.sh
 . k8s/e2e-guards.sh
 
 CGO_ENABLED=0 go build -o "$work/traffic" ./k8s/traffic
 for stage in "${@:-told}"; do
   case $stage in
-    told | cassandra | embedded | helm | guards | docs) ;;
-    *) echo "there is no $stage: told, cassandra, embedded, helm, guards or docs" >&2; exit 2 ;;
+    told | cassandra | embedded | helm | existing | guards | docs) ;;
+    *) echo "there is no $stage: told, cassandra, embedded, helm, existing, guards or docs" >&2; exit 2 ;;
   esac
 done
 if [ $# = 0 ]; then set -- told cassandra embedded; fi

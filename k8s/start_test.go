@@ -134,7 +134,7 @@ func TestScriptsParse(t *testing.T) {
 	if err != nil {
 		t.Skip("no bash on this machine")
 	}
-	for _, script := range []string{"e2e.sh", "e2e-docs.sh", "e2e-guards.sh", "kustomize/cassandra/start.sh"} {
+	for _, script := range []string{"e2e.sh", "e2e-docs.sh", "e2e-existing.sh", "e2e-guards.sh", "kustomize/cassandra/start.sh"} {
 		if out, err := exec.CommandContext(t.Context(), bash, "-n", script).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", script, err, out)
 		}
