@@ -47,7 +47,7 @@ type Service struct {
 	MaxBody         Size          `key:"max-body" default:"5G" min:"1" max:"5T" doc:"Largest body of one request. S3 allows 5 GiB; larger objects come in parts."`
 	MaxHeader       Size          `key:"max-header" default:"64k" min:"8k" max:"1M" doc:"Largest request line and headers together."`
 	MaxRequests     int           `key:"max-requests" default:"1024" min:"1" max:"1000000" doc:"Requests served at a time; more are answered 503 SlowDown. Fewer are while Cassandra does not answer."`
-	MaxMemory       Size          `key:"max-memory" default:"512M" min:"16M" max:"1T" doc:"Memory that the bodies of running requests may take, 5 MiB each at most; requests beyond it are answered 503 SlowDown."`
+	MaxMemory       Size          `key:"max-memory" default:"0" min:"0" max:"1T" doc:"Memory that the bodies of running requests may take, 5 MiB each at most, and 16M at least; requests beyond it are answered 503 SlowDown. 0: what 'GOMEMLIMIT' leaves beside the 160 MiB that Pithos takes itself; else 90 % of the memory limit of the container (or unit) less 160 MiB; without any limit '512M'."`
 	HeaderTimeout   time.Duration `key:"header-timeout" default:"10s" min:"1s" max:"10m" doc:"Time a client has for the headers of a request."`
 	IdleTimeout     time.Duration `key:"idle-timeout" default:"2m" min:"1s" max:"24h" doc:"Time a connection may wait for its next request."`
 	StallTimeout    time.Duration `key:"stall-timeout" default:"1m" min:"1s" max:"24h" doc:"Time a body may stand still, in either direction, before its connection is closed."`

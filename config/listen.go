@@ -17,6 +17,10 @@ import (
 // MasterKeySize is the length of a master key, in bytes.
 const MasterKeySize = 32
 
+// DefaultMaxMemory is service.max-memory, in bytes, where neither that is set
+// nor anything limits the process.
+const DefaultMaxMemory = 512 << 20
+
 // ListenAddress is the address to listen on, as host:port.
 func (c *Config) ListenAddress() string {
 	return net.JoinHostPort(c.Service.Host, strconv.Itoa(c.Service.Port))

@@ -65,6 +65,9 @@ func (d *decoder) service(s *Service) {
 	if s.Host == "" && d.lines["service.host"] > 0 {
 		d.failAt("service.host", "must not be empty", "write 0.0.0.0 to listen on every interface")
 	}
+	if s.MaxMemory > 0 && s.MaxMemory < 16<<20 {
+		d.failAt("service.max-memory", "must be 0, or between 16M and 1T", "0 leaves it to the memory limit of the process")
+	}
 	d.pair("service.tls", "certificate", s.TLS.Certificate, "key", s.TLS.Key)
 	if strings.ContainsAny(s.Host, "/ \t") || strings.Count(s.Host, ":") == 1 {
 		d.failAt("service.host", fmt.Sprintf("expected a host name or address, found %q", clip(s.Host)), "the port has a key of its own")

@@ -3,10 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"log"
-	"math"
 	"net/http"
-	"os"
-	"runtime/debug"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -34,19 +31,4 @@ type httpLog struct{ log *zap.Logger }
 func (h httpLog) Write(line []byte) (int, error) {
 	h.log.Check(zapcore.WarnLevel, string(line[:len(line)-1])).Write()
 	return len(line), nil
-}
-
-// ownMemory is what the process takes beside the bodies of requests, in bytes.
-const ownMemory = 160 << 20
-
-// limitMemory sets a soft limit to the Go heap, unless the environment has its
-// own: one stream of any size runs far below it, and above it the collector of
-// the runtime works harder rather than the process grow.
-func limitMemory(bodies config.Size, log *zap.Logger) {
-	if os.Getenv("GOMEMLIMIT") != "" || debug.SetMemoryLimit(-1) != math.MaxInt64 {
-		return
-	}
-	limit := ownMemory + int64(bodies)
-	debug.SetMemoryLimit(limit)
-	log.Debug("soft limit of memory; GOMEMLIMIT sets another", zap.Int64("bytes", limit))
 }

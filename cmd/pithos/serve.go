@@ -62,7 +62,9 @@ func newServeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			limitMemory(cfg.Service.MaxMemory, log.Logger)
+			memory := currentBudget(cfg.Service.MaxMemory)
+			limitMemory(memory, log.Logger)
+			cfg.Service.MaxMemory = config.Size(memory.bodies)
 			logConfig(log.Logger, &cfg)
 			s := &serving{cmd: cmd, cfg: &cfg, log: log.Logger, logs: log, failed: make(chan error, 1)}
 			return errors.Join(s.run(cmd.Context()), log.Close())
@@ -163,7 +165,7 @@ func (s *serving) listen() error {
 	s.endTraces = endTraces
 	s.gateway.Metrics().Build(currentBuild().Version, currentBuild().Commit)
 	s.reload = &reloader{
-		load: func() (config.Config, error) { return loadConfig(s.cmd) }, level: s.logs.setLevel,
+		load: s.reread, level: s.logs.setLevel,
 		log: s.log, metrics: s.gateway.Metrics(), certificate: certificate, cfg: *s.cfg,
 	}
 	if err := s.openAdminPort(admin); err != nil {
@@ -175,6 +177,13 @@ func (s *serving) listen() error {
 		zap.String("engine", string(s.cfg.Engine())), zap.String("version", currentBuild().Version))
 	systemd("READY=1\nSTATUS=waiting for the engine")
 	return nil
+}
+
+// reread reads the configuration as it was read at the start.
+func (s *serving) reread() (config.Config, error) {
+	cfg, err := loadConfig(s.cmd)
+	cfg.Service.MaxMemory = config.Size(currentBudget(cfg.Service.MaxMemory).bodies)
+	return cfg, err
 }
 
 // serve answers until the server is closed; over TLS also by HTTP/2.

@@ -21,6 +21,15 @@ const (
 	streamChunks = 10
 )
 
+// bodyMemory is service.max-memory; where that is not set, what holds without
+// any limit.
+func bodyMemory(cfg *config.Config) int64 {
+	if cfg.Service.MaxMemory == 0 {
+		return config.DefaultMaxMemory
+	}
+	return int64(cfg.Service.MaxMemory)
+}
+
 // streamBytes is the memory of one long body in any storage class.
 func streamBytes(cfg *config.Config) int64 {
 	largest := config.Size(512 << 10)

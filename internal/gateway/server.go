@@ -59,7 +59,7 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 		metrics: metrics.New(metrics.Options{Buckets: cfg.Metrics.Buckets, AccessKeys: cfg.Metrics.AccessKeys}),
 	}
 	guarded := stallGuard(cfg.Service.StallTimeout, int64(cfg.Service.MaxBody), http.HandlerFunc(s.gate))
-	a := newAdmission(cfg.Service.MaxRequests, int64(cfg.Service.MaxMemory), streamBytes(cfg), queueWait, guarded)
+	a := newAdmission(cfg.Service.MaxRequests, bodyMemory(cfg), streamBytes(cfg), queueWait, guarded)
 	s.handler = a
 	s.show(a)
 	return s
