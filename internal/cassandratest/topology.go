@@ -135,3 +135,6 @@ func (n *Node) tool(ctx context.Context, class string, args ...string) (string, 
 	err = cmd.Run()
 	return out.String(), err
 }
+
+// PID is the id of the node's process.
+func (n *Node) PID() int { return n.p.cmd.Process.Pid }

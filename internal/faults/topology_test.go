@@ -4,6 +4,7 @@ package faults
 
 import (
 	"flag"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,10 @@ func TestNodesJoinLeaveAndAreReplacedUnderTraffic(t *testing.T) {
 	dead := c.Nodes[1]
 	dead.Kill()
 	pauseFor(t, 2*time.Second)
+	others := slices.DeleteFunc(slices.Clone(c.Nodes), func(n *cassandratest.Node) bool { return n == dead })
+	for i, n := range others {
+		n.Nodetool(t, "repair", "--full", "-hosts", n.Host, "-hosts", others[(i+1)%len(others)].Host, c.keyspace)
+	}
 	step("a dead node is replaced", func() { c.Replace(t, dead) })
 	step("repair of all", func() {
 		for _, n := range c.Nodes {
