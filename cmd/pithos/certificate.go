@@ -8,10 +8,11 @@ import (
 	"github.com/pithos/pithos/config"
 )
 
-// certificate is the listener's, which may change while it listens.
-// Connections that are there keep the one they were made with.
+// certificate is the listener's, with the oldest version of TLS that is
+// spoken. Both may change while it listens; connections that are there keep
+// what they were made with.
 type certificate struct {
-	current atomic.Pointer[tls.Certificate]
+	current atomic.Pointer[tls.Config]
 }
 
 // load reads the certificate anew. After an error the one before goes on.
@@ -20,7 +21,11 @@ func (c *certificate) load(cfg config.ServiceTLS) error {
 	if err != nil {
 		return fmt.Errorf("service.tls: %w", err)
 	}
-	c.current.Store(&pair)
+	t := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	if cfg.MinVersion == "1.3" {
+		t.MinVersion = tls.VersionTLS13
+	}
+	c.current.Store(t)
 	return nil
 }
 
@@ -33,10 +38,14 @@ func serverTLS(cfg config.ServiceTLS) (*tls.Config, *certificate, error) {
 	if err := c.load(cfg); err != nil {
 		return nil, nil, err
 	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.MinVersion == "1.3" {
-		t.MinVersion = tls.VersionTLS13
-	}
-	t.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil }
-	return t, c, nil
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, // what holds is in the other one
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return c.current.Load(), nil
+		},
+		// net/http wants to see one of these.
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return &c.current.Load().Certificates[0], nil
+		},
+	}, c, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,7 +20,67 @@ type logs struct {
 	*zap.Logger
 	// Level may be set while the logger is in use.
 	Level zap.AtomicLevel
-	files []*os.File
+	files []*logFile
+}
+
+// logFile is a file that lines are appended to. It may be opened anew while
+// it is in use: after something has renamed it, as logrotate does.
+type logFile struct {
+	path string
+	mu   sync.Mutex
+	f    *os.File
+}
+
+func openLogFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("logging.files: %w", err)
+	}
+	return f, nil
+}
+
+// Write implements io.Writer.
+func (l *logFile) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Write(line)
+}
+
+// Sync implements zapcore.WriteSyncer.
+func (l *logFile) Sync() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Sync()
+}
+
+// Close closes the file.
+func (l *logFile) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Close()
+}
+
+// reopen goes on in the file that has the path now. If none can be opened, it
+// goes on in the old one.
+func (l *logFile) reopen() error {
+	now, err := openLogFile(l.path)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	old := l.f
+	l.f = now
+	l.mu.Unlock()
+	return old.Close()
+}
+
+// reopen opens all log files anew.
+func (l *logs) reopen() error {
+	var errs []error
+	for _, f := range l.files {
+		errs = append(errs, f.reopen())
+	}
+	return errors.Join(errs...)
 }
 
 // newLogs makes the logger that the configuration describes. The console is
@@ -31,12 +92,12 @@ func newLogs(cfg config.Logging, stderr io.Writer) (*logs, error) {
 		cores = append(cores, zapcore.NewCore(encoder(cfg.JSON), zapcore.Lock(zapcore.AddSync(stderr)), l.Level))
 	}
 	for _, f := range cfg.Files {
-		file, err := os.OpenFile(f.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		file, err := openLogFile(f.Path)
 		if err != nil {
-			return nil, errors.Join(withCode(exitConfig, fmt.Errorf("logging.files: %w", err)), l.Close())
+			return nil, errors.Join(withCode(exitConfig, err), l.Close())
 		}
-		l.files = append(l.files, file)
-		cores = append(cores, zapcore.NewCore(encoder(f.JSON), zapcore.Lock(file), l.Level))
+		l.files = append(l.files, &logFile{path: f.Path, f: file})
+		cores = append(cores, zapcore.NewCore(encoder(f.JSON), l.files[len(l.files)-1], l.Level))
 	}
 	l.Logger = zap.New(zapcore.NewTee(cores...))
 	return l, nil

@@ -113,7 +113,11 @@ func TestServeWaitsForCassandraAndOutlivesIt(t *testing.T) {
 	link := newProxy(t, c.Addrs()[0])
 	yaml := "bucketstore: {keyspace: " + c.Keyspace(t) + ", timeout: 3s, connect-timeout: 1s}\n"
 	env := append([]string{"PITHOS_CASSANDRA_HOST=" + link.address}, rootEnv...)
-	p := startServe(t, yaml, env...)
+	p := startServe(t, yaml+adminYAML, env...)
+	metrics := func() string {
+		_, text := get(t.Context(), p.adminOf(t)+"/metrics")
+		return text
+	}
 	client := p.client("demo", "demo-secret")
 
 	p.log.await(t, "waiting for the database; requests are answered 503 meanwhile")
@@ -131,8 +135,15 @@ func TestServeWaitsForCassandraAndOutlivesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	if text := metrics(); !strings.Contains(text, "\npithos_ready 1\n") {
+		t.Errorf("while it is ready the metrics say %s", text)
+	}
+
 	link.cut()
 	p.until(t, "/-/ready", 503)
+	if text := metrics(); !strings.Contains(text, "\npithos_ready 0\n") {
+		t.Errorf("while Cassandra is away the metrics say %s", text)
+	}
 	err := put(t, client, "k", []byte("meanwhile"))
 	if err == nil || !strings.Contains(err.Error(), "StatusCode: 503") {
 		t.Errorf("while Cassandra is away: %v", err)

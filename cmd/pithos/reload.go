@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,11 +22,13 @@ import (
 )
 
 // reloader brings changes of the configuration into a running server: the
-// keys of the keystore, the certificate of the listener, the log level. A
-// configuration with any mistake changes nothing at all.
+// keys of the keystore, the certificate of the listener and the oldest version
+// of TLS, the log level; and it opens log files anew. A configuration with any
+// mistake changes nothing at all.
 type reloader struct {
 	load    func() (config.Config, error)
 	level   func(config.Logging)
+	reopen  func() error // the log files
 	log     *zap.Logger
 	metrics *metrics.Metrics
 
@@ -35,6 +38,8 @@ type reloader struct {
 	cfg    config.Config   // the last one that holds
 	engine *gateway.Engine // nil until it is open
 	seen   [sha256.Size]byte
+	// masters is the fingerprint of the file with the master keys that are in use.
+	masters [sha256.Size]byte
 }
 
 // errNoTLS refuses what the listener cannot do while it listens.
@@ -53,6 +58,9 @@ func (r *reloader) opened(e *gateway.Engine) {
 func (r *reloader) now() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.reopen(); err != nil { // at first, for what is told from here on
+		r.log.Error("a log file could not be opened anew; its lines go where they went", zap.Error(err))
+	}
 	r.seen = r.fingerprint()
 	err := r.apply()
 	r.metrics.Reloaded(err)
@@ -81,7 +89,11 @@ func (r *reloader) apply() error {
 	if r.engine != nil {
 		r.engine.SetKeys(&cfg)
 	}
-	if late := needRestart(&r.cfg, &cfg); len(late) > 0 {
+	late := needRestart(&r.cfg, &cfg)
+	if r.masters != r.masterKeys() && !slices.Contains(late, "encryption.master-key-file") {
+		late = append(late, "encryption.master-key-file")
+	}
+	if len(late) > 0 {
 		r.log.Warn("these changes of the configuration take effect at the next start", zap.Strings("keys", late))
 	}
 	r.log.Info("configuration reloaded", zap.String("file", cfg.Source), zap.Int("keys", len(cfg.Keystore.Keys)))
@@ -95,7 +107,7 @@ func (r *reloader) apply() error {
 // changes a reload does not bring in.
 func needRestart(old, now *config.Config) []string {
 	a, b := *old, *now
-	a.Keystore.Keys, a.Logging.Level, a.Service.TLS.Certificate, a.Service.TLS.Key = b.Keystore.Keys, b.Logging.Level, b.Service.TLS.Certificate, b.Service.TLS.Key
+	a.Keystore.Keys, a.Logging.Level, a.Service.TLS = b.Keystore.Keys, b.Logging.Level, b.Service.TLS
 	a.Source, a.Warnings = b.Source, b.Warnings
 	return changed("", reflect.ValueOf(a), reflect.ValueOf(b))
 }
@@ -123,8 +135,16 @@ func changed(path string, a, b reflect.Value) []string {
 // fingerprint is of all files that a reload reads. A file that cannot be read
 // counts as an empty one: the reload will say what is wrong with it.
 func (r *reloader) fingerprint() [sha256.Size]byte {
+	return fingerprint(r.cfg.Source, r.cfg.Service.TLS.Certificate, r.cfg.Service.TLS.Key, r.cfg.Encryption.MasterKeyFile)
+}
+
+// masterKeys is the fingerprint of the file with the master keys, which are
+// read at the start alone.
+func (r *reloader) masterKeys() [sha256.Size]byte { return fingerprint(r.cfg.Encryption.MasterKeyFile) }
+
+func fingerprint(paths ...string) [sha256.Size]byte {
 	h := sha256.New()
-	for _, path := range []string{r.cfg.Source, r.cfg.Service.TLS.Certificate, r.cfg.Service.TLS.Key} {
+	for _, path := range paths {
 		if path == "" {
 			continue
 		}
@@ -143,7 +163,7 @@ func (r *reloader) watch(ctx context.Context, every time.Duration) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	r.mu.Lock()
-	r.seen = r.fingerprint()
+	r.seen, r.masters = r.fingerprint(), r.masterKeys()
 	r.mu.Unlock()
 	go func() {
 		defer signal.Stop(hangup)

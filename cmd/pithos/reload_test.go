@@ -7,9 +7,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -133,6 +135,61 @@ func TestHangupBringsInNewKeysAndCertificates(t *testing.T) {
 	}
 	if strings.Contains(r.log.all(), "the-secret") {
 		t.Error("the secret is in the log")
+	}
+}
+
+// TestHangupOpensLogFilesAnew renames a log file, as logrotate does.
+func TestHangupOpensLogFilesAnew(t *testing.T) {
+	folder := t.TempDir()
+	log, path := filepath.Join(folder, "pithos.log"), filepath.Join(folder, "pithos.yaml")
+	writeFile(t, path, "logging: {level: info, json: true, files: ["+log+"]}\n")
+	cmd := exec.Command(os.Args[0], "serve", "-f", path)
+	cmd.Env = []string{"PITHOS_LISTEN=127.0.0.1:0", "PITHOS_DATA=" + filepath.Join(folder, "data")}
+	p := startProcess(t, cmd)
+	p.log.await(t, "pithos serves")
+	must(t, os.Rename(log, log+".1"))
+	must(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	p.log.await(t, "configuration reloaded")
+	if code := p.stop(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if old, now := readFile(t, log+".1"), readFile(t, log); !strings.Contains(old, "pithos serves") || strings.Contains(old, "reloaded") ||
+		!strings.Contains(now, "configuration reloaded") || !strings.Contains(now, "stopped") {
+		t.Errorf("the old file has\n%s\nthe new one\n%s", old, now)
+	}
+}
+
+// TestHangupChangesTheOldestTLS asks by TLS 1.2 before and after.
+func TestHangupChangesTheOldestTLS(t *testing.T) {
+	r := startReloadable(t, "0s")
+	dial := func() error {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(r.endpoint, "https://"), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	}
+	must(t, dial())
+	r.write(t, strings.Replace(r.yaml("ONE", "0s"), "tls: {", "tls: {min-version: '1.3', ", 1))
+	r.hangUp(t, "configuration reloaded")
+	if err := dial(); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("TLS 1.2 afterwards: %v", err)
+	}
+	r.want(t, "ONE", 1)
+	if strings.Contains(r.log.all(), "at the next start") {
+		t.Error("a restart is asked for")
+	}
+}
+
+// TestNewMasterKeysAskForARestart changes the file that the configuration names.
+func TestNewMasterKeysAskForARestart(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	writeFile(t, keys, testMasterKey+"\n")
+	p := startReady(t, "encryption: {master-key-file: "+keys+"}\nservice: {reload-interval: 50ms}", "PITHOS_DATA="+filepath.Join(t.TempDir(), "data"))
+	writeFile(t, keys, "bmV3IG1hc3RlciBrZXkgb2YgMzIgYnl0ZXMgISEhISE=\n"+testMasterKey+"\n")
+	late := p.log.await(t, "these changes of the configuration take effect at the next start")
+	if got := fmt.Sprint(late["keys"]); got != "[encryption.master-key-file]" {
+		t.Errorf("need a restart: %s", got)
 	}
 }
 

@@ -35,9 +35,11 @@ by itself when it does.
   GET /-/live    200 while the process runs
   GET /-/ready   200 while requests can be served, else 503
 
-SIGHUP reads the configuration again: access keys, certificate and log level
-change without a restart, as they do when the files change. A configuration
-with a mistake is refused, and what held before goes on.
+SIGHUP reads the configuration again: access keys, certificate, oldest version
+of TLS and log level change without a restart, as they do when the files
+change. What else has changed is named in the log, and waits for a restart. A
+configuration with a mistake is refused, and what held before goes on. Log
+files are opened anew, for logrotate.
 
 With admin.listen a second port has metrics for Prometheus (/metrics),
 profiles (/debug/pprof/) and the log level (/-/level).`
@@ -165,7 +167,7 @@ func (s *serving) listen() error {
 	s.endTraces = endTraces
 	s.gateway.Metrics().Build(currentBuild().Version, currentBuild().Commit)
 	s.reload = &reloader{
-		load: s.reread, level: s.logs.setLevel,
+		load: s.reread, level: s.logs.setLevel, reopen: s.logs.reopen,
 		log: s.log, metrics: s.gateway.Metrics(), certificate: certificate, cfg: *s.cfg,
 	}
 	if err := s.openAdminPort(admin); err != nil {

@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"context"
+	"net/http"
+
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/pithos/pithos/blob"
@@ -65,8 +68,8 @@ func (o OpenOptions) showMeta(s *metacassandra.Store) (remove func() error) {
 
 // show shows how the server and its admission stand.
 func (s *Server) show(a *admission) {
-	s.metrics.Gauge("pithos_ready", "1 while the engine is open and the server is not stopping. Whether the database answers is found out by /-/ready alone.", func() float64 {
-		if s.engine.Load() == nil || s.draining.Load() {
+	s.metrics.Gauge("pithos_ready", "1 while requests can be served, as /-/ready has it: the engine is open and answers, and the server is not stopping.", func() float64 {
+		if status, _ := s.ready(context.Background()); status != http.StatusOK {
 			return 0
 		}
 		return 1
