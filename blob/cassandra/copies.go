@@ -30,25 +30,44 @@ type copies interface {
 	blockSize(ctx context.Context, id blob.ID, block int) (int64, error)
 }
 
-// copies takes the largest of all datacenters' numbers: where this one has
-// less, some copy is read twice.
-func (c *cql) copies(context.Context) (int, error) {
+func (c *cql) copies(ctx context.Context) (int, error) {
 	k, err := c.session.KeyspaceMetadata(c.keyspace) // which the driver remembers
 	if err != nil {
 		return 0, err
 	}
-	most := 1
-	for name, value := range k.StrategyOptions {
-		text, ok := value.(string)
-		if !ok || name == "class" {
-			continue
-		}
-		text, _, _ = strings.Cut(text, "/") // "3/1": one of three is transient
-		if n, err := strconv.Atoi(text); err == nil {
-			most = max(most, n)
-		}
+	dc, err := c.here(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return most, nil
+	return copiesIn(dc, k.StrategyOptions), nil
+}
+
+// here is the datacenter of the nodes that the session speaks to.
+func (c *cql) here(ctx context.Context) (string, error) {
+	if dc := c.datacenter.Load(); dc != nil {
+		return *dc, nil
+	}
+	var dc string
+	err := c.query(ctx, "SELECT data_center FROM system.local WHERE key = 'local'").Scan(&dc)
+	if err == nil {
+		c.datacenter.Store(&dc)
+	}
+	return dc, err
+}
+
+// copiesIn is how many copies a keyspace has in a datacenter, by the options
+// of its replication.
+func copiesIn(dc string, options map[string]any) int {
+	text, ok := options[dc].(string)
+	if !ok {
+		text, _ = options["replication_factor"].(string) // SimpleStrategy's: wherever they are
+	}
+	text, _, _ = strings.Cut(text, "/") // "3/1": one of three is transient
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 1
+	}
+	return max(1, n)
 }
 
 func (c *cql) readCopy(ctx context.Context, id blob.ID, at place, n, of int, buf []byte) (sum int64, data []byte, written int64, err error) {

@@ -113,3 +113,21 @@ func TestWithoutAGoodCopyNothingIsHealed(t *testing.T) {
 		t.Errorf("%+v, %v; want %+v", h, err, want)
 	}
 }
+
+func TestCopiesAreThoseOfTheDatacenter(t *testing.T) {
+	for _, c := range []struct {
+		options map[string]any
+		want    int
+	}{
+		{map[string]any{"replication_factor": "3"}, 3},
+		{map[string]any{"west": "2", "east": "3"}, 3},
+		{map[string]any{"west": "3", "east": "2"}, 2},
+		{map[string]any{"east": "3/1"}, 3},
+		{map[string]any{"west": "3"}, 1},
+		{map[string]any{}, 1},
+	} {
+		if got := copiesIn("east", c.options); got != c.want {
+			t.Errorf("%v: %d copies, want %d", c.options, got, c.want)
+		}
+	}
+}

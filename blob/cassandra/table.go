@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"sync/atomic"
 
 	"github.com/gocql/gocql"
 
@@ -69,6 +70,8 @@ type cql struct {
 	session  *gocql.Session
 	keyspace string
 	one      gocql.Consistency
+
+	datacenter atomic.Pointer[string] // once it is known
 
 	insertStmt, readStmt, hasStmt, deleteStmt, listStmt string
 	readCopyStmt, mendStmt, sizesStmt                   string

@@ -25,8 +25,9 @@
 // one for PITHOS_TEST_CASSANDRA_IDLE (default 3m), the supervisor ends the
 // server, removes its data and ends itself.
 //
-// StartRing and StartOwn start servers for one test alone, which it may
-// pause, kill and restart. They need Java 17 and Maven.
+// StartRing, StartDatacenters and StartOwn start servers for one test alone,
+// which it may pause, kill and restart, and whose ring it may change; nodetool
+// and sstableloader come from the same jars. They need Java 17 and Maven.
 package cassandratest
 
 import (

@@ -58,6 +58,15 @@ func TestGatewaysOfTwoDatacentersAgree(t *testing.T) {
 		west.awaitReady(t)
 		shownThere(t, newClient(west.url, 10), newClient(east.url, 10), "again", 3)
 	})
+	t.Run("each checks its own copies", func(t *testing.T) {
+		for _, dc := range []string{"dc1", "dc2"} {
+			file := settings(t, c.Cluster, c.keyspace, freePort(t), everywhere, "datacenter: "+dc)
+			out, err := runCheck(t, file, "--deep")
+			if err != nil || !strings.Contains(out, "nothing is wrong") || strings.Contains(out, "could not be read") {
+				t.Errorf("%s: check --deep: %v\n%s", dc, err, out)
+			}
+		}
+	})
 	t.Run("who asks its own alone is warned", func(t *testing.T) { warned(t, c, both) })
 }
 
