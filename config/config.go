@@ -184,6 +184,7 @@ type Region struct {
 // Metastore is the cluster with a region's metadata.
 type Metastore struct {
 	Cassandra `key:",inline" same:"bucketstore"`
+	ShardRows int `key:"shard-rows" default:"50000" min:"1000" max:"1000000" doc:"Rows of a bucket's listing in one partition; about this many, then it is split. Fewer make smaller partitions and more of them."`
 
 	_ struct{} `key:"use" classes:"io.pithos.store/cassandra-store|io.pithos.meta/cassandra-meta-store" refused:"stores are not loaded by class name; remove this line"`
 }

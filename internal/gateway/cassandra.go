@@ -108,6 +108,7 @@ func (e *Engine) openMetastore(ctx context.Context, buckets *config.Cassandra, r
 	}
 	options := metacassandra.Options{
 		Consistency: own.Consistency, Serial: own.Serial, Timeout: own.Timeout, Now: o.Now, Log: o.Log.Named("meta"),
+		ShardRows: region.Metastore.ShardRows,
 	}
 	if !sameKeyspace(buckets, objects) {
 		shared, err := openKeyspace(ctx, buckets, sessions)

@@ -39,10 +39,8 @@ func newBehind(s *Store) *behind {
 // add queues rows. When the queue is full it waits for room as long as ctx
 // lasts.
 func (b *behind) add(ctx context.Context, rows ...placedRow) {
+	defer b.s.watch.room(ctx, rows) // only now: what is queued must not wait for it
 	for _, r := range rows {
-		if r.kind == visible {
-			b.s.watch.wrote(r)
-		}
 		b.tally.add(1)
 		select {
 		case b.rows <- r:
@@ -130,14 +128,15 @@ func (b *behind) write(bucket meta.BucketID, shard meta.ID, rows []listingRow) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*b.s.o.Timeout)
 	defer cancel()
 	for try := range 3 {
-		may, wait, err := b.s.divide(ctx, bucket, shard, rows)
-		if err == nil && len(may) > 0 {
-			err = b.s.putRows(ctx, bucket, shard, may)
+		final, err := b.s.finals(ctx, bucket, shard, rows)
+		if err == nil {
+			err = b.s.putRows(ctx, bucket, shard, final)
 		}
 		if err == nil {
-			if len(wait) > 0 {
-				b.s.watch.park(bucket, shard, wait)
-			}
+			err = b.s.follow(ctx, bucket, shard, final)
+		}
+		if err == nil {
+			b.s.watch.wrote(bucket, shard, final)
 			return
 		}
 		if try == 2 || pause(ctx, try+6) != nil {

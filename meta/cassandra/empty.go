@@ -36,6 +36,9 @@ func (s *Store) emptyRow(ctx context.Context, bucket meta.BucketID, r readRow) (
 	if r.kind == visible && r.state == stateLive {
 		return false, nil
 	}
+	if r.kind == visible && r.state == stateGone {
+		return true, nil // as where there is no row
+	}
 	h, _, err := s.readHead(ctx, s.serial(), bucket, r.key, 1, false)
 	if err != nil || len(h.Versions) > 0 {
 		return false, err

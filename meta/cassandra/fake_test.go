@@ -55,8 +55,11 @@ type fakeShard struct {
 	left, right []byte
 	copied      bool
 	parents     []byte
+	cutAt       string
+	seals       map[string]listingRow
 	rows        map[fakeKey]fakeRow
-	dropped     int64 // everything up to this timestamp is
+	dropped     int64           // everything up to this timestamp is
+	below       map[int8]string // rows below these keys are dropped, whatever their timestamp
 }
 
 // fakeHint is a row of table listing_map.
@@ -107,9 +110,10 @@ func (f *fake) step(ctx context.Context) error {
 	}
 	death := !f.calm && f.rnd.IntN(150) == 0
 	f.mu.Unlock()
-	time.Sleep(wait)
-	if err := ctx.Err(); err != nil {
-		return err
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	f.mu.Lock()
 	if a.dead = a.dead || death && !a.immortal; a.dead {
@@ -132,7 +136,7 @@ func (f *fake) shard(id any) *fakeShard {
 	name := idOf(id.([]byte))
 	s := f.shards[name]
 	if s == nil {
-		s = &fakeShard{rows: map[fakeKey]fakeRow{}}
+		s = &fakeShard{rows: map[fakeKey]fakeRow{}, below: map[int8]string{}, seals: map[string]listingRow{}}
 		f.shards[name] = s
 	}
 	return s
@@ -160,9 +164,13 @@ func (f *fake) one(ctx context.Context, _ gocql.Consistency, dest []any, stmt st
 		if s := f.shard(args[1]); s.at != nil {
 			row = append(s.statics(), nil)
 		}
+	case stmt == readSealRow:
+		if r, ok := f.shard(args[1]).seals[args[2].(string)]; ok {
+			row = []any{r.state, r.doc}
+		}
 	case stmt == readParents:
 		if s := f.shard(args[1]); s.parents != nil {
-			row = []any{s.parents}
+			row = []any{s.cutAt, s.parents}
 		}
 	case stmt == selectBucketName:
 		row = []any{"bucket"}
@@ -230,7 +238,7 @@ func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row f
 		rows = rows[:min(len(rows), args[2].(int))]
 	case keysFrom:
 		for _, r := range f.shardRows(args[1], args[2].(int8), args[3].(string), "", args[4].(int)) {
-			rows = append(rows, r[1:2])
+			rows = append(rows, []any{r[1], r[3], r[2]})
 		}
 	case selectHead:
 		rows = f.headRows(args)
@@ -241,7 +249,7 @@ func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row f
 	default:
 		panic(stmt)
 	}
-	if stmt == rowsFrom || stmt == rowsWithin {
+	if stmt == rowsFrom || stmt == rowsWithin || stmt == keysFrom {
 		for _, r := range f.shard(args[1]).rows {
 			if r.deleted {
 				tombstones++
@@ -320,7 +328,9 @@ func (f *fake) writes(ctx context.Context, batch []gocql.BatchEntry) error {
 		case deleteRow:
 			f.shard(a[2]).put(a[3].(int8), fakeRow{listingRow{key: a[4].(string)}, a[0].(int64), true})
 		case putParents:
-			f.shard(a[1]).parents = a[2].([]byte)
+			f.shard(a[1]).cutAt, f.shard(a[1]).parents = a[2].(string), a[3].([]byte)
+		case dropBelow:
+			f.shard(a[2]).cutOff(a[3].(int8), a[4].(string))
 		case putMap:
 			f.hint(a[1].(string), fakeHint{a[1:5], a[5].(int64)})
 		case deleteMap:
@@ -342,7 +352,7 @@ func (s *fakeShard) put(kind int8, r fakeRow) {
 	k := fakeKey{kind, r.key}
 	old, ok := s.rows[k]
 	switch {
-	case r.written <= s.dropped, ok && old.written > r.written:
+	case r.written <= s.dropped, r.key < s.below[kind], ok && old.written > r.written:
 		return
 	case ok && old.written == r.written && (old.deleted || r.deleted):
 		r = fakeRow{listingRow{key: r.key}, r.written, true}
@@ -353,6 +363,15 @@ func (s *fakeShard) put(kind int8, r fakeRow) {
 		}
 	}
 	s.rows[k] = r
+}
+
+func (s *fakeShard) cutOff(kind int8, below string) {
+	s.below[kind] = max(s.below[kind], below)
+	for k := range s.rows {
+		if k.kind == kind && k.key < below {
+			delete(s.rows, k)
+		}
+	}
 }
 
 func (f *fake) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
@@ -382,7 +401,26 @@ func (f *fake) apply(batch []gocql.BatchEntry) bool {
 		s.at, s.left, s.right = &at, a[1].([]byte), a[2].([]byte)
 	case markShard:
 		s := f.shard(a[1])
+		if !bytes.Equal(s.left, a[2].([]byte)) {
+			return false
+		}
 		s.copied = true
+	case disown:
+		s := f.shard(a[2])
+		if !bytes.Equal(s.left, a[3].([]byte)) {
+			return false
+		}
+		s.left = a[0].([]byte)
+		row := batch[1].Args
+		s.seals[row[2].(string)] = listingRow{state: row[3].(int8), doc: row[4].([]byte)}
+	case markSealRow:
+		s := f.shard(a[2])
+		r, ok := s.seals[a[3].(string)]
+		if !ok || r.state != a[4].(int8) {
+			return false
+		}
+		r.state = a[0].(int8)
+		s.seals[a[3].(string)] = r
 	case fenceUnknown, fenceKnown:
 		return f.head(a[2], a[3]).setRev(a[1], a[4:])
 	case setHeadUnknown, setHeadKnown:

@@ -11,17 +11,18 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// look looks at a shard that was noticed, and replaces it if that pays. It
-// returns how many rows the shard has, or had; -1 where that is not known.
+// look looks at a shard that was noticed, and replaces or cuts it if that
+// pays. It returns how many rows the shard has, or had; -1 where that is not
+// known.
 //
 //   - More rows than Options.ShardRows: two shards.
-//   - Many tombstones for its rows: one fresh shard, together with neighbours
-//     that have few rows too. So a range that was emptied becomes one shard,
-//     however many it was.
-//   - A page read many tombstones, though few for the shard's rows: two
-//     halves, both fresh. Whoever deletes at the head of a bucket, page by
-//     page, has the shard there halved until it is small: each row is then
-//     copied some four times for all deletions together.
+//   - Tombstones at its head: these are cut off (see trim).
+//   - Half as many tombstones as rows: one fresh shard, together with
+//     neighbours that have few rows too. So a range that was emptied becomes
+//     one shard, however many it was, and for each deletion two rows are
+//     copied.
+//   - A page read many tombstones, though few for the shard's rows: what is
+//     before them is moved away, if they lie together; else two halves.
 func (s *Store) look(ctx context.Context, t task) (rows int, err error) {
 	r, seal, err := s.leaf(ctx, t.bucket, t.key)
 	switch {
@@ -35,20 +36,35 @@ func (s *Store) look(ctx context.Context, t task) (rows int, err error) {
 	case r.shard != t.shard || t.why == open:
 		return -1, nil // somebody else has replaced it
 	}
+	switch t.why {
+	case shrunk:
+		done, err := s.trim(ctx, t, r)
+		if done || err != nil || t.rows > 2*t.dead {
+			return -1, err
+		}
+	case dead:
+		if done, err := s.divert(ctx, t, r); done || err != nil {
+			return -1, err
+		}
+	}
+	return s.weigh(ctx, t, r)
+}
+
+// weigh reads all keys of a shard to see what is best done about it.
+func (s *Store) weigh(ctx context.Context, t task, r region) (rows int, err error) {
 	keys, err := s.sample(ctx, t.bucket, r, 0)
 	if err != nil {
 		return -1, err
 	}
-	gone := max(s.watch.goneFrom(t.bucket, t.shard), t.dead)
-	switch {
+	switch most := s.o.ShardRows / runShare; {
 	case keys.rows > s.o.ShardRows:
 		err = s.halve(ctx, t.bucket, r, keys, t.recent)
-	case t.why == dead && keys.rows > 4*gone:
+	case t.why == dead && keys.rows > 4*t.dead:
 		err = s.halve(ctx, t.bucket, r, keys, nil)
-	case t.why == dead, gone >= s.watch.fewDead() && gone >= keys.rows:
-		err = s.renew(ctx, t.bucket, r, keys.rows, 1)
+	case t.why == dead, t.dead >= s.watch.few && 2*t.dead >= keys.rows:
+		err = s.renew(ctx, t.bucket, r, keys.rows, 1, min(most, 2*t.dead+4*s.watch.few))
 	case t.why == sparse:
-		err = s.renew(ctx, t.bucket, r, keys.rows, 2)
+		err = s.renew(ctx, t.bucket, r, keys.rows, 2, most)
 	}
 	return keys.rows, err
 }
@@ -79,14 +95,14 @@ func (s *Store) halve(ctx context.Context, bucket meta.BucketID, r region, keys 
 	return nil
 }
 
-// renew replaces a shard, with its neighbours as long as all together are
-// small, by one. It does nothing with fewer than least shards.
-func (s *Store) renew(ctx context.Context, bucket meta.BucketID, r region, rows, least int) error {
-	run, rows, err := s.neighbours(ctx, bucket, r, rows)
+// renew replaces a shard, with its neighbours as long as all together have at
+// most so many rows, by one. It does nothing with fewer than least shards.
+func (s *Store) renew(ctx context.Context, bucket meta.BucketID, r region, rows, least, most int) error {
+	run, rows, err := s.neighbours(ctx, bucket, r, rows, most)
 	if err != nil || len(run) < least {
 		return err
 	}
-	if err := s.replace(ctx, bucket, run); err != nil {
+	if err := s.replace(ctx, bucket, run, ""); err != nil {
 		return err
 	}
 	for _, old := range run {
@@ -105,13 +121,16 @@ const (
 )
 
 // neighbours returns the shards around r that are best replaced together with
-// it, in order, r among them, and how many rows they have.
-func (s *Store) neighbours(ctx context.Context, bucket meta.BucketID, r region, rows int) ([]region, int, error) {
+// it, in order, r among them, and how many rows they have: at most so many,
+// but for r.
+func (s *Store) neighbours(ctx context.Context, bucket meta.BucketID, r region, rows, most int) ([]region, int, error) {
 	run := []region{r}
-	most := s.o.ShardRows / runShare
 	fits := func(n region, seal seal) (bool, error) {
 		if seal.sealed || rows > most || len(run) == maxRun {
 			return false, nil
+		}
+		if s.watch.known(bucket, n.shard) > 4*(most-rows+s.watch.few) {
+			return false, nil // by far
 		}
 		keys, err := s.sample(ctx, bucket, n, most-rows+1)
 		if err != nil || rows+keys.rows > most {
@@ -175,21 +194,29 @@ type sampled struct {
 // maxSample bounds the keys that are kept.
 const maxSample = 4096
 
-const keysFrom = `SELECT key FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? LIMIT ?`
+const keysFrom = `SELECT key, state, rev FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? LIMIT ?`
 
 // sample reads the keys of a shard's rows: all, or about the first most of
 // each kind if most is not 0.
 func (s *Store) sample(ctx context.Context, bucket meta.BucketID, r region, most int) (sampled, error) {
 	all := sampled{step: 1}
+	begin := ""
+	if cutsOf(r.shard) > 0 {
+		begin = r.low // below are tombstones
+	}
+	part := partitionOf(r.shard)
 	for _, kind := range []int8{visible, history} {
-		for low, n := "", 0; most == 0 || n < most; {
+		for low, n := begin, 0; most == 0 || n < most; {
 			page := 0
 			err := s.each(ctx, s.o.Consistency, maxPage, func(row gocql.Scanner) error {
-				err := row.Scan(&low)
-				all.add(low)
-				page++
+				var state *int8
+				var rev *int64
+				err := row.Scan(&low, &state, &rev)
+				if page++; state == nil || *state != stateGone {
+					all.add(low)
+				}
 				return err
-			}, keysFrom, bucket[:], r.shard[:], kind, low, maxPage)
+			}, keysFrom, bucket[:], part[:], kind, low, maxPage)
 			if err != nil {
 				return all, err
 			}

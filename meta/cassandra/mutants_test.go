@@ -37,22 +37,16 @@ var brokenRules = []mutant{
 		return wrap(err, "commit change")
 	}
 `},
-	{name: "final rows follow a seal", file: "behind.go",
-		old: "err = b.s.putRows(ctx, bucket, shard, may)\n", new: `err = b.s.putRows(ctx, bucket, shard, may)
-			if seal, e := b.s.readSeal(ctx, bucket, shard); e == nil && seal.sealed {
-				for _, r := range may {
-					_ = b.s.putRows(ctx, bucket, seal.child(r.key), []listingRow{r})
-				}
-			}
-`},
+	{name: "final rows follow a seal", file: "settled.go",
+		old: "if r.kind != visible || r.state == stateLive {\n			continue", new: "if r.kind != visible {\n			continue"},
 	{name: "a shard is replaced before it was copied whole from its parent", file: "shards.go",
 		old: "if err != nil || !seal.copied {\n\t\t\treturn r, seal, err", new: "if err == nil && seal.sealed && !seal.copied {\n\t\t\treturn seal.descend(r, key), seal0(), nil\n\t\t}\n\t\tif err != nil || !seal.copied {\n\t\t\treturn r, seal, err"},
 	{name: "a shard is replaced before it was copied from all that it replaces", file: "split.go",
-		old: "	var ids []byte\n", new: "	var ids []byte\n	if len(ids) == 0 {\n		return nil\n	}\n"},
+		old: "	var ids []byte\n	var at string\n", new: "	var ids []byte\n	var at string\n	if len(ids) == 0 {\n		return nil\n	}\n"},
 	{name: "a shard that was lost does not end a run", file: "split.go",
-		old: "		if now.right != child {\n			break\n		}\n", new: "		if now.right != child {\n			continue\n		}\n"},
+		old: "		if now.left != child {\n			break\n		}\n", new: "		if now.left != child {\n			continue\n		}\n"},
 	{name: "a deletion is written though the parent is not copied", file: "settled.go",
-		old: "ok := r.kind != visible || r.state != stateDeleted", new: "ok := r.key != \"\""},
+		old: "			if !settled {\n", new: "			if !settled && r.key == \"\" {\n"},
 	{name: "a listing does not look whether the parent was copied meanwhile", file: "page.go",
 		old: "	seal, err = s.readSeal(ctx, bucket, r.shard)\n	switch {", new: "	if !deeper.sealed {\n		return merge(p, under), false, nil\n	}\n	seal, err = s.readSeal(ctx, bucket, r.shard)\n	switch {"},
 	{name: "a row is repaired under a parent that is not copied", file: "page.go",
@@ -60,7 +54,13 @@ var brokenRules = []mutant{
 	{name: "an old pending row is repaired without a fence", file: "repair.go",
 		old: "h, err := s.Fence(ctx, bucket, r.key, r.rev, meta.ReadOptions{Limit: 2})", new: "read, _, err := s.readHead(ctx, s.serial(), bucket, r.key, 2, false)\n\th := read.Head\n\th.Rev = r.rev"},
 	{name: "the map of shards is told before a shard is copied", file: "split.go",
-		old: "	s.shards.learn(bucket, r.low, r.shard, seal)\n	for _, kind", new: "	s.shards.learn(bucket, r.low, r.shard, seal)\n	_ = s.pointTo(ctx, bucket, r, seal)\n	for _, kind"},
+		old: "	begin, err := s.begin(ctx, bucket, r.shard)\n", new: "	_ = s.pointTo(ctx, bucket, r, seal)\n	begin, err := s.begin(ctx, bucket, r.shard)\n"},
+	{name: "a shard that is cut is marked before what was cut off is deleted", file: "split.go",
+		old: "	if seal.cuts(r.shard) {\n		if err := s.cutOff(ctx, bucket, r.shard, seal); err != nil {\n			return err\n		}\n	}\n", new: ""},
+	{name: "a page goes by the seal of the shard that had its partition before", file: "page.go",
+		old: "|| shard != name && idOf(columns.left) == name", new: "|| shard != name"},
+	{name: "the owner of a partition does not change with its seal", file: "cuts.go",
+		old: "entry(disown, next[:]", new: "entry(disown, shard[:]"},
 	// Whatever a late copier still finds in the parent was copied by whoever
 	// has marked it. In the child that is an older row than what came since,
 	// or than its deletion, whose tombstone is there; once the child is copied

@@ -3,8 +3,10 @@ package cassandra
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/gocql/gocql"
 
@@ -38,7 +40,7 @@ const (
 func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high string, n int, kinds []int8) (page, error) {
 	for asked := false; ; {
 		r := s.shards.first(bucket, low)
-		p, moved, err := s.readRegion(ctx, bucket, r, low, lower(high, r.high), min(n, maxPage), kinds)
+		p, moved, err := s.readStanding(ctx, bucket, r, low, lower(high, r.high), min(n, maxPage), kinds)
 		if err != nil {
 			return page{}, err
 		}
@@ -57,6 +59,33 @@ func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high st
 	}
 }
 
+// errMoved ends the reading of a shard that turned out to be copied.
+var errMoved = errors.New("the shard is elsewhere")
+
+// readStanding is readRegion, and looks at the same time whether the shard is
+// still there, if it was not seen of late. A shard that was copied or cut may
+// be nothing but tombstones, which take long to read.
+func (s *Store) readStanding(ctx context.Context, bucket meta.BucketID, r region, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
+	if time.Since(s.shards.seen(bucket, r.shard).at) < sightingLasts {
+		return s.readRegion(ctx, bucket, r, low, high, n, kinds)
+	}
+	reading, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	defer func() { cancel(nil); <-done }()
+	go func() {
+		defer close(done)
+		if seal, err := s.readSeal(reading, bucket, r.shard); err == nil && seal.copied {
+			s.shards.learn(bucket, low, r.shard, seal)
+			cancel(errMoved)
+		}
+	}()
+	p, moved, err = s.readRegion(reading, bucket, r, low, high, n, kinds)
+	if errors.Is(err, errMoved) {
+		return page{}, true, nil
+	}
+	return p, moved, err
+}
+
 // readRegion reads a shard and, if that was sealed, its child. moved tells
 // that the shard was copied: then its children alone are to be read.
 //
@@ -71,6 +100,9 @@ func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high st
 // (see divide). So the parent's seal is read once more, after the child.
 func (s *Store) readRegion(ctx context.Context, bucket meta.BucketID, r region, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
 	p, seal, err := s.readShard(ctx, bucket, r.shard, low, high, n, kinds)
+	if err == nil && !seal.copied {
+		s.shards.saw(bucket, r.shard)
+	}
 	if err != nil || !seal.sealed {
 		return p, false, err
 	}
@@ -80,6 +112,9 @@ func (s *Store) readRegion(ctx context.Context, bucket meta.BucketID, r region, 
 	}
 	s.watch.unfinished(bucket, low, r.shard)
 	child := seal.descend(r, low)
+	if partitionOf(child.shard) == partitionOf(r.shard) {
+		return p, false, nil // these are the child's rows, and it is whole until its parent is copied
+	}
 	under, deeper, err := s.readShard(ctx, bucket, child.shard, low, lower(p.bound, child.high), n, kinds)
 	if err != nil {
 		return page{}, false, err
@@ -126,7 +161,7 @@ func (s *Store) readShard(ctx context.Context, bucket meta.BucketID, shard meta.
 // rowColumns are the columns of a row as a page is read: a thousand times, so
 // that each is decoded by itself, where the driver would reflect on its type.
 type rowColumns struct {
-	left  rawColumn // of the shard: it is sealed if that is set
+	left  rawColumn // of the shard: it is sealed if that is set, but for an owner
 	key   textColumn
 	rev   bigintColumn
 	state tinyintColumn
@@ -138,6 +173,8 @@ func (c *rowColumns) dest() []any { return []any{&c.left, &c.key, &c.rev, &c.sta
 // readRows reads up to n rows of one kind, and the shard's seal with them or
 // after them.
 func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, kind int8, low, high string, n int) ([]readRow, seal, error) {
+	name := shard
+	shard = partitionOf(name)
 	var rows []readRow
 	var columns rowColumns
 	dest := columns.dest()
@@ -148,7 +185,7 @@ func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.I
 		if rows == nil {
 			rows = make([]readRow, 0, n)
 		}
-		rows = append(rows, readRow{shard: shard, listingRow: listingRow{kind: kind,
+		rows = append(rows, readRow{shard: name, listingRow: listingRow{kind: kind,
 			key: string(columns.key), rev: int64(columns.rev), state: int8(columns.state), doc: columns.doc}})
 		return nil
 	}
@@ -160,14 +197,15 @@ func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.I
 		dead, err = s.eachWarned(ctx, s.o.Consistency, n, scan, rowsWithin, bucket[:], shard[:], kind, low, high, n)
 	}
 	if dead > 0 {
-		s.watch.dead(bucket, low, shard, dead)
+		s.watch.dead(bucket, low, name, dead)
 	}
-	if err != nil || len(rows) > 0 && columns.left == nil {
+	owner := columns.left == nil && shard == name || shard != name && idOf(columns.left) == name
+	if err != nil || len(rows) > 0 && owner {
 		return rows, seal{}, err
 	}
 	// Sealed, or no row and so no static columns. A row would bring a seal
 	// with it, but four columns a thousand times for what hardly ever is.
-	seal, err := s.readSeal(ctx, bucket, shard)
+	seal, err := s.readSeal(ctx, bucket, name)
 	return rows, seal, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +14,10 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-var pageKeys = flag.Int("page-keys", 0, "how many keys the larger bucket of TestPageCost has; 0 leaves it out")
+var (
+	pageKeys   = flag.Int("page-keys", 0, "how many keys the larger bucket of TestPageCost has; 0 leaves it out")
+	pageRandom = flag.Bool("page-random", false, "let TestPageCost write and delete the keys in random order")
+)
 
 const (
 	smallBucket = 10_000
@@ -23,8 +27,9 @@ const (
 // TestPageCost measures pages of a small bucket beside those of a large one,
 // in turns, so that whatever else the machine does slows both: pages of 1,000
 // keys, and pages of 8 common prefixes as package store walks them; then the
-// first pages after a third of the keys were deleted at the head. It fails
-// only if a page is wrong: the figures are for whoever reads them.
+// first pages after a third of the keys were deleted at the head, as the
+// gateway sees them that deleted, and as another does. It fails only if a page
+// is wrong: the figures are for whoever reads them.
 //
 //	go test ./meta/cassandra -run PageCost -page-keys 1000000 -timeout 3h -v
 func TestPageCost(t *testing.T) {
@@ -32,32 +37,49 @@ func TestPageCost(t *testing.T) {
 		t.Skip("a measurement: give -page-keys")
 	}
 	c, keyspace := newKeyspace(t)
-	s := newStore(t, newSession(t, c, keyspace), keyspace, Options{})
-	small, large := newBucket(t, s, "small").ID, newBucket(t, s, "large").ID
+	session := newSession(t, c, keyspace)
+	s, other := newStore(t, session, keyspace, Options{}), newStore(t, session, keyspace, Options{})
+	p := pages{t: t, small: newBucket(t, s, "small").ID, large: newBucket(t, s, "large").ID, middle: folderKey(*pageKeys / 2)}
 	began := time.Now()
-	changeRange(t, s, small, 0, smallBucket, true)
-	changeRange(t, s, large, 0, *pageKeys, true)
+	changeRange(t, s, p.small, 0, smallBucket, true)
+	changeRange(t, s, p.large, 0, *pageKeys, true)
 	settled(t, s)
-	t.Logf("filled in %v; %d shards", time.Since(began).Round(time.Second), len(regionsOf(t, s, large))+1)
-	middle := folderKey(*pageKeys / 2)
-	comparePages(t, "page of 1,000 keys at the head", func() { readKeys(t, s, small, "") }, func() { readKeys(t, s, large, "") })
-	comparePages(t, "page of 1,000 keys in the middle", func() { readKeys(t, s, small, folderKey(smallBucket/2)) }, func() { readKeys(t, s, large, middle) })
-	comparePages(t, "page of 8 prefixes", func() { readPrefixes(t, s, small, "") }, func() { readPrefixes(t, s, large, middle) })
+	t.Logf("filled in %v; %d shards", time.Since(began).Round(time.Second), len(regionsOf(t, s, p.large))+1)
+	p.compare(s, "")
+	p.compare(other, ", another gateway")
 	gone := *pageKeys * 3 / 10
 	began = time.Now()
-	changeRange(t, s, large, 0, gone, false)
+	changeRange(t, s, p.large, 0, gone, false)
 	must(t, s.Flush(t.Context()))
 	t.Logf("%d keys deleted at the head in %v", gone, time.Since(began).Round(time.Second))
 	for range 5 {
 		began = time.Now()
-		readKeys(t, s, large, "")
+		readKeys(t, s, p.large, "")
 		t.Logf("the first page right after: %v", time.Since(began).Round(100*time.Microsecond))
 	}
-	comparePages(t, "page of 1,000 keys right after the deletions", func() { readKeys(t, s, small, "") }, func() { readKeys(t, s, large, "") })
-	settled(t, s)
-	t.Logf("%d shards", len(regionsOf(t, s, large))+1)
-	comparePages(t, "page of 1,000 keys after the deletions", func() { readKeys(t, s, small, "") }, func() { readKeys(t, s, large, "") })
-	comparePages(t, "page of 8 prefixes after the deletions", func() { readPrefixes(t, s, small, "") }, func() { readPrefixes(t, s, large, "") })
+	began = time.Now()
+	readKeys(t, other, p.large, "")
+	t.Logf("the first page of another gateway: %v", time.Since(began).Round(100*time.Microsecond))
+	p.compare(s, " right after the deletions")
+	p.compare(other, " right after, another gateway")
+	settled(t, s, other)
+	t.Logf("%d shards", len(regionsOf(t, s, p.large))+1)
+	p.compare(s, " after the deletions")
+}
+
+// pages are what is compared of two buckets.
+type pages struct {
+	t            *testing.T
+	small, large meta.BucketID
+	middle       string
+}
+
+func (p *pages) compare(s *Store, when string) {
+	t := p.t
+	t.Helper()
+	comparePages(t, "1,000 keys at the head"+when, func() { readKeys(t, s, p.small, "") }, func() { readKeys(t, s, p.large, "") })
+	comparePages(t, "1,000 keys in the middle"+when, func() { readKeys(t, s, p.small, folderKey(smallBucket/2)) }, func() { readKeys(t, s, p.large, p.middle) })
+	comparePages(t, "8 prefixes at the head"+when, func() { readPrefixes(t, s, p.small, "") }, func() { readPrefixes(t, s, p.large, "") })
 }
 
 func folderKey(i int) string { return fmt.Sprintf("logs/%06d/%04d", i/perFolder, i%perFolder) }
@@ -65,12 +87,15 @@ func folderKey(i int) string { return fmt.Sprintf("logs/%06d/%04d", i/perFolder,
 // changeRange puts or deletes the keys from low on, below high.
 func changeRange(t *testing.T, s *Store, bucket meta.BucketID, low, high int, put bool) {
 	t.Helper()
+	keys := numbered(high-low, func(i int) string { return folderKey(low + i) })
+	if *pageRandom {
+		rand.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	}
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(16)
-	for from := low; from < high; from += 100 {
+	for some := range slices.Chunk(keys, 100) {
 		g.Go(func() error {
-			keys := numbered(min(100, high-from), func(i int) string { return folderKey(from + i) })
-			return insist(ctx, func() error { return changeMany(ctx, s, bucket, keys, put) })
+			return insist(ctx, func() error { return changeMany(ctx, s, bucket, some, put) })
 		})
 	}
 	must(t, g.Wait())
@@ -101,7 +126,7 @@ func readPrefixes(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 // comparePages measures two kinds of pages in turns.
 func comparePages(t *testing.T, what string, small, large func()) {
 	t.Helper()
-	const rounds = 60
+	const rounds = 44
 	var times [2][]time.Duration
 	for i := range rounds {
 		for side, f := range []func(){small, large} {
@@ -116,7 +141,7 @@ func comparePages(t *testing.T, what string, small, large func()) {
 		slices.SortFunc(times[side], cmp.Compare[time.Duration])
 		return times[side][int(part*float64(len(times[side])))]
 	}
-	t.Logf("%-46s quartile %v and %v, ratio %.2f; median %v and %v, ratio %.2f", what,
+	t.Logf("%-56s quartile %v and %v, ratio %.2f; median %v and %v, ratio %.2f", what,
 		at(0, .25).Round(10*time.Microsecond), at(1, .25).Round(10*time.Microsecond), float64(at(1, .25))/float64(at(0, .25)),
 		at(0, .5).Round(10*time.Microsecond), at(1, .5).Round(10*time.Microsecond), float64(at(1, .5))/float64(at(0, .5)))
 }

@@ -24,6 +24,7 @@ const (
 	stateDeleted int8 = 0 // only in memory: in the table there is no row
 	stateLive    int8 = 1
 	statePending int8 = 2
+	stateGone    int8 = 3 // deleted, and a row says so: see finals
 )
 
 // listingRow is a row of a shard.
@@ -53,6 +54,7 @@ type placedRow struct {
 }
 
 const (
+	// putPendingRow writes rows without an entry: pending ones, and gone ones.
 	putPendingRow = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, rev, state) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`
 	putLiveRow    = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, rev, state, doc) VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`
 	deleteRow     = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key = ?`
@@ -61,8 +63,9 @@ const (
 // putRows writes rows into one shard, as one mutation.
 func (s *Store) putRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) error {
 	batch := make([]gocql.BatchEntry, 0, len(rows))
+	part := partitionOf(shard)
 	for _, r := range rows {
-		batch = append(batch, r.statement(bucket, shard))
+		batch = append(batch, r.statement(bucket, part))
 	}
 	return s.writes(ctx, batch)
 }

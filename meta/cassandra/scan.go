@@ -84,15 +84,32 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 	if n <= 1 || to != "" && from >= to {
 		return nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	var ahead *readahead
+	defer func() {
+		cancel()
+		ahead.wait() // in vain
+	}()
 	short := 0
 	for low := from; ; {
-		p, err := s.readPage(ctx, bucket, low, to, n, kinds)
+		var p page
+		var err error
+		r := s.shards.first(bucket, low)
+		if ahead != nil && ahead.low == low {
+			p, err = ahead.wait()
+			ahead = nil
+		} else {
+			ahead.wait()
+			ahead = s.readAhead(ctx, bucket, low, to, n, kinds)
+			p, err = s.readPage(ctx, bucket, low, to, n, kinds)
+		}
 		if err != nil {
 			return err
 		}
 		if len(p.rows) < n/2 {
 			short++
 		}
+		s.shards.sawShort(bucket, r.shard, p.bound != to && (len(p.rows) == 0 || low <= r.low && len(p.rows) < min(n, maxPage)/4))
 		if short == manyShort {
 			s.watch.sparse(bucket, low, s.shards.first(bucket, low).shard)
 		}
@@ -105,6 +122,37 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 		}
 		low = p.bound
 	}
+}
+
+// readahead is a page that is being read while the one before it is.
+type readahead struct {
+	low  string
+	p    page
+	err  error
+	done chan struct{}
+}
+
+func (a *readahead) wait() (page, error) {
+	if a == nil {
+		return page{}, nil
+	}
+	<-a.done
+	return a.p, a.err
+}
+
+// readAhead begins to read what follows the shard of low, if that had little to
+// show when it was last read. nil: there is no such thing.
+func (s *Store) readAhead(ctx context.Context, bucket meta.BucketID, low, to string, n int, kinds []int8) *readahead {
+	r := s.shards.first(bucket, low)
+	if r.high == "" || to != "" && r.high >= to || !s.shards.seen(bucket, r.shard).short {
+		return nil
+	}
+	a := &readahead{low: r.high, done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.p, a.err = s.readPage(ctx, bucket, a.low, to, n, kinds)
+	}()
+	return a
 }
 
 // resolve tells what the rows of a page say, reading the heads where a row
@@ -143,7 +191,11 @@ func (r *readRow) resolved(e *meta.Entry) (k resolved, known bool, err error) {
 	if r.kind == history {
 		return k, true, nil
 	}
-	if r.state != stateLive {
+	switch r.state {
+	case stateLive:
+	case stateGone:
+		return k, true, nil
+	default:
 		return k, false, nil
 	}
 	k.entry = e

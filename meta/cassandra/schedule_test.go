@@ -107,8 +107,8 @@ func (s *schedule) run() {
 		start(func(ctx context.Context, g *Store) error { _ = g.split(ctx, s.db.bucket, key, at); return nil })
 	}
 	for range s.rnd.IntN(4) {
-		key, more := s.keys[s.rnd.IntN(len(s.keys))], s.rnd.IntN(4)
-		start(func(ctx context.Context, g *Store) error { return s.renew(ctx, g, key, more) })
+		key, more, cut := s.keys[s.rnd.IntN(len(s.keys))], s.rnd.IntN(4), s.rnd.IntN(2) == 0
+		start(func(ctx context.Context, g *Store) error { return s.renew(ctx, g, key, more, cut) })
 	}
 	for range 1 + s.rnd.IntN(5) {
 		all, limit := s.rnd.IntN(2) == 0, 1+s.rnd.IntN(4)
@@ -124,8 +124,9 @@ func (s *schedule) run() {
 	}
 }
 
-// renew replaces the shard of key, and some of its neighbours, by one.
-func (s *schedule) renew(ctx context.Context, g *Store, key string, more int) error {
+// renew replaces the shard of key, and some of its neighbours, by one. The last
+// may be cut.
+func (s *schedule) renew(ctx context.Context, g *Store, key string, more int, cut bool) error {
 	r, seal, err := g.leaf(ctx, s.db.bucket, key)
 	run := []region{r}
 	for ; err == nil && !seal.sealed && more > 0 && r.high != ""; more-- {
@@ -134,9 +135,20 @@ func (s *schedule) renew(ctx context.Context, g *Store, key string, more int) er
 		}
 	}
 	if err == nil && !seal.sealed {
-		_ = g.replace(ctx, s.db.bucket, run)
+		_ = g.replace(ctx, s.db.bucket, run, s.cutIn(run[len(run)-1], cut))
 	}
 	return nil
+}
+
+// cutIn returns the last key at which a shard can be cut; "" where there is
+// none, or none is wanted.
+func (s *schedule) cutIn(r region, wanted bool) (at string) {
+	for _, key := range s.keys {
+		if wanted && key > r.low && r.covers(key) {
+			at = key
+		}
+	}
+	return at
 }
 
 // change makes a random change of a key, once.

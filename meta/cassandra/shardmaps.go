@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -23,10 +24,21 @@ type shardMaps struct {
 type shardMap struct {
 	regions []region
 	open    map[meta.ID]seal
+	seen    map[meta.ID]sighting
+}
+
+// sighting is what is remembered of a shard that was read.
+type sighting struct {
+	at    time.Time // when it was not known to be copied
+	short bool      // it had much less than a page to show
 }
 
 // shardName names a shard: a partition of the listing.
 type shardName struct{ bucket, shard meta.ID }
+
+// sightingLasts is for how long a reader counts on a shard being where it was
+// last seen.
+const sightingLasts = 30 * time.Second
 
 // maxRegions bounds the memory of the maps: about 150 bytes each.
 const maxRegions = 200_000
@@ -47,7 +59,7 @@ func (m *shardMaps) of(bucket meta.BucketID) *shardMap {
 	}
 	b := m.buckets[bucket]
 	if b == nil {
-		b = &shardMap{regions: []region{{shard: rootShard}}, open: map[meta.ID]seal{}}
+		b = &shardMap{regions: []region{{shard: rootShard}}, open: map[meta.ID]seal{}, seen: map[meta.ID]sighting{}}
 		m.buckets[bucket] = b
 		m.size++
 	}
@@ -69,6 +81,7 @@ func (m *shardMaps) learn(bucket meta.BucketID, key string, shard meta.ID, s sea
 		return !known
 	}
 	delete(b.open, shard)
+	delete(b.seen, shard)
 	i := b.find(key)
 	if b.regions[i].shard != shard {
 		return false
@@ -158,6 +171,41 @@ func (m *shardMaps) before(bucket meta.BucketID, low string) (region, bool) {
 		i--
 	}
 	return b.regions[i], true
+}
+
+// seen returns when a shard was last seen not to be copied, and how.
+func (m *shardMaps) seen(bucket meta.BucketID, shard meta.ID) sighting {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if b := m.buckets[bucket]; b != nil {
+		return b.seen[shard]
+	}
+	return sighting{}
+}
+
+// saw notes that a shard is not copied.
+func (m *shardMaps) saw(bucket meta.BucketID, shard meta.ID) {
+	if time.Since(m.seen(bucket, shard).at) < sightingLasts/4 {
+		return // spares the lock
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.of(bucket)
+	if len(b.seen) > 2*len(b.regions)+16 {
+		clear(b.seen) // of shards that were replaced
+	}
+	b.seen[shard] = sighting{time.Now(), b.seen[shard].short}
+}
+
+// sawShort notes whether a shard has less to show than others.
+func (m *shardMaps) sawShort(bucket meta.BucketID, shard meta.ID, short bool) {
+	if m.seen(bucket, shard).short == short {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.of(bucket)
+	b.seen[shard] = sighting{b.seen[shard].at, short}
 }
 
 // locate returns the last known shard for key.

@@ -71,11 +71,15 @@ type sealColumns struct {
 
 func (c *sealColumns) dest() []any { return []any{&c.at, &c.left, &c.right, &c.copied} }
 
-func (c *sealColumns) seal() seal {
+func (c *sealColumns) seal(shard meta.ID) seal {
 	if c.at == nil {
 		return seal{}
 	}
-	return seal{sealed: true, at: *c.at, left: idOf(c.left), right: idOf(c.right), copied: c.copied}
+	left, right := idOf(c.left), idOf(c.right)
+	if isOwner(shard, left) {
+		left, right = right, afterCuts(shard, 1)
+	}
+	return seal{sealed: true, at: *c.at, left: left, right: right, copied: c.copied}
 }
 
 // sealAlone reads a shard's seal at a row that is inserted with it, and that
@@ -90,10 +94,13 @@ func (s *Store) readSeal(ctx context.Context, bucket meta.BucketID, shard meta.I
 }
 
 func (s *Store) readSealAt(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {
+	if cutsOf(shard) > 0 {
+		return s.readCutSeal(ctx, at, bucket, shard)
+	}
 	var c sealColumns
 	var state *int8 // none
 	_, err := s.one(ctx, at, append(c.dest(), &state), sealAlone, bucket[:], shard[:])
-	return c.seal(), err
+	return c.seal(shard), err
 }
 
 // below is where a change goes on with key after it found shard sealed.

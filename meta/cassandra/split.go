@@ -18,8 +18,9 @@ const (
 	dropRows  = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ? AND kind >= 0`
 
 	// The shards that a shard replaces, if they are several: their ids.
-	putParents  = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, doc) VALUES (?, ?, -2, '', ?)`
-	readParents = `SELECT doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -2 AND key = ''`
+	// The last of them may be cut, at that key, in place of replaced whole.
+	putParents  = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, doc) VALUES (?, ?, -2, ?, ?)`
+	readParents = `SELECT key, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -2 LIMIT 1`
 )
 
 // errOutside refuses to split a shard at a key that it cannot be split at:
@@ -46,7 +47,7 @@ func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string)
 	if seal.sealed {
 		return wrap(s.copyShard(ctx, bucket, r, seal), "finish split of shard")
 	}
-	want := sealTo(at, meta.NewID(), meta.NewID())
+	want := sealTo(at, newShard(), newShard())
 	seal, err = s.decide(ctx, bucket, r.shard, want)
 	if err == nil && seal.left != want.left {
 		err = errTaken
@@ -66,8 +67,10 @@ func sealTo(at string, left, right meta.ID) seal {
 // that nobody splits it before all of them are copied, or were lost to
 // somebody else's decision. They are sealed from the first to the last, and
 // one that is lost ends the run: what the new shard covers has no gap.
-func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region) error {
-	child := meta.NewID()
+//
+// With a key at, the last of the run is cut there.
+func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region, at string) error {
+	child := newShard()
 	for _, r := range run {
 		if err := s.finishParents(ctx, bucket, r.shard); err != nil {
 			return wrap(err, "finish what a shard replaces")
@@ -78,11 +81,11 @@ func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region)
 		for _, r := range run {
 			parents = append(parents, r.shard[:]...)
 		}
-		if err := s.write(ctx, putParents, bucket[:], child[:], parents); err != nil {
+		if err := s.write(ctx, putParents, bucket[:], child[:], at, parents); err != nil {
 			return wrap(err, "announce shard")
 		}
 	}
-	won, err := s.sealRun(ctx, bucket, run, child)
+	won, err := s.sealRun(ctx, bucket, run, at, child)
 	if err != nil {
 		return wrap(err, "seal shards")
 	}
@@ -94,14 +97,31 @@ func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region)
 	return wrap(s.pointToOne(ctx, bucket, run[:len(won)], child), "replace shards")
 }
 
+// sealTogether is the seal of one of several shards that child replaces. The
+// last is cut if there is a key to cut it at.
+func sealTogether(shard meta.ID, last bool, at string, child meta.ID) (seal, error) {
+	if !last || at == "" {
+		return sealTo("", child, child), nil
+	}
+	right, ok := remainder(shard)
+	if !ok {
+		return seal{}, fmt.Errorf("shard %x cannot be cut", shard[:])
+	}
+	return sealTo(at, child, right), nil
+}
+
 // sealRun seals shards to one child, up to the first that is lost.
-func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []region, child meta.ID) (won []seal, err error) {
-	for _, r := range run {
-		now, err := s.seal(ctx, bucket, r.shard, sealTo("", child, child))
+func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []region, at string, child meta.ID) (won []seal, err error) {
+	for i, r := range run {
+		want, err := sealTogether(r.shard, i == len(run)-1, at, child)
 		if err != nil {
 			return nil, err
 		}
-		if now.right != child {
+		now, err := s.seal(ctx, bucket, r.shard, want)
+		if err != nil {
+			return nil, err
+		}
+		if now.left != child {
 			break
 		}
 		won = append(won, now)
@@ -125,17 +145,25 @@ func (s *Store) decide(ctx context.Context, bucket meta.BucketID, shard meta.ID,
 // When it returns nil, nothing is ever copied into the shard again that was
 // not there, since every other parent is sealed to something else.
 func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard meta.ID) error {
+	if cutsOf(shard) > 0 {
+		return nil // it was there before
+	}
 	var ids []byte
-	if _, err := s.one(ctx, s.o.Consistency, []any{&ids}, readParents, bucket[:], shard[:]); err != nil {
+	var at string
+	if _, err := s.one(ctx, s.o.Consistency, []any{&at, &ids}, readParents, bucket[:], shard[:]); err != nil {
 		return err
 	}
 	for ; len(ids) > 0; ids = ids[min(len(ids), len(meta.ID{})):] {
 		parent := idOf(ids)
-		now, err := s.seal(ctx, bucket, parent, sealTo("", shard, shard))
+		want, err := sealTogether(parent, len(ids) <= len(meta.ID{}), at, shard)
 		if err != nil {
 			return err
 		}
-		if now.right != shard {
+		now, err := s.seal(ctx, bucket, parent, want)
+		if err != nil {
+			return err
+		}
+		if now.left != shard {
 			return nil
 		}
 		if !now.copied {
@@ -149,10 +177,16 @@ func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard m
 
 // seal decides by which shards a shard is replaced: one decision, whoever else
 // tries. It returns what was decided.
-func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (seal, error) {
-	change := []any{want.at, want.left[:], want.right[:], bucket[:], shard[:]}
+func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (now seal, err error) {
+	change, err := sealing(bucket, shard, want)
+	if err != nil {
+		return now, err
+	}
 	for try := range tries {
-		_, casErr := s.cas(ctx, entry(sealShard, change...), entry(sealRow, bucket[:], shard[:]))
+		applied, casErr := s.cas(ctx, change...)
+		if applied {
+			return want, nil
+		}
 		now, err := s.readSealAt(ctx, s.serial(), bucket, shard)
 		if err != nil || now.sealed {
 			return now, err
@@ -173,9 +207,17 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, w
 // the children's rows may have been deleted, and splits may have moved them.
 func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, seal seal) error {
 	s.shards.learn(bucket, r.low, r.shard, seal)
+	begin, err := s.begin(ctx, bucket, r.shard)
+	if err != nil {
+		return err
+	}
+	high := ""
+	if seal.cuts(r.shard) {
+		high = seal.at
+	}
 	for _, kind := range []int8{visible, history} {
-		for low, end := "", false; !end; {
-			rows, now, err := s.readRows(ctx, bucket, r.shard, kind, low, "", s.copyPage)
+		for low, end := begin, false; !end; {
+			rows, now, err := s.readRows(ctx, bucket, r.shard, kind, low, high, s.copyPage)
 			if err != nil {
 				return err
 			}
@@ -190,7 +232,12 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, s
 			}
 		}
 	}
-	if _, err := s.cas(ctx, entry(markShard, bucket[:], r.shard[:], seal.left[:])); err != nil {
+	if seal.cuts(r.shard) {
+		if err := s.cutOff(ctx, bucket, r.shard, seal); err != nil {
+			return err
+		}
+	}
+	if _, err := s.cas(ctx, marking(bucket, r.shard, seal)); err != nil {
 		return err // unknown: whoever finishes it copies and marks it again
 	}
 	seal.copied = true
@@ -212,8 +259,8 @@ func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, r
 		g.Go(func() error { return s.putRows(gctx, bucket, child, batch) })
 	}
 	for _, r := range rows {
-		if r.state == stateDeleted {
-			continue // half a row: a later part was written over a deletion
+		if r.state == stateDeleted || r.state == stateGone {
+			continue // half a row: a later part was written over a deletion; or all of one that has done its duty
 		}
 		child := seal.child(r.key)
 		if into[child] = append(into[child], r.listingRow); len(into[child]) == copyBatch {
@@ -227,11 +274,14 @@ func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, r
 }
 
 // dropShard deletes a copied shard's rows, also those that arrive late, and
-// leaves the signpost. The map of shards is told.
+// leaves the signpost. The map of shards is told. (What was cut off is deleted
+// by then.)
 func (s *Store) dropShard(ctx context.Context, bucket meta.BucketID, r region, seal seal) error {
 	s.shards.learn(bucket, r.low, r.shard, seal)
-	if err := s.write(ctx, dropRows, int64(endOfTime), bucket[:], r.shard[:]); err != nil {
-		return err
+	if part := partitionOf(r.shard); !seal.cuts(r.shard) {
+		if err := s.write(ctx, dropRows, int64(endOfTime), bucket[:], part[:]); err != nil {
+			return err
+		}
 	}
 	return s.pointTo(ctx, bucket, r, seal)
 }

@@ -214,7 +214,11 @@ func newOn(db, buckets database, o Options) *Store {
 	s.behind = newBehind(s)
 	s.announced = newGather(s.announceAll)
 	s.sealed = newGather(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
-		return s.readSeal(ctx, in.bucket, in.shard)
+		seal, err := s.readSeal(ctx, in.bucket, in.shard)
+		if err == nil && !seal.copied {
+			s.shards.saw(in.bucket, in.shard)
+		}
+		return seal, err
 	})
 	s.writable = newGather(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
 		return none, s.checkBucket(ctx, id)
