@@ -17,7 +17,7 @@ import (
 )
 
 // toolTimeout bounds one command of nodetool.
-const toolTimeout = 5 * time.Minute
+const toolTimeout = 20 * time.Minute
 
 // StartDatacenters starts a ring over several datacenters, called dc1, dc2 and
 // on, with so many nodes in each of them.

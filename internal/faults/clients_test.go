@@ -199,8 +199,11 @@ func (w *worker) ask(keys []string) {
 }
 
 // particular asks for what not all keys have: versions, or another key to
-// rename to; of the others a copy is made.
+// rename to; of the others a copy is made. Each of the three as often.
 func (w *worker) particular(ctx context.Context, via int, in input, keys []string) {
+	kinds := [][]string{keys[:roundKeys], keys[roundKeys : roundKeys+2], keys[roundKeys+2:]}
+	of := kinds[w.random.IntN(len(kinds))]
+	in.key = of[w.random.IntN(len(of))]
 	switch {
 	case isVersioned(in.key):
 		w.version(ctx, via, in)

@@ -12,56 +12,85 @@ import (
 	"github.com/pithos/pithos/internal/cassandratest"
 )
 
-var topology = flag.Bool("faults.topology", false, "also test nodes that join, leave and are replaced: six nodes, some minutes")
+var topology = flag.Bool("faults.topology", false, "also test nodes that join, leave and are replaced, which takes minutes")
 
-// TestNodesJoinLeaveAndAreReplacedUnderTraffic carries out what
-// docs/operations.md says of the ring's nodes, while clients write: none of
-// them sees a failure, and in the end every copy of every byte is in place.
-func TestNodesJoinLeaveAndAreReplacedUnderTraffic(t *testing.T) {
+// changing is a ring that changes while clients write.
+type changing struct {
+	*cluster
+	t       *testing.T
+	gateway *gatewayProcess
+	load    *traffic
+}
+
+// changeRing starts three nodes and the traffic.
+func changeRing(t *testing.T) *changing {
 	if !*topology {
 		t.Skip("takes minutes: -faults.topology")
 	}
-	c := newCluster(t, cassandratest.StartRackedRing(t, 3))
-	g := startGateway(t, c.Cluster, c.keyspace, 0)
-	makeBuckets(t, g)
-	load := startTraffic(t, g.url, 4)
-	step := func(what string, f func()) {
-		from := time.Now()
-		f()
-		c.WaitUp(t)
-		load.mu.Lock()
-		defer load.mu.Unlock()
-		t.Logf("%-30s %5.1f s; %d changes so far, %d failed", what, time.Since(from).Seconds(), load.asked, len(load.failed))
-	}
+	c := &changing{cluster: newCluster(t, cassandratest.StartRackedRing(t, 3)), t: t}
+	c.gateway = startGateway(t, c.Cluster, c.keyspace, 0)
+	makeBuckets(t, c.gateway)
+	c.load = startTraffic(t, c.gateway.url, 4)
 	pauseFor(t, 3*time.Second)
-	step("a fourth node joins", func() { c.Join(t) })
-	step("cleanup on the others", func() {
-		for _, n := range c.Nodes[:3] {
-			n.Nodetool(t, "cleanup", c.keyspace)
-		}
-	})
-	step("the second node leaves", func() { c.Decommission(t, c.Nodes[1]) })
-	dead := c.Nodes[1]
-	dead.Kill()
-	pauseFor(t, 2*time.Second)
-	others := slices.DeleteFunc(slices.Clone(c.Nodes), func(n *cassandratest.Node) bool { return n == dead })
-	for i, n := range others {
-		n.Nodetool(t, "repair", "--full", "-hosts", n.Host, "-hosts", others[(i+1)%len(others)].Host, c.keyspace)
-	}
-	step("a dead node is replaced", func() { c.Replace(t, dead) })
-	step("repair of all", func() {
+	return c
+}
+
+// step does something to the ring.
+func (c *changing) step(what string, f func()) {
+	from := time.Now()
+	f()
+	c.load.mu.Lock()
+	defer c.load.mu.Unlock()
+	c.t.Logf("%-30s %5.1f s; %d changes so far, %d failed", what, time.Since(from).Seconds(), c.load.asked, len(c.load.failed))
+}
+
+// settle ends the traffic, none of which has failed, and holds that every copy
+// of every byte is in place.
+func (c *changing) settle() {
+	t := c.t
+	c.WaitUp(t)
+	c.step("repair of all", func() {
 		for _, n := range c.Nodes {
 			n.Nodetool(t, "repair", "--full", "-pr", c.keyspace)
 		}
 	})
-	load.end()
+	c.load.end()
 	t.Log(c.Nodes[0].Nodetool(t, "status", c.keyspace))
-	g.kill()
+	c.gateway.kill()
 	file := settings(t, c.Cluster, c.keyspace, freePort(t))
 	out, err := runCheck(t, file, "--repair", "--deep")
 	if err != nil || !strings.Contains(out, "nothing is wrong") {
 		t.Errorf("check --deep: %v\n%s", err, out)
 	}
-	g = startGateway(t, c.Cluster, c.keyspace, 0)
-	verify(t, g.url, load.settled())
+	verify(t, startGateway(t, c.Cluster, c.keyspace, 0).url, c.load.settled())
+}
+
+// TestNodesJoinAndLeaveUnderTraffic and the next test carry out what
+// docs/operations.md says of the ring's nodes.
+func TestNodesJoinAndLeaveUnderTraffic(t *testing.T) {
+	c := changeRing(t)
+	c.step("a fourth node joins", func() { c.Join(t) })
+	c.WaitUp(t)
+	c.step("cleanup on the others", func() {
+		for _, n := range c.Nodes[:3] {
+			n.Nodetool(t, "cleanup", c.keyspace)
+		}
+	})
+	c.step("the second node leaves", func() { c.Decommission(t, c.Nodes[1]) })
+	c.settle()
+}
+
+func TestADeadNodeIsReplacedUnderTraffic(t *testing.T) {
+	c := changeRing(t)
+	dead := c.Nodes[1]
+	dead.Kill()
+	pauseFor(t, 2*time.Second)
+	c.step("the others are repaired", func() {
+		others := slices.DeleteFunc(slices.Clone(c.Nodes), func(n *cassandratest.Node) bool { return n == dead })
+		for i, n := range others {
+			n.Nodetool(t, "repair", "--full", "-hosts", n.Host, "-hosts", others[(i+1)%len(others)].Host, c.keyspace)
+		}
+	})
+	c.step("the dead node is replaced", func() { c.Replace(t, dead) })
+	c.settle()
 }
