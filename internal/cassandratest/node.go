@@ -31,6 +31,10 @@ var yamlTemplate = template.Must(template.ParseFS(confFS, "conf/cassandra.yaml.t
 // one that compiles and tests at the same time.
 const startTimeout = 3 * time.Minute
 
+// joinTimeout bounds the start of a server that takes its data from others: a
+// minute of it is Cassandra's own patience.
+const joinTimeout = 20 * time.Minute
+
 // nodeConfig says how one server process runs.
 type nodeConfig struct {
 	// More are lines for the end of cassandra.yaml, and access lets the
@@ -159,7 +163,11 @@ func jvmOptions() ([]string, error) {
 // waitReady returns once the server answers a query, or with the end of its
 // log when it dies or takes too long.
 func (p *process) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	wait := startTimeout
+	if p.cfg.Bootstrap {
+		wait = joinTimeout // it takes its data before
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for {
 		err := ping(ctx, p.cfg.Address, p.cfg.Port, p.cfg.access)
