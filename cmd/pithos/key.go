@@ -27,7 +27,8 @@ Keys of the configuration (keystore.keys, PITHOS_ACCESS_KEY) are not among
 them: they are changed there.
 
 Gateways notice a new or revoked key within five seconds. The embedded engine
-belongs to one process at a time: stop 'pithos serve' before managing its keys.`
+belongs to one process at a time: while 'pithos serve' runs, it is asked to do
+it, at a socket in the data directory that its own user alone can reach.`
 
 func newKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -66,7 +67,7 @@ func newKeyCreateCommand() *cobra.Command {
 				}
 				key.Secret = secret
 			}
-			return withKeys(cmd, func(ctx context.Context, admin gateway.KeyAdmin) error {
+			return withKeys(cmd, func(ctx context.Context, admin gateway.Keyring) error {
 				made, err := admin.Create(ctx, key)
 				if err != nil {
 					return fmt.Errorf("create the access key: %w", err)
@@ -133,7 +134,7 @@ func newKeyListCommand() *cobra.Command {
 		Example: "  pithos key list\n  pithos key list --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeys(cmd, func(ctx context.Context, admin gateway.KeyAdmin) error {
+			return withKeys(cmd, func(ctx context.Context, admin gateway.Keyring) error {
 				keys, err := admin.List(ctx)
 				if err != nil {
 					return err
@@ -170,7 +171,7 @@ func newKeyRevokeCommand() *cobra.Command {
 		Example: "  pithos key revoke PKEXAMPLE",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withKeys(cmd, func(ctx context.Context, admin gateway.KeyAdmin) error {
+			return withKeys(cmd, func(ctx context.Context, admin gateway.Keyring) error {
 				err := admin.Revoke(ctx, args[0])
 				switch {
 				case errors.Is(err, gateway.ErrConfiguredKey):
@@ -188,7 +189,7 @@ func newKeyRevokeCommand() *cobra.Command {
 }
 
 // withKeys opens the keys of the configured engine for the time of do.
-func withKeys(cmd *cobra.Command, do func(context.Context, gateway.KeyAdmin) error) (err error) {
+func withKeys(cmd *cobra.Command, do func(context.Context, gateway.Keyring) error) (err error) {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -200,15 +201,23 @@ func withKeys(cmd *cobra.Command, do func(context.Context, gateway.KeyAdmin) err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	e, err := gateway.Open(cmd.Context(), &cfg, gateway.OpenOptions{Log: log.Logger, MetaOnly: true})
-	if err != nil {
-		if errors.Is(err, gateway.ErrInUse) {
-			err = fmt.Errorf("%w\nkeys of the embedded engine are managed while 'pithos serve' is stopped", err)
+	if errors.Is(err, gateway.ErrInUse) {
+		remote, missing := gateway.RemoteKeys(cmd.Context(), &cfg)
+		if missing != nil {
+			return engineError(fmt.Errorf("%w\n%w\nstop it, or ask as the user that it runs as", err, missing))
 		}
+		return keyError(do(cmd.Context(), remote))
+	}
+	if err != nil {
 		return engineError(err)
 	}
-	err = do(cmd.Context(), e.Admin(&cfg))
+	return errors.Join(keyError(do(cmd.Context(), e.Admin(&cfg))), e.Close())
+}
+
+// keyError gives an error of managing keys its exit code.
+func keyError(err error) error {
 	if errors.Is(err, crypt.ErrNoMasterKey) {
-		err = withCode(exitConfig, err)
+		return withCode(exitConfig, err)
 	}
-	return errors.Join(err, e.Close())
+	return err
 }

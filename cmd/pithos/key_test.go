@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +16,75 @@ import (
 )
 
 const testMasterKey = "cGl0aG9zIHRlc3QgbWFzdGVyIGtleSBvZiAzMiBieXQ="
+
+// TestKeysOfARunningEngineAreManagedBesideIt asks the process that serves, by
+// the verbs that do the same without it.
+func TestKeysOfARunningEngineAreManagedBesideIt(t *testing.T) {
+	data, err := os.MkdirTemp("", "pithos-keys-") // the names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	t.Setenv("PITHOS_DATA", data)
+	t.Setenv("PITHOS_ACCESS_KEY", "demo")
+	t.Setenv("PITHOS_SECRET_KEY", "demo-secret")
+	path := configured(t, "")
+	p := startReady(t, "")
+	var made struct {
+		ID     string `json:"access_key"`
+		Secret string `json:"secret_key"`
+	}
+	code, out, errText := command("key", "create", "-f", path, "--tenant", "alice", "--group", "ops", "--json")
+	if err := json.Unmarshal([]byte(out), &made); err != nil || code != exitOK || made.Secret == "" {
+		t.Fatalf("create: exit code %d, %s%s, %v", code, out, errText, err)
+	}
+	if _, err := p.client(made.ID, config.Secret(made.Secret)).ListBuckets(t.Context(), &s3.ListBucketsInput{}); err != nil {
+		t.Errorf("the key does not work at once: %v", err)
+	}
+	for _, c := range []struct {
+		stdin string
+		args  []string
+		code  int
+		want  string
+	}{
+		{"", []string{"list"}, exitOK, made.ID},
+		{"a given secret\n", []string{"create", "--access-key", "GIVEN", "--secret-key-stdin"}, exitOK, "GIVEN"},
+		{"a given secret\n", []string{"create", "--access-key", "GIVEN", "--secret-key-stdin"}, exitFailure, "already"},
+		{"", []string{"create", "--access-key", "a b"}, exitFailure, "printable characters"},
+		{"", []string{"revoke", "GIVEN"}, exitOK, "revoked GIVEN"},
+		{"", []string{"revoke", "GIVEN"}, exitFailure, "key list"},
+		{"", []string{"revoke", "../keys"}, exitFailure, "key list"},
+		{"", []string{"revoke", "demo"}, exitFailure, "PITHOS_ACCESS_KEY"},
+	} {
+		var stdout, stderr bytes.Buffer
+		var started bool
+		root := newRootCommand(&stdout, &stderr, &started)
+		root.SetArgs(append(append([]string{"key"}, c.args...), "-f", path))
+		root.SetIn(strings.NewReader(c.stdin))
+		err := root.Execute()
+		if text := fmt.Sprint(stdout.String(), err); exitCode(err) != c.code || !strings.Contains(text, c.want) {
+			t.Errorf("%v: exit code %d, %s; want %d, %q", c.args, exitCode(err), text, c.code, c.want)
+		}
+	}
+	info, err := os.Stat(filepath.Join(data, "control"))
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the socket's folder: %v, %v", info, err)
+	}
+	if strings.Contains(p.log.all(), made.Secret) {
+		t.Error("the secret is in the log")
+	}
+	if err := p.cmd.Process.Kill(); err != nil { // and leave the socket
+		t.Fatal(err)
+	}
+	p.wait(t)
+	if code, out, errText := command("key", "list", "-f", path); code != exitOK || !strings.Contains(out, made.ID) {
+		t.Errorf("after a crash: exit code %d, %s%s", code, out, errText)
+	}
+	startReady(t, "")
+	if code, out, errText := command("key", "list", "-f", path); code != exitOK || !strings.Contains(out, made.ID) {
+		t.Errorf("after the next start: exit code %d, %s%s", code, out, errText)
+	}
+}
 
 func TestKeyIsCreatedUsedListedAndRevoked(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, yaml string, env []string) {
@@ -89,12 +160,13 @@ func TestKeyTakesASecretFromStandardInput(t *testing.T) {
 	}
 }
 
-func TestKeysOfARunningEmbeddedServerAreRefusedClearly(t *testing.T) {
+func TestKeysOfAServerThatTakesNoOrdersAreRefusedClearly(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	startReady(t, "", "PITHOS_DATA="+data)
+	must(t, os.RemoveAll(filepath.Join(data, "control")))
 	t.Setenv("PITHOS_DATA", data)
 	code, _, errText := command("key", "list")
-	if code != exitUnavailable || !strings.Contains(errText, "'pithos serve' is stopped") {
+	if code != exitUnavailable || !strings.Contains(errText, "takes no orders") || !strings.Contains(errText, "stop it") {
 		t.Errorf("exit code %d, %s", code, errText)
 	}
 }

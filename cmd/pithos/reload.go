@@ -54,6 +54,13 @@ func (r *reloader) opened(e *gateway.Engine) {
 	e.SetKeys(&r.cfg)
 }
 
+// admin manages the engine's keys beside those that are configured now.
+func (r *reloader) admin(e *gateway.Engine) gateway.KeyAdmin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return e.Admin(&r.cfg)
+}
+
 // now reads configuration and certificate again.
 func (r *reloader) now() error {
 	r.mu.Lock()

@@ -86,7 +86,9 @@ type serving struct {
 	reload  *reloader
 	// endTraces sends the traces that are left.
 	endTraces func() error
-	endpoint  string
+	// endControl ends the socket for 'pithos key'.
+	endControl func()
+	endpoint   string
 	// failed gets the error that ends the listener, if any.
 	failed chan error
 }
@@ -119,6 +121,7 @@ func (s *serving) run(ctx context.Context) error {
 	}
 	finish := s.collect(e)
 	<-ctx.Done()
+	s.endControl()
 	err = errors.Join(cause(ctx), s.drain())
 	finish()
 	return errors.Join(err, s.close(e))
@@ -209,6 +212,7 @@ func (s *serving) open(ctx context.Context) (*gateway.Engine, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	s.reload.opened(e)
+	s.endControl = s.control(e)
 	systemd("STATUS=serving")
 	s.log.Info("pithos serves", zap.String("address", s.endpoint), zap.String("region", e.Store.Region()))
 	return e, s.announce(e)
@@ -247,6 +251,24 @@ func (s *serving) collect(e *gateway.Engine) (finish func()) {
 	return func() {
 		cancel()
 		<-done
+	}
+}
+
+// control takes orders of 'pithos key' where the engine belongs to this
+// process. That it cannot is no reason not to serve.
+func (s *serving) control(e *gateway.Engine) (end func()) {
+	if e.Kind != config.EmbeddedEngine {
+		return func() {}
+	}
+	stop, err := gateway.Control(s.cfg, func() gateway.KeyAdmin { return s.reload.admin(e) })
+	if err != nil {
+		s.log.Warn("'pithos key' works only while serve is stopped", zap.Error(err))
+		return func() {}
+	}
+	return func() {
+		if err := stop(); err != nil {
+			s.log.Warn("the socket for 'pithos key' failed", zap.Error(err))
+		}
 	}
 }
 
