@@ -136,7 +136,7 @@ func (s *Store) cut(ctx context.Context, t task, r region, at string, gone []str
 	for _, old := range run[:len(run)-1] {
 		s.watch.forget(t.bucket, old.shard)
 	}
-	s.watch.cut(t.bucket, r.shard, s.shards.first(t.bucket, at).shard, gone)
+	s.watch.cut(t.bucket, r.shard, s.shards.first(t.bucket, at).shard, at, gone)
 	return nil
 }
 

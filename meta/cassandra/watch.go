@@ -44,6 +44,7 @@ type shardCount struct {
 	rows           int      // that it had at the last look, less what was deleted since; -1: not known
 	recent         []string // the keys that were written last
 	gone           []string // keys that were deleted, and not cut off since
+	key            string   // one of the shard's range
 	queued         bool
 	room           chan struct{} // closed after the look, if somebody waits for it
 }
@@ -155,6 +156,7 @@ func (w *watch) sharing(bucket meta.BucketID, shard meta.ID, key string) meta.ID
 
 func (w *watch) wroteRow(name shardName, r listingRow) {
 	c := w.count(name)
+	c.key = r.key
 	t := task{bucket: name.bucket, key: r.key, shard: name.shard, why: grown}
 	if r.state == stateDeleted || r.state == stateGone {
 		c.deleted, c.dead, c.rows = c.deleted+1, c.dead+1, max(c.rows-1, -1)
@@ -274,7 +276,7 @@ func (w *watch) looked(t task, rows int) {
 		c.rows = rows
 	}
 	if c.deleted >= w.few && len(c.gone) > 0 { // meanwhile
-		w.enqueue(task{bucket: t.bucket, key: c.gone[0], shard: t.shard, why: shrunk})
+		w.enqueue(task{bucket: t.bucket, key: c.key, shard: t.shard, why: shrunk})
 	}
 }
 
@@ -285,26 +287,28 @@ func (w *watch) expects(bucket meta.BucketID, shard meta.ID, rows int) {
 	w.count(shardName{bucket, shard}).rows = rows
 }
 
-// cut hands on what is known of a shard whose head was cut off. gone are
-// deleted keys above the cut.
-func (w *watch) cut(bucket meta.BucketID, from, to meta.ID, gone []string) {
+// cut hands on what is known of a shard that was cut at a key. gone are deleted
+// keys above.
+func (w *watch) cut(bucket meta.BucketID, from, to meta.ID, at string, gone []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.counts[shardName{bucket, from}]
 	if old == nil {
 		old = &shardCount{rows: -1}
 	}
+	w.gone -= len(old.gone)
+	gone = slices.Concat(gone, slices.DeleteFunc(old.gone, func(key string) bool { return key < at }))
 	c := w.count(shardName{bucket, to})
-	c.dead += len(gone) + len(old.gone)
-	c.rows, c.recent = old.rows, old.recent
-	c.deleted += old.deleted
-	c.gone = append(append(c.gone, gone...), old.gone...)
+	c.dead += len(gone)
+	c.rows, c.recent, c.key = old.rows, old.recent, at
+	c.deleted += len(gone)
+	c.gone = append(c.gone, gone...)
 	w.gone += len(gone)
 	old.gone = nil
 	old.release()
 	delete(w.counts, shardName{bucket, from})
 	if len(c.gone) >= w.few {
-		w.enqueue(task{bucket: bucket, key: c.gone[0], shard: to, why: shrunk})
+		w.enqueue(task{bucket: bucket, key: at, shard: to, why: shrunk})
 	}
 }
 
