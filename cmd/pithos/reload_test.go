@@ -153,8 +153,8 @@ func TestHangupOpensLogFilesAnew(t *testing.T) {
 	if code := p.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	if old, now := readFile(t, log+".1"), readFile(t, log); !strings.Contains(old, "pithos serves") || strings.Contains(old, "reloaded") ||
-		!strings.Contains(now, "configuration reloaded") || !strings.Contains(now, "stopped") {
+	if old, now := readFile(t, log+".1"), readFile(t, log); !strings.Contains(old, "pithos listens") || strings.Contains(old, "reloaded") ||
+		strings.Contains(now, "pithos listens") || !strings.Contains(now, "configuration reloaded") || !strings.Contains(now, "stopped") {
 		t.Errorf("the old file has\n%s\nthe new one\n%s", old, now)
 	}
 }
