@@ -104,6 +104,9 @@ func oneWinner(t *testing.T, gateways []*gatewayProcess, prefix string) {
 			t.Errorf("%s has %d winners", key, len(won))
 			continue
 		}
+		if unknown == len(gateways) {
+			continue
+		}
 		shown := fetched(t, newClient(gateways[0].url, 3), key)
 		if len(won) == 1 && !bytes.Equal(shown, body(won[0])) {
 			t.Errorf("%s shows what the loser has put", key)
