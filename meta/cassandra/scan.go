@@ -12,9 +12,9 @@ import (
 // resolveAtOnce bounds the heads that one listing reads at the same time.
 const resolveAtOnce = 16
 
-// manyShort is how many shards with less than half of what a page wants one
-// page may meet until that is worth a look.
-const manyShort = 3
+// manyShort is how many shards with less than half of what a page wants, from
+// their beginning to their end, one page may meet until that is worth a look.
+const manyShort = 2
 
 // Scan implements [meta.Listings].
 func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (entries []meta.Entry, more bool, err error) {
@@ -106,10 +106,11 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 		if err != nil {
 			return err
 		}
-		if len(p.rows) < n/2 {
+		whole := len(p.rows) == 0 || low <= r.low
+		if whole && p.bound != to && len(p.rows) < min(n, maxPage)/2 {
 			short++
 		}
-		s.shards.sawShort(bucket, r.shard, p.bound != to && (len(p.rows) == 0 || low <= r.low && len(p.rows) < min(n, maxPage)/4))
+		s.shards.sawShort(bucket, r.shard, whole && p.bound != to && len(p.rows) < min(n, maxPage)/4)
 		if short == manyShort {
 			s.watch.sparse(bucket, low, s.shards.first(bucket, low).shard)
 		}
