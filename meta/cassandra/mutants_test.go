@@ -60,7 +60,7 @@ var brokenRules = []mutant{
 	{name: "a page goes by the seal of the shard that had its partition before", file: "page.go",
 		old: "|| shard != name && idOf(columns.left) == name", new: "|| shard != name"},
 	{name: "the owner of a partition does not change with its seal", file: "cuts.go",
-		old: "entry(disown, next[:]", new: "entry(disown, shard[:]"},
+		old: "entry(disown, next[:]", new: "entry(disown, append(next[:0:0], shard[:]...)"},
 	// Whatever a late copier still finds in the parent was copied by whoever
 	// has marked it. In the child that is an older row than what came since,
 	// or than its deletion, whose tombstone is there; once the child is copied
