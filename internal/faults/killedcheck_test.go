@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -12,6 +13,9 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // TestACheckThatIsKilledGoesOn kills pithos check again and again, each time
@@ -28,8 +32,11 @@ func TestACheckThatIsKilledGoesOn(t *testing.T) {
 	load := startTraffic(t, g.url, 4)
 	pauseFor(t, 2*time.Second)
 	load.end()
+	victim := putLarge(t, g, folder) // not one of the traffic's: those may have been replaced
 	g.kill()
-	loseOne(t, folder)
+	if err := os.Remove(victim); err != nil {
+		t.Fatal(err)
+	}
 	want, from := tellAll(t, file), time.Now()
 	whole := tellAll(t, file)
 	took := time.Since(from)
@@ -77,23 +84,40 @@ func tellAll(t *testing.T, file string, args ...string) string {
 	return regexp.MustCompile(`,"resumed":true`).ReplaceAllString(string(out), "")
 }
 
-// loseOne removes a file of the bytes of some object.
-func loseOne(t *testing.T, folder string) {
+// putLarge stores an object whose bytes lie in a file of their own, and returns
+// the name of that file. No other client may write meanwhile.
+func putLarge(t *testing.T, g *gatewayProcess, folder string) string {
 	t.Helper()
-	var victim string
-	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || victim != "" {
-			return err
-		}
-		if len(e.Name()) == 32 && filepath.Base(filepath.Dir(filepath.Dir(path))) == "large" {
-			victim = path
-		}
-		return nil
-	})
-	if err != nil || victim == "" {
-		t.Fatalf("no file to lose: %v", err)
-	}
-	if err := os.Remove(victim); err != nil {
+	before := largeFiles(t, folder)
+	_, err := newClient(g.url, 3).PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("to be lost"),
+		Body: bytes.NewReader(make([]byte, 2<<20))})
+	if err != nil {
 		t.Fatal(err)
 	}
+	for path := range largeFiles(t, folder) {
+		if !before[path] {
+			return path
+		}
+	}
+	t.Fatal("no file came with a large object")
+	return ""
+}
+
+// largeFiles is the set of files that hold the bytes of one object each.
+func largeFiles(t *testing.T, folder string) map[string]bool {
+	t.Helper()
+	files := map[string]bool{}
+	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // collected meanwhile
+		}
+		if err == nil && !e.IsDir() && len(e.Name()) == 32 && filepath.Base(filepath.Dir(filepath.Dir(path))) == "large" {
+			files[path] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
