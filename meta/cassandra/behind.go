@@ -137,6 +137,7 @@ func (b *behind) write(bucket meta.BucketID, shard meta.ID, rows []listingRow) {
 		}
 		if err == nil {
 			b.s.watch.wrote(bucket, shard, final)
+			b.s.late.wrote(bucket, shard, final)
 			return
 		}
 		if try == 2 || pause(ctx, try+6) != nil {

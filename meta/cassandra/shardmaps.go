@@ -16,6 +16,7 @@ type shardMaps struct {
 	mu      sync.RWMutex
 	buckets map[meta.BucketID]*shardMap
 	size    int
+	met     func(meta.BucketID) // called when a seal was learned
 }
 
 // shardMap has the regions of a bucket, in order and without gaps, each as far
@@ -69,9 +70,14 @@ func (m *shardMaps) of(bucket meta.BucketID) *shardMap {
 // learn takes in the seal of a shard that was met on the way to key, and tells
 // whether that was news.
 func (m *shardMaps) learn(bucket meta.BucketID, key string, shard meta.ID, s seal) bool {
-	if !s.sealed {
-		return false
+	news := s.sealed && m.take(bucket, key, shard, s)
+	if news && m.met != nil {
+		m.met(bucket)
 	}
+	return news
+}
+
+func (m *shardMaps) take(bucket meta.BucketID, key string, shard meta.ID, s seal) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b := m.of(bucket)

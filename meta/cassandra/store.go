@@ -145,6 +145,7 @@ type Store struct {
 	keys    stripes
 	behind  *behind
 	watch   *watch
+	late    *late
 	repairs repairs
 	slots   slotMarks
 	counts  counters
@@ -211,6 +212,8 @@ func newOn(db, buckets database, o Options) *Store {
 		o: o, keys: newStripes(1024), copyPage: 1000,
 	}
 	s.watch = newWatch(s)
+	s.late = newLate(s)
+	s.shards.met = s.late.met
 	s.behind = newBehind(s)
 	s.announced = newGather(s.announceAll)
 	s.sealed = newGather(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
@@ -253,6 +256,7 @@ func (s *Store) Flush(ctx context.Context) error {
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.Timeout)
 	defer cancel()
+	s.late.close()
 	s.watch.close() // whatever it is at, somebody else will finish
 	err := s.behind.flush(ctx)
 	s.behind.stop()
