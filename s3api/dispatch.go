@@ -115,7 +115,7 @@ func checkLength(r *Request) error {
 // reports that the connection must be cut.
 func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
 	e := toError(err)
-	if e.status() >= 500 && e.Code != "NotImplemented" && r.Context().Err() == nil {
+	if e.status() >= 500 && e.Code != "NotImplemented" && !hungUp(r, e) {
 		a.log.Error("request failed", zap.String("request", r.ID), zap.String("op", r.opName()), zap.String("code", e.Code), zap.Error(err))
 	}
 	if w.status != 0 {
@@ -127,6 +127,10 @@ func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
 	a.writeError(w, r, e)
 	return false
 }
+
+// hungUp tells that a failure is of a client that has gone, as far as one can
+// tell: nobody waits for the rest of the answer.
+func hungUp(r *Request, e *Error) bool { return e.status() >= 500 && r.Context().Err() != nil }
 
 // unreadLimit is the most bytes of a body that is not wanted any more that
 // the server reads to keep the connection.
@@ -220,8 +224,10 @@ func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) 
 	}
 	served := Served{ID: r.ID, Operation: r.opName(), AccessKey: r.Caller.AccessKey}
 	if err != nil {
-		served.Code = toError(err).Code
-		fields = append(fields, zap.String("code", served.Code))
+		if e := toError(err); !hungUp(r, e) {
+			served.Code = e.Code
+			fields = append(fields, zap.String("code", served.Code))
+		}
 	}
 	if r.Bucket != nil || err == nil {
 		served.Bucket = r.BucketName
