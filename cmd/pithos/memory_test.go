@@ -73,25 +73,9 @@ func unsigned(o *s3.Options) {
 	o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 }
 
-func putWhole(t testing.TB, c *s3.Client, size int64) error {
-	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{
-		Bucket: aws.String("demo"), Key: aws.String("big"), Body: io.LimitReader(endless(t), size), ContentLength: &size,
-	}, unsigned)
-	return err
-}
+func putWhole(t testing.TB, c *s3.Client, size int64) error { return putStream(t, c, "big", size) }
 
-func getWhole(t testing.TB, c *s3.Client, size int64) error {
-	got, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("demo"), Key: aws.String("big")})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = got.Body.Close() }()
-	n, err := io.Copy(io.Discard, got.Body)
-	if err == nil && n != size {
-		err = fmt.Errorf("got %d bytes of %d", n, size)
-	}
-	return err
-}
+func getWhole(t testing.TB, c *s3.Client, size int64) error { return getStream(t, c, "big", size) }
 
 // putParts uploads parts of 15 MiB, four at a time, as s3cmd and the CLI do.
 func putParts(t testing.TB, c *s3.Client, size int64) error {

@@ -54,7 +54,7 @@ func startEngine(b *testing.B, engine string) *process {
 }
 
 // streams runs n streams at a time and reports the memory of each.
-func (p *process) streams(b *testing.B, n int, size int64, run func(*testing.B, *s3.Client, string, int64) error) {
+func (p *process) streams(b *testing.B, n int, size int64, run func(testing.TB, *s3.Client, string, int64) error) {
 	client := p.client("demo", "demo-secret")
 	heap := p.heap(b)
 	p.forgetPeak(b)
@@ -97,15 +97,16 @@ func (p *process) heap(b *testing.B) int64 {
 	return bytes
 }
 
-func putStream(b *testing.B, c *s3.Client, key string, size int64) error {
-	_, err := c.PutObject(b.Context(), &s3.PutObjectInput{
-		Bucket: aws.String("demo"), Key: &key, Body: io.LimitReader(endless(b), size), ContentLength: &size,
+func putStream(t testing.TB, c *s3.Client, key string, size int64) error {
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: aws.String("demo"), Key: &key, Body: io.LimitReader(endless(t), size), ContentLength: &size,
 	}, unsigned)
 	return err
 }
 
-func getStream(b *testing.B, c *s3.Client, key string, size int64) error {
-	got, err := c.GetObject(b.Context(), &s3.GetObjectInput{Bucket: aws.String("demo"), Key: &key})
+// getStream reads an object to its end, which it holds to its size.
+func getStream(t testing.TB, c *s3.Client, key string, size int64) error {
+	got, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("demo"), Key: &key})
 	if err != nil {
 		return err
 	}
