@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -222,6 +223,21 @@ func (l *logLines) all() string {
 // await returns the first line with that message, waiting for it.
 func (l *logLines) await(t testing.TB, message string) map[string]any {
 	t.Helper()
+	return l.awaitAfter(t, message, 0)
+}
+
+// awaitMore returns the line with that message that do brings about: the next
+// after those that are there. Whoever calls it has waited for all of those.
+func (l *logLines) awaitMore(t testing.TB, message string, do func()) map[string]any {
+	t.Helper()
+	before := strings.Count(l.all(), fmt.Sprintf(`"msg":%q`, message))
+	do()
+	return l.awaitAfter(t, message, before)
+}
+
+// awaitAfter returns the line with that message that comes after the first n.
+func (l *logLines) awaitAfter(t testing.TB, message string, n int) map[string]any {
+	t.Helper()
 	stop := time.AfterFunc(2*time.Minute, func() { l.add("", true) })
 	defer stop.Stop()
 	l.mu.Lock()
@@ -234,7 +250,10 @@ func (l *logLines) await(t testing.TB, message string) map[string]any {
 			l.more.Wait()
 		}
 		var line map[string]any
-		if json.Unmarshal([]byte(l.lines[i]), &line) == nil && line["msg"] == message {
+		if json.Unmarshal([]byte(l.lines[i]), &line) != nil || line["msg"] != message {
+			continue
+		}
+		if n--; n < 0 {
 			return line
 		}
 	}

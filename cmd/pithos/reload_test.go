@@ -109,12 +109,10 @@ func (r *reloadable) want(t *testing.T, key string, serial int64) {
 	}
 }
 
+// hangUp sends the signal, and waits for the line that it brings about.
 func (r *reloadable) hangUp(t *testing.T, expect string) map[string]any {
 	t.Helper()
-	if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	return r.log.await(t, expect)
+	return r.log.awaitMore(t, expect, func() { must(t, r.cmd.Process.Signal(syscall.SIGHUP)) })
 }
 
 const notReloaded = "the configuration was not reloaded; what held before goes on"
@@ -213,7 +211,7 @@ func TestBadConfigurationIsRefusedAndTheOldOneStays(t *testing.T) {
 			writeCertificate(t, r.certificate, r.key, 5)
 			ask(t, http.MethodPost, admin+"/-/reload", "", 200)
 			spoil(t, r)
-			ask(t, http.MethodPost, admin+"/-/reload", "", 422)
+			r.log.awaitMore(t, notReloaded, func() { ask(t, http.MethodPost, admin+"/-/reload", "", 422) })
 			r.hangUp(t, notReloaded)
 			r.want(t, "ONE", 5)
 			if ok, _ := r.accepts(t, "TWO"); ok {
@@ -238,8 +236,7 @@ func TestChangedFilesAreNoticed(t *testing.T) {
 	r.write(t, r.yaml("TWO", "50ms"))
 	r.log.await(t, "configuration reloaded")
 	r.want(t, "TWO", 1)
-	r.write(t, "nonsense: true")
-	r.log.await(t, notReloaded)
+	r.log.awaitMore(t, notReloaded, func() { r.write(t, "nonsense: true") })
 	r.want(t, "TWO", 1)
 }
 
