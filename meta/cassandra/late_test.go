@@ -32,7 +32,6 @@ func TestRowsThatCameTooLateAreRepairedAtOnce(t *testing.T) {
 			must(t, s.Flush(t.Context()))
 			must(t, put(t.Context(), s, b.ID, "l", "1")) // by which this gateway hears of it
 			settled(t, stores...)
-			must(t, s.late.settle(t.Context()))
 			r, err := splitter.readPage(t.Context(), b.ID, "", "", 100, []int8{visible})
 			must(t, err)
 			for _, row := range r.rows {

@@ -284,6 +284,7 @@ func settled(t testing.TB, stores ...*Store) {
 	for _, s := range stores {
 		must(t, s.Flush(t.Context()))
 		must(t, s.watch.settle(t.Context()))
+		must(t, s.late.settle(t.Context()))
 	}
 }
 
