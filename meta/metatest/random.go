@@ -114,7 +114,7 @@ func (r *random) head(name string) meta.Head {
 	r.Helper()
 	h := r.read(r.home, name)
 	m := r.keys[name]
-	if len(h.Versions) != len(m.versions) || len(m.versions) > 0 && differs(h.Versions, m.versions) != "" {
+	if !sameVersions(h.Versions, m.versions) {
 		r.Fatalf("versions of %q: %s", name, differs(h.Versions, m.versions))
 	}
 	if h.Rev < m.rev && (h.Rev != 0 || len(m.versions) > 0) {
@@ -144,23 +144,40 @@ func (r *random) next(h meta.Head) int64 {
 	return rev
 }
 
-// try commits c and brings the model up to date.
+// try commits c and brings the model up to date. What was begun and not made
+// is repaired behind the listings: such a repair fences the key, and whoever
+// meets the fence goes on above it.
 func (r *random) try(name string, h meta.Head, c meta.Change) {
 	r.Helper()
-	err := commit(r.ctx, r.Store, r.home, name, c)
-	r.note("change %q: rev %d to %d, put %v, delete %v: %v", name, c.IfRev, c.Rev, seqs(c.Put), c.Delete, err)
+	err := r.commit(name, c)
+	for errors.Is(err, meta.ErrConflict) {
+		now := r.read(r.home, name)
+		if now.Rev <= c.IfRev || !sameVersions(now.Versions, h.Versions) {
+			r.Fatalf("change of %q: %v, and its head is %s, which was %s", name, err, show(now), show(h))
+		}
+		c.IfRev, c.Rev, c.ID = now.Rev, max(c.Rev, meta.NextRev(now.Rev, time.Now())), meta.NewID()
+		err = r.commit(name, c)
+	}
 	unknown := errors.Is(err, meta.ErrUnknownOutcome) || errors.Is(err, meta.ErrUnavailable)
 	if err != nil && !unknown {
 		r.Fatalf("change of %q: %v", name, err)
 	}
 	after := versionsAfter(h.Versions, c.Put, c.Delete)
-	if unknown {
-		got := r.read(r.home, name).Rev
-		if held := got >= c.Rev || got == 0 && len(after) == 0; !held {
-			return
-		}
+	// Its revision tells nothing: it may be that of a fence.
+	if unknown && !sameVersions(r.read(r.home, name).Versions, after) {
+		return // the next read of the key holds it to the model as it was
 	}
 	r.keys[name] = &modelKey{rev: c.Rev, versions: after}
+}
+
+func (r *random) commit(name string, c meta.Change) error {
+	err := commit(r.ctx, r.Store, r.home, name, c)
+	r.note("change %q: rev %d to %d, put %v, delete %v: %v", name, c.IfRev, c.Rev, seqs(c.Put), c.Delete, err)
+	return err
+}
+
+func sameVersions(a, b []meta.Version) bool {
+	return len(a) == len(b) && (len(a) == 0 || differs(a, b) == "")
 }
 
 func (r *random) put(name string, null bool) {
