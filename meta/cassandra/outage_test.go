@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gocql/gocql"
+
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/meta"
 )
@@ -18,11 +20,20 @@ func TestOutagesEndRequestsAndPass(t *testing.T) {
 	}
 	ring := cassandratest.StartOwn(t)
 	keyspace := install(t, ring.Cluster)
-	s := newStore(t, newSession(t, ring.Cluster, keyspace), keyspace, Options{Timeout: time.Second})
-	b := newBucket(t, s, "bucket")
-	must(t, put(t.Context(), s, b.ID, "k", "before"))
-	must(t, s.Flush(t.Context()))
-	begun, h, rev := begin(t, s, b.ID, "k", false)
+	session := newSession(t, ring.Cluster, keyspace, func(cfg *gocql.ClusterConfig) { cfg.Timeout = time.Minute })
+	s := newStore(t, session, keyspace, Options{Timeout: time.Second}) // which a busy machine may need for a statement
+	patient := newStore(t, session, keyspace, Options{Timeout: time.Minute})
+	b := newBucket(t, patient, "bucket")
+	must(t, put(t.Context(), patient, b.ID, "k", "before"))
+	must(t, patient.Flush(t.Context()))
+	h, err := patient.Read(t.Context(), b.ID, "k", meta.ReadOptions{Limit: 10})
+	must(t, err)
+	var begun meta.Pending
+	rev := meta.NextRev(h.Rev, time.Now())
+	must(t, insist(t.Context(), func() (err error) {
+		begun, err = s.Begin(t.Context(), b.ID, "k", rev, false)
+		return err
+	}))
 
 	ring.Nodes[0].Pause(t)
 	entry := meta.QueueEntry{Due: time.Now(), Entry: meta.NewID(), Kind: meta.QueueFresh}
@@ -52,12 +63,12 @@ func TestOutagesEndRequestsAndPass(t *testing.T) {
 	for s.Ping(t.Context()) != nil && t.Context().Err() == nil {
 		time.Sleep(50 * time.Millisecond)
 	}
-	got := list(t, s, b.ID, 10)
+	got := list(t, patient, b.ID, 10)
 	if len(got) != 1 || got[0] != "k=before" && got[0] != "k=during" {
 		t.Errorf("after the outage the bucket has %q", got)
 	}
-	must(t, put(t.Context(), s, b.ID, "k", "after"))
-	same(t, "after a PUT", list(t, s, b.ID, 10), []string{"k=after"})
+	must(t, insist(t.Context(), func() error { return put(t.Context(), s, b.ID, "k", "after") }))
+	same(t, "after a PUT", list(t, patient, b.ID, 10), []string{"k=after"})
 }
 
 // TestADeadNodeOfThreeChangesNoAnswer kills a node under writers, and splits

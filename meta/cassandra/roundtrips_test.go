@@ -75,31 +75,40 @@ func TestRoundTrips(t *testing.T) {
 	must(t, put(ctx, s, b.ID, "warm", "1"))
 	var out strings.Builder
 	fmt.Fprintf(&out, "%-34s %6s %6s %6s %7s\n", "operation", "reads", "writes", "paxos", "behind")
+	none := func(string) error { return nil }
 	for _, op := range []struct {
-		name string
-		run  func() error
+		name        string
+		before, run func(key string) error
 	}{
-		{"PUT of a new key", func() error { return put(ctx, s, b.ID, "key", "1") }},
-		{"PUT over a key", func() error { return put(ctx, s, b.ID, "key", "2") }},
-		{"PUT that keeps the old version", func() error {
-			return edit(ctx, s, b.ID, "versioned", true, func(h meta.Head, rev int64) meta.Change {
-				c := putChange(h, rev, "versioned", "1")
+		{"PUT of a new key", none, func(key string) error { return put(ctx, s, b.ID, key, "1") }},
+		{"PUT over a key", func(key string) error { return put(ctx, s, b.ID, key, "1") },
+			func(key string) error { return put(ctx, s, b.ID, key, "2") }},
+		{"PUT that keeps the old version", none, func(key string) error {
+			return edit(ctx, s, b.ID, key, true, func(h meta.Head, rev int64) meta.Change {
+				c := putChange(h, rev, key, "1")
 				c.History = true
 				return c
 			})
 		}},
-		{"DELETE of a key", func() error { return remove(ctx, s, b.ID, "key") }},
-		{"GET of a key", func() error { _, err := s.Read(ctx, b.ID, "warm", meta.ReadOptions{}); return err }},
-		{"LIST of a page", func() error { _, _, err := s.Scan(ctx, b.ID, "", "", 10); return err }},
-		{"LIST of a page of versions", func() error { _, _, err := s.ScanAll(ctx, b.ID, "", "", 10); return err }},
-		{"bucket by name", func() error { _, err := s.Bucket(ctx, b.Name); return err }},
-		{"fence of a key", func() error { _, err := s.Fence(ctx, b.ID, "warm", 0, meta.ReadOptions{}); return err }},
+		{"DELETE of a key", func(key string) error { return put(ctx, s, b.ID, key, "1") },
+			func(key string) error { return remove(ctx, s, b.ID, key) }},
+		{"GET of a key", none, func(string) error { _, err := s.Read(ctx, b.ID, "warm", meta.ReadOptions{}); return err }},
+		{"LIST of a page", none, func(string) error { _, _, err := s.Scan(ctx, b.ID, "", "", 10); return err }},
+		{"LIST of a page of versions", none, func(string) error { _, _, err := s.ScanAll(ctx, b.ID, "", "", 10); return err }},
+		{"bucket by name", none, func(string) error { _, err := s.Bucket(ctx, b.Name); return err }},
+		{"fence of a key", none, func(string) error { _, err := s.Fence(ctx, b.ID, "warm", 0, meta.ReadOptions{}); return err }},
 	} {
-		must(t, s.Flush(ctx))
-		n.take()
-		must(t, op.run())
-		must(t, s.Flush(ctx))
-		reads, writes, cas := n.take()
+		reads, writes, cas := math.MaxInt, math.MaxInt, math.MaxInt
+		for i := range 5 { // the fewest: what workers do meanwhile is counted as well
+			key := fmt.Sprint(op.name, i)
+			must(t, op.before(key))
+			must(t, s.Flush(ctx))
+			n.take()
+			must(t, op.run(key))
+			must(t, s.Flush(ctx))
+			r, w, c := n.take()
+			reads, writes, cas = min(reads, r), min(writes, w), min(cas, c)
+		}
 		behind := 0
 		if cas > 0 && !strings.HasPrefix(op.name, "fence") {
 			behind = 1 // the rows of one change go into one shard: one write
