@@ -26,7 +26,7 @@ const patience = 5 * time.Minute
 // program returns the path of an installed client; without one it skips the test.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	variable := "PITHOS_TEST_" + strings.ToUpper(name)
+	variable := "PITHOS_TEST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	if path := os.Getenv(variable); path != "" {
 		return path
 	}
