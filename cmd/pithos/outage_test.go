@@ -91,7 +91,7 @@ func (p *proxy) cut() {
 // until asks again until serve's readiness is as wanted.
 func (p *process) until(t *testing.T, path string, want int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for {
 		code, text := get(ctx, p.endpoint+path)
@@ -111,7 +111,7 @@ func (p *process) until(t *testing.T, path string, want int) {
 func TestServeWaitsForCassandraAndOutlivesIt(t *testing.T) {
 	c := cassandratest.Start(t)
 	link := newProxy(t, c.Addrs()[0])
-	yaml := "bucketstore: {keyspace: " + c.Keyspace(t) + ", timeout: 3s, connect-timeout: 1s}\n"
+	yaml := "bucketstore: {keyspace: " + c.Keyspace(t) + ", timeout: 10s, connect-timeout: 5s}\n"
 	env := append([]string{"PITHOS_CASSANDRA_HOST=" + link.address}, rootEnv...)
 	p := startServe(t, yaml+adminYAML, env...)
 	metrics := func() string {

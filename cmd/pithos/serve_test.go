@@ -83,9 +83,7 @@ func TestServeKeepsItsDataAcrossRestarts(t *testing.T) {
 				t.Errorf("%s: %d bytes, %v", key, len(got), err)
 			}
 		}
-		if code, text := get(t.Context(), p.endpoint+"/-/ready"); code != 200 {
-			t.Errorf("ready: %d %s", code, text)
-		}
+		p.until(t, "/-/ready", 200)
 		if code := p.stop(t); code != exitOK {
 			t.Errorf("exit code %d", code)
 		}
