@@ -214,6 +214,20 @@ func (g *gatewayProcess) signal(s syscall.Signal) error {
 	return err
 }
 
+// pause stops it in its tracks, and returns when all of it stands still.
+func (g *gatewayProcess) pause(t testing.TB) {
+	t.Helper()
+	if err := g.signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(g.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("%s does not stop: status %#x, %v", g.url, status, err)
+	}
+}
+
 // ready is the status of /-/ready; 0 where nobody answers.
 func (g *gatewayProcess) ready() int {
 	client := http.Client{Timeout: 10 * time.Second}

@@ -150,9 +150,7 @@ func lostQuorum(t *testing.T, c *cluster, g *gatewayProcess) {
 			return err
 		},
 	}
-	if err := ask["put"](); err != nil {
-		t.Fatal(err)
-	}
+	await(t, "put", ask["put"])
 	c.Nodes[0].Pause(t)
 	c.Nodes[1].Pause(t)
 	var asked sync.WaitGroup

@@ -318,9 +318,7 @@ func TestADirectoryIsRestoredFromACopy(t *testing.T) {
 	load := startTraffic(t, g.url, 4)
 	pauseFor(t, 2*time.Second)
 	before := load.settled()
-	if err := g.signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	g.pause(t)
 	backup := t.TempDir()
 	copyFolder(t, folder, backup)
 	if err := g.signal(syscall.SIGCONT); err != nil {
