@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/internal/freeport"
 )
 
 // proxy stands between serve and Cassandra, and can be cut.
@@ -25,14 +26,11 @@ type proxy struct {
 // newProxy returns a proxy that is cut.
 func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Local()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{address: l.Addr().String(), to: to}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	p := &proxy{address: address, to: to}
 	t.Cleanup(p.cut)
 	return p
 }

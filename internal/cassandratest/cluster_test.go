@@ -4,6 +4,7 @@ package cassandratest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/gocql/gocql"
 )
@@ -76,8 +77,14 @@ func TestOwnServerPausesAndResumes(t *testing.T) {
 		t.Error("a paused server answered")
 	}
 	n.Resume(t)
-	if err := ping(t.Context(), n.Host, r.Port); err != nil {
-		t.Errorf("a resumed server does not answer: %v", err)
+	for end := time.Now().Add(startTimeout); ; time.Sleep(100 * time.Millisecond) {
+		err := ping(t.Context(), n.Host, r.Port)
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("a resumed server does not answer: %v", err)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 //go:embed conf/pom.xml
@@ -131,12 +132,24 @@ func resolveClassPath(ctx context.Context) (string, error) {
 	if b, err := os.ReadFile(file); err == nil && allExist(string(b)) {
 		return string(b), nil
 	}
-	cp, err := askMaven(ctx)
-	if err != nil {
-		return "", err
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("cassandratest: cache class path: %w", err)
+	}
+	// One process downloads, and the others wait for what it finds.
+	lock, err := lockFile(filepath.Join(dir, "lock"), syscall.LOCK_EX)
+	if err != nil {
+		return "", fmt.Errorf("cassandratest: cache class path: %w", err)
+	}
+	defer lock.unlock()
+	if b, err := os.ReadFile(file); err == nil && allExist(string(b)) {
+		return string(b), nil
+	}
+	cp, err := askMaven(ctx)
+	for try := 0; try < 2 && err != nil && ctx.Err() == nil && !errors.Is(err, exec.ErrNotFound); try++ {
+		cp, err = askMaven(ctx) // goes on with what has come already
+	}
+	if err != nil {
+		return "", err
 	}
 	if err := writeFileAtomic(file, []byte(cp)); err != nil {
 		return "", fmt.Errorf("cassandratest: cache class path: %w", err)
@@ -147,7 +160,7 @@ func resolveClassPath(ctx context.Context) (string, error) {
 func askMaven(ctx context.Context) (string, error) {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
-		return "", fmt.Errorf("%w: Maven (mvn) not found in $PATH", errNoJava)
+		return "", fmt.Errorf("%w: Maven not found in $PATH: %w", errNoJava, err)
 	}
 	dir, err := os.MkdirTemp("", "pithos-mvn-")
 	if err != nil {

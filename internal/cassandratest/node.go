@@ -31,6 +31,9 @@ var yamlTemplate = template.Must(template.ParseFS(confFS, "conf/cassandra.yaml.t
 // one that compiles and tests at the same time.
 const startTimeout = 3 * time.Minute
 
+// fetchTimeout bounds finding a server's jars, which may have to be downloaded.
+const fetchTimeout = 10 * time.Minute
+
 // joinTimeout bounds the start of a server that takes its data from others: a
 // minute of it is Cassandra's own patience.
 const joinTimeout = 20 * time.Minute
@@ -254,32 +257,3 @@ type silent struct{}
 func (silent) Print(...any)          {}
 func (silent) Printf(string, ...any) {}
 func (silent) Println(...any)        {}
-
-// freePorts returns n ports that nobody listens on, on any of the addresses.
-func freePorts(addresses []string, n int) ([]int, error) {
-	var ports []int
-	for try := 0; try < 200 && len(ports) < n; try++ {
-		l, err := net.Listen("tcp", net.JoinHostPort(addresses[0], "0"))
-		if err != nil {
-			return nil, fmt.Errorf("cassandratest: listen on %s: %w", addresses[0], err)
-		}
-		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		free := true
-		for _, a := range addresses[1:] {
-			other, err := net.Listen("tcp", net.JoinHostPort(a, strconv.Itoa(port)))
-			if err != nil {
-				free = false
-				break
-			}
-			other.Close()
-		}
-		if free {
-			ports = append(ports, port)
-		}
-	}
-	if len(ports) < n {
-		return nil, fmt.Errorf("cassandratest: no port is free on all of %s", strings.Join(addresses, ", "))
-	}
-	return ports, nil
-}

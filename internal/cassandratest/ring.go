@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/internal/freeport"
 )
 
 // Ring is a cluster that one test has to itself.
@@ -62,7 +64,7 @@ func StartRackedRing(t testing.TB, n int) *Ring {
 // snitch may take no notice.
 func startRing(t testing.TB, snitch string, datacenters ...string) *Ring {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
 	defer cancel()
 	rt, err := resolveJava(ctx)
 	if errors.Is(err, errNoJava) {
@@ -75,7 +77,7 @@ func startRing(t testing.TB, snitch string, datacenters ...string) *Ring {
 	for i := range datacenters {
 		hosts = append(hosts, "127.0.0."+strconv.Itoa(i+1))
 	}
-	ports, err := freePorts(hosts, 2)
+	ports, err := freeport.Find(2, hosts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,7 @@ func (r *Ring) start(t testing.TB, cfg nodeConfig) *Node {
 	}
 	cfg.Port, cfg.StoragePort, cfg.HeapMiB, cfg.MemtableMiB = r.ports[0], r.ports[1], 512, 48
 	cfg.Dir = filepath.Join(r.dir, fmt.Sprintf("node%d", number))
-	jmx, err := freePorts([]string{loopback}, 1)
+	jmx, err := freeport.Find(1, loopback)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/pithos/pithos/internal/freeport"
 )
 
 // RunConfig says how Run's server is to be.
@@ -34,7 +36,7 @@ func Run(ctx context.Context, cfg RunConfig, out io.Writer) error {
 	if cfg.Dir == "" {
 		defer os.RemoveAll(dir)
 	}
-	ports, err := freePorts([]string{loopback}, 1)
+	ports, err := freeport.Find(1, loopback)
 	if err != nil {
 		return err
 	}

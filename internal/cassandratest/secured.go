@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/internal/freeport"
 )
 
 // Secured is a server that speaks TLS, wants a certificate of its clients, and
@@ -43,7 +45,7 @@ const (
 // StartSecured starts a server that the test has to itself, on 127.0.0.1.
 func StartSecured(t testing.TB) *Secured {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
 	defer cancel()
 	rt, err := resolveJava(ctx)
 	if errors.Is(err, errNoJava) {
@@ -54,7 +56,7 @@ func StartSecured(t testing.TB) *Secured {
 	}
 	dir := t.TempDir()
 	s, server := certificates(t, dir)
-	ports, err := freePorts([]string{loopback}, 2)
+	ports, err := freeport.Find(2, loopback)
 	if err != nil {
 		t.Fatal(err)
 	}

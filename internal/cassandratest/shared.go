@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // envSupervisor makes a test binary run the supervisor instead of its tests;
@@ -106,17 +107,20 @@ func makeStateDir() (stateDir, error) {
 }
 
 // running returns the server that a living supervisor has on offer. The
-// caller holds the lock.
+// caller holds the lock. A server that is too busy to answer at once is waited
+// for: as it is used, no other could take its place.
 func (d stateDir) running() (outcome, bool) {
-	if !d.supervised() {
-		return outcome{}, false
+	for end := time.Now().Add(startTimeout); d.supervised() && time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		var o outcome
+		b, err := os.ReadFile(d.file("state"))
+		if err != nil || json.Unmarshal(b, &o) != nil || len(o.Hosts) == 0 {
+			return outcome{}, false
+		}
+		if ping(context.Background(), o.Hosts[0], o.Port) == nil {
+			return o, true
+		}
 	}
-	var o outcome
-	b, err := os.ReadFile(d.file("state"))
-	if err != nil || json.Unmarshal(b, &o) != nil || len(o.Hosts) == 0 {
-		return outcome{}, false
-	}
-	return o, ping(context.Background(), o.Hosts[0], o.Port) == nil
+	return outcome{}, false
 }
 
 // supervised tells whether a supervisor is alive.

@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/pithos/pithos/internal/freeport"
 )
 
 const (
@@ -141,7 +143,7 @@ func startJava(ctx context.Context, dir string) (*sharedServer, error) {
 }
 
 func startOnFreePorts(ctx context.Context, rt javaRuntime, dir string) (*process, error) {
-	ports, err := freePorts([]string{loopback}, 2)
+	ports, err := freeport.Find(2, loopback)
 	if err != nil {
 		return nil, err
 	}

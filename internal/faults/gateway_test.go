@@ -22,6 +22,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/internal/freeport"
 	"github.com/pithos/pithos/internal/gateway"
 )
 
@@ -142,12 +143,11 @@ bucketstore: {%s}
 // freePort is an address that nobody listens on now.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Local()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return address
 }
 
 // startGateway starts a gateway: pithos itself, or where ahead is not 0 one
