@@ -188,6 +188,7 @@ func (c *checker) phases() []phase {
 		{name: phaseCompare, run: c.compareBlobs},
 		{name: phaseOrphans, skip: one, run: c.settleOrphans},
 		{name: phaseListing, run: c.compareListings},
+		{name: phaseParts, skip: one, run: c.walkListings},
 		{name: phaseLeftovers, run: c.settleLeftovers},
 		{name: phaseDeep, skip: !c.Deep, run: c.readEverything},
 	}

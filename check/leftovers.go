@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
@@ -68,9 +71,13 @@ func (c *checker) settleLeftovers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.state.each([]byte{tableGone}, []byte{tableGone + 1}, func(row, _ []byte) error {
+	err = c.state.each([]byte{tableGone}, []byte{tableGone + 1}, func(row, _ []byte) error {
 		return c.settleGone(ctx, meta.BucketID(row[1:17]), string(row[17:]))
 	})
+	if err != nil {
+		return err
+	}
+	return c.settleListings(ctx)
 }
 
 // settleUpload looks at an upload once more.
@@ -180,5 +187,63 @@ func (c *checker) settleGone(ctx context.Context, bucket meta.BucketID, key stri
 	f := c.about(Leftover, bucket, key)
 	f.Detail = "the key has versions, and its bucket is gone"
 	f.Advice = "nobody can reach it: its rows can be removed by hand"
+	return c.found(f)
+}
+
+// settleListings looks once more at the parts of listings whose bucket was not
+// there when the check began. If it is not there now either, it is gone; what
+// is left then was not dropped, since whoever removed the bucket has died.
+func (c *checker) settleListings(ctx context.Context) error {
+	seen := map[meta.ListingPart]bool{}
+	err := c.state.each([]byte{tableListing}, []byte{tableListing + 1}, func(row, _ []byte) error {
+		p := meta.ListingPart{Bucket: meta.BucketID(row[1:17]), Part: meta.ID(row[17:33])}
+		if c.buckets[p.Bucket] == nil { // else it was made meanwhile
+			seen[p] = true
+		}
+		return nil
+	})
+	if err != nil || len(seen) == 0 {
+		return err
+	}
+	var mu sync.Mutex
+	left := map[meta.BucketID][]meta.ListingPart{}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.Workers)
+	for share := range c.Shares {
+		g.Go(func() error {
+			return c.Meta.WalkListings(gctx, meta.Share{Part: share, Of: c.Shares}, func(p meta.ListingPart) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if seen[p] {
+					left[p.Bucket] = append(left[p.Bucket], p)
+				}
+				return nil
+			})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for bucket, parts := range left {
+		if err := c.leftListing(ctx, bucket, parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leftListing reports what is left of the listing of a bucket that is gone.
+func (c *checker) leftListing(ctx context.Context, bucket meta.BucketID, parts []meta.ListingPart) error {
+	f := c.about(Leftover, bucket, "")
+	f.Detail = "rows of a listing, and its bucket is gone"
+	f.Advice = "check with --repair takes them away"
+	if c.Repair {
+		for _, p := range parts {
+			if err := c.Meta.DropListing(ctx, p); err != nil {
+				return err
+			}
+		}
+		f.Repaired = true
+	}
 	return c.found(f)
 }

@@ -95,6 +95,39 @@ func TestACancelledCheckEnds(t *testing.T) {
 	})
 }
 
+// Whoever deletes a bucket may die before its listing is dropped.
+func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
+	engines(t, func(w *world) {
+		faulty := metafault.Wrap(w.meta, 1, metafault.Rule{Op: metafault.DropListing, Fault: metafault.Before})
+		dying := w.gateway(faulty, w.blobs)
+		kept, b, dropped := w.bucket("kept", ""), w.bucket("gone", ""), w.bucket("dropped", "")
+		for _, b := range []*meta.Bucket{kept, b, dropped} {
+			w.put(b, "k", 10)
+		}
+		for _, b := range []*meta.Bucket{b, dropped} {
+			_, err := w.store.Delete(w.Context(), b, "k", store.DeleteInput{})
+			w.ok(err)
+		}
+		w.ok(w.store.Flush(w.Context()))
+		w.ok(w.store.DeleteBucket(w.Context(), dropped.Name))
+		w.ok(dying.DeleteBucket(w.Context(), b.Name))
+		if n := faulty.Calls()[metafault.DropListing]; n != 1 {
+			w.Fatalf("the listing was dropped %d times, want once, in vain", n)
+		}
+		for _, b := range []*meta.Bucket{b, dropped} { // changes that were on their way, and will fail
+			_, _ = w.meta.Begin(w.Context(), b.ID, "late", meta.NextRev(0, w.now()), false)
+		}
+		var want, repaired []string
+		if w.session != nil {
+			want = []string{"leftover " + b.ID.String() + "/: rows of a listing, and its bucket is gone"}
+			repaired = []string{want[0] + " (repaired)"}
+		}
+		w.expect("a check", w.check(Options{}), want...)
+		w.expect("with repair", w.check(Options{Repair: true}), repaired...)
+		w.expect("after it", w.check(Options{}))
+	})
+}
+
 // What a Complete that died leaves of a bucket that was deleted since, and the
 // parts of an upload that is over, are taken away.
 func TestLeftoversOfUploadsAreTakenAway(t *testing.T) {

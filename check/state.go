@@ -25,6 +25,7 @@ import (
 //	b blob, store, block            what is stored of a blob
 //	u upload                        an upload that seems to be a leftover
 //	x bucket, key                   a key of a bucket that seems to be gone
+//	l bucket, part                  a part of a listing of one
 //	s blob                          a blob that seems to be unreferenced
 //	o blob                          one that was, at the end of an earlier run
 //	F kind, identity                a finding
@@ -36,6 +37,7 @@ const (
 	tableBlob    = 'b'
 	tableUpload  = 'u'
 	tableGone    = 'x'
+	tableListing = 'l'
 	tableSuspect = 's'
 	tableOrphan  = 'o'
 	tableFinding = 'F'
@@ -45,7 +47,7 @@ var (
 	aboutKey = []byte("mabout")
 	beganKey = []byte("mbegan")
 	// temporary are the tables that belong to one run.
-	temporary = []byte{tableDone, tableHead, tableRef, tableBlob, tableUpload, tableGone, tableSuspect, tableFinding}
+	temporary = []byte{tableDone, tableHead, tableRef, tableBlob, tableUpload, tableGone, tableListing, tableSuspect, tableFinding}
 )
 
 // state is what a check has seen.

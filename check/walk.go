@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,7 @@ const (
 	phaseQueueAgain = "queue, again"
 	phaseCompare    = "compare"
 	phaseOrphans    = "unreferenced blobs"
+	phaseParts      = "parts of listings"
 	phaseListing    = "listings"
 	phaseLeftovers  = "leftovers"
 	phaseDeep       = "contents"
@@ -160,6 +162,20 @@ func (c *checker) walkVersions(ctx context.Context) error {
 			return err
 		}
 		return c.noteHead(k, &last)
+	})
+}
+
+// walkListings notes the parts of listings whose bucket was not there when the
+// check began.
+func (c *checker) walkListings(ctx context.Context) error {
+	return c.shares(ctx, phaseParts, c.Shares, func(ctx context.Context, share int, k *sink) error {
+		return c.Meta.WalkListings(ctx, meta.Share{Part: share, Of: c.Shares}, func(p meta.ListingPart) error {
+			k.Rows++
+			if c.buckets[p.Bucket] != nil {
+				return nil
+			}
+			return k.put(slices.Concat([]byte{tableListing}, p.Bucket[:], p.Part[:]), nil)
+		})
 	})
 }
 

@@ -231,6 +231,17 @@ type Listings interface {
 
 	// ScanAll is Scan over all keys that have any version or delete marker.
 	ScanAll(ctx context.Context, bucket BucketID, from, to string, limit int) (keys []KeyEntry, more bool, err error)
+
+	// DropListing removes what is left of the listing of a bucket that was
+	// removed, from a part on: the zero part is all of it. It is called for
+	// no bucket that exists. If it fails it may be called again.
+	DropListing(ctx context.Context, part ListingPart) error
+}
+
+// ListingPart is a part of what a store keeps for the listing of a bucket.
+type ListingPart struct {
+	Bucket BucketID
+	Part   ID // the store's own; zero for the whole
 }
 
 // KeyEntry is one key of a ScanAll.

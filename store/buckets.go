@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/pithos/pithos/meta"
 )
 
@@ -258,6 +260,8 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 			return noSuchBucket(name)
 		case errors.Is(err, meta.ErrConflict): // a writer that would not wait any longer
 			return &Error{Kind: OperationAborted, Err: err}
+		case err == nil:
+			s.dropListing(ctx, b.ID)
 		}
 		return err
 	}
@@ -268,6 +272,14 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 		return err
 	}
 	return &Error{Kind: BucketNotEmpty, Details: map[string]string{"BucketName": name}}
+}
+
+// dropListing removes what a removed bucket's listing has left. The bucket is
+// gone whether or not that succeeds, or the client waits for it.
+func (s *Store) dropListing(ctx context.Context, id meta.BucketID) {
+	if err := s.meta.DropListing(context.WithoutCancel(ctx), meta.ListingPart{Bucket: id}); err != nil {
+		s.log.Warn("rows of a removed bucket's listing are left; pithos check --repair takes them away", zap.Error(err))
+	}
 }
 
 // setBucketState moves the bucket to state, whatever its state is.

@@ -158,3 +158,44 @@ func TestADeletionUnderAnUncopiedParentIsKnownByItself(t *testing.T) {
 		t.Errorf("a bucket of four keys is empty: %v, %v", empty, err)
 	}
 }
+
+// A bucket's shards may have been split, cut and merged before it is removed.
+func TestADroppedListingLeavesNoPartition(t *testing.T) {
+	stores, b := gateways(t, 2, Options{})
+	s := stores[0]
+	threeShards(t, s, b.ID)
+	for _, key := range []string{"a", "b", "c", "k", "l"} {
+		must(t, remove(t.Context(), s, b.ID, key))
+	}
+	must(t, s.Flush(t.Context()))
+	var run []region
+	for _, key := range []string{"a", "f"} {
+		r, _, err := s.leaf(t.Context(), b.ID, key)
+		must(t, err)
+		run = append(run, r)
+	}
+	must(t, s.replace(t.Context(), b.ID, run, ""))
+	r, _, err := s.leaf(t.Context(), b.ID, "k")
+	must(t, err)
+	must(t, s.replace(t.Context(), b.ID, []region{r}, "m")) // a cut
+	settled(t, stores...)
+	parts := func() (n int) {
+		seen := map[meta.ListingPart]bool{}
+		must(t, s.WalkListings(t.Context(), meta.Share{Of: 1}, func(p meta.ListingPart) error {
+			if p.Bucket == b.ID {
+				seen[p] = true
+			}
+			return nil
+		}))
+		return len(seen)
+	}
+	// The root, the two of each split, and the one that replaced two; what was cut off is empty.
+	if n := parts(); n != 6 {
+		t.Errorf("the listing is in %d partitions, want 6", n)
+	}
+	must(t, stores[1].DropListing(t.Context(), meta.ListingPart{Bucket: b.ID}))
+	if n := parts(); n != 0 {
+		t.Errorf("%d partitions are left", n)
+	}
+	must(t, stores[1].DropListing(t.Context(), meta.ListingPart{Bucket: b.ID, Part: newShard()}))
+}

@@ -230,3 +230,12 @@ func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func
 	}
 	return nil
 }
+
+// WalkListings implements [meta.Walks]: a listing is the rows of keys that
+// have versions, so there is nothing left of a bucket that was removed.
+func (s *Store) WalkListings(_ context.Context, share meta.Share, _ func(meta.ListingPart) error) error {
+	return share.Check()
+}
+
+// DropListing implements [meta.Listings]: there is nothing to drop.
+func (s *Store) DropListing(context.Context, meta.ListingPart) error { return nil }

@@ -113,6 +113,11 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string,
 	return p.rows, p.more, err
 }
 
+// DropListing implements [meta.Listings].
+func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
+	return s.call(ctx, DropListing, func() error { return s.store.DropListing(ctx, part) })
+}
+
 // ScanAll implements [meta.Listings].
 func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
 	p, err := result(ctx, s, ScanAll, func() (p page[meta.KeyEntry], err error) {

@@ -43,6 +43,7 @@ const (
 	Versions        Op = "Versions"
 	Scan            Op = "Scan"
 	ScanAll         Op = "ScanAll"
+	DropListing     Op = "DropListing"
 	CreateUpload    Op = "CreateUpload"
 	Upload          Op = "Upload"
 	SetUploadState  Op = "SetUploadState"

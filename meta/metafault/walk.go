@@ -12,6 +12,7 @@ const (
 	WalkUploads    Op = "WalkUploads"
 	WalkQueue      Op = "WalkQueue"
 	WalkReferences Op = "WalkReferences"
+	WalkListings   Op = "WalkListings"
 )
 
 // WalkVersions implements [meta.Walks].
@@ -32,4 +33,9 @@ func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta
 // WalkReferences implements [meta.Walks].
 func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
 	return s.call(ctx, WalkReferences, func() error { return s.store.WalkReferences(ctx, share, visit) })
+}
+
+// WalkListings implements [meta.Walks].
+func (s *Store) WalkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
+	return s.call(ctx, WalkListings, func() error { return s.store.WalkListings(ctx, share, visit) })
 }

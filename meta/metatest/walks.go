@@ -49,6 +49,7 @@ var walkContracts = []contract{
 		}
 		s.equal("references", mine, map[meta.ID]meta.QueuedBlob{home.Ref: home, e.Blob.Ref: e.Blob})
 	}},
+	{"NothingIsLeftOfADroppedListing", testDropListing},
 	{"TheVisitorsErrorEndsAWalk", func(s *suite) {
 		b := s.bucket()
 		s.add(b.ID, "k")
@@ -152,4 +153,33 @@ func testWalkUploads(s *suite) {
 		}))
 	}
 	s.equal("uploads that were not visited", len(uploads), 0)
+}
+
+func testDropListing(s *suite) {
+	kept, b := s.bucket(), s.bucket()
+	s.add(kept.ID, "k")
+	s.add(b.ID, "k")
+	s.remove(b.ID, "k")
+	_, err := s.Begin(s.ctx, b.ID, "never committed", 100, true)
+	s.ok(err)
+	b = s.setState(b, meta.BucketDeleting)
+	empty, err := s.Empty(s.ctx, b.ID)
+	s.ok(err)
+	s.equal("empty", empty, true)
+	s.ok(s.RemoveBucket(s.ctx, b))
+	for range 2 { // the second time there is nothing to drop
+		s.ok(s.DropListing(s.ctx, meta.ListingPart{Bucket: b.ID}))
+	}
+	_, _ = s.Begin(s.ctx, b.ID, "late", 200, false) // may be refused, and must leave nothing
+	for part := range 3 {
+		s.ok(s.WalkListings(s.ctx, meta.Share{Part: part, Of: 3}, func(p meta.ListingPart) error {
+			if p.Bucket == b.ID {
+				s.Errorf("part %s of the listing is left", p.Part)
+			}
+			return nil
+		}))
+	}
+	entries, _, err := s.Scan(s.ctx, kept.ID, "", "", 10)
+	s.ok(err)
+	s.equal("keys of another bucket", len(entries), 1)
 }

@@ -51,6 +51,21 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string,
 	return store.Scan(ctx, bucket, from, to, limit)
 }
 
+// DropListing implements [meta.Listings]. Where a bucket was that is gone is
+// known to whoever has removed it, or has met its listing: else it is dropped
+// everywhere.
+func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
+	if store, ok := s.places.get(part.Bucket); ok {
+		return store.DropListing(ctx, part)
+	}
+	for _, store := range s.stores {
+		if err := store.DropListing(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ScanAll implements [meta.Listings].
 func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
 	store, err := s.at(ctx, bucket)

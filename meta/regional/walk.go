@@ -68,3 +68,17 @@ func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func
 	}
 	return nil
 }
+
+// WalkListings implements [meta.Walks].
+func (s *Store) WalkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
+	for _, store := range s.stores {
+		err := store.WalkListings(ctx, share, func(p meta.ListingPart) error {
+			s.places.put(p.Bucket, store)
+			return visit(p)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

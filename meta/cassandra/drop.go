@@ -1,0 +1,85 @@
+package cassandra
+
+import (
+	"context"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/meta"
+)
+
+const (
+	dropPartition = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ?`
+	dropMap       = `DELETE FROM @.listing_map USING TIMESTAMP ? WHERE bucket_id = ?`
+
+	walkListings = `SELECT DISTINCT bucket_id, shard_id FROM @.listing WHERE token(bucket_id, shard_id) > ? AND token(bucket_id, shard_id) <= ?`
+	walkMaps     = `SELECT DISTINCT bucket_id FROM @.listing_map WHERE token(bucket_id) > ? AND token(bucket_id) <= ?`
+)
+
+// DropListing implements [meta.Listings]. What is left of a listing are
+// signposts, their map, and pending rows of changes that failed.
+//
+// All is deleted at the highest timestamp, so that what comes late stays
+// deleted too; and from the leaves to the root: if this dies, whoever begins
+// anew still finds the way to what is left.
+func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
+	parts, err := s.partitionsUnder(ctx, part)
+	if err != nil {
+		return wrap(err, "drop listing")
+	}
+	for i := len(parts) - 1; i >= 0; i-- {
+		if err := s.write(ctx, dropPartition, int64(endOfTime), part.Bucket[:], parts[i][:]); err != nil {
+			return wrap(err, "drop listing")
+		}
+	}
+	if part.Part != rootShard {
+		return nil
+	}
+	return wrap(s.write(ctx, dropMap, int64(endOfTime), part.Bucket[:]), "drop map of listing")
+}
+
+// partitionsUnder follows all seals from a shard, and returns the partitions,
+// each after those that lead to it.
+func (s *Store) partitionsUnder(ctx context.Context, part meta.ListingPart) (parts []meta.ID, err error) {
+	known, met := map[meta.ID]bool{}, map[meta.ID]bool{part.Part: true}
+	for next := []meta.ID{part.Part}; len(next) > 0; {
+		shard := next[0]
+		next = next[1:]
+		if p := partitionOf(shard); !known[p] {
+			known[p] = true
+			parts = append(parts, p)
+		}
+		seal, err := s.readSeal(ctx, part.Bucket, shard)
+		if err != nil {
+			return nil, err
+		}
+		for _, child := range []meta.ID{seal.left, seal.right} {
+			if seal.sealed && !met[child] {
+				met[child] = true
+				next = append(next, child)
+			}
+		}
+	}
+	return parts, nil
+}
+
+// WalkListings implements [meta.Walks].
+func (s *Store) WalkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
+	err := s.walkTokens(ctx, share, func(row gocql.Scanner) error {
+		var bucket, shard []byte
+		if err := row.Scan(&bucket, &shard); err != nil {
+			return err
+		}
+		return visit(meta.ListingPart{Bucket: idOf(bucket), Part: idOf(shard)})
+	}, walkListings)
+	if err != nil {
+		return wrap(err, "walk listings")
+	}
+	return wrap(s.walkTokens(ctx, share, func(row gocql.Scanner) error {
+		var bucket []byte
+		if err := row.Scan(&bucket); err != nil {
+			return err
+		}
+		return visit(meta.ListingPart{Bucket: idOf(bucket), Part: rootShard})
+	}, walkMaps), "walk maps of listings")
+}
