@@ -1,11 +1,9 @@
 package gateway
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -55,52 +53,6 @@ func TestBodyThatStandsStillIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestSlowButSteadyBodyLives(t *testing.T) {
-	got := make(chan string, 1)
-	s := served(t, time.Second, 1<<20, func(w http.ResponseWriter, r *http.Request) {
-		data, err := io.ReadAll(r.Body)
-		got <- fmt.Sprint(len(data), err)
-	})
-	c := dial(t, s, "PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n")
-	for range 15 { // together longer than the stall time
-		time.Sleep(100 * time.Millisecond)
-		if _, err := c.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if text := <-got; text != "15 <nil>" {
-		t.Errorf("got %s", text)
-	}
-}
-
-// TestHandlerMayWorkLongAfterTheBody: the server watches the connection then,
-// and a deadline left behind would cancel the request.
-func TestHandlerMayWorkLongAfterTheBody(t *testing.T) {
-	for name, body := range map[string]string{"with body": "four", "without": ""} {
-		t.Run(name, func(t *testing.T) {
-			s := served(t, 30*time.Millisecond, 1<<20, func(w http.ResponseWriter, r *http.Request) {
-				if _, err := io.Copy(io.Discard, r.Body); err != nil {
-					t.Error(err)
-				}
-				select {
-				case <-r.Context().Done():
-					t.Error("the request was cancelled")
-				case <-time.After(200 * time.Millisecond):
-				}
-				fmt.Fprint(w, "done")
-			})
-			resp, err := http.Post(s.URL, "", strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = resp.Body.Close() }()
-			if data, err := io.ReadAll(resp.Body); string(data) != "done" || err != nil {
-				t.Errorf("got %q, %v", data, err)
-			}
-		})
-	}
-}
-
 func TestReaderThatStandsStillIsGivenUp(t *testing.T) {
 	got := make(chan error, 1)
 	s := served(t, 50*time.Millisecond, 1<<20, func(w http.ResponseWriter, r *http.Request) {
@@ -113,15 +65,6 @@ func TestReaderThatStandsStillIsGivenUp(t *testing.T) {
 	dial(t, s, "GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n") // and reads nothing
 	if err := <-got; err == nil {
 		t.Error("the handler was never told")
-	}
-}
-
-func TestUnreadBodyDoesNotHoldTheConnection(t *testing.T) {
-	s := served(t, 50*time.Millisecond, 1<<20, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) })
-	c := dial(t, s, "PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
-	answer, err := io.ReadAll(c) // until the server closes
-	if !strings.HasPrefix(string(answer), "HTTP/1.1 403 ") {
-		t.Errorf("got %q, %v", answer, err)
 	}
 }
 
@@ -266,24 +209,5 @@ func TestWaitEndsWithTheLastRequest(t *testing.T) {
 	close(release)
 	if err := s.Wait(t.Context()); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestConnectionIsKeptAcrossRequests(t *testing.T) {
-	s := served(t, 20*time.Millisecond, 1<<20, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-	})
-	c := dial(t, s, "")
-	in := bufio.NewReader(c)
-	for range 3 {
-		if _, err := io.WriteString(c, "PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nfour"); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		time.Sleep(50 * time.Millisecond) // longer than a body may stand still
 	}
 }
