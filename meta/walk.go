@@ -42,6 +42,11 @@ type Walks interface {
 
 	// WalkReferences visits what is recorded by AddReferences.
 	WalkReferences(ctx context.Context, share Share, visit func(QueuedBlob) error) error
+
+	// WalkListings visits the parts of all listings that outlive the removal
+	// of their buckets unless DropListing is called. A store whose
+	// RemoveBucket takes all with it visits none.
+	WalkListings(ctx context.Context, share Share, visit func(ListingPart) error) error
 }
 
 // VersionRow is a version with the key that it belongs to.
