@@ -14,6 +14,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/internal/markdown"
 )
 
 // blocks are the indented blocks of a section of the README.
@@ -121,4 +122,19 @@ func TestCassandraQuickStartWorks(t *testing.T) {
 	if code := p.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestTheServerOfTheClientPagesServes pastes the command of
+// docs/clients/README.md, by which the pages of all clients can be tried.
+func TestTheServerOfTheClientPagesServes(t *testing.T) {
+	found := markdown.Blocks(readFile(t, "../../docs/clients/README.md"))
+	if len(found) != 1 {
+		t.Fatalf("the page has %d blocks, of which one is known", len(found))
+	}
+	command := strings.Replace(found[0].Text, "pithos serve", "exec pithos serve", 1)
+	p := pasted(t, t.TempDir(), command, "PITHOS_LISTEN=127.0.0.1:0", "PITHOS_CONFIGURATION="+configured(t, "logging: {json: true}"))
+	p.log.await(t, "pithos serves")
+	client := p.client("AKIAIOSFODNN7EXAMPLE", config.Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
+	did[*s3.CreateBucketOutput](t)(client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: demo}))
+	must(t, put(t, client, "k", []byte("x")))
 }

@@ -59,8 +59,9 @@ func TestSparksTablesAreWritten(t *testing.T) {
 		settings, job, submit, magic, submitMagic := a.blocks[0].Text, a.blocks[1], a.blocks[2], a.blocks[3].Text, a.blocks[4]
 		a.file(t, job.File(), []byte(job.Text))
 		a.file(t, "tables.py", tables)
-		python := python(t, "json") // any
-		a.env = append(a.env, "SPARK_CONF_DIR="+a.dir, "SPARK_LOCAL_IP=127.0.0.1", "PYSPARK_PYTHON="+python, "PYSPARK_DRIVER_PYTHON="+python)
+		// A Python that has pyspark stands beside its spark-submit.
+		a.env = append(a.env, "SPARK_CONF_DIR="+a.dir, "SPARK_LOCAL_IP=127.0.0.1",
+			"PATH="+filepath.Join(a.dir, "bin")+":"+filepath.Dir(a.path)+":"+os.Getenv("PATH"))
 		for _, way := range []struct{ settings, submit string }{{settings, submit.Text}, {settings + magic, submitMagic.Text}} {
 			a.file(t, "spark-defaults.conf", []byte(way.settings+"spark.ui.enabled false\nspark.master local[2]\n"))
 			a.shell(t, way.submit)

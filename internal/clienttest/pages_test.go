@@ -60,10 +60,8 @@ func (c *client) scripts(t *testing.T, blocks []markdown.Block) (shell []string)
 func (c *client) named(t *testing.T, name, path string) {
 	t.Helper()
 	bin := filepath.Join(c.dir, "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+	c.file(t, filepath.Join("bin", name), []byte("#!/bin/sh\nexec '"+path+"' \"$@\"\n"))
+	if err := os.Chmod(filepath.Join(bin, name), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	c.env = append(c.env, "PATH="+bin+":"+os.Getenv("PATH"))

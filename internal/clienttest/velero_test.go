@@ -42,7 +42,7 @@ func TestVelerosBackupsAreStored(t *testing.T) {
 				flags := flagsOf(install)
 				a.env = append(a.env, "VELERO_PLUGINS="+plugins, "VELERO_BUCKET="+flags["--bucket"], "VELERO_CONFIG="+flags["--backup-location-config"]+more,
 					"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(a.dir, flags["--secret-file"]))
-				if out := a.run(t); report(t, out) < 7 {
+				if out := a.run(t, "server"); report(t, out) < 7 {
 					t.Errorf("too little was reported:\n%s", out)
 				}
 			})

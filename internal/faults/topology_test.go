@@ -51,7 +51,7 @@ func (c *changing) settle() {
 	c.WaitUp(t)
 	c.step("repair of all", func() {
 		for _, n := range c.Nodes {
-			n.Nodetool(t, "repair", "--full", "-pr", c.keyspace)
+			n.Nodetool(t, fromPage(t, "nodetool repair --full -pr <keyspace>", "<keyspace>", c.keyspace)...)
 		}
 	})
 	c.load.end()
@@ -73,9 +73,10 @@ func TestNodesJoinAndLeaveUnderTraffic(t *testing.T) {
 	c.WaitUp(t)
 	c.step("cleanup on the others", func() {
 		for _, n := range c.Nodes[:3] {
-			n.Nodetool(t, "cleanup", c.keyspace)
+			n.Nodetool(t, fromPage(t, "nodetool cleanup")...)
 		}
 	})
+	fromPage(t, "nodetool decommission") // is what it leaves by
 	c.step("the second node leaves", func() { c.Decommission(t, c.Nodes[1]) })
 	c.settle()
 }
@@ -88,7 +89,8 @@ func TestADeadNodeIsReplacedUnderTraffic(t *testing.T) {
 	c.step("the others are repaired", func() {
 		others := slices.DeleteFunc(slices.Clone(c.Nodes), func(n *cassandratest.Node) bool { return n == dead })
 		for i, n := range others {
-			n.Nodetool(t, "repair", "--full", "-hosts", n.Host, "-hosts", others[(i+1)%len(others)].Host, c.keyspace)
+			n.Nodetool(t, fromPage(t, "nodetool repair --full -hosts <it> -hosts <another> <keyspace>",
+				"<it>", n.Host, "<another>", others[(i+1)%len(others)].Host, "<keyspace>", c.keyspace)...)
 		}
 	})
 	c.step("the dead node is replaced", func() { c.Replace(t, dead) })

@@ -3,12 +3,15 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/internal/markdown"
 )
 
 // A cluster that wants TLS, certificates of its clients and passwords: the
@@ -26,11 +29,7 @@ func TestClusterThatKnowsItsClients(t *testing.T) {
 	ours := fmt.Sprintf("{ca: '%s', certificate: '%s', key: '%s'}", c.CA, c.Cert, c.Key)
 	installed(t, configuration(t, store(cassandratest.Superuser, cassandratest.SuperuserPassword, ours)))
 	admin := c.Session(t)
-	for _, ddl := range []string{
-		"CREATE ROLE gateway WITH LOGIN = true AND PASSWORD = 'a secret of gateways'",
-		"GRANT SELECT ON KEYSPACE secured TO gateway",
-		"GRANT MODIFY ON KEYSPACE secured TO gateway",
-	} {
+	for _, ddl := range rolesOfThePage(t, "a secret of gateways", "secured") {
 		if err := admin.Query(ddl).Exec(); err != nil {
 			t.Fatalf("%s: %v", ddl, err)
 		}
@@ -71,6 +70,24 @@ func TestClusterThatKnowsItsClients(t *testing.T) {
 			t.Log(err)
 		})
 	}
+}
+
+// rolesOfThePage are the statements of docs/operations.md that make the user
+// of gateways, with another password and keyspace.
+func rolesOfThePage(t *testing.T, password, keyspace string) []string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range markdown.Blocks(string(page)) {
+		if b.Language == "cql" {
+			cql := strings.NewReplacer("'...'", "'"+password+"'", "KEYSPACE pithos", "KEYSPACE "+keyspace).Replace(b.Text)
+			return strings.Split(strings.TrimSuffix(strings.TrimSpace(cql), ";"), ";\n")
+		}
+	}
+	t.Fatal("docs/operations.md has no statements")
+	return nil
 }
 
 // refused opens an engine that is not to be let in, and returns why. A busy

@@ -140,3 +140,32 @@ func prose(page string) string {
 }
 
 var fences = regexp.MustCompile("(?m)^\\s*```.*$")
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// Links returns the targets within the project that a page links to.
+func Links(page string) []string {
+	var found []string
+	for _, m := range link.FindAllStringSubmatch(prose(page), -1) {
+		if !strings.Contains(m[1], "://") {
+			found = append(found, m[1])
+		}
+	}
+	return found
+}
+
+var (
+	heading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// Anchors returns the names by which the headings of a page are linked to, as
+// GitHub makes them.
+func Anchors(page string) []string {
+	var found []string
+	for _, m := range heading.FindAllStringSubmatch(prose(page), -1) {
+		name := dropped.ReplaceAllString(strings.ToLower(strings.TrimSpace(m[1])), "")
+		found = append(found, strings.ReplaceAll(name, " ", "-"))
+	}
+	return found
+}

@@ -79,3 +79,13 @@ func FuzzBlocks(f *testing.F) {
 		markdown.Spans(page)
 	})
 }
+
+func TestLinksAndAnchorsOfAPage(t *testing.T) {
+	const page = "# Upgrade, and `roll` back\n\n[a](b.md#c) [d](https://example.com)\n\n    [e](f)\n\n## When a node is down\n"
+	if got, want := markdown.Links(page), []string{"b.md#c"}; !slices.Equal(got, want) {
+		t.Errorf("links %q, want %q", got, want)
+	}
+	if got, want := markdown.Anchors(page), []string{"upgrade-and-roll-back", "when-a-node-is-down"}; !slices.Equal(got, want) {
+		t.Errorf("anchors %q, want %q", got, want)
+	}
+}
