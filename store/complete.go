@@ -53,8 +53,17 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 	if err != nil {
 		return nil, err
 	}
-	return s.complete(ctx, b, key, &closed, in)
+	result, err := s.complete(ctx, b, key, &closed, in)
+	if errors.Is(err, errReopened) {
+		return s.CompleteUpload(ctx, b, key, in)
+	}
+	return result, err
 }
+
+// errReopened says that an upload was opened again while it was completed. The
+// collector does so where a Complete seems to have died: it may have slept, or
+// their clocks differ.
+var errReopened = errors.New("the upload was opened again")
 
 // checkCustomer holds a Complete to the customer's key of its upload.
 func (s *Store) checkCustomer(b *meta.Bucket, key string, u *meta.Upload, given EncryptionRequest) error {
@@ -124,7 +133,10 @@ func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *
 			*v = *cur
 			return nil, nil
 		}
-		if err != nil || now.State != meta.UploadCompleting {
+		switch {
+		case err == nil && now.State == meta.UploadOpen:
+			return nil, errReopened
+		case err != nil || now.State != meta.UploadCompleting:
 			return nil, noSuchUpload(u.ID.String())
 		}
 		if now.Rev != u.Rev {

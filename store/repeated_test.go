@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"testing"
 
+	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
 	"github.com/pithos/pithos/store"
@@ -48,6 +50,39 @@ func TestRepeatedCompleteDoesNotBringAnObjectBack(t *testing.T) {
 				g.must(err)
 			} else {
 				wantKind(g.T, err, store.NoSuchUpload)
+			}
+		}
+	})
+}
+
+// TestACompleteThatTheCollectorTakesForDeadGoesOn: a collector whose clock is
+// ahead, or a Complete that sleeps, at each step of it. The upload is opened
+// again then, and whoever completes it is not told that it is gone.
+func TestACompleteThatTheCollectorTakesForDeadGoesOn(t *testing.T) {
+	onEngines(t, func(g *ground) {
+		stride := 1
+		if g.engine.Engine == s3test.Cassandra {
+			stride = 3 // the steps are the same
+		}
+		for n, met := 0, true; met; n += stride {
+			met = false
+			b, body := g.bucket(), random(100_000)
+			u, err := g.well.CreateUpload(g.Context(), b, "k", store.CreateUploadInput{Attributes: store.Attributes{Owner: "alice"}})
+			g.must(err)
+			p, err := g.well.UploadPart(g.Context(), b, "k", store.PartInput{UploadID: u.ID.String(), Number: 1, Body: bytes.NewReader(body), Size: int64(len(body))})
+			g.must(err)
+			g.fault.SetRules(metafault.Rule{Skip: n, Count: 1, Do: func(context.Context) { met = true; g.collect() }})
+			_, err = g.ill.CompleteUpload(g.Context(), b, "k", store.CompleteInput{UploadID: u.ID.String(), Parts: []store.CompletedPart{{Number: 1, ETag: p.ETag}}})
+			g.fault.SetRules()
+			if err != nil {
+				g.Fatalf("collected before call %d: %v", n+1, err)
+			}
+			g.must(g.ill.Flush(g.Context()))
+			g.want(b, "k", body)
+			g.collect()
+			g.want(b, "k", body)
+			if n > 100 {
+				g.Fatal("it never ends")
 			}
 		}
 	})
