@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -20,11 +21,7 @@ func TestOutageEndsByItself(t *testing.T) {
 	}
 	ring := cassandratest.StartOwn(t)
 	keyspace := createTable(t, ring.Cluster, connect(t, ring.Cluster, func(c *gocql.ClusterConfig) { c.Timeout = time.Minute }))
-	session := connect(t, ring.Cluster, func(c *gocql.ClusterConfig) { c.Timeout = 300 * time.Millisecond })
-	s, err := New(session, keyspace, Options{ChunkBytes: 16 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := hasty(t, ring.Cluster, keyspace)
 	data := bytes.Repeat([]byte("pithos"), 30_000)
 	ref := untilWritten(t, s, data) // a fresh server may be slow at first
 	ring.Nodes[0].Pause(t)
@@ -38,7 +35,7 @@ func TestOutageEndsByItself(t *testing.T) {
 	if err := s.Delete(t.Context(), ref.ID); !errors.Is(err, blob.ErrUnavailable) {
 		t.Errorf("Delete: %v, want ErrUnavailable", err)
 	}
-	err = s.Walk(t.Context(), func(blob.Info) error { return nil })
+	err := s.Walk(t.Context(), func(blob.Info) error { return nil })
 	if !errors.Is(err, blob.ErrUnavailable) {
 		t.Errorf("Walk: %v, want ErrUnavailable", err)
 	}
@@ -57,21 +54,51 @@ func TestOutageEndsByItself(t *testing.T) {
 
 	ring.Nodes[0].Resume(t)
 	ref = untilWritten(t, s, data)
-	if got, err := read(t.Context(), s, ref); err != nil || !bytes.Equal(got, data) {
-		t.Errorf("read after the outage: %d bytes, %v", len(got), err)
+	var got []byte
+	untilAnswered(t, func() (err error) { got, err = read(t.Context(), s, ref); return err })
+	if !bytes.Equal(got, data) {
+		t.Errorf("read after the outage: %d bytes", len(got))
 	}
 }
 
+// hasty opens a store that gives up soon.
+func hasty(t *testing.T, c cassandratest.Cluster, keyspace string) *Store {
+	t.Helper()
+	cfg := gocql.NewCluster(c.Hosts...)
+	cfg.Port, cfg.Consistency, cfg.Timeout = c.Port, gocql.LocalQuorum, 300*time.Millisecond
+	var session *gocql.Session
+	untilAnswered(t, func() (err error) {
+		if session, err = cfg.CreateSession(); err != nil {
+			err = fmt.Errorf("%w: %w", blob.ErrUnavailable, err)
+		}
+		return err
+	})
+	t.Cleanup(session.Close)
+	s, err := New(session, keyspace, Options{ChunkBytes: 16 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // untilWritten writes data as soon as the server takes it.
-func untilWritten(t *testing.T, s *Store, data []byte) blob.Ref {
+func untilWritten(t *testing.T, s *Store, data []byte) (ref blob.Ref) {
+	t.Helper()
+	untilAnswered(t, func() (err error) { ref, err = write(t, s, data); return err })
+	return ref
+}
+
+// untilAnswered repeats what a server has no answer for in time: one that has
+// just begun, or goes on, may be slow.
+func untilAnswered(t *testing.T, f func() error) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; {
-		ref, err := write(t, s, data)
+		err := f()
 		if err == nil {
-			return ref
+			return
 		}
 		if !errors.Is(err, blob.ErrUnavailable) || time.Now().After(deadline) {
-			t.Fatalf("write: %v", err)
+			t.Fatal(err)
 		}
 	}
 }
