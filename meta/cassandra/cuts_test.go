@@ -147,9 +147,8 @@ func TestADeletionUnderAnUncopiedParentIsKnownByItself(t *testing.T) {
 	must(t, s.Flush(t.Context()))
 	want := []string{"00=1", "01=1", "08=1", "09=1"}
 	same(t, "listing before the copy", list(t, s, b.ID, 50), want)
-	n.take()
-	same(t, "listing again", list(t, s, b.ID, 50), want)
-	if reads, _, _ := n.take(); reads > 8 {
+	reads := n.fewestReads(func() { same(t, "listing again", list(t, s, b.ID, 50), want) })
+	if reads > 8 {
 		t.Errorf("%d reads for a page under an uncopied parent", reads)
 	}
 	must(t, s.copyShard(t.Context(), b.ID, region{shard: rootShard}, seal))
