@@ -65,7 +65,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* pithos.yaml: what the chart knows, and config laid over it. */}}
 {{- define "pithos.config" -}}
-{{- $service := dict "host" "0.0.0.0" "port" 8080 "max-memory" .Values.maxMemory "drain-delay" (include "pithos.drainDelay" .) "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
+{{- $service := dict "host" "0.0.0.0" "port" 8080 "drain-delay" (include "pithos.drainDelay" .) "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
 {{- $options := dict "service-uri" .Values.serviceURI -}}
 {{- if .Values.buckets -}}{{- $_ := set $options "buckets" .Values.buckets -}}{{- end -}}
 {{- $own := dict "service" $service "logging" (dict "level" "info" "json" true) "options" $options -}}
