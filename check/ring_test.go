@@ -58,7 +58,7 @@ func (r *ring) replicate(n int) {
 	r.Helper()
 	r.ok(r.setup.Query(fmt.Sprintf("ALTER KEYSPACE %s WITH replication = {'class': 'SimpleStrategy', 'replication_factor': %d}", r.keyspace, n)).Exec())
 	r.ok(r.setup.AwaitSchemaAgreement(r.Context()))
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		known, err := r.blobs.(*blobcassandra.Store).Copies(r.Context())
 		r.ok(err)
@@ -66,7 +66,7 @@ func (r *ring) replicate(n int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			r.Fatalf("after a minute the driver knows of %d replicas, not of %d", known, n)
+			r.Fatalf("after five minutes the driver knows of %d replicas, not of %d", known, n)
 		}
 		time.Sleep(50 * time.Millisecond) // until the driver has heard of it
 	}

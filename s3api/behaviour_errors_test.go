@@ -105,7 +105,7 @@ func (x *story) dialogue(text string) string {
 	defer conn.Close()
 	_, err = conn.Write([]byte(text))
 	x.must(err)
-	x.must(conn.SetReadDeadline(time.Now().Add(30 * time.Second)))
+	x.must(conn.SetReadDeadline(time.Now().Add(5 * time.Minute)))
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		x.Fatalf("no answer to %.200q: %v", text, err)

@@ -31,7 +31,7 @@ func (x *story) cut(target, body string, sent int) {
 	x.must(err)
 	// Half-closed, the client sees whether the server takes what came for the whole.
 	x.must(conn.(*net.TCPConn).CloseWrite())
-	x.must(conn.SetReadDeadline(time.Now().Add(30 * time.Second)))
+	x.must(conn.SetReadDeadline(time.Now().Add(5 * time.Minute)))
 	status := make([]byte, 12)
 	if n, _ := conn.Read(status); n == 12 && strings.HasSuffix(string(status), "200") {
 		x.Errorf("a body of %d bytes, cut after %d, was taken", len(body), sent)

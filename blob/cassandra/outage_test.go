@@ -92,7 +92,7 @@ func untilWritten(t *testing.T, s *Store, data []byte) (ref blob.Ref) {
 // just begun, or goes on, may be slow.
 func untilAnswered(t *testing.T, f func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		err := f()
 		if err == nil {
 			return

@@ -75,7 +75,7 @@ func TestMetricsTellWhatServeDoes(t *testing.T) {
 // is counted when it is over, which may be after its answer was read.
 func (p *process) metricsWith(t testing.TB, lines ...string) (text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		_, text = get(t.Context(), p.adminOf(t)+"/metrics")
 		missing := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(text, "\n"+line) })
 		if len(missing) == 0 {

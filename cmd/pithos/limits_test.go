@@ -33,7 +33,7 @@ func TestClientsThatDawdleOrFloodAreCut(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = conn.Close() }()
-			if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.WriteString(conn, c.send); err != nil {

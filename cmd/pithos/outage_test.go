@@ -89,7 +89,7 @@ func (p *proxy) cut() {
 // until asks again until serve's readiness is as wanted.
 func (p *process) until(t *testing.T, path string, want int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		code, text := get(ctx, p.endpoint+path)

@@ -129,7 +129,7 @@ func (p *process) wait(t testing.TB) int {
 			t.Fatal(err)
 		}
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("serve does not end")
 		return -1
 	}
@@ -238,7 +238,7 @@ func (l *logLines) awaitMore(t testing.TB, message string, do func()) map[string
 // awaitAfter returns the line with that message that comes after the first n.
 func (l *logLines) awaitAfter(t testing.TB, message string, n int) map[string]any {
 	t.Helper()
-	stop := time.AfterFunc(2*time.Minute, func() { l.add("", true) })
+	stop := time.AfterFunc(5*time.Minute, func() { l.add("", true) })
 	defer stop.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()

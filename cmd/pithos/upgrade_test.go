@@ -255,7 +255,7 @@ func unpackOne(root *os.Root, entry *tar.Header, content io.Reader) error {
 // tried runs a verb of another binary, and returns exit code and all output.
 func tried(t *testing.T, binary, yaml string, env []string, args ...string) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append(args, "-f", configured(t, yaml))...)
 	cmd.Env = append(append(os.Environ(), "PITHOS_LISTEN=127.0.0.1:0"), env...)

@@ -109,7 +109,7 @@ func TestWaitForReportsAndEndsWithItsContext(t *testing.T) {
 // until repeats f until it succeeds, as a client of a service would.
 func until(t *testing.T, what string, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		err := f()
 		if err == nil {

@@ -29,7 +29,7 @@ var yamlTemplate = template.Must(template.ParseFS(confFS, "conf/cassandra.yaml.t
 
 // startTimeout bounds one server's start: 5 s on an idle machine, far more on
 // one that compiles and tests at the same time.
-const startTimeout = 3 * time.Minute
+const startTimeout = 10 * time.Minute
 
 // fetchTimeout bounds finding a server's jars, which may have to be downloaded.
 const fetchTimeout = 10 * time.Minute
@@ -240,7 +240,7 @@ func connect(hosts []string, port int, keyspace string, access ...func(*gocql.Cl
 	cfg.Consistency = gocql.One
 	cfg.ConnectTimeout = 10 * time.Second
 	cfg.Timeout = 60 * time.Second // DDL on a busy machine
-	cfg.MaxWaitSchemaAgreement = time.Minute
+	cfg.MaxWaitSchemaAgreement = 5 * time.Minute
 	cfg.Logger = silent{}
 	for _, let := range access {
 		if let != nil {

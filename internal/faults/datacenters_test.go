@@ -159,7 +159,7 @@ func race(t *testing.T, gateways []*gatewayProcess, key string) (won []int, unkn
 // another to show it at once.
 func shownThere(t *testing.T, here, there *s3.Client, key string, value int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	_, err := here.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: bytes.NewReader(body(value))})
 	if err != nil {

@@ -253,7 +253,7 @@ func (g *gatewayProcess) awaitReady(t testing.TB) {
 // await repeats f until it succeeds, as a client of a service would.
 func await(t testing.TB, what string, f func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		err := f()
 		if err == nil {
 			return

@@ -69,7 +69,7 @@ func (c *cluster) bootstrap(t testing.TB, options ...string) {
 		t.Fatal(err)
 	}
 	c.cfg = &cfg
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if err := gateway.Bootstrap(ctx, c.cfg, nil); err != nil {
 		t.Fatal(err)

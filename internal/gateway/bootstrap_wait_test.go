@@ -25,7 +25,7 @@ func (w *waits) Applied(string, schema.Role, schema.Report) {}
 func TestBootstrapWaitsForAsManyNodesAsTheReplicationNeeds(t *testing.T) {
 	c, at := cluster(t)
 	cfg := configuration(t, `bucketstore: {`+at+`, keyspace: `+c.Keyspace(t)+`, replication: {strategy: SimpleStrategy, factor: 3}}`)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	w := &waits{cancel: cancel}
 	err := Bootstrap(ctx, cfg, w)

@@ -42,7 +42,7 @@ func configuration(t *testing.T, yaml string) *config.Config {
 // installed bootstraps the configuration.
 func installed(t *testing.T, cfg *config.Config) *config.Config {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if err := Bootstrap(ctx, cfg, nil); err != nil {
 		t.Fatal(err)

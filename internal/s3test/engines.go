@@ -108,12 +108,17 @@ func startCassandra(folder string, cluster cassandratest.Cluster) (*Server, erro
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if err := gateway.Bootstrap(ctx, cfg, nil); err != nil {
 		return nil, err
 	}
-	shared.closers = append(shared.closers, func() error { return dropKeyspace(cluster, keyspace) })
+	shared.closers = append(shared.closers, func() error {
+		if err := dropKeyspace(cluster, keyspace); err != nil { // the keyspaces of a test server harm nobody
+			fmt.Fprintln(os.Stderr, "s3test: drop keyspace "+keyspace+":", err)
+		}
+		return nil
+	})
 	return start(Cassandra, folder, yaml, env)
 }
 

@@ -76,7 +76,7 @@ func start(name, folder, yaml string, env map[string]string) (*Server, error) {
 	}
 	s := &Server{Engine: name}
 	log := testLog()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	e, err := gateway.Open(ctx, cfg, gateway.OpenOptions{Log: log, Now: s.now, GCGrace: Grace})
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Server) listen(cfg *config.Config, log *zap.Logger) error {
 	shared.closers = append(shared.closers, func() error {
 		plain.Close()
 		secure.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		return errors.Join(h.Wait(ctx), s.Gateway.Flush(ctx), s.Gateway.Close())
 	})
@@ -151,7 +151,7 @@ func dropKeyspace(cluster cassandratest.Cluster, keyspace string) error {
 	c.Port, c.Timeout = cluster.Port, time.Minute
 	session, err := c.CreateSession()
 	if err != nil {
-		return fmt.Errorf("drop keyspace %s: %w", keyspace, err)
+		return err
 	}
 	defer session.Close()
 	return session.Query("DROP KEYSPACE IF EXISTS " + keyspace).Exec()

@@ -256,7 +256,7 @@ func TestAShardIsSplitOnlyInsideItself(t *testing.T) {
 func churn(t *testing.T, stores []*Store, b meta.Bucket, disturb func(ctx context.Context) error) {
 	t.Helper()
 	const keys = 12
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	done := make(chan error, keys+1)
 	for k := range keys {

@@ -269,7 +269,7 @@ func TestListingClearsAwayDeletedKeys(t *testing.T) {
 	if _, _, err := s.Scan(context.Background(), b.ID, "", "", 10); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); skipped() > 0; {
+	for deadline := time.Now().Add(5 * time.Minute); skipped() > 0; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d deleted rows are still passed over", skipped())
 		}
