@@ -18,16 +18,53 @@ import (
 // to their blobs, no byte is copied. Repeated, it answers as the first time.
 // (CompleteMultipartUpload in the S3 API reference.)
 func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, in CompleteInput) (*PutResult, error) {
-	u, err := s.Upload(ctx, b, key, in.UploadID)
+	for {
+		u, err := s.Upload(ctx, b, key, in.UploadID)
+		if err != nil {
+			return nil, err
+		}
+		switch u.State {
+		case meta.UploadAborted:
+			return nil, noSuchUpload(in.UploadID)
+		case meta.UploadDone:
+			return s.repeated(ctx, b, key, u, in)
+		}
+		result, err := s.completeOnce(ctx, b, key, u, in)
+		if err == nil || !s.overtaken(ctx, b, key, in.UploadID, err) {
+			return result, err
+		}
+		if err := backOff(ctx, 5); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// errOvertaken says that somebody else has changed an upload while it was being
+// completed: another Complete, an Abort, or the collector, which opens an upload
+// again if its Complete seems to have died. (That may have slept, or their
+// clocks differ.)
+var errOvertaken = errors.New("the upload was changed by somebody else")
+
+// overtaken tells whether a Complete that ended with err is to look at its
+// upload again, since the error says nothing of the upload as it is now.
+func (s *Store) overtaken(ctx context.Context, b *meta.Bucket, key, id string, err error) bool {
+	if errors.Is(err, errOvertaken) {
+		return true
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != InvalidPart {
+		return false
+	}
+	// Whoever ended the upload has taken its parts away.
+	u, err := s.Upload(ctx, b, key, id)
 	if err != nil {
-		return nil, err
+		return errors.As(err, &e) && e.Kind == NoSuchUpload
 	}
-	switch u.State {
-	case meta.UploadAborted:
-		return nil, noSuchUpload(in.UploadID)
-	case meta.UploadDone:
-		return s.repeated(ctx, b, key, u, in)
-	}
+	return u.State == meta.UploadAborted || u.State == meta.UploadDone
+}
+
+// completeOnce completes an upload as it was read.
+func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
 	if err := checkOrder(in.Parts); err != nil {
 		return nil, err
 	}
@@ -41,29 +78,16 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 		return nil, err
 	}
 	closed, err := s.meta.SetUploadState(ctx, *u, meta.UploadCompleting)
-	if errors.Is(err, meta.ErrConflict) { // another Complete, or an Abort, is at it
-		if err := backOff(ctx, 5); err != nil {
-			return nil, err
-		}
-		return s.CompleteUpload(ctx, b, key, in)
-	}
-	if errors.Is(err, meta.ErrNotFound) {
+	switch {
+	case errors.Is(err, meta.ErrConflict):
+		return nil, errOvertaken
+	case errors.Is(err, meta.ErrNotFound):
 		return nil, noSuchUpload(in.UploadID)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
-	result, err := s.complete(ctx, b, key, &closed, in)
-	if errors.Is(err, errReopened) {
-		return s.CompleteUpload(ctx, b, key, in)
-	}
-	return result, err
+	return s.complete(ctx, b, key, &closed, in)
 }
-
-// errReopened says that an upload was opened again while it was completed. The
-// collector does so where a Complete seems to have died: it may have slept, or
-// their clocks differ.
-var errReopened = errors.New("the upload was opened again")
 
 // checkCustomer holds a Complete to the customer's key of its upload.
 func (s *Store) checkCustomer(b *meta.Bucket, key string, u *meta.Upload, given EncryptionRequest) error {
@@ -135,7 +159,7 @@ func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *
 		}
 		switch {
 		case err == nil && now.State == meta.UploadOpen:
-			return nil, errReopened
+			return nil, errOvertaken // it was opened again
 		case err != nil || now.State != meta.UploadCompleting:
 			return nil, noSuchUpload(u.ID.String())
 		}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/pithos/pithos/internal/s3test"
@@ -55,35 +56,65 @@ func TestRepeatedCompleteDoesNotBringAnObjectBack(t *testing.T) {
 	})
 }
 
+// meanwhile completes an upload again and again, each time of another key, and
+// does something else before another step of it; end is told how that ended.
+func (g *ground) meanwhile(do func(b *meta.Bucket, upload string), end func(b *meta.Bucket, step int, body []byte, err error)) {
+	stride := 1
+	if g.engine.Engine == s3test.Cassandra {
+		stride = 3 // the steps are the same
+	}
+	for n, met := 0, true; met; n += stride {
+		met = false
+		b, body := g.bucket(), random(100_000)
+		u, err := g.well.CreateUpload(g.Context(), b, "k", store.CreateUploadInput{Attributes: store.Attributes{Owner: "alice"}})
+		g.must(err)
+		p, err := g.well.UploadPart(g.Context(), b, "k", store.PartInput{UploadID: u.ID.String(), Number: 1, Body: bytes.NewReader(body), Size: int64(len(body))})
+		g.must(err)
+		g.fault.SetRules(metafault.Rule{Skip: n, Count: 1, Do: func(context.Context) { met = true; do(b, u.ID.String()) }})
+		_, err = g.ill.CompleteUpload(g.Context(), b, "k", store.CompleteInput{UploadID: u.ID.String(), Parts: []store.CompletedPart{{Number: 1, ETag: p.ETag}}})
+		g.fault.SetRules()
+		g.must(g.ill.Flush(g.Context()))
+		end(b, n+1, body, err)
+		if n > 100 {
+			g.Fatal("it never ends")
+		}
+	}
+}
+
 // TestACompleteThatTheCollectorTakesForDeadGoesOn: a collector whose clock is
 // ahead, or a Complete that sleeps, at each step of it. The upload is opened
 // again then, and whoever completes it is not told that it is gone.
 func TestACompleteThatTheCollectorTakesForDeadGoesOn(t *testing.T) {
 	onEngines(t, func(g *ground) {
-		stride := 1
-		if g.engine.Engine == s3test.Cassandra {
-			stride = 3 // the steps are the same
-		}
-		for n, met := 0, true; met; n += stride {
-			met = false
-			b, body := g.bucket(), random(100_000)
-			u, err := g.well.CreateUpload(g.Context(), b, "k", store.CreateUploadInput{Attributes: store.Attributes{Owner: "alice"}})
-			g.must(err)
-			p, err := g.well.UploadPart(g.Context(), b, "k", store.PartInput{UploadID: u.ID.String(), Number: 1, Body: bytes.NewReader(body), Size: int64(len(body))})
-			g.must(err)
-			g.fault.SetRules(metafault.Rule{Skip: n, Count: 1, Do: func(context.Context) { met = true; g.collect() }})
-			_, err = g.ill.CompleteUpload(g.Context(), b, "k", store.CompleteInput{UploadID: u.ID.String(), Parts: []store.CompletedPart{{Number: 1, ETag: p.ETag}}})
-			g.fault.SetRules()
+		g.meanwhile(func(*meta.Bucket, string) { g.collect() }, func(b *meta.Bucket, step int, body []byte, err error) {
 			if err != nil {
-				g.Fatalf("collected before call %d: %v", n+1, err)
+				g.Fatalf("collected before call %d: %v", step, err)
 			}
-			g.must(g.ill.Flush(g.Context()))
 			g.want(b, "k", body)
 			g.collect()
 			g.want(b, "k", body)
-			if n > 100 {
-				g.Fatal("it never ends")
+		})
+	})
+}
+
+// TestACompleteThatMeetsAnAbortSaysSo: whichever comes first, the parts may be
+// gone already when the Complete looks for them.
+func TestACompleteThatMeetsAnAbortSaysSo(t *testing.T) {
+	onEngines(t, func(g *ground) {
+		g.meanwhile(func(b *meta.Bucket, upload string) {
+			_ = g.well.AbortUpload(g.Context(), b, "k", upload) // the Complete tells which came first
+			g.must(g.well.Flush(g.Context()))
+		}, func(b *meta.Bucket, step int, body []byte, err error) {
+			if err == nil {
+				g.want(b, "k", body)
+				return
 			}
-		}
+			var e *store.Error
+			if !errors.As(err, &e) || e.Kind != store.NoSuchUpload {
+				g.Errorf("aborted before call %d: %v, want NoSuchUpload", step, err)
+			}
+			_, err = g.well.Head(g.Context(), b, "k", store.GetInput{})
+			wantKind(g.T, err, store.NoSuchKey)
+		})
 	})
 }
