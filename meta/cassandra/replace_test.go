@@ -177,9 +177,19 @@ func killReplacement(t *testing.T, db database, open func(database, Options) *St
 	same(t, "listing after what was behind them", list(t, other, b, 3), want)
 	same(t, "listing that has it finished", list(t, other, b, 3), want)
 	must(t, other.watch.settle(t.Context()))
-	same(t, "listing of the finished", list(t, other, b, 3), want)
-	must(t, other.watch.settle(t.Context())) // with what that listing has noticed
-	unsealed(t, other, b)
+	// A listing of the finished may notice what else there is to replace, which
+	// whoever meets it next brings on.
+	for round := 0; ; round++ {
+		same(t, "listing of the finished", list(t, other, b, 3), want)
+		must(t, other.watch.settle(t.Context()))
+		left := underWay(t, other, b)
+		if len(left) == 0 {
+			break
+		}
+		if round == 20 {
+			t.Fatalf("never finished: the shards from %q on", left)
+		}
+	}
 	same(t, "listing of a fresh gateway", list(t, another(db, Options{}), b, 3), want)
 	return err != nil
 }
@@ -221,17 +231,17 @@ func disturb(t *testing.T, s *Store, b meta.BucketID, shown []string) []string {
 	return shown
 }
 
-// unsealed tells that no shard is left half replaced.
-func unsealed(t *testing.T, s *Store, b meta.BucketID) {
+// underWay returns where the shards begin that are half replaced.
+func underWay(t *testing.T, s *Store, b meta.BucketID) (left []string) {
 	t.Helper()
 	for key := ""; ; {
 		r, seal, err := s.leaf(t.Context(), b, key)
 		must(t, err)
 		if seal.sealed {
-			t.Errorf("the shard from %q to %q was never finished", r.low, r.high)
+			left = append(left, r.low)
 		}
 		if key = r.high; key == "" {
-			return
+			return left
 		}
 	}
 }
