@@ -301,3 +301,58 @@ func (o *operations) tableFolder(table string) string {
 	})
 	return newest
 }
+
+// TestTheCommandsOfTroubleshootingAndSecurityWork runs those of both pages, on
+// each engine, and holds that the messages which they name are pithos' own.
+func TestTheCommandsOfTroubleshootingAndSecurityWork(t *testing.T) {
+	t.Setenv("PITHOS_MASTER_KEY", testMasterKey)
+	onEachEngine(t, func(t *testing.T, yaml string, env []string) {
+		for _, variable := range env {
+			name, value, _ := strings.Cut(variable, "=")
+			t.Setenv(name, value)
+		}
+		path := configured(t, yaml)
+		for _, page := range []string{"troubleshooting.md", "security.md"} {
+			for _, line := range commandsOf(t, page) {
+				words := strings.Fields(line)
+				switch {
+				case words[0] == "aws": // internal/clienttest runs these
+					continue
+				case line == "pithos key": // of which there are several
+					words = append(words, "--help")
+				case line != "pithos --help":
+					words = append(words, "-f", path)
+				}
+				if code, out, errText := command(words[1:]...); code != exitOK {
+					t.Errorf("%s, %s: exit code %d, %s%s", page, line, code, out, errText)
+				}
+			}
+		}
+	})
+}
+
+// TestSymptomsAreWhatPithosSays holds that what troubleshooting.md names as a
+// symptom is an error code or a message of the source.
+func TestSymptomsAreWhatPithosSays(t *testing.T) {
+	source := ""
+	for _, folder := range []string{"s3api", "store", "config", "schema", "meta", "blob", "internal/gateway", "cmd/pithos", "check"} {
+		must(t, filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				source += readFile(t, path)
+			}
+			return err
+		}))
+	}
+	symptoms := regexp.MustCompile("(?m)^\\*\\*(.*?)\\*\\*").FindAllStringSubmatch(readFile(t, "../../docs/troubleshooting.md"), -1)
+	if len(symptoms) < 15 {
+		t.Fatalf("only %d symptoms are found", len(symptoms))
+	}
+	for _, s := range symptoms {
+		for _, code := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(s[1], -1) {
+			words := strings.TrimLeft(strings.TrimSuffix(code[1], ": …"), "0123456789 ")
+			if !strings.Contains(source, words) {
+				t.Errorf("pithos never says %s", code[1])
+			}
+		}
+	}
+}

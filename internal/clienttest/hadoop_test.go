@@ -63,7 +63,7 @@ func TestSparksTablesAreWritten(t *testing.T) {
 		a.env = append(a.env, "SPARK_CONF_DIR="+a.dir, "SPARK_LOCAL_IP=127.0.0.1",
 			"PATH="+filepath.Join(a.dir, "bin")+":"+filepath.Dir(a.path)+":"+os.Getenv("PATH"))
 		for _, way := range []struct{ settings, submit string }{{settings, submit.Text}, {settings + magic, submitMagic.Text}} {
-			a.file(t, "spark-defaults.conf", []byte(way.settings+"spark.ui.enabled false\nspark.master local[2]\n"))
+			a.file(t, "spark-defaults.conf", []byte(way.settings+"spark.ui.enabled false\nspark.master local[2]\nspark.sql.shuffle.partitions 2\n"))
 			a.shell(t, way.submit)
 			out := a.shell(t, strings.ReplaceAll(way.submit, "job.py", "tables.py"))
 			if n := report(t, out); n == 0 {

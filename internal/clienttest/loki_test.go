@@ -74,7 +74,7 @@ type loki struct {
 
 func newLoki(t *testing.T, a application) *loki {
 	port := freePort(t)
-	command := fmt.Sprintf("exec %s -server.http-listen-port=%d -server.grpc-listen-port=%d -analytics.reporting-enabled=false",
+	command := fmt.Sprintf("exec %s -server.http-listen-port=%d -server.grpc-listen-port=%d -reporting.enabled=false",
 		strings.TrimSpace(a.blocks[1].Text), port, freePort(t))
 	return &loki{a, t, command, "http://127.0.0.1:" + strconv.Itoa(port)}
 }
@@ -116,6 +116,7 @@ func (l *loki) keepsLines() {
 		t.Fatal(err)
 	}
 	again := l.start(t, l.command)
+	until(t, "an empty Loki is ready", again, func() bool { return l.ask("GET", "/ready", nil) == http.StatusOK })
 	until(t, "an empty Loki gives all lines back", again, func() bool { return l.found(begin) == streams*lines })
 	again.stop(t)
 }
@@ -145,6 +146,9 @@ func pushed(t *testing.T, begin time.Time) []byte {
 	return body
 }
 
+// hasty gives a request up that Loki, not ready yet, never answers.
+var hasty = &http.Client{Timeout: 30 * time.Second}
+
 // ask returns the status of a request; 0 where nobody answers.
 func (l *loki) ask(method, path string, body []byte) int {
 	r, err := http.NewRequestWithContext(l.t.Context(), method, l.url+path, bytes.NewReader(body))
@@ -152,7 +156,7 @@ func (l *loki) ask(method, path string, body []byte) int {
 		l.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := hasty.Do(r)
 	if err != nil {
 		return 0
 	}
@@ -164,7 +168,7 @@ func (l *loki) ask(method, path string, body []byte) int {
 func (l *loki) found(begin time.Time) (n int) {
 	query := url.Values{"query": {`{job="test"}`}, "limit": {"5000"}, "start": {strconv.FormatInt(begin.Add(-time.Second).UnixNano(), 10)},
 		"end": {strconv.FormatInt(begin.Add(time.Minute).UnixNano(), 10)}}
-	resp, err := http.Get(l.url + "/loki/api/v1/query_range?" + query.Encode())
+	resp, err := hasty.Get(l.url + "/loki/api/v1/query_range?" + query.Encode())
 	if err != nil {
 		return 0
 	}
