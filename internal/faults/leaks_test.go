@@ -56,35 +56,41 @@ func (c *cluster) keptWhole(t *testing.T, client *s3.Client) {
 func (k *keeper) collect(t *testing.T) {
 	t.Helper()
 	k.ahead.Add(int64(time.Hour))
-	done, err := k.Store.Collect(t.Context())
-	if err != nil {
-		t.Fatalf("collect: %v", err)
-	}
-	t.Logf("collected %+v", done)
+	await(t, "a collection that no node is too busy for", func() error {
+		done, err := k.Store.Collect(t.Context())
+		t.Logf("collected %+v, %v", done, err)
+		return err
+	})
 }
 
 // check is not a deep one: a copy that a node missed while it was down comes
 // with a hint or a repair, and until then is a finding. Every byte was read.
 func (k *keeper) check(t *testing.T) {
 	t.Helper()
-	summary, err := check.Run(t.Context(), check.Options{
-		Store: k.Store, Meta: k.Meta, Blobs: k.Blobs, Shares: 8, Now: k.now,
-		Found: func(f check.Finding) error { t.Errorf("check: %+v", f); return nil },
+	await(t, "a check that no node is too busy for", func() error {
+		summary, err := check.Run(t.Context(), check.Options{
+			Store: k.Store, Meta: k.Meta, Blobs: k.Blobs, Shares: 8, Now: k.now,
+			Found: func(f check.Finding) error { t.Errorf("check: %+v", f); return nil },
+		})
+		if err == nil {
+			t.Logf("checked %d versions, %d listed, %d blobs", summary.Versions, summary.Listed, summary.Blobs)
+		}
+		return err
 	})
-	if err != nil {
-		t.Fatalf("check: %v", err)
-	}
-	t.Logf("checked %d versions, %d listed, %d blobs", summary.Versions, summary.Listed, summary.Blobs)
 }
 
 func (k *keeper) blobs(t *testing.T) []blob.Info {
 	t.Helper()
 	var all []blob.Info
-	for _, s := range k.Blobs {
-		if err := s.Walk(t.Context(), func(b blob.Info) error { all = append(all, b); return nil }); err != nil {
-			t.Fatal(err)
+	await(t, "a walk that no node is too busy for", func() error {
+		all = nil
+		for _, s := range k.Blobs {
+			if err := s.Walk(t.Context(), func(b blob.Info) error { all = append(all, b); return nil }); err != nil {
+				return err
+			}
 		}
-	}
+		return nil
+	})
 	return all
 }
 
