@@ -343,7 +343,7 @@ func TestSymptomsAreWhatPithosSays(t *testing.T) {
 			return err
 		}))
 	}
-	symptoms := regexp.MustCompile("(?m)^\\*\\*(.*?)\\*\\*").FindAllStringSubmatch(readFile(t, "../../docs/troubleshooting.md"), -1)
+	symptoms := regexp.MustCompile(`(?m)^\*\*(.*?)\*\*`).FindAllStringSubmatch(readFile(t, "../../docs/troubleshooting.md"), -1)
 	if len(symptoms) < 15 {
 		t.Fatalf("only %d symptoms are found", len(symptoms))
 	}
