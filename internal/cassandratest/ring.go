@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -115,15 +116,8 @@ func (r *Ring) start(t testing.TB, cfg nodeConfig) *Node {
 
 func (r *Ring) startNode(t testing.TB, rt javaRuntime, cfg nodeConfig) *Node {
 	t.Helper()
-	p, err := startProcess(rt, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &Node{Host: cfg.Address, rt: rt, p: p}
+	n := &Node{Host: cfg.Address, rt: rt, p: startHeard(t, rt, cfg)}
 	t.Cleanup(func() { n.p.kill() })
-	if err := p.waitReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	r.Nodes = append(r.Nodes, n)
 	return n
 }
@@ -149,13 +143,31 @@ func (n *Node) Kill() { n.p.kill() }
 func (n *Node) Restart(t testing.TB) {
 	t.Helper()
 	n.p.kill()
-	p, err := startProcess(n.rt, n.p.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.p = p
-	if err := p.waitReady(t.Context()); err != nil {
-		t.Fatal(err)
+	n.p = startHeard(t, n.rt, n.p.cfg)
+}
+
+// unheard is what a node says that ends since no other has answered it. With
+// the short ring delay of tests it waits for a second or two, which nodes of a
+// busy machine may not keep.
+const unheard = "Unable to gossip with any peers"
+
+// startHeard starts a server and returns when it answers; one that ended
+// unheard is started again.
+func startHeard(t testing.TB, rt javaRuntime, cfg nodeConfig) *process {
+	t.Helper()
+	for try := 1; ; try++ {
+		p, err := startProcess(rt, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.waitReady(t.Context())
+		if err == nil {
+			return p
+		}
+		p.kill()
+		if try == 5 || !strings.Contains(err.Error(), unheard) {
+			t.Fatal(err)
+		}
 	}
 }
 
