@@ -62,17 +62,24 @@ func TestSparksTablesAreWritten(t *testing.T) {
 		// A Python that has pyspark stands beside its spark-submit.
 		a.env = append(a.env, "SPARK_CONF_DIR="+a.dir, "SPARK_LOCAL_IP=127.0.0.1",
 			"PATH="+filepath.Join(a.dir, "bin")+":"+filepath.Dir(a.path)+":"+os.Getenv("PATH"))
-		for _, way := range []struct{ settings, submit string }{{settings, submit.Text}, {settings + magic, submitMagic.Text}} {
-			a.file(t, "spark-defaults.conf", []byte(way.settings+"spark.ui.enabled false\nspark.master local[2]\nspark.sql.shuffle.partitions 2\n"))
-			a.shell(t, way.submit)
-			out := a.shell(t, strings.ReplaceAll(way.submit, "job.py", "tables.py"))
-			if n := report(t, out); n == 0 {
-				t.Errorf("nothing was reported:\n%s", out)
-			}
-			_, success := a.s.Do(t, s3test.Alice2, "GET", "/"+demo+"/table/_SUCCESS", nil)
-			if by := strings.Contains(string(success), `"committer" : "magic"`); by != strings.Contains(way.settings, "magic") {
-				t.Errorf("written by magic: %t; _SUCCESS: %s", by, success)
-			}
+		for committer, way := range map[string]struct{ settings, submit string }{
+			"default": {settings, submit.Text}, "magic": {settings + magic, submitMagic.Text},
+		} {
+			t.Run(committer, func(t *testing.T) { a.runSpark(t, way.settings, way.submit, committer == "magic") })
 		}
 	})
+}
+
+// runSpark submits the page's job, and testdata/tables.py, by its command.
+func (a application) runSpark(t *testing.T, settings, submit string, magic bool) {
+	a.file(t, "spark-defaults.conf", []byte(settings+"spark.ui.enabled false\nspark.master local[2]\nspark.sql.shuffle.partitions 2\n"))
+	a.shell(t, submit)
+	out := a.shell(t, strings.ReplaceAll(submit, "job.py", "tables.py"))
+	if n := report(t, out); n == 0 {
+		t.Errorf("nothing was reported:\n%s", out)
+	}
+	_, success := a.s.Do(t, s3test.Alice2, "GET", "/"+demo+"/table/_SUCCESS", nil)
+	if by := strings.Contains(string(success), `"committer" : "magic"`); by != magic {
+		t.Errorf("written by magic: %t, want %t; _SUCCESS: %s", by, magic, success)
+	}
 }

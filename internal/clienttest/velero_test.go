@@ -27,7 +27,7 @@ func velero(t *testing.T, blocks []markdown.Block) (credentials, install, kopia 
 func TestVelerosBackupsAreStored(t *testing.T) {
 	plugin := program(t, "velero-plugin")
 	for name, more := range map[string]string{"as the page has it": "", "with other checksums": ",checksumAlgorithm=SHA256", "without checksums": ",checksumAlgorithm=",
-		"encrypted": ",serverSideEncryption=AES256", "tagged": ",tagging=by=velero"} {
+		"encrypted": ",serverSideEncryption=AES256", "tagged": ",tagging=by=velero&to=pithos"} {
 		t.Run(name, func(t *testing.T) {
 			applications(t, "velero.md", "velero-caller", func(t *testing.T, a application) {
 				credentials, install, _ := velero(t, a.blocks)
