@@ -147,7 +147,7 @@ func runCheck(t testing.TB, file string, args ...string) (string, error) {
 // clients write; a new ring; sstableloader; repair; check.
 func TestARingIsRestoredFromSnapshots(t *testing.T) {
 	if *restoreNodes == 0 {
-		t.Skip("takes minutes: -faults.restore 1")
+		t.Skip("takes minutes: -faults.restore 3")
 	}
 	c := newCluster(t, cassandratest.StartRackedRing(t, *restoreNodes))
 	g := startGateway(t, c.Cluster, c.keyspace, 0)
@@ -165,7 +165,7 @@ func TestARingIsRestoredFromSnapshots(t *testing.T) {
 		n.Kill()
 	}
 
-	aside := &cluster{Ring: cassandratest.StartRackedRing(t, 1), keyspace: c.keyspace}
+	aside := &cluster{Ring: cassandratest.StartRackedRing(t, *restoreNodes), keyspace: c.keyspace}
 	aside.bootstrap(t)
 	folders, err := filepath.Glob(filepath.Join(backup, "*", c.keyspace, "*"))
 	if err != nil || len(folders) == 0 {
