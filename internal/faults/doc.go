@@ -13,7 +13,7 @@
 //	go test ./internal/faults                                   a short run
 //	go test ./internal/faults -run Cluster/histories -faults.duration 1m -faults.runs 10 -timeout 1h
 //
-//	go test ./internal/faults -run RingIsRestored -faults.restore 1 -timeout 30m
+//	go test ./internal/faults -run RingIsRestored -faults.restore 3 -timeout 30m
 //	go test ./internal/faults -run UnderTraffic -faults.topology -timeout 30m
 //
 // It has nothing but tests.
