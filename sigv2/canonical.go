@@ -12,10 +12,11 @@ const redacted = "(not shown)"
 // subresources are the query parameters that are signed.
 //
 // AWS documents acl to website; cors, delete, restore and tagging are in boto
-// 2.49, accelerate to select-type in botocore. The last two lines no client
-// signs by itself; they are signed here all the same, so that a presigned URL
-// for an object is not good for its retention. For the header form see
-// clientsOmit.
+// 2.49, accelerate to select-type in botocore. No client signs those of the
+// last four lines by itself. They are signed here all the same: every query
+// parameter that selects another operation must be in this set, so that a
+// presigned URL for an object is not good for its retention. A test in package
+// s3api holds the operation table to that. For the header form see clientsOmit.
 var subresources = set(
 	"acl", "lifecycle", "location", "logging", "notification", "partNumber", "policy", "requestPayment",
 	"torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
@@ -25,10 +26,12 @@ var subresources = set(
 	"response-content-language", "response-content-type", "response-expires",
 	"append", "attributes", "encryption", "intelligent-tiering", "legal-hold", "ownershipControls",
 	"policyStatus", "publicAccessBlock", "renameObject", "retention",
+	"abac", "annotation", "annotationName", "metadataAnnotationTable", "metadataConfiguration",
+	"metadataInventoryTable", "metadataJournalTable", "metadataTable", "session",
 )
 
 // clientsOmit are sub-resources which some client sends and does not sign:
-// s3cmd 2.3 the first line, boto 2.49 the first two, botocore the last two. In
+// s3cmd 2.3 the first line, boto 2.49 the first two, botocore the last four. In
 // the header form, which lives 15 minutes and is never passed to others, their
 // signature is accepted as well.
 var clientsOmit = set(
@@ -36,6 +39,8 @@ var clientsOmit = set(
 	"notification",
 	"attributes", "encryption", "intelligent-tiering", "legal-hold", "ownershipControls",
 	"policyStatus", "publicAccessBlock", "retention",
+	"abac", "annotation", "annotationName", "metadataAnnotationTable", "metadataConfiguration",
+	"metadataInventoryTable", "metadataJournalTable", "metadataTable", "session",
 )
 
 func set(names ...string) map[string]bool {
