@@ -64,6 +64,12 @@ func Parse(r *http.Request) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The signature covers one value only. A second one could be added by
+	// others, and policy conditions on the header would see it.
+	if values := r.Header["X-Amz-Content-Sha256"]; len(values) > 1 {
+		return nil, errorf(CodeInvalidArgument, messageBadContentSHA256).
+			with("ArgumentName", "x-amz-content-sha256").with("ArgumentValue", clip(strings.Join(values, ",")))
+	}
 	inHeader := len(r.Header["Authorization"]) > 0
 	if inHeader && queryClaims(r.URL.RawQuery) || hasV2Query(params) {
 		return nil, errorf(CodeInvalidArgument, messageOneMechanism)
@@ -77,7 +83,7 @@ func Parse(r *http.Request) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	if missing := unsignedHeaders(r, a.SignedHeaders, a.Presigned); len(missing) > 0 {
+	if missing := unsignedHeaders(r, a.SignedHeaders); len(missing) > 0 {
 		return nil, errorf(CodeAccessDenied, messageHeadersNotSigned).
 			with("HeadersNotSigned", strings.Join(missing, ", "))
 	}
@@ -95,16 +101,17 @@ func hasV2Query(params []param) bool {
 }
 
 // unsignedHeaders lists what must be signed and is not: host, and every
-// x-amz-* header that is present. A presigned request's x-amz-content-sha256
-// counts as signed: its value is what the signature says of the payload.
-func unsignedHeaders(r *http.Request, signed []string, presigned bool) []string {
+// x-amz-* header that is present. x-amz-content-sha256 need not be among
+// SignedHeaders, as on AWS: its value is the last line of the canonical
+// request, so the signature covers it in any case.
+func unsignedHeaders(r *http.Request, signed []string) []string {
 	var missing []string
 	if !slices.Contains(signed, "host") {
 		missing = append(missing, "host")
 	}
 	for name := range r.Header {
 		lower := strings.ToLower(name)
-		if presigned && lower == "x-amz-content-sha256" {
+		if lower == "x-amz-content-sha256" {
 			continue
 		}
 		if strings.HasPrefix(lower, "x-amz-") && !slices.Contains(signed, lower) {

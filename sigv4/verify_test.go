@@ -128,6 +128,8 @@ func TestHeaderFormErrors(t *testing.T) {
 		"header listed twice":     {inAuthorization("=host;", "=host;host;"), Options{}, CodeAuthorizationHeaderMalformed},
 		"listed header missing":   {setHeader("X-Amz-Meta-A", ""), Options{}, CodeSignatureDoesNotMatch},
 		"header changed":          {setHeader("X-Amz-Meta-A", "c"), Options{}, CodeSignatureDoesNotMatch},
+		"payload hash doubled":    {func(r *http.Request) { r.Header.Add("X-Amz-Content-Sha256", emptySHA256) }, Options{}, CodeInvalidArgument},
+		"another payload hash":    {setHeader("X-Amz-Content-Sha256", strings.Repeat("0", 64)), Options{}, CodeSignatureDoesNotMatch},
 		"header doubled":          {func(r *http.Request) { r.Header.Add("X-Amz-Meta-A", "b") }, Options{}, CodeSignatureDoesNotMatch},
 		"other header added":      {setHeader("Accept", "x"), Options{}, "ok"},
 		"two mechanisms":          {setQuery("X-Amz-Signature", "x"), Options{}, CodeInvalidArgument},
@@ -175,8 +177,11 @@ func TestPresignedFormErrors(t *testing.T) {
 		"header of no such name":  {setQuery("x-amz-a:b", "c"), 0, CodeInvalidArgument},
 		"x-amz header added":      {setHeader("X-Amz-Acl", "public-read"), 0, CodeAccessDenied},
 		"no hash as payload hash": {setHeader("X-Amz-Content-Sha256", "invalid-sha256"), 0, CodeSignatureDoesNotMatch},
-		"another header added":    {setHeader("Content-Type", "text/plain"), 0, "ok"},
-		"odd case is no way out":  {func(r *http.Request) { r.URL.RawQuery = strings.ToLower(r.URL.RawQuery) }, 0, CodeNotImplemented + "|" + CodeAuthorizationQueryParameters},
+		"payload hash doubled": {func(r *http.Request) {
+			r.Header["X-Amz-Content-Sha256"] = []string{PayloadUnsigned.String(), emptySHA256}
+		}, 0, CodeInvalidArgument},
+		"another header added":   {setHeader("Content-Type", "text/plain"), 0, "ok"},
+		"odd case is no way out": {func(r *http.Request) { r.URL.RawQuery = strings.ToLower(r.URL.RawQuery) }, 0, CodeNotImplemented + "|" + CodeAuthorizationQueryParameters},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := presignedGet(t)
