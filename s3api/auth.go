@@ -184,10 +184,18 @@ func (a *API) Lookup(ctx context.Context, accessKey, token string) (Identity, er
 }
 
 // hoist makes headers of what the signer of a presigned request put into the
-// query. A header that is there as well was signed too, and stays. They may
-// make it another operation: a PUT with x-amz-copy-source is a copy.
+// query: AWS reads every x-amz-* parameter of a presigned request as a header,
+// and SDKs put all of them there. Handlers and policy conditions alike see them
+// as headers from here on. A header that is there as well was signed too, and
+// stays. They may make it another operation: a PUT with x-amz-copy-source is a
+// copy.
+//
+// Checksum values are the exception: see unverifiedInQuery.
 func (a *API) hoist(r *Request, fields http.Header) error {
 	for name, values := range fields {
+		if unverifiedInQuery(name) {
+			continue
+		}
 		if _, ok := r.Header[name]; !ok {
 			r.Header[name] = values
 		}
@@ -196,6 +204,17 @@ func (a *API) hoist(r *Request, fields http.Header) error {
 		return nil
 	}
 	return a.route(r)
+}
+
+// unverifiedInQuery reports whether a header field means nothing in the query
+// of a presigned request: the checksum of a body, and the name of its
+// algorithm. AWS does not verify a checksum there. The AWS SDK for JavaScript
+// signs the checksum of the empty body into every presigned PUT by default,
+// because it has no other body when it signs. A signer that wants the body to
+// be verified signs x-amz-checksum-* as a header.
+func unverifiedInQuery(name string) bool {
+	algorithm, ok := strings.CutPrefix(name, checksumPrefix)
+	return ok && checksumBytes[strings.ToUpper(algorithm)] != 0 || name == "X-Amz-Sdk-Checksum-Algorithm"
 }
 
 // openPlain makes the body of a request readable that is not signed by
