@@ -37,8 +37,11 @@ var code = map[string][]held{
 		{section: "On Cassandra", by: "cmd/pithos TestCassandraQuickStartWorks"},
 		{section: "In containers", by: "k8s TestTheDocumentedContainerServes", why: "PITHOS_TEST_DOCKER"},
 		{section: "Clients", by: "internal/clienttest TestREADMEsS3cfgWorks"},
+		{section: "Structure", blocks: 1, why: "a picture"},
 		{section: "Tests", blocks: 1, why: "it is what runs this test"},
 	},
+	"ARCHITECTURE.md": {{section: "The way of a request", blocks: 1, why: "a picture"}},
+	"CONTRIBUTING.md": {{section: "Commits", blocks: 1, why: "the form of a message"}},
 	"docs/clients/README.md":    {{by: "cmd/pithos TestTheServerOfTheClientPagesServes"}},
 	"docs/clients/aws-cli.md":   {{by: clients}},
 	"docs/clients/boto.md":      {{by: "internal/clienttest TestScriptsOfThePageOfBotoWork"}},
@@ -71,7 +74,7 @@ var code = map[string][]held{
 // pages are those of the project by path.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
-	paths := []string{"README.md"}
+	paths := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"}
 	err := fs.WalkDir(os.DirFS(".."), "docs", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".md") {
 			paths = append(paths, path)

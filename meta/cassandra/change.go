@@ -10,18 +10,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// pending is a change that was announced in the listing.
-//
-// The order of its steps is the protocol:
-//
-//  1. the pending row (and the history row) goes into a shard;
-//  2. then the shard's seal and the bucket's state are read: either this
-//     sees the seal, or whoever sealed sees the row; the same holds for the
-//     bucket's state and whoever decides whether the bucket is empty;
-//  3. then the head is changed, never beside 2;
-//  4. behind the answer, the row that the head implies replaces the pending
-//     one, in the shard where that was last placed and nowhere else: the
-//     other shards may have forgotten newer rows.
+// pending is a change that was announced in the listing. Begin, Commit and
+// final are the steps W1 to W5 of the write protocol in doc.go; their order is
+// the protocol.
 type pending struct {
 	s       *Store
 	bucket  meta.BucketID

@@ -97,7 +97,7 @@ func (s *Store) readStanding(ctx context.Context, bucket meta.BucketID, r region
 // A live row that only the parent shows still held when the child was read: a
 // change after the seal has put its pending row into the child, and as long as
 // the parent is not copied nothing removes that without leaving a newer row
-// (see divide). So the parent's seal is read once more, after the child.
+// (S7 in doc.go). So the parent's seal is read once more, after the child.
 func (s *Store) readRegion(ctx context.Context, bucket meta.BucketID, r region, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
 	p, seal, err := s.readShard(ctx, bucket, r.shard, low, high, n, kinds)
 	if err == nil && !seal.copied {

@@ -1,20 +1,3 @@
-// Package cassandra keeps metadata in Apache Cassandra (4.1 and 5.0).
-//
-// # Consistency
-//
-// What is decided is decided by Paxos in one partition: the head of a key, a
-// bucket's row, the state of an upload, the seal of a shard. Everything else
-// is a plain write at a quorum whose timestamp is derived from a revision,
-// never from a clock, so that replays and reordering converge. The order in
-// which the statements of an operation are sent is what makes listings exact;
-// docs/design.md has the protocol, and the comments here say at each step
-// what depends on it.
-//
-// # Reads
-//
-// A plain read at a quorum sees every change that was acknowledged before.
-// Only where a change may be decided and not yet be visible (a pending row, an
-// unknown outcome) is a head read by Paxos.
 package cassandra
 
 import (
