@@ -14,7 +14,7 @@
 //  1. PITHOS_TEST_CASSANDRA names one: host[:port], comma-separated.
 //  2. Docker, when its daemon answers and the image can be had:
 //     cassandra:5.0, or the image in PITHOS_TEST_CASSANDRA_IMAGE.
-//  3. Java 17 and Maven, which resolves Cassandra's own jars: 5.0.5, or the
+//  3. Java 17 and Maven, which resolves Cassandra's own jars: 5.0.9, or the
 //     version in PITHOS_TEST_CASSANDRA_VERSION.
 //
 // With none of these the test is skipped, or fails if
