@@ -268,7 +268,7 @@ type aclDocument struct {
 				ID, DisplayName, URI, EmailAddress string
 			}
 			Permission string
-		} `xml:"Grant"`
+		} `xml:"Grant" max:"100"` // maxGrants
 	} `xml:"AccessControlList"`
 }
 
@@ -289,8 +289,6 @@ func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
 		return acl, fail("MalformedACLError").because("Owner and AccessControlList are both needed")
 	case doc.Owner.ID != owner:
 		return acl, fail("AccessDenied").because("the owner of an ACL cannot be changed")
-	case len(doc.List.Grants) > maxGrants:
-		return acl, fail("MalformedACLError").because("an ACL has at most %d grants", maxGrants)
 	}
 	for _, x := range doc.List.Grants {
 		kind, who := x.Grantee.Type, x.Grantee.ID

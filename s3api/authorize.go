@@ -39,6 +39,9 @@ func (a *API) authorize(r *Request) error {
 	}
 	all = append(all, byHeaders(r)...)
 	primary := len(all)
+	if err := a.possible(r); err != nil {
+		return err
+	}
 	if r.Op.Resources != nil {
 		more, err := r.Op.Resources(a, r)
 		if err != nil {
@@ -55,6 +58,29 @@ func (a *API) authorize(r *Request) error {
 	}
 	r.Resources = all[primary:]
 	return nil
+}
+
+// possible refuses a request whose caller has no chance to be allowed what the
+// row's Possible says: before its body is read.
+func (a *API) possible(r *Request) error {
+	if len(r.Op.Possible) == 0 {
+		return nil
+	}
+	facts, err := a.bucketFacts(r.Bucket)
+	if err != nil {
+		return err
+	}
+	if !policy.Possible(policy.Request{Principal: principalOf(r), Bucket: facts}, r.Op.Possible...) {
+		return fail("AccessDenied")
+	}
+	return nil
+}
+
+func principalOf(r *Request) policy.Principal {
+	return policy.Principal{
+		ID: r.Caller.Tenant, Groups: r.Caller.Groups, Master: r.Caller.Master,
+		Anonymous: r.Caller.Anonymous(), AccessKey: r.Caller.AccessKey,
+	}
 }
 
 // byHeaders is what the headers of a write do besides: they set what has
@@ -121,11 +147,7 @@ func (a *API) allowed(r *Request, x *Access) error {
 
 func (a *API) question(r *Request, x *Access) (*question, error) {
 	q := &question{Request: policy.Request{
-		Principal: policy.Principal{
-			ID: r.Caller.Tenant, Groups: r.Caller.Groups, Master: r.Caller.Master,
-			Anonymous: r.Caller.Anonymous(), AccessKey: r.Caller.AccessKey,
-		},
-		Action: x.Action, Key: x.Key, Time: a.options.Now(),
+		Principal: principalOf(r), Action: x.Action, Key: x.Key, Time: a.options.Now(),
 	}}
 	if x.Bucket == nil {
 		return q, nil

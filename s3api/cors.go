@@ -10,10 +10,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-const maxCORSRules = 100
-
 type corsDocument struct {
-	Rules []corsRule `xml:"CORSRule"`
+	Rules []corsRule `xml:"CORSRule" max:"100"`
 }
 
 type corsXML struct {
@@ -41,8 +39,8 @@ func putBucketCORS(a *API, _ http.ResponseWriter, r *Request) error {
 	if err := r.DecodeXML(&doc, "CORSConfiguration"); err != nil {
 		return err
 	}
-	if len(doc.Rules) == 0 || len(doc.Rules) > maxCORSRules {
-		return malformedXML("1 to %d rules are needed", maxCORSRules)
+	if len(doc.Rules) == 0 {
+		return malformedXML("at least one rule is needed")
 	}
 	for i := range doc.Rules {
 		if err := doc.Rules[i].check(); err != nil {

@@ -96,6 +96,9 @@ func checkChecksums(h http.Header, data []byte) (found bool, err error) {
 		if !ok || algorithm == "Algorithm" || algorithm == "Type" || algorithm == "Mode" {
 			continue
 		}
+		if found {
+			return found, manyChecksums()
+		}
 		sum, err := store.NewChecksum(strings.ToUpper(algorithm))
 		if err != nil {
 			return found, failf("InvalidRequest", "The algorithm of the header %s is not supported.", strings.ToLower(name))

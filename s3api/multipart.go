@@ -153,7 +153,7 @@ func copyRange(v string) (*store.Range, error) {
 }
 
 type completeRequest struct {
-	Parts []completePart `xml:"Part"`
+	Parts []completePart `xml:"Part" max:"10000"`
 }
 
 type completePart struct {

@@ -10,14 +10,11 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-const (
-	maxDeletes      = 1000
-	parallelDeletes = 16
-)
+const parallelDeletes = 16
 
 type deleteRequest struct {
 	Quiet   bool
-	Objects []deleteKey `xml:"Object"`
+	Objects []deleteKey `xml:"Object" max:"1000"`
 }
 
 type deleteKey struct {
@@ -44,8 +41,12 @@ func (k *deleteKey) conditions() (c store.Conditions, err error) {
 	return c, nil
 }
 
-// deletions reads the keys that a DeleteObjects names.
+// deletions reads the keys that a DeleteObjects names, and remembers them:
+// authorization and the handler both ask.
 func deletions(r *Request) (*deleteRequest, error) {
+	if r.deletions != nil {
+		return r.deletions, nil
+	}
 	var doc deleteRequest
 	data, err := r.Document()
 	if err != nil {
@@ -54,15 +55,16 @@ func deletions(r *Request) (*deleteRequest, error) {
 	if err := decodeKeysXML(data, &doc, "Delete"); err != nil {
 		return nil, err
 	}
-	if len(doc.Objects) == 0 || len(doc.Objects) > maxDeletes {
-		return nil, malformedXML("%d objects are named, want 1 to %d", len(doc.Objects), maxDeletes)
+	if len(doc.Objects) == 0 {
+		return nil, malformedXML("no object is named")
 	}
 	for _, o := range doc.Objects {
 		if o.Key == "" {
 			return nil, fail("UserKeyMustBeSpecified")
 		}
 	}
-	return &doc, nil
+	r.deletions = &doc
+	return r.deletions, nil
 }
 
 // deletedResources declares, for each key, that it is deleted, and then again

@@ -68,6 +68,10 @@ type Operation struct {
 	// the one instead of it where a versionId is given. "" asks for nothing
 	// but what Resources says.
 	Action, VersionAction string
+	// Possible are actions of which the caller must have a chance to be allowed
+	// one on some key of the bucket. It is for rows whose Resources are named by
+	// the body: who has no chance is refused before the body is read.
+	Possible []string
 	// Resources declares what else the request touches, for authorization.
 	Resources func(a *API, r *Request) ([]Access, error)
 	// Authenticate takes the place of the signature check: POST forms carry

@@ -46,6 +46,8 @@ type Request struct {
 	query    url.Values
 	document []byte // what Document has read
 	read     bool   // Document was called
+
+	deletions *deleteRequest // what the document of a DeleteObjects says
 }
 
 // Query returns the request's query parameters, those decoded once. It

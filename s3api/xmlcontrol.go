@@ -20,8 +20,10 @@ const (
 // decodeKeysXML is decodeXML for documents that hold keys: characters that
 // XML 1.0 forbids are taken, as references and as they are.
 func decodeKeysXML(data []byte, v any, roots ...string) error {
-	shifted := shiftControls(data)
-	if err := decodeXML(shifted, v, roots...); err != nil || bytes.Equal(shifted, data) {
+	if !mayShift(data) {
+		return decodeXML(data, v, roots...)
+	}
+	if err := decodeXML(shiftControls(data), v, roots...); err != nil {
 		return err
 	}
 	unshiftStrings(reflect.ValueOf(v))
@@ -34,9 +36,26 @@ func forbidden(c rune) bool {
 	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0xfffe || c == 0xffff
 }
 
-// shiftControls replaces all that is forbidden in a document.
+// mayShift reports whether shiftControls has anything to replace in a document.
+// It may be wrong where there is nothing.
+func mayShift(data []byte) bool {
+	for i, c := range data {
+		switch {
+		case c < ' ' && c != '\t' && c != '\n' && c != '\r':
+			return true
+		case c == '&' && i+1 < len(data) && data[i+1] == '#':
+			return true
+		case c == 0xef: // the first byte of U+F8FF, U+FFFE and U+FFFF
+			return true
+		}
+	}
+	return false
+}
+
+// shiftControls replaces all that is forbidden in a document. It reads each
+// byte of it a bounded number of times.
 func shiftControls(data []byte) []byte {
-	var out []byte
+	out := make([]byte, 0, len(data)+len(data)/8)
 	for i := 0; i < len(data); {
 		if section := cdata(data[i:]); section != nil {
 			out = appendShifted(out, section) // & is no reference there
@@ -62,7 +81,9 @@ func shiftControls(data []byte) []byte {
 	return out
 }
 
-// cdata returns the CDATA section that data begins with, or nil.
+// cdata returns the CDATA section that data begins with, or nil. A section
+// without an end is all of data: nothing after it can be a reference, and
+// nothing after it is searched again for an end.
 func cdata(data []byte) []byte {
 	const begin, end = "<![CDATA[", "]]>"
 	if !bytes.HasPrefix(data, []byte(begin)) {
@@ -70,7 +91,7 @@ func cdata(data []byte) []byte {
 	}
 	n := bytes.Index(data, []byte(end))
 	if n < 0 {
-		return nil
+		return data
 	}
 	return data[:n+len(end)]
 }

@@ -7,11 +7,35 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 )
 
-// maxXMLDepth is more than any document of S3's nests.
-const maxXMLDepth = 16
+// # Cost of documents
+//
+// The sender of a document chooses its bytes, so its length must be the only
+// thing that the cost depends on, and a small multiple of it. Documents are
+// decoded in one pass, and each rule below is checked at the token that breaks
+// it: what follows is not even tokenised.
+//
+//   - An element must be a field of its parent's type. The depth of a document
+//     is that of the type.
+//   - An element comes once, or up to maxXMLItems times where its field is a
+//     slice; `max:"n"` in the field's tag sets another limit. A new document
+//     type states the limit of S3 there.
+//   - A tag with its attributes, a text or a comment has at most maxXMLToken
+//     bytes, and a tag at most maxXMLAttributes attributes.
+//   - Comments, processing instructions and pieces of text are limited by the
+//     number of elements and maxXMLExtra.
+//
+// Operation.MaxBody limits the bytes of a document.
+const (
+	maxXMLItems      = 1000
+	maxXMLToken      = 16 << 10 // the longest key, with each byte as a character reference, is 10 KiB
+	maxXMLAttributes = 8
+	maxXMLExtra      = 1000
+)
 
 // namespaces are those a document may be in: none, the current one, and the
 // two that old clients write.
@@ -20,139 +44,236 @@ var namespaces = map[string]bool{
 	"https://s3.amazonaws.com/doc/2006-03-01/": true, "http://doc.s3.amazonaws.com/2006-03-01": true,
 }
 
-// element is one element of a document that was read.
-type element struct {
-	name     string
-	children []*element
-	text     bool // it has character data beside white space
-}
-
 // decodeXML reads a document strictly into v, a pointer to a struct: the
 // root element must be one of roots; elements must be of S3's namespace or of
-// none, be fields of v, and come once unless the field is a slice. The errors
-// are MalformedXML.
+// none, be fields of v, and come once unless the field is a slice. There are no
+// document types in S3's documents, hence no entities. The errors are
+// MalformedXML.
 func decodeXML(data []byte, v any, roots ...string) error {
-	root, err := parseXML(data)
-	if err != nil {
-		return err
+	tokens := &strictTokens{source: tokenSource{data: data}, roots: roots, root: shapeOf(reflect.TypeOf(v).Elem())}
+	tokens.decoder = xml.NewDecoder(&tokens.source)
+	err := xml.NewTokenDecoder(tokens).Decode(v)
+	for err == nil { // nothing may follow the root element
+		_, err = tokens.Token()
 	}
-	if !slices.Contains(roots, root.name) {
-		return malformedXML("the root element is %.80q, want %s", root.name, strings.Join(roots, " or "))
-	}
-	if err := root.check(reflect.TypeOf(v).Elem()); err != nil {
-		return err
-	}
-	if err := xml.Unmarshal(data, v); err != nil {
+	var own *Error
+	switch {
+	case errors.As(err, &own):
+		return own
+	case !errors.Is(err, io.EOF):
 		return malformedXML("%v", err)
+	case tokens.elements == 0:
+		return malformedXML("the document is empty")
 	}
 	return nil
 }
 
-// parseXML reads a document's elements. There are no document types in S3's,
-// hence no entities.
-func parseXML(data []byte) (*element, error) {
-	d := xml.NewDecoder(bytes.NewReader(data))
-	var stack []*element
-	var root *element
-	for {
-		t, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, malformedXML("%v", err)
-		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			e := &element{name: t.Name.Local}
-			switch {
-			case !namespaces[t.Name.Space]:
-				return nil, malformedXML("the element %.80s is of the namespace %.80q", t.Name.Local, t.Name.Space)
-			case len(stack) == maxXMLDepth:
-				return nil, malformedXML("nested too deeply")
-			case len(stack) > 0:
-				parent := stack[len(stack)-1]
-				parent.children = append(parent.children, e)
-			case root != nil:
-				return nil, malformedXML("there is more than one root element")
-			default:
-				root = e
-			}
-			stack = append(stack, e)
-		case xml.EndElement:
-			stack = stack[:len(stack)-1]
-		case xml.CharData:
-			if len(bytes.TrimSpace(t)) == 0 {
-				continue
-			}
-			if len(stack) == 0 {
-				return nil, malformedXML("there is text outside of the root element")
-			}
-			stack[len(stack)-1].text = true
-		case xml.Directive:
-			return nil, malformedXML("document types are not allowed")
-		}
-	}
-	if root == nil {
-		return nil, malformedXML("the document is empty")
-	}
-	return root, nil
+// shape is what a type of Go lets an element hold.
+type shape struct {
+	text   bool // character data besides white space
+	fields map[string]child
+	count  int // of fields
 }
 
-// check holds e to the fields of t.
-func (e *element) check(t reflect.Type) error {
+// child is one kind of element within another.
+type child struct {
+	*shape
+	index int // in the parent's counts
+	max   int // how many there may be
+}
+
+var shapes sync.Map // reflect.Type to *shape
+
+// shapeOf returns the shape of t, which must not contain itself.
+func shapeOf(t reflect.Type) *shape {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct {
-		if len(e.children) > 0 {
-			return malformedXML("the element %.80s holds other elements", e.name)
+	if s, ok := shapes.Load(t); ok {
+		return s.(*shape)
+	}
+	s := &shape{text: t.Kind() != reflect.Struct}
+	if t.Kind() == reflect.Struct {
+		s.fields = map[string]child{}
+		for i := range t.NumField() {
+			s.add(t.Field(i))
 		}
+	}
+	shapes.Store(t, s)
+	return s
+}
+
+func (s *shape) add(f reflect.StructField) {
+	name, options, _ := strings.Cut(f.Tag.Get("xml"), ",")
+	if options == "chardata" {
+		s.text = true
+	}
+	if f.Name == "XMLName" || options != "" && options != "omitempty" {
+		return
+	}
+	if name == "" {
+		name = f.Name
+	}
+	c := child{shape: shapeOf(f.Type), index: s.count, max: 1}
+	if f.Type.Kind() == reflect.Slice {
+		c.max = maxXMLItems
+	}
+	if limit, err := strconv.Atoi(f.Tag.Get("max")); err == nil {
+		c.max = limit
+	}
+	s.fields[name] = c
+	s.count++
+}
+
+// strictTokens is an xml.TokenReader of the tokens of a document that follow
+// the rules; it fails at the first one that does not.
+type strictTokens struct {
+	source  tokenSource
+	decoder *xml.Decoder
+	roots   []string
+	root    *shape
+	open    []openElement // the elements around the next token, outermost first
+
+	elements, extra int
+}
+
+// openElement is an element whose end has not come yet.
+type openElement struct {
+	*shape
+	name string
+	seen []int // how many of each field
+}
+
+// Token implements xml.TokenReader. Namespaces are checked and left out.
+func (s *strictTokens) Token() (xml.Token, error) {
+	for {
+		s.source.used = 0
+		t, err := s.decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			return s.start(t)
+		case xml.EndElement:
+			s.open = s.open[:len(s.open)-1]
+			t.Name.Space = ""
+			return t, nil
+		case xml.Directive:
+			return nil, malformedXML("document types are not allowed")
+		}
+		if s.extra++; s.extra > maxXMLExtra+4*s.elements {
+			return nil, malformedXML("there are too many comments or pieces of text")
+		}
+		text, ok := t.(xml.CharData)
+		if !ok {
+			continue // a comment or processing instruction
+		}
+		if err := s.text(text); err != nil {
+			return nil, err
+		}
+		if len(s.open) > 0 {
+			return text, nil
+		}
+	}
+}
+
+func (s *strictTokens) start(t xml.StartElement) (xml.Token, error) {
+	switch {
+	case !namespaces[t.Name.Space]:
+		return nil, malformedXML("the element %.80s is of the namespace %.80q", t.Name.Local, t.Name.Space)
+	case len(t.Attr) > maxXMLAttributes:
+		return nil, malformedXML("the element %.80s has more than %d attributes", t.Name.Local, maxXMLAttributes)
+	}
+	of, err := s.place(t.Name.Local)
+	if err != nil {
+		return nil, err
+	}
+	s.elements++
+	s.push(t.Name.Local, of)
+	t.Name.Space = ""
+	t.Attr = slices.DeleteFunc(t.Attr, func(a xml.Attr) bool { return a.Name.Space == "xmlns" || a.Name.Local == "xmlns" })
+	return t, nil
+}
+
+// place returns the shape of an element that begins here.
+func (s *strictTokens) place(name string) (*shape, error) {
+	if len(s.open) == 0 {
+		switch {
+		case s.elements > 0:
+			return nil, malformedXML("there is more than one root element")
+		case !slices.Contains(s.roots, name):
+			return nil, malformedXML("the root element is %.80q, want %s", name, strings.Join(s.roots, " or "))
+		}
+		return s.root, nil
+	}
+	parent := &s.open[len(s.open)-1]
+	if parent.fields == nil {
+		return nil, malformedXML("the element %.80s holds other elements", parent.name)
+	}
+	c, ok := parent.fields[name]
+	if !ok {
+		return nil, malformedXML("unknown element %.80s in %.80s", name, parent.name)
+	}
+	switch parent.seen[c.index]++; {
+	case parent.seen[c.index] <= c.max:
+		return c.shape, nil
+	case c.max == 1:
+		return nil, malformedXML("the element %.80s comes twice", name)
+	}
+	return nil, malformedXML("the element %.80s comes more than %d times", name, c.max)
+}
+
+func (s *strictTokens) push(name string, of *shape) {
+	n := len(s.open)
+	s.open = slices.Grow(s.open, 1)[:n+1]
+	e := &s.open[n] // the counts of the last element here are used again
+	e.shape, e.name = of, name
+	e.seen = slices.Grow(e.seen[:0], of.count)[:of.count]
+	clear(e.seen)
+}
+
+func (s *strictTokens) text(t xml.CharData) error {
+	if len(bytes.TrimSpace(t)) == 0 {
 		return nil
 	}
-	if e.text && !hasCharData(t) {
-		return malformedXML("the element %.80s holds text", e.name)
+	if len(s.open) == 0 {
+		return malformedXML("there is text outside of the root element")
 	}
-	seen := map[string]bool{}
-	for _, child := range e.children {
-		field, ok := fieldOf(t, child.name)
-		if !ok {
-			return malformedXML("unknown element %.80s in %.80s", child.name, e.name)
-		}
-		if seen[child.name] && field.Kind() != reflect.Slice {
-			return malformedXML("the element %.80s comes twice", child.name)
-		}
-		seen[child.name] = true
-		if err := child.check(field); err != nil {
-			return err
-		}
+	if in := &s.open[len(s.open)-1]; !in.shape.text {
+		return malformedXML("the element %.80s holds text", in.name)
 	}
 	return nil
 }
 
-// fieldOf returns the type of the field that an element of that name goes to.
-func fieldOf(t reflect.Type, name string) (reflect.Type, bool) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		tag, options, _ := strings.Cut(f.Tag.Get("xml"), ",")
-		if f.Name == "XMLName" || options != "" && options != "omitempty" {
-			continue
-		}
-		if tag == "" {
-			tag = f.Name
-		}
-		if tag == name {
-			return f.Type, true
-		}
-	}
-	return nil, false
+// tokenSource is a document that ends with an error once one token has used
+// more than maxXMLToken bytes. xml.Decoder reads it byte by byte.
+type tokenSource struct {
+	data []byte
+	used int // bytes since the last token
 }
 
-func hasCharData(t reflect.Type) bool {
-	for i := range t.NumField() {
-		if strings.HasSuffix(t.Field(i).Tag.Get("xml"), ",chardata") {
-			return true
-		}
+// ReadByte implements io.ByteReader.
+func (s *tokenSource) ReadByte() (byte, error) {
+	if len(s.data) == 0 {
+		return 0, io.EOF
 	}
-	return false
+	if s.used++; s.used > maxXMLToken {
+		return 0, malformedXML("a tag, text or comment is longer than %d bytes", maxXMLToken)
+	}
+	c := s.data[0]
+	s.data = s.data[1:]
+	return c, nil
+}
+
+// Read implements io.Reader, which xml.NewDecoder wants to see.
+func (s *tokenSource) Read(p []byte) (int, error) {
+	for n := range p {
+		c, err := s.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		p[n] = c
+	}
+	return len(p), nil
 }

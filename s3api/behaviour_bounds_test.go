@@ -1,0 +1,99 @@
+package s3api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pithos/pithos/internal/s3test"
+)
+
+// Who can have no right to delete in a bucket is refused before the document
+// is read: what it says does not matter.
+func TestDeleteObjectsIsRefusedBeforeItsDocumentIsRead(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("k", "body")
+		x.put("public/k", "body")
+		target := "/" + x.bucket + "?delete"
+		good := "<Delete><Object><Key>k</Key></Object><Object><Key>public/k</Key></Object></Delete>"
+		documents := []string{"", "garbage", good, "<Delete>" + strings.Repeat("<a/>", 1<<19-10) + "</Delete>"}
+		strangers := []s3test.Key{{}, s3test.Bob}
+		post := func(key s3test.Key, doc string) *reply {
+			return x.as(key, "POST", target, doc, "X-Amz-Checksum-Sha256", sumOf("SHA256", doc))
+		}
+		refused := func(what string) {
+			t.Helper()
+			for _, doc := range documents {
+				for _, key := range strangers {
+					if r := post(key, doc); r.resp.StatusCode != 403 || r.Code != "AccessDenied" {
+						x.Errorf("%s: %.20q of %q: %d %s", what, doc, key.ID, r.resp.StatusCode, r.Code)
+					}
+				}
+			}
+		}
+		refused("a private bucket")
+		allow := func(action, more string) string {
+			return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"` + action + `","Resource":"arn:aws:s3:::` + x.bucket + `/public/*"` + more + `}]}`
+		}
+		x.raw("PUT", "?policy", allow("s3:GetObject", "")).want(204, "")
+		refused("a policy about something else")
+		x.raw("PUT", "?policy", allow("s3:Delete*", `,"Condition":{"StringEquals":{"aws:UserAgent":"none"}}`)).want(204, "")
+		for _, key := range strangers { // a condition is decided for each key
+			if r := post(key, good).want(200, ""); strings.Count(r.body, "<Code>AccessDenied</Code>") != 2 {
+				x.Errorf("by %q, under a condition: %s", key.ID, r.body)
+			}
+			post(key, "garbage").want(400, "MalformedXML")
+		}
+		x.raw("PUT", "?policy", allow("s3:DeleteObject", "")).want(204, "")
+		if r := post(s3test.Key{}, good).want(200, ""); strings.Count(r.body, "<Code>AccessDenied</Code>") != 1 || !strings.Contains(r.body, "<Deleted><Key>public/k</Key>") {
+			x.Errorf("anonymous, by policy: %s", r.body)
+		}
+		x.raw("DELETE", "?policy", "").want(204, "")
+		refused("without the policy")
+		x.raw("PUT", "?acl", "", "X-Amz-Acl", "public-read-write").want(200, "")
+		out, err := x.s.Client(x.T, s3test.Bob).DeleteObjects(x.Context(), &s3.DeleteObjectsInput{Bucket: &x.bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: ptr("k")}}}})
+		x.must(err)
+		if len(out.Deleted) != 1 {
+			x.Errorf("by the bucket's ACL: %+v", out)
+		}
+	})
+}
+
+// Documents of all kinds that hold nothing but what costs work are refused.
+func TestHostileDocumentsOfEveryKindAreRefused(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("k", "body")
+		upload := x.upload("u")
+		for _, c := range []struct {
+			method, target, root, repeated string
+			size                           int
+		}{
+			{"POST", "?delete", "Delete", "<Object/>", 2 << 20},
+			{"POST", "/u?uploadId=" + upload, "CompleteMultipartUpload", "<Part/>", 4 << 20},
+			{"PUT", "?cors", "CORSConfiguration", "<CORSRule/>", 64 << 10},
+			{"PUT", "?tagging", "Tagging", "<TagSet/>", 64 << 10},
+			{"PUT", "/k?tagging", "Tagging", "<TagSet/>", 64 << 10},
+			{"PUT", "?acl", "AccessControlPolicy", "<Owner/>", 64 << 10},
+			{"PUT", "?encryption", "ServerSideEncryptionConfiguration", "<Rule/>", 64 << 10},
+			{"PUT", "?versioning", "VersioningConfiguration", "<Status/>", 64 << 10},
+			{"PUT", "?ownershipControls", "OwnershipControls", "<Rule/>", 64 << 10},
+			{"PUT", "?publicAccessBlock", "PublicAccessBlockConfiguration", "<BlockPublicAcls/>", 64 << 10},
+			{"PUT", "?object-lock", "ObjectLockConfiguration", "<Rule/>", 64 << 10},
+			{"PUT", "?requestPayment", "RequestPaymentConfiguration", "<Payer/>", 64 << 10},
+		} {
+			for _, unit := range []string{c.repeated, "<a/>", "<!---->", "<![CDATA[", " x=\"\"", "<" + c.root + ">"} {
+				head, tail := "<"+c.root+">", "</"+c.root+">"
+				if unit[0] == ' ' {
+					head, tail = "<"+c.root, "/>"
+				}
+				doc := head + strings.Repeat(unit, (c.size-len(head)-len(tail))/len(unit)) + tail
+				r := x.raw(c.method, c.target, doc, "X-Amz-Checksum-Sha256", sumOf("SHA256", doc))
+				if r.resp.StatusCode != 400 || r.Code != "MalformedXML" && r.Code != "MalformedACLError" {
+					x.Errorf("%s %s of %s: %d %s", c.method, c.target, unit, r.resp.StatusCode, r.Code)
+				}
+			}
+		}
+	})
+}
