@@ -53,6 +53,9 @@ func (a *API) serve(w *response, r *Request) error {
 	if r.query, err = parseQuery(r.URL.RawQuery); err != nil {
 		return err
 	}
+	if err := singular(r); err != nil {
+		return err
+	}
 	if err := a.route(r); err != nil {
 		return err
 	}
@@ -62,6 +65,7 @@ func (a *API) serve(w *response, r *Request) error {
 	if err := a.authenticate(r); err != nil {
 		return err
 	}
+	dropEmpty(r.Header)
 	if r.Op.Handler == nil {
 		return failf("NotImplemented", "%s is not implemented.", r.Op.Name).with("Operation", r.Op.Name)
 	}

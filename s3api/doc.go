@@ -8,6 +8,10 @@
 //
 //	address → row of the table → authenticate → load the bucket → authorize → handler
 //
+// Request headers have a table too (requestheaders.go). It says which may be
+// repeated, and states the rules that make the signature, the policy
+// conditions and the handler see the same headers.
+//
 // Handlers decode, call package store, and encode. They return errors, which
 // the table in errorcodes.go turns into S3's.
 package s3api

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,8 +50,13 @@ func etagList(values []string) []string {
 	return list
 }
 
-// writeConditions are those of a PUT; S3 knows no dates there.
+// writeConditions are those of a PUT. S3 has no dates there, and no other
+// If-None-Match than "*": with an ETag it would confirm the ETag of an object
+// to a caller who may only write.
 func writeConditions(h http.Header) (store.Conditions, error) {
+	if v := h.Values("If-None-Match"); len(v) > 0 && !slices.Equal(v, []string{"*"}) {
+		return store.Conditions{}, notImplementedHeader("If-None-Match")
+	}
 	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
 		if h.Get(name) != "" {
 			return store.Conditions{}, notImplementedHeader(name)

@@ -51,9 +51,10 @@ func (a *API) policyContext(r *Request, x *Access) (policy.Context, error) {
 	return c, a.setDocumentContext(c, r)
 }
 
+// setHeader sets a key from a header. A header without a value is absent.
 func setHeader(c policy.Context, key string, h http.Header, name string) {
-	if values := h.Values(name); len(values) > 0 {
-		c.Set(key, strings.Join(values, ","))
+	if value := strings.Join(h.Values(name), ","); value != "" {
+		c.Set(key, value)
 	}
 }
 

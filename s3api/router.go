@@ -88,9 +88,9 @@ func (a *API) route(r *Request) error {
 // misplaced refuses what S3 names for a mistake: sub-resources of buckets asked
 // of a key, a part without its upload, a copy by something else than a PUT.
 func misplaced(r *Request) error {
-	switch source, copies := r.Header["X-Amz-Copy-Source"]; {
-	case copies && r.Method != http.MethodPut && r.Method != http.MethodOptions:
-		return badArgument("x-amz-copy-source", source[0], "You can only specify a copy source header for copy requests.")
+	switch source := r.Header.Get("X-Amz-Copy-Source"); {
+	case source != "" && r.Method != http.MethodPut && r.Method != http.MethodOptions:
+		return badArgument("x-amz-copy-source", source, "You can only specify a copy source header for copy requests.")
 	case r.scope() != ScopeObject:
 		return nil
 	case r.Method == http.MethodGet && (r.Has("versions") || r.Has("uploads")):
