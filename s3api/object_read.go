@@ -248,8 +248,13 @@ func getObjectAttributes(a *API, w http.ResponseWriter, r *Request) error {
 		out.StorageClass = v.Class
 	}
 	if wanted["Checksum"] && v.Checksum != nil {
-		c := checksumOf(v.Checksum)
-		c.ChecksumType = v.Checksum.Type
+		whole := *v.Checksum
+		// The number of parts after a composite checksum, which HeadObject and
+		// CompleteMultipartUpload show, is not part of it here, as on AWS.
+		// ObjectParts has it.
+		whole.Value, _, _ = strings.Cut(whole.Value, "-")
+		c := checksumOf(&whole)
+		c.ChecksumType = whole.Type
 		out.Checksum = &c
 	}
 	if wanted["ObjectParts"] && o.PartsCount > 0 {
