@@ -49,7 +49,11 @@ var namespaces = map[string]bool{
 // none, be fields of v, and come once unless the field is a slice. There are no
 // document types in S3's documents, hence no entities. The errors are
 // MalformedXML.
+//
+// A byte order mark before the document is skipped: AWS accepts it, and editors
+// and .NET clients write it. encoding/xml would take it for text.
 func decodeXML(data []byte, v any, roots ...string) error {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	tokens := &strictTokens{source: tokenSource{data: data}, roots: roots, root: shapeOf(reflect.TypeOf(v).Elem())}
 	tokens.decoder = xml.NewDecoder(&tokens.source)
 	err := xml.NewTokenDecoder(tokens).Decode(v)
