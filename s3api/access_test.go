@@ -272,7 +272,7 @@ func TestDeniedBypassHoldsForEachKeyOfAMultiDelete(t *testing.T) {
 	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	doc := "<Delete>"
 	for _, key := range []string{"open/k", "closed/k"} {
-		a := s.signed(t, "alice", "PUT", "/"+b+"/"+key, "x", "X-Amz-Object-Lock-Mode", "GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date", until).want(t, 200, "")
+		a := s.signed(t, "alice", "PUT", "/"+b+"/"+key, "x", "X-Amz-Object-Lock-Mode", "GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date", until, "Content-Md5", md5Of("x")).want(t, 200, "")
 		doc += "<Object><Key>" + key + "</Key><VersionId>" + a.Header.Get("X-Amz-Version-Id") + "</VersionId></Object>"
 	}
 	doc += "</Delete>"
@@ -296,7 +296,7 @@ func TestHeadersOfAWriteNeedWhatTheySet(t *testing.T) {
 	s.signed(t, "bob", "PUT", "/"+b+"/k", "x", lock...).want(t, 403, "AccessDenied")
 	s.signed(t, "bob", "POST", "/"+b+"/k?uploads", "", lock...).want(t, 403, "AccessDenied")
 	s.signed(t, "bob", "PUT", "/"+b+"/k", "x", "X-Amz-Object-Lock-Legal-Hold", "ON").want(t, 403, "AccessDenied")
-	s.signed(t, "alice", "PUT", "/"+b+"/k", "x", lock...).want(t, 200, "")
+	s.signed(t, "alice", "PUT", "/"+b+"/k", "x", append(lock, "Content-Md5", md5Of("x"))...).want(t, 200, "")
 	for action, header := range map[string][]string{
 		"s3:PutObjectAcl":     {"X-Amz-Acl", "public-read"},
 		"s3:PutObjectTagging": {"X-Amz-Tagging", "a=b"},

@@ -1,7 +1,10 @@
 package s3api_test
 
 import (
+	"crypto/md5"
+	"encoding/base64"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/pithos/pithos/internal/s3test"
+	"github.com/pithos/pithos/sigv4/sigv4test"
 )
 
 const bypass = "X-Amz-Bypass-Governance-Retention"
@@ -35,6 +39,19 @@ func locks(mode string, until time.Time) []string {
 	return []string{"X-Amz-Object-Lock-Mode", mode, "X-Amz-Object-Lock-Retain-Until-Date", until.UTC().Format(time.RFC3339)}
 }
 
+// md5Of is the Content-MD5 of a body.
+func md5Of(body string) string {
+	sum := md5.Sum([]byte(body))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// putLocked writes an object with headers of object lock, and the digest of
+// the body that these want.
+func (x *story) putLocked(key, body string, headers ...string) *reply {
+	x.Helper()
+	return x.raw("PUT", "/"+key, body, append([]string{"Content-Md5", md5Of(body)}, headers...)...).want(200, "")
+}
+
 // deletesNothing tries to delete a version in every way there is.
 func (x *story) deletesNothing(key, version string, headers ...string) {
 	x.Helper()
@@ -56,7 +73,7 @@ func TestLockedVersionsStayWhateverIsTried(t *testing.T) {
 		x.locked()
 		until := time.Now().Add(time.Hour)
 		for key, headers := range map[string][]string{"governance": locks("GOVERNANCE", until), "compliance": locks("COMPLIANCE", until), "hold": {"X-Amz-Object-Lock-Legal-Hold", "ON"}} {
-			version := x.raw("PUT", "/"+key, "body", headers...).want(200, "").header("X-Amz-Version-Id")
+			version := x.putLocked(key, "body", headers...).header("X-Amz-Version-Id")
 			x.raw("HEAD", "/"+key, "").has(headers[0], headers[1])
 			x.deletesNothing(key, version)
 			if key != "governance" {
@@ -87,7 +104,7 @@ func TestRetentionIsNeverShortened(t *testing.T) {
 		x.locked()
 		until := time.Now().Add(2 * time.Hour).Truncate(time.Second)
 		for _, mode := range []string{"GOVERNANCE", "COMPLIANCE"} {
-			x.raw("PUT", "/k", "body", locks(mode, until)...).want(200, "")
+			x.putLocked("k", "body", locks(mode, until)...)
 			x.raw("PUT", "/k?retention", retention(mode, until.Add(time.Hour))).want(200, "")
 			for _, worse := range []string{retention(mode, until), retention("GOVERNANCE", until), "<Retention/>"} {
 				x.raw("PUT", "/k?retention", worse).want(403, "AccessDenied")
@@ -116,7 +133,7 @@ func TestGovernanceIsBypassedOnlyByThoseWhoMay(t *testing.T) {
 		x.locked()
 		until := time.Now().Add(time.Hour)
 		put := func() string {
-			return x.raw("PUT", "/k", "body", locks("GOVERNANCE", until)...).want(200, "").header("X-Amz-Version-Id")
+			return x.putLocked("k", "body", locks("GOVERNANCE", until)...).header("X-Amz-Version-Id")
 		}
 		version := put()
 		target := "/" + x.bucket + "/k?versionId=" + version
@@ -177,18 +194,18 @@ func TestDefaultRetention(t *testing.T) {
 		before := *x.put("k", "body").VersionId
 		early := x.upload("parts")
 		x.raw("PUT", "?object-lock", fmt.Sprintf(configuration, "<Mode>COMPLIANCE</Mode><Days>1</Days>")).want(200, "")
-		version := *x.put("k", "body").VersionId
+		version := x.putLocked("k", "body").header("X-Amz-Version-Id")
 		x.deletesNothing("k", version, bypass, "true")
 		x.raw("DELETE", "/k?versionId="+before, "").want(204, "")
 		x.raw("PUT", "/copy", "", "X-Amz-Copy-Source", "/"+x.bucket+"/k").want(200, "")
 		up := x.upload("parts")
 		for _, id := range []string{early, up} {
-			_, err := x.complete("parts", id, x.part("parts", id, 1, "body"))
-			x.must(err)
+			etag := x.putLocked("parts?partNumber=1&uploadId="+id, "body").header("Etag")
+			x.raw("POST", "/parts?uploadId="+id, document(1, etag)).want(200, "")
 			x.raw("HEAD", "/parts", "").want(200, "").has("X-Amz-Object-Lock-Mode", "COMPLIANCE")
 		}
 		x.raw("HEAD", "/copy", "").want(200, "").has("X-Amz-Object-Lock-Mode", "COMPLIANCE")
-		x.raw("PUT", "/own", "body", locks("GOVERNANCE", time.Now().Add(time.Minute))...).want(200, "")
+		x.putLocked("own", "body", locks("GOVERNANCE", time.Now().Add(time.Minute))...)
 		x.raw("HEAD", "/own", "").want(200, "").has("X-Amz-Object-Lock-Mode", "GOVERNANCE")
 		for _, bad := range []string{"<Mode>COMPLIANCE</Mode>", "<Mode>COMPLIANCE</Mode><Days>1</Days><Years>1</Years>", "<Mode>OTHER</Mode><Days>1</Days>", "<Days>1</Days>",
 			"<Mode>COMPLIANCE</Mode><Days>x</Days>"} {
@@ -214,5 +231,50 @@ func TestLocksNeedABucketWithObjectLock(t *testing.T) {
 		x.raw("GET", "?object-lock", "").want(404, "ObjectLockConfigurationNotFoundError")
 		x.raw("PUT", "?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>").want(409, "InvalidBucketState")
 		x.same("object", x.get("k"), "body")
+	})
+}
+
+// AWS: "any request to upload an object with a retention period" needs a digest
+// of the body, parts included.
+func TestBodiesUnderObjectLockNeedADigest(t *testing.T) {
+	behaviour(t, func(x *story) {
+		const message = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put %s requests with Object Lock parameters"
+		x.locked()
+		until := time.Now().Add(time.Hour)
+		sum := []string{sumHeader("SHA256"), sumOf("SHA256", "body")}
+		refused := func(what, target, body string, headers ...string) {
+			x.Helper()
+			x.raw("PUT", target, body, headers...).want(400, "InvalidRequest").says(fmt.Sprintf(message, what))
+			x.raw("PUT", target, body, append(headers, "Content-Md5", md5Of("other"))...).want(400, "BadDigest")
+		}
+		x.raw("PUT", "/free", "body").want(200, "")
+		for _, headers := range [][]string{locks("GOVERNANCE", until), locks("COMPLIANCE", until), {"X-Amz-Object-Lock-Legal-Hold", "ON"}, {"X-Amz-Object-Lock-Legal-Hold", "OFF"}} {
+			refused("Object", "/k", "body", headers...)
+			refused("Object", "/k", "", headers...)
+			x.raw("GET", "/k", "").want(404, "NoSuchKey")
+			x.raw("PUT", "/k", "body", append(headers, sum...)...).want(200, "")
+			x.putLocked("k", "body", headers...)
+			x.raw("PUT", "/copy", "", append(headers, "X-Amz-Copy-Source", "/"+x.bucket+"/k")...).want(200, "")
+			x.raw("DELETE", "/k", "").want(204, "")
+
+			r := x.raw("POST", "/parts?uploads", "", headers...).want(200, "")
+			_, up, _ := strings.Cut(r.body, "<UploadId>")
+			up, _, _ = strings.Cut(up, "<")
+			refused("Part", "/parts?partNumber=1&uploadId="+up, "body")
+			x.raw("PUT", "/parts?partNumber=1&uploadId="+up, "", "X-Amz-Copy-Source", "/"+x.bucket+"/free").want(200, "")
+			etag := x.raw("PUT", "/parts?partNumber=1&uploadId="+up, "body", sum...).want(200, "").header("Etag")
+			x.raw("POST", "/parts?uploadId="+up, document(1, etag)).want(200, "")
+		}
+		early := x.upload("parts")
+		x.raw("PUT", "?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>").want(200, "")
+		refused("Object", "/k", "body")
+		refused("Part", "/parts?partNumber=1&uploadId="+early, "body")
+		x.putLocked("k", "body")
+		for _, payload := range []string{sigv4test.ChunkedTrailer, sigv4test.UnsignedTrailer} {
+			x.chunked("/k", payload, "body", [2]string{"x-amz-checksum-sha256", sum[1]}).want(200, "")
+		}
+		x.chunked("/k", sigv4test.Chunked, "body").want(400, "InvalidRequest")
+		x.presigned("PUT", "/k?"+sdkQuery, "body").want(400, "InvalidRequest") // nobody verifies that
+		x.presigned("PUT", "/k?"+sdkQuery, "body", sum...).want(200, "")
 	})
 }

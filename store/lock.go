@@ -24,6 +24,18 @@ func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
 	return nil
 }
 
+// needDigest refuses a body that goes into a version with a retention, the
+// bucket's default included, or a legal hold unless the client sent a digest of it: what cannot be replaced or
+// deleted must be what the client meant to send. request is the name of the
+// request in S3's message. (PutObject in the S3 API reference.)
+func needDigest(request string, b *meta.Bucket, v *meta.Version, md5 []byte, c ChecksumRequest) error {
+	locked := v.Retention != nil || v.LegalHold || v.HoldOff || b.Config.Lock != nil && b.Config.Lock.Mode != ""
+	if !locked || md5 != nil || c.Expected != nil {
+		return nil
+	}
+	return fail(InvalidRequest, "Content-MD5 OR x-amz-checksum- HTTP header is required for %s requests with Object Lock parameters", request)
+}
+
 // lockedAgainst returns an error where v may not be deleted now.
 func lockedAgainst(v *meta.Version, bypassGovernance bool, now time.Time) error {
 	denied := fail(ObjectLocked, "Access Denied because object protected by object lock.")

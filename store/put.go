@@ -69,6 +69,9 @@ func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput
 	if err != nil {
 		return nil, err
 	}
+	if err := needDigest("Put Object", b, v, in.ContentMD5, in.Checksum); err != nil {
+		return nil, err
+	}
 	var ahead *early
 	if in.Conditions.empty() && b.Config.Versioning == "" {
 		ahead = s.announce(ctx, b, key, in.Size)

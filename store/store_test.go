@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"io"
@@ -614,6 +615,8 @@ func TestLocksHold(t *testing.T) {
 	until := w.now().Add(24 * time.Hour).UnixMicro()
 	r := w.put(t, b, "k", []byte("x"), func(in *store.PutInput) {
 		in.Retention = &meta.Retention{Mode: store.ModeCompliance, Until: until}
+		sum := md5.Sum([]byte("x"))
+		in.ContentMD5 = sum[:]
 	})
 	_, err = w.Delete(t.Context(), b, "k", store.DeleteInput{VersionID: r.VersionID, BypassGovernance: true})
 	wantKind(t, err, store.ObjectLocked)

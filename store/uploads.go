@@ -93,6 +93,11 @@ func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in P
 	if err != nil {
 		return nil, err
 	}
+	if in.Sent {
+		if err := needDigest("Put Part", b, &u.Doc.Version, in.ContentMD5, in.Checksum); err != nil {
+			return nil, err
+		}
+	}
 	seal, err := s.openSealer(b, key, u.Doc.Version.Encryption, in.CustomerKey)
 	if err != nil {
 		return nil, err
