@@ -31,7 +31,7 @@ func TestGrantGivesWhatTheUserGuideSays(t *testing.T) {
 		ReadACP: {"GetObjectAcl", "GetObjectVersionAcl"}, WriteACP: {"PutObjectAcl", "PutObjectVersionAcl"},
 	}
 	for _, granted := range []Permission{Read, Write, ReadACP, WriteACP, FullControl} {
-		for _, action := range knownActions {
+		for _, action := range actionList {
 			action = action[len("s3:"):]
 			if slices.Contains(uponNone, "s3:"+action) {
 				continue

@@ -11,6 +11,9 @@ type condition struct {
 	key      string // canonical
 	tests    []test
 	null     bool // for the operator Null: the key must be absent
+	// undecidable: it depends on a key that no request has, or compares what
+	// cannot be compared. It is decided against the requester.
+	undecidable bool
 }
 
 // test is one value of a condition.
@@ -81,8 +84,16 @@ func parseOperator(text string) (condition, bool) {
 
 func (r *reader) condition(c condition, f field) (condition, error) {
 	c.key = canonicalKey(f.name)
-	if !knownKey(c.key) {
-		return c, r.at(f.node, "Policy has an invalid condition key: %s", f.name)
+	k, err := r.key(f.node, f.name)
+	if err == nil && !c.op.compares(k.Type) {
+		err = r.at(f.node, "Policy has an invalid condition: %s never holds for %s, which is of type %s", c.name, f.name, k.Type)
+	}
+	if err != nil && r.stored {
+		c.undecidable = true
+		return c, nil
+	}
+	if err != nil {
+		return c, err
 	}
 	list := []node{f.node}
 	if f.node.kind == '[' {
@@ -95,10 +106,11 @@ func (r *reader) condition(c condition, f field) (condition, error) {
 		if item.kind != 's' && item.kind != 'n' && item.kind != 'b' {
 			return c, r.at(item, "Expected a string, a number or a boolean")
 		}
-		t, err := r.test(c.op, item)
+		t, undecidable, err := r.test(c.op, item)
 		if err != nil {
 			return c, err
 		}
+		c.undecidable = c.undecidable || undecidable
 		c.tests = append(c.tests, t)
 	}
 	if c.op.base == null {
@@ -110,25 +122,23 @@ func (r *reader) condition(c condition, f field) (condition, error) {
 	return c, nil
 }
 
-func (r *reader) test(op operator, n node) (test, error) {
-	t := test{text: n.text}
+func (r *reader) test(op operator, n node) (t test, undecidable bool, err error) {
+	t.text = n.text
 	if op.compare != nil {
-		pat, err := compile(n.text, op.wild, r.variables)
-		if err != nil {
-			return t, r.at(n, "Policy has an invalid condition value: %v", err)
+		if t.pattern, undecidable, err = r.pattern(n, n.text, op.wild); err != nil {
+			return t, false, err
 		}
-		t.pattern = pat
-		if op.arn && pat.constant() && strings.Count(n.text, ":") < 5 {
-			return t, r.at(n, "Policy has an invalid condition value %q: %s wants an ARN of six parts", n.text, op.base)
+		if op.arn && t.pattern.constant() && strings.Count(n.text, ":") < 5 {
+			return t, false, r.at(n, "Policy has an invalid condition value %q: %s wants an ARN of six parts", n.text, op.base)
 		}
-		return t, nil
+		return t, undecidable, nil
 	}
 	holds, want := op.compile(n.text)
 	if want != "" {
-		return t, r.at(n, "Policy has an invalid condition value %q: %s wants %s", n.text, op.base, want)
+		return t, false, r.at(n, "Policy has an invalid condition value %q: %s wants %s", n.text, op.base, want)
 	}
 	t.holds = holds
-	return t, nil
+	return t, false, nil
 }
 
 // holds reports whether the condition is met (IAM user guide, "Condition
@@ -136,6 +146,9 @@ func (r *reader) test(op operator, n node) (test, error) {
 // matches nothing; what that leaves undecided is decided against the
 // requester: a Deny applies, an Allow does not.
 func (c *condition) holds(e *evaluation, deny bool) bool {
+	if c.undecidable {
+		return deny
+	}
 	values := e.values(c.key)
 	if c.op.base == null {
 		return c.null == (len(values) == 0)

@@ -15,7 +15,7 @@ func met(t *testing.T, condition string, c Context, deny bool) bool {
 		effect = "Deny"
 	}
 	p := mustParse(t, doc(fmt.Sprintf(`{"Effect":%q,"Principal":"*","Action":"s3:*","Resource":"*","Condition":%s}`, effect, condition)))
-	d, err := Evaluate(Request{Principal: anonymous, Action: "s3:GetBucketCORS", Context: c,
+	d, err := Evaluate(Request{Principal: anonymous, Action: "s3:ListBucket", Context: c,
 		Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Bucket: BucketFacts{Name: "b", Owner: "o", Policy: p}})
 	if err != nil {
 		t.Fatal(err)
@@ -56,9 +56,9 @@ func TestOperators(t *testing.T) {
 			[]string{"203.0.114.1", "192.0.2.2", "2001:db9::", "x", ""}, "NotIpAddress"},
 	} {
 		try := func(operator, value string, want bool) {
-			condition := fmt.Sprintf(`{%q:{"aws:k":%s}}`, operator, c.value)
+			condition := fmt.Sprintf(`{%q:{"aws:Referer":%s}}`, operator, c.value)
 			for _, deny := range []bool{false, true} {
-				if got := met(t, condition, ctx("aws:k", value), deny); got != want {
+				if got := met(t, condition, ctx("aws:Referer", value), deny); got != want {
 					t.Errorf("%s with %q, deny %v: %v", condition, value, deny, got)
 				}
 			}
@@ -80,22 +80,22 @@ func TestOperators(t *testing.T) {
 
 func TestAbsentKeys(t *testing.T) {
 	for condition, want := range map[string]bool{
-		`{"StringEquals":{"aws:k":"a"}}`: false, `{"StringNotEquals":{"aws:k":"a"}}`: true, `{"StringLike":{"aws:k":"*"}}`: false,
-		`{"NumericLessThan":{"aws:k":1}}`: false, `{"NumericNotEquals":{"aws:k":1}}`: true, `{"Bool":{"aws:k":false}}`: false,
-		`{"NotIpAddress":{"aws:k":"::/0"}}`: true, `{"StringLikeIfExists":{"aws:k":"a"}}`: true, `{"BoolIfExists":{"aws:k":"true"}}`: true,
-		`{"ForAllValues:StringEquals":{"aws:k":"a"}}`: true, `{"ForAllValues:StringNotEquals":{"aws:k":"a"}}`: true,
-		`{"ForAnyValue:StringEquals":{"aws:k":"a"}}`: false, `{"ForAnyValue:StringNotEquals":{"aws:k":"a"}}`: false,
-		`{"ForAnyValue:StringEqualsIfExists":{"aws:k":"a"}}`: true,
-		`{"Null":{"aws:k":"true"}}`:                          true, `{"Null":{"aws:k":"FALSE"}}`: false,
+		`{"StringEquals":{"aws:Referer":"a"}}`: false, `{"StringNotEquals":{"aws:Referer":"a"}}`: true, `{"StringLike":{"aws:Referer":"*"}}`: false,
+		`{"NumericLessThan":{"aws:Referer":1}}`: false, `{"NumericNotEquals":{"aws:Referer":1}}`: true, `{"Bool":{"aws:Referer":false}}`: false,
+		`{"NotIpAddress":{"aws:Referer":"::/0"}}`: true, `{"StringLikeIfExists":{"aws:Referer":"a"}}`: true, `{"BoolIfExists":{"aws:Referer":"true"}}`: true,
+		`{"ForAllValues:StringEquals":{"aws:Referer":"a"}}`: true, `{"ForAllValues:StringNotEquals":{"aws:Referer":"a"}}`: true,
+		`{"ForAnyValue:StringEquals":{"aws:Referer":"a"}}`: false, `{"ForAnyValue:StringNotEquals":{"aws:Referer":"a"}}`: false,
+		`{"ForAnyValue:StringEqualsIfExists":{"aws:Referer":"a"}}`: true,
+		`{"Null":{"aws:Referer":"true"}}`:                          true, `{"Null":{"aws:Referer":"FALSE"}}`: false,
 	} {
 		if got := met(t, condition, nil, true); got != want {
 			t.Errorf("%s: %v", condition, got)
 		}
 	}
 	for condition, want := range map[string]bool{
-		`{"StringLikeIfExists":{"aws:k":"a"}}`: false, `{"Null":{"aws:k":"true"}}`: false, `{"Null":{"aws:k":false}}`: true,
+		`{"StringLikeIfExists":{"aws:Referer":"a"}}`: false, `{"Null":{"aws:Referer":"true"}}`: false, `{"Null":{"aws:Referer":false}}`: true,
 	} {
-		if got := met(t, condition, ctx("aws:k", "b"), true); got != want {
+		if got := met(t, condition, ctx("aws:Referer", "b"), true); got != want {
 			t.Errorf("%s with the key: %v", condition, got)
 		}
 	}
@@ -114,19 +114,19 @@ func TestSeveralValues(t *testing.T) {
 		{"StringEquals", []string{"x", "a"}, true}, {"StringNotEquals", []string{"x", "a"}, false}, {"StringNotEquals", []string{"x", "y"}, true},
 	} {
 		context := Context{}
-		context.Set("aws:k", c.values...)
-		if got := met(t, fmt.Sprintf(`{%q:{"aws:k":["a","b"]}}`, c.operator), context, false); got != c.want {
+		context.Set("aws:Referer", c.values...)
+		if got := met(t, fmt.Sprintf(`{%q:{"aws:Referer":["a","b"]}}`, c.operator), context, false); got != c.want {
 			t.Errorf("%s of %v: %v", c.operator, c.values, got)
 		}
 	}
 }
 
 func TestAllOperatorsAndKeysMustHold(t *testing.T) {
-	condition := `{"StringEquals":{"aws:a":"1","aws:b":"2"},"Bool":{"aws:c":true}}`
-	if !met(t, condition, ctx("aws:a", "1", "aws:b", "2", "aws:c", "true"), false) {
+	condition := `{"StringEquals":{"aws:Referer":"1","aws:UserAgent":"2"},"Bool":{"aws:SecureTransport":true}}`
+	if !met(t, condition, ctx("aws:Referer", "1", "aws:UserAgent", "2", "aws:SecureTransport", "true"), false) {
 		t.Error("all hold")
 	}
-	for _, c := range []Context{ctx("aws:a", "1", "aws:b", "2"), ctx("aws:a", "1", "aws:c", "true"), ctx("aws:b", "2", "aws:c", "true")} {
+	for _, c := range []Context{ctx("aws:Referer", "1", "aws:UserAgent", "2"), ctx("aws:Referer", "1", "aws:SecureTransport", "true"), ctx("aws:UserAgent", "2", "aws:SecureTransport", "true")} {
 		if met(t, condition, c, false) {
 			t.Errorf("%v was enough", c)
 		}
@@ -153,7 +153,7 @@ func TestVariablesInConditions(t *testing.T) {
 		{`{"StringEquals":{"s3:prefix":"${aws:Referer, 'none'}"}}`, ctx("s3:prefix", "none"), false, true},
 		{`{"StringEquals":{"s3:prefix":"${aws:Referer, 'none'}"}}`, ctx("s3:prefix", "none", "aws:referer", "x"), false, false},
 		{`{"StringEquals":{"s3:prefix":"${$}{aws:Referer}"}}`, ctx("s3:prefix", "${aws:Referer}"), false, true},
-		{`{"ArnEquals":{"aws:SourceArn":"arn:aws:s3:::${aws:Referer}"}}`, ctx("aws:SourceArn", "arn:aws:s3:::b", "aws:Referer", "b"), false, true},
+		{`{"ArnEquals":{"aws:UserAgent":"arn:aws:s3:::${aws:Referer}"}}`, ctx("aws:UserAgent", "arn:aws:s3:::b", "aws:Referer", "b"), false, true},
 	} {
 		if got := met(t, c.condition, c.context, c.deny); got != c.want {
 			t.Errorf("%s with %v, deny %v: %v", c.condition, c.context, c.deny, got)
@@ -167,13 +167,13 @@ func TestKeysOfThePrincipal(t *testing.T) {
 		want map[string]string
 	}{
 		{owner, map[string]string{"aws:PrincipalType": "Account", "aws:userid": owner.ID, "aws:PrincipalAccount": owner.ID, "aws:PrincipalArn": "arn:aws:iam::111122223333:root"}},
-		{akua, map[string]string{"aws:PrincipalType": "User", "aws:username": "Akua", "aws:userid": owner.ID + ":Akua", "aws:PrincipalAccount": owner.ID, "aws:PrincipalArn": "arn:aws:iam::111122223333:user/Akua"}},
+		{akua, map[string]string{"aws:PrincipalType": "User", "aws:userid": owner.ID + ":Akua", "aws:PrincipalAccount": owner.ID, "aws:PrincipalArn": "arn:aws:iam::111122223333:user/Akua"}},
 		{anonymous, map[string]string{"aws:PrincipalType": "Anonymous"}},
 		{logging, map[string]string{"aws:PrincipalType": "Service"}},
 	} {
 		// A request's context does not speak for its principal.
-		e := &evaluation{Request: &Request{Principal: c.who, Context: ctx("aws:username", "Mallory", "aws:principalaccount", "0", "aws:userid", "0", "aws:PrincipalArn", "0")}}
-		for _, key := range []string{"aws:PrincipalType", "aws:username", "aws:userid", "aws:PrincipalAccount", "aws:PrincipalArn"} {
+		e := &evaluation{Request: &Request{Principal: c.who, Context: ctx("aws:principalaccount", "0", "aws:userid", "0", "aws:PrincipalArn", "0")}}
+		for _, key := range []string{"aws:PrincipalType", "aws:userid", "aws:PrincipalAccount", "aws:PrincipalArn"} {
 			var want []string
 			if v, ok := c.want[key]; ok {
 				want = []string{v}

@@ -25,8 +25,15 @@
 // principals of kinds that do not exist here (roles, federated users).
 // [Policy.Validate] holds it to its bucket.
 //
-// These condition keys are known from the [Request] itself: aws:CurrentTime
-// and aws:EpochTime (of Time), aws:PrincipalType (Account, User, Anonymous or
-// Service), aws:PrincipalAccount, aws:PrincipalArn, aws:username, aws:userid
-// and s3:ExistingObjectTag/<key>. All others are what [Context] holds of them.
+// # Condition keys
+//
+// [Keys] is the table of the condition keys that requests carry, with their
+// types and the actions that carry them. Validation and evaluation read it: a
+// policy cannot name other keys, and a request's [Context] counts only as far
+// as the table says. The keys of the principal, the bucket's owner, the time
+// and s3:ExistingObjectTag/ are known from the [Request]; all others are what
+// Context holds.
+//
+// What cannot be decided is decided against the requester: [ParseStored] says
+// what that means for policies that were stored before Parse refused them.
 package policy

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,9 +25,8 @@ type Statement struct {
 
 	index      int
 	who        principals
-	notWho     bool // NotPrincipal
-	actions    []pattern
-	notActions bool
+	notWho     bool      // NotPrincipal
+	actions    actionSet // those that it is about
 	resources  []resource
 	notOn      bool // NotResource
 	conditions []condition
@@ -35,6 +35,8 @@ type Statement struct {
 type resource struct {
 	pattern // of bucket or bucket/key
 	node    node
+	// undecidable: it has a variable that no request has.
+	undecidable bool
 }
 
 // name is how a reason calls the statement.
@@ -46,7 +48,27 @@ func (s *Statement) name() string {
 }
 
 // Parse reads a bucket policy. Its error is a [*MalformedError].
-func Parse(text []byte) (*Policy, error) {
+func Parse(text []byte) (*Policy, error) { return parse(text, false) }
+
+// ParseStored reads a bucket policy that was stored, perhaps by a version that
+// took what [Parse] refuses now. The policy is always there and never more
+// permissive than its text: what cannot be decided is decided against the
+// requester. A condition or a resource that depends on a key that no request
+// carries holds in a Deny and does not in an Allow; a text that is no policy
+// denies everything. The error says what Parse objects to.
+func ParseStored(text []byte) (*Policy, error) {
+	p, why := parse(text, false)
+	if why == nil {
+		return p, nil
+	}
+	if p, err := parse(text, true); err == nil {
+		return p, why
+	}
+	denyAll := Statement{Sid: "unreadable", Deny: true, who: principals{all: true}, actions: allActions(), notOn: true}
+	return &Policy{Statements: []Statement{denyAll}}, why
+}
+
+func parse(text []byte, stored bool) (*Policy, error) {
 	if len(text) > MaxBytes {
 		return nil, &MalformedError{Message: fmt.Sprintf("Policy exceeds the maximum allowed document size: it has %d bytes, the limit is %d", len(text), MaxBytes)}
 	}
@@ -54,7 +76,7 @@ func Parse(text []byte) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{tree: t}
+	r := &reader{tree: t, stored: stored}
 	p := &Policy{Version: "2008-10-17", tree: t}
 	if err := r.document(root, p); err != nil {
 		return nil, err
@@ -65,7 +87,9 @@ func Parse(text []byte) (*Policy, error) {
 // reader turns nodes into a policy.
 type reader struct {
 	*tree
-	variables bool // the version has policy variables
+	variables bool        // the version has policy variables
+	stored    bool        // see ParseStored
+	covered   []actionSet // by each entry of the statement's actions
 }
 
 func (r *reader) document(root node, p *Policy) error {
@@ -119,10 +143,10 @@ func (r *reader) statement(n node, s *Statement) error {
 	}
 	seen := map[string]node{}
 	for _, f := range n.fields {
-		seen[f.name] = f.node
-		if err := r.element(f, s); err != nil {
-			return err
+		if !slices.Contains(elements, f.name) {
+			return r.at(f.node, "Unknown field %s", f.name)
 		}
+		seen[f.name] = f.node
 	}
 	if _, ok := seen["Effect"]; !ok {
 		return r.at(n, "Missing required field Effect")
@@ -137,31 +161,39 @@ func (r *reader) statement(n node, s *Statement) error {
 			return r.at(not, "Statement has both %s and Not%s", name, name)
 		}
 	}
+	for _, name := range elements {
+		if value, ok := seen[name]; ok {
+			if err := r.element(name, value, s); err != nil {
+				return err
+			}
+		}
+	}
 	if not, ok := seen["NotPrincipal"]; ok && !s.Deny {
 		return r.at(not, "Allow with NotPrincipal is not allowed")
 	}
 	return nil
 }
 
-func (r *reader) element(f field, s *Statement) (err error) {
-	switch f.name {
+// elements are those of a statement, in the order in which they are read:
+// what may follow depends on the actions.
+var elements = []string{"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+
+func (r *reader) element(name string, n node, s *Statement) (err error) {
+	switch name {
 	case "Sid":
-		return r.sid(f.node, s)
+		return r.sid(n, s)
 	case "Effect":
-		return r.effect(f.node, s)
+		return r.effect(n, s)
 	case "Principal", "NotPrincipal":
-		s.notWho = f.name == "NotPrincipal"
-		return r.principals(f.node, &s.who)
+		s.notWho = name == "NotPrincipal"
+		return r.principals(n, &s.who)
 	case "Action", "NotAction":
-		s.notActions = f.name == "NotAction"
-		s.actions, err = r.actions(f.node)
+		return r.actions(n, name == "NotAction", s)
 	case "Resource", "NotResource":
-		s.notOn = f.name == "NotResource"
-		s.resources, err = r.resources(f.node)
+		s.notOn = name == "NotResource"
+		s.resources, err = r.resources(n)
 	case "Condition":
-		s.conditions, err = r.conditions(f.node)
-	default:
-		return r.at(f.node, "Unknown field %s", f.name)
+		s.conditions, err = r.conditions(n)
 	}
 	return err
 }
@@ -183,20 +215,70 @@ func (r *reader) effect(n node, s *Statement) error {
 	return nil
 }
 
-func (r *reader) actions(n node) ([]pattern, error) {
+// actions reads the actions, and keeps what each entry of the list covers: a
+// condition key must be one that each of them can carry.
+func (r *reader) actions(n node, not bool, s *Statement) error {
 	list, err := r.strings(n)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []pattern
+	r.covered = nil
+	var all actionSet
 	for _, item := range list {
-		pat, ok := compileAction(item.text)
-		if !ok {
-			return nil, r.at(item, "Policy has invalid action %q", item.text)
+		matched := compileAction(item.text)
+		if matched == (actionSet{}) {
+			return r.at(item, "Policy has invalid action %q", item.text)
 		}
-		out = append(out, pat)
+		all = all.union(matched)
+		r.covered = append(r.covered, matched)
 	}
-	return out, nil
+	if s.actions = all; not {
+		s.actions = allActions().without(all)
+		r.covered = []actionSet{s.actions}
+	}
+	return nil
+}
+
+// key finds a condition key that the policy names. It refuses one that no
+// request carries, or none of an action that the statement names: a Deny that
+// depends on it would never apply.
+func (r *reader) key(n node, name string) (*Key, error) {
+	k := findKey(canonicalKey(name))
+	if k == nil {
+		return nil, r.at(n, "Policy has an invalid condition key: %s: no request has it", name)
+	}
+	for _, covered := range r.covered {
+		if !covered.meets(k.carriers) {
+			return nil, r.at(n, "Conditions do not apply to combination of actions and resources in statement: no request of one of the actions has the condition key %s", name)
+		}
+	}
+	return k, nil
+}
+
+// pattern reads a pattern whose variables are condition keys of one value.
+// undecidable is one with a variable that no request has, in a policy that
+// was stored.
+func (r *reader) pattern(n node, text string, wild bool) (pat pattern, undecidable bool, err error) {
+	pat, err = compile(text, wild, r.variables)
+	if err != nil {
+		return nil, false, r.at(n, "Policy has an invalid value: %v", err)
+	}
+	for _, piece := range pat {
+		if piece.variable == "" {
+			continue
+		}
+		k, err := r.key(n, piece.variable)
+		if err == nil && k.several() {
+			err = r.at(n, "Policy has an invalid variable: %s can have several values", piece.variable)
+		}
+		if err != nil && r.stored {
+			return pat, true, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	return pat, false, nil
 }
 
 func (r *reader) resources(n node) ([]resource, error) {
@@ -215,11 +297,11 @@ func (r *reader) resources(n node) ([]resource, error) {
 		if !ok {
 			return nil, r.at(item, "Policy has invalid resource %q: want arn:aws:s3:::BUCKET or arn:aws:s3:::BUCKET/KEY", item.text)
 		}
-		pat, err := compile(path, true, r.variables)
+		pat, undecidable, err := r.pattern(item, path, true)
 		if err != nil {
-			return nil, r.at(item, "Policy has invalid resource: %v", err)
+			return nil, err
 		}
-		out = append(out, resource{pat, item})
+		out = append(out, resource{pat, item, undecidable})
 	}
 	return out, nil
 }

@@ -77,30 +77,30 @@ func TestMalformedPoliciesAreRefusedWithTheirPlace(t *testing.T) {
 		"other service's resource":        {with("Resource", `"arn:aws:sqs:::q"`), "invalid resource"},
 		"a region":                        {with("Resource", `"arn:aws:s3:eu-west-1::b"`), "invalid resource"},
 		"an empty name":                   {with("Resource", `"arn:aws:s3:::"`), "invalid resource"},
-		"an open variable":                {with("Resource", `"arn:aws:s3:::b/${aws:username"`), "not closed"},
+		"an open variable":                {with("Resource", `"arn:aws:s3:::b/${aws:userid"`), "not closed"},
 		"a variable of no name":           {with("Resource", `"arn:aws:s3:::b/${}"`), "not closed, or has no name"},
-		"a bad default":                   {with("Resource", `"arn:aws:s3:::b/${aws:username, x}"`), "variable"},
+		"a bad default":                   {with("Resource", `"arn:aws:s3:::b/${aws:userid, x}"`), "variable"},
 		"condition is text":               {with("Condition", `"x"`), "Expected conditions"},
-		"unknown operator":                {with("Condition", `{"StringMatches":{"s3:prefix":"x"}}`), "Invalid Condition type : StringMatches"},
-		"unknown set operator":            {with("Condition", `{"ForSomeValues:StringLike":{"s3:prefix":"x"}}`), "Invalid Condition type"},
-		"NullIfExists":                    {with("Condition", `{"NullIfExists":{"s3:prefix":"true"}}`), "Invalid Condition type"},
+		"unknown operator":                {with("Condition", `{"StringMatches":{"aws:Referer":"x"}}`), "Invalid Condition type : StringMatches"},
+		"unknown set operator":            {with("Condition", `{"ForSomeValues:StringLike":{"aws:Referer":"x"}}`), "Invalid Condition type"},
+		"NullIfExists":                    {with("Condition", `{"NullIfExists":{"aws:Referer":"true"}}`), "Invalid Condition type"},
 		"operator of nothing":             {with("Condition", `{"StringLike":{}}`), "Expected condition keys"},
 		"unknown key":                     {with("Condition", `{"StringLike":{"s3:prefixes":"x"}}`), "invalid condition key: s3:prefixes"},
 		"other service's key":             {with("Condition", `{"StringLike":{"ec2:Vpc":"x"}}`), "invalid condition key"},
 		"a tag of no name":                {with("Condition", `{"StringLike":{"s3:ExistingObjectTag/":"x"}}`), "invalid condition key"},
-		"no values":                       {with("Condition", `{"StringLike":{"s3:prefix":[]}}`), "Empty list"},
-		"value is an object":              {with("Condition", `{"StringLike":{"s3:prefix":{}}}`), "Expected a string, a number or a boolean"},
-		"value is null":                   {with("Condition", `{"StringLike":{"s3:prefix":null}}`), "Expected a string"},
-		"no number":                       {with("Condition", `{"NumericEquals":{"s3:max-keys":"ten"}}`), `"ten": NumericEquals wants a number`},
-		"not a number":                    {with("Condition", `{"NumericEquals":{"s3:max-keys":"NaN"}}`), "wants a number"},
+		"no values":                       {with("Condition", `{"StringLike":{"aws:Referer":[]}}`), "Empty list"},
+		"value is an object":              {with("Condition", `{"StringLike":{"aws:Referer":{}}}`), "Expected a string, a number or a boolean"},
+		"value is null":                   {with("Condition", `{"StringLike":{"aws:Referer":null}}`), "Expected a string"},
+		"no number":                       {with("Condition", `{"NumericEquals":{"aws:EpochTime":"ten"}}`), `"ten": NumericEquals wants a number`},
+		"not a number":                    {with("Condition", `{"NumericEquals":{"aws:EpochTime":"NaN"}}`), "wants a number"},
 		"no date":                         {with("Condition", `{"DateNotEquals":{"aws:CurrentTime":"today"}}`), "wants a date"},
 		"no boolean":                      {with("Condition", `{"Bool":{"aws:SecureTransport":"yes"}}`), "wants true or false"},
 		"no address":                      {with("Condition", `{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "wants an IP address"},
 		"no address, negated":             {with("Condition", `{"NotIpAddress":{"aws:SourceIp":"all"}}`), "wants an IP address"},
-		"no base64":                       {with("Condition", `{"BinaryEquals":{"aws:x":"*"}}`), "wants base64"},
-		"no ARN in a condition":           {with("Condition", `{"ArnLike":{"aws:SourceArn":"my-bucket"}}`), "wants an ARN of six parts"},
-		"an open variable in a condition": {with("Condition", `{"StringLike":{"s3:prefix":"${aws:username"}}`), "not closed"},
-		"Null of two":                     {with("Condition", `{"Null":{"s3:prefix":["true","false"]}}`), "Null takes one value"},
+		"no base64":                       {with("Condition", `{"BinaryEquals":{"aws:Referer":"*"}}`), "wants base64"},
+		"no ARN in a condition":           {with("Condition", `{"ArnLike":{"aws:PrincipalArn":"my-bucket"}}`), "wants an ARN of six parts"},
+		"an open variable in a condition": {with("Condition", `{"StringLike":{"aws:Referer":"${aws:userid"}}`), "not closed"},
+		"Null of two":                     {with("Condition", `{"Null":{"aws:Referer":["true","false"]}}`), "Null takes one value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Parse([]byte(c.text))
@@ -126,9 +126,9 @@ func TestWellFormedPolicies(t *testing.T) {
 		"a sid twice":                   doc(`{"Sid":"a b",`+minimal+"}", `{"Sid":"a b",`+minimal+"}"),
 		"kinds of principal":            with("Principal", `{"AWS":["*","444455556666","arn:aws:iam::a-b:root","arn:aws-cn:iam::1:user/x/y"],"CanonicalUser":"c0ffee","Service":["logging.s3.amazonaws.com"]}`),
 		"actions":                       with("Action", `["s3:getobject","S3:*","*","s3:Get*","s3:?etObject"]`),
-		"resources":                     with("Resource", `["*","arn:aws:s3:::*","arn:aws-cn:s3:::b","arn:aws:s3:::b/${aws:username, 'nobody'}/${*}"]`),
-		"numbers and booleans":          with("Condition", `{"NumericLessThan":{"s3:max-keys":[10,1.5,"1e3"]},"Bool":{"aws:SecureTransport":true},"Null":{"s3:prefix":false}}`),
-		"keys in any case":              with("Condition", `{"ForAllValues:StringLikeIfExists":{"S3:Prefix":["a","b"],"AWS:SourceVpc":"v","s3:ExistingObjectTag/a/b":"c","s3:if-none-match":"*"}}`),
+		"resources":                     with("Resource", `["*","arn:aws:s3:::*","arn:aws-cn:s3:::b","arn:aws:s3:::b/${aws:userid, 'nobody'}/${*}"]`),
+		"numbers and booleans":          with("Condition", `{"NumericLessThan":{"s3:signatureAge":[10,1.5,"1e3"]},"Bool":{"aws:SecureTransport":true},"Null":{"aws:Referer":false}}`),
+		"keys in any case":              with("Condition", `{"ForAllValues:StringLikeIfExists":{"AWS:referer":["a","b"],"AWS:USERID":"v","S3:existingobjecttag/a/b":"c"}}`),
 	} {
 		if _, err := Parse([]byte(text)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -140,7 +140,7 @@ func TestValidateHoldsResourcesToTheBucket(t *testing.T) {
 	for res, want := range map[string]bool{
 		"b": true, "b/*": true, "b/x/y": true, "*": true, "arn:all": true, "*/*": true, "b*": true, "?": true, "?/x": true,
 		"a": false, "bb": false, "bb/*": false, "a/*": false, "a*": false, "*a": true, "??/x": true, "b??x": true,
-		"c*/b": false, "${aws:username}/x": true, "b${aws:username}": true, "c${aws:username}": false,
+		"c*/b": false, "${aws:userid}/x": true, "b${aws:userid}": true, "c${aws:userid}": false,
 	} {
 		arn := "arn:aws:s3:::" + res
 		if res == "arn:all" {
@@ -160,11 +160,11 @@ func TestValidateHoldsResourcesToTheBucket(t *testing.T) {
 }
 
 func TestVariablesNeedTheNewerVersion(t *testing.T) {
-	text := `{"Version":"2008-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:username}"}}`
+	text := `{"Version":"2008-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:userid}"}}`
 	old, newer := mustParse(t, text), mustParse(t, strings.Replace(text, "2008-10-17", "2012-10-17", 1))
-	for key, want := range map[string][2]bool{"${aws:username}": {true, false}, "Akua": {false, true}} {
+	for key, want := range map[string][2]bool{"${aws:userid}": {true, false}, "x": {false, true}} {
 		for i, p := range []*Policy{old, newer} {
-			d, err := Evaluate(Request{Principal: Principal{ID: "x", User: "Akua"}, Action: "s3:GetObject", Key: key,
+			d, err := Evaluate(Request{Principal: Principal{ID: "x"}, Action: "s3:GetObject", Key: key,
 				Bucket: BucketFacts{Name: "b", Owner: "o", Policy: p}})
 			if err != nil || d.Allowed != want[i] {
 				t.Errorf("%s with %s: %+v, %v", key, p.Version, d, err)
@@ -175,9 +175,9 @@ func TestVariablesNeedTheNewerVersion(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(doc("{" + minimal + "}")))
-	f.Add([]byte(with("Condition", `{"ForAnyValue:StringNotLikeIfExists":{"s3:prefix":["${aws:username}/*","${*}"]},"ArnLike":{"aws:SourceArn":"arn:aws:s3:::*"},"NumericLessThan":{"s3:max-keys":5},"NotIpAddress":{"aws:SourceIp":"::/0"}}`)))
+	f.Add([]byte(with("Condition", `{"ForAnyValue:StringNotLikeIfExists":{"s3:prefix":["${aws:userid}/*","${*}"]},"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::1:*"},"NumericLessThan":{"aws:EpochTime":5},"NotIpAddress":{"aws:SourceIp":"::/0"}}`)))
 	f.Add([]byte(with("Principal", `{"AWS":["arn:aws:iam::1:user/x"],"Service":"a.b"}`)))
-	f.Add([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"1"},"NotAction":"s3:Get*","NotResource":"arn:aws:s3:::b/${s3:prefix,'x'}"}}`))
+	f.Add([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"1"},"NotAction":"s3:Get*","NotResource":"arn:aws:s3:::b/${aws:Referer,'x'}"}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := Parse(text)
 		if err != nil {

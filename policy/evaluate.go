@@ -114,16 +114,19 @@ func MayList(r Request) (Decision, error) {
 // evaluation is a request in the course of being decided.
 type evaluation struct {
 	*Request
+	number int // of the action
 	object *ObjectFacts
 	loaded bool
 	err    error // of loading the object
 }
 
 func (e *evaluation) decide() Decision {
+	var known bool
+	e.number, known = actionNumber(e.Action)
 	switch {
 	case e.Principal.Master:
 		return allow("a master key may do everything")
-	case !KnownAction(e.Action):
+	case !known:
 		return refuse("unknown action %q", e.Action)
 	case slices.Contains(uponNone, e.Action):
 		return e.decideService()
@@ -233,7 +236,7 @@ func (e *evaluation) find(deny bool) *Statement {
 }
 
 func (s *Statement) applies(e *evaluation) bool {
-	if s.who.contain(e.Principal) == s.notWho || s.covers(e.Action) == s.notActions || !s.reaches(e) {
+	if s.who.contain(e.Principal) == s.notWho || !s.actions.has(e.number) || !s.reaches(e) {
 		return false
 	}
 	for i := range s.conditions {
@@ -245,13 +248,8 @@ func (s *Statement) applies(e *evaluation) bool {
 }
 
 func (s *Statement) covers(action string) bool {
-	action = strings.ToLower(action)
-	for _, pat := range s.actions {
-		if match(pat[0].runes, action) {
-			return true
-		}
-	}
-	return false
+	number, ok := actionNumber(action)
+	return ok && s.actions.has(number)
 }
 
 // reaches reports whether the statement is about the request's resource. A
@@ -260,7 +258,11 @@ func (s *Statement) covers(action string) bool {
 func (s *Statement) reaches(e *evaluation) bool {
 	path := e.resource()
 	for _, res := range s.resources {
+		if res.undecidable && !s.notOn && s.Deny {
+			return true
+		}
 		pat, known := res.expand(e.variable)
+		known = known && !res.undecidable
 		if !known && s.notOn && !s.Deny {
 			return false
 		}
@@ -282,6 +284,9 @@ func (e *evaluation) variable(key string) (string, bool) {
 
 // values are those of a condition key, none where it does not apply.
 func (e *evaluation) values(key string) []string {
+	if k := findKey(key); k == nil || !k.carriers.has(e.number) {
+		return nil
+	}
 	if tag, ok := strings.CutPrefix(key, existingTag); ok {
 		if object := e.facts(); object != nil {
 			if value, ok := object.Tags[tag]; ok {
@@ -293,14 +298,18 @@ func (e *evaluation) values(key string) []string {
 	switch key {
 	case "aws:principaltype":
 		return []string{e.Principal.kind()}
-	case "aws:username":
-		return present(e.Principal.User)
 	case "aws:userid":
 		return present(e.Principal.userID())
 	case "aws:principalaccount":
 		return present(e.Principal.ID)
 	case "aws:principalarn":
 		return present(e.Principal.arn())
+	case "aws:principalisawsservice":
+		return []string{strconv.FormatBool(e.Principal.Service != "")}
+	case "aws:viaawsservice":
+		return []string{"false"} // no service makes requests in the name of others
+	case "aws:resourceaccount", "s3:resourceaccount":
+		return present(e.Bucket.Owner)
 	case "aws:currenttime":
 		if !e.Time.IsZero() {
 			return []string{e.Time.UTC().Format(time.RFC3339Nano)}

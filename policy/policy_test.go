@@ -214,15 +214,15 @@ func TestUserGuideExamples(t *testing.T) {
 		}},
 		"home folders": {doc(
 			`{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::amzn-s3-demo-bucket"}`,
-			`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::amzn-s3-demo-bucket","arn:aws:s3:::amzn-s3-demo-bucket/home/${aws:username}/*"]}`), nil, []ask{
-			{akua, "GetObject", "home/Akua/x", nil, true}, {akua, "GetObject", "home/Akuax/x", nil, false},
+			`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::amzn-s3-demo-bucket","arn:aws:s3:::amzn-s3-demo-bucket/home/${aws:userid}/*"]}`), nil, []ask{
+			{akua, "GetObject", "home/111122223333:Akua/x", nil, true}, {akua, "GetObject", "home/111122223333:Akuax/x", nil, false},
 			{akua, "ListBucket", "", nil, true}, {anonymous, "GetObject", "home//x", nil, false},
-			{Principal{ID: owner.ID, User: "*"}, "GetObject", "home/Akua/x", nil, false},
+			{Principal{ID: owner.ID, User: "*"}, "GetObject", "home/111122223333:Akua/x", nil, false},
 		}},
-		"not one's own folder": {doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","NotResource":"arn:aws:s3:::amzn-s3-demo-bucket/${aws:username}/*"}`), nil, []ask{
-			{Principal{ID: other.ID, User: "Ada"}, "GetObject", "Bob/x", nil, true},
-			{Principal{ID: other.ID, User: "Ada"}, "GetObject", "Ada/x", nil, false},
-			{other, "GetObject", "Bob/x", nil, false}, // it has no user name
+		"not one's own folder": {doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","NotResource":"arn:aws:s3:::amzn-s3-demo-bucket/${aws:userid}/*"}`), nil, []ask{
+			{other, "GetObject", "Bob/x", nil, true},
+			{other, "GetObject", "444455556666/x", nil, false},
+			{anonymous, "GetObject", "Bob/x", nil, false}, // it has no id
 		}},
 		"listing under a prefix": {doc(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:root"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::amzn-s3-demo-bucket",
 			"Condition":{"StringEquals":{"s3:prefix":"projects"},"NumericLessThanEquals":{"s3:max-keys":10}}}`), nil, []ask{
@@ -264,11 +264,27 @@ func TestUserGuideExamples(t *testing.T) {
 			{other, "PutObject", "k", ctx("s3:x-amz-grant-full-control", "id=111122223333"), true}, {other, "PutObject", "k", nil, false},
 		}},
 		"log delivery": {doc(`{"Sid":"S3PolicyStmt","Effect":"Allow","Principal":{"Service":"logging.s3.amazonaws.com"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::amzn-s3-demo-bucket/logs/*",
-			"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:s3:::source-*"},"StringEquals":{"aws:SourceAccount":"111122223333"}}}`), nil, []ask{
-			{logging, "PutObject", "logs/1", ctx("aws:SourceArn", "arn:aws:s3:::source-1", "aws:SourceAccount", "111122223333"), true},
-			{logging, "PutObject", "logs/1", ctx("aws:SourceArn", "arn:aws:s3:::source-1", "aws:SourceAccount", "444455556666"), false},
-			{logging, "PutObject", "k", ctx("aws:SourceArn", "arn:aws:s3:::source-1", "aws:SourceAccount", "111122223333"), false},
-			{other, "PutObject", "logs/1", ctx("aws:SourceArn", "arn:aws:s3:::source-1", "aws:SourceAccount", "111122223333"), false},
+			"Condition":{"Bool":{"aws:PrincipalIsAWSService":"true"}}}`), nil, []ask{
+			{logging, "PutObject", "logs/1", nil, true}, {logging, "PutObject", "k", nil, false}, {other, "PutObject", "logs/1", nil, false},
+		}},
+		// "Enforce conditional writes on Amazon S3 buckets".
+		"conditional writes only": {doc(`{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":` + object + `,
+			"Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}`), nil, []ask{
+			{owner, "PutObject", "k", ctx("s3:ObjectCreationOperation", "true"), false},
+			{owner, "PutObject", "k", ctx("s3:ObjectCreationOperation", "true", "s3:if-none-match", "*"), true},
+			{owner, "PutObject", "k", ctx("s3:ObjectCreationOperation", "false"), true},
+		}},
+		// IAM user guide, "Denies access to AWS based on the source IP".
+		"from one network, services aside": {doc(`{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":` + all + `,
+			"Condition":{"NotIpAddress":{"aws:SourceIp":["192.0.2.0/24"]},"Bool":{"aws:ViaAWSService":"false","aws:PrincipalIsAWSService":"false"}}}`), nil, []ask{
+			{owner, "GetObject", "k", ctx("aws:SourceIp", "192.0.2.1"), true},
+			{owner, "GetObject", "k", ctx("aws:SourceIp", "198.51.100.1"), false},
+			{owner, "GetObject", "k", ctx("aws:SourceIp", "198.51.100.1", "aws:ViaAWSService", "true", "aws:PrincipalIsAWSService", "true"), false},
+		}},
+		"within one account": {doc(`{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":`+all+`,
+			"Condition":{"StringNotEquals":{"aws:PrincipalAccount":"${aws:ResourceAccount}","s3:ResourceAccount":"${aws:PrincipalAccount}"}}}`,
+			`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":`+object+`}`), nil, []ask{
+			{owner, "GetObject", "k", nil, true}, {akua, "GetObject", "k", nil, true}, {other, "GetObject", "k", nil, false}, {anonymous, "GetObject", "k", nil, false},
 		}},
 		"services are not everyone with an account": {doc(`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"s3:PutObject","Resource":` + object + `}`), nil, []ask{
 			{logging, "PutObject", "k", nil, false}, {anonymous, "PutObject", "k", nil, true},

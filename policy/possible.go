@@ -39,6 +39,6 @@ func Possible(r Request, actions ...string) bool {
 func (p *Policy) mayAllow(who Principal, actions []string) bool {
 	return slices.ContainsFunc(p.Statements, func(s Statement) bool {
 		return !s.Deny && s.who.contain(who) != s.notWho &&
-			slices.ContainsFunc(actions, func(action string) bool { return s.covers(action) != s.notActions })
+			slices.ContainsFunc(actions, s.covers)
 	})
 }

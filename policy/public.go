@@ -51,17 +51,17 @@ func (s *Statement) public() bool {
 	return true
 }
 
-// confining are the keys whose fixed values make a policy non-public.
+// confining are the keys whose fixed values make a policy non-public. Those of
+// VPCs, organizations, sources and access points, which AWS counts too, no
+// request carries here.
 var confining = map[string]bool{
-	"aws:principalorgid": true, "aws:principalorgpaths": true, "aws:principalarn": true, "aws:principalaccount": true,
-	"aws:sourcearn": true, "aws:sourcevpc": true, "aws:sourcevpce": true, "aws:sourceowner": true,
-	"aws:sourceaccount": true, "aws:sourceorgid": true, "aws:userid": true,
-	"s3:dataaccesspointaccount": true, "s3:x-amz-server-side-encryption-aws-kms-key-id": true,
+	"aws:principalarn": true, "aws:principalaccount": true, "aws:userid": true,
+	"s3:x-amz-server-side-encryption-aws-kms-key-id": true,
 }
 
 // confines reports whether the condition, met, leaves fixed requesters only.
 func (c *condition) confines() bool {
-	if c.op.negate || c.ifExists || c.set == "ForAllValues" {
+	if c.undecidable || c.op.negate || c.ifExists || c.set == "ForAllValues" {
 		return false
 	}
 	for _, t := range c.tests {
@@ -79,10 +79,6 @@ func (op operator) confines(key string, t test) bool {
 		return key == "aws:sourceip" && ok && narrow(prefix)
 	case op.compare == nil:
 		return false
-	case key == "s3:dataaccesspointarn":
-		// The name may be a wildcard where the account is fixed.
-		parts := strings.SplitN(t.text, ":", 6)
-		return t.pattern.constant() && len(parts) == 6 && parts[4] != "" && !strings.ContainsAny(parts[4], "*?")
 	}
 	return confining[key] && t.pattern.constant() && !strings.ContainsAny(t.text, "*?")
 }

@@ -112,7 +112,7 @@ func (a *API) authenticateV4(r *Request) error {
 		return err
 	}
 	r.Caller, r.signed, r.signatureVersion = id, auth.Time, sigv4.Algorithm
-	r.authType = authType(auth.Presigned)
+	r.authType, r.payload = authType(auth.Presigned), auth.PayloadValue
 	if err := a.hoist(r, auth.Hoisted); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -18,6 +19,9 @@ type Access struct {
 	// Key is "" for the bucket itself.
 	Key, VersionID string
 	Action         string
+	// IfMatch is the ETag that the key of a DeleteObjects must have; none
+	// where it does not matter.
+	IfMatch []string
 	// Each says that a refusal concerns this resource alone: it goes to Err,
 	// and the request goes on. It is for DeleteObjects.
 	Each bool
@@ -157,9 +161,10 @@ func (a *API) question(r *Request, x *Access) (*question, error) {
 		return nil, err
 	}
 	if q.Bucket.Policy != nil {
-		if q.Context, err = a.policyContext(r, x); err != nil {
+		if q.Context, err = a.policyContext(r, x.Bucket); err != nil {
 			return nil, err
 		}
+		maps.Copy(q.Context, accessContext(r, x))
 	}
 	if x.Key != "" {
 		q.Object = func() (*policy.ObjectFacts, error) { return a.objectFacts(r, x, q) }
@@ -207,7 +212,7 @@ func (a *API) bucketFacts(b *meta.Bucket) (policy.BucketFacts, error) {
 		return f, err
 	}
 	if text := b.Config.Documents[docPolicy]; text != nil {
-		f.Policy, err = a.policies.parse(text)
+		f.Policy = a.policies.parse(text)
 	}
 	return f, err
 }
@@ -220,21 +225,18 @@ type policies struct {
 
 const policiesMax = 256
 
-func (c *policies) parse(text []byte) (*policy.Policy, error) {
+func (c *policies) parse(text []byte) *policy.Policy {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p, ok := c.by[string(text)]; ok {
-		return p, nil
+		return p
 	}
-	p, err := policy.Parse(text)
-	if err != nil {
-		return nil, err
-	}
+	p, _ := policy.ParseStored(text)
 	if c.by == nil || len(c.by) >= policiesMax {
 		c.by = map[string]*policy.Policy{}
 	}
 	c.by[string(text)] = p
-	return p, nil
+	return p
 }
 
 // hideMissing keeps from callers who may not list the bucket that an object

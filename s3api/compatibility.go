@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pithos/pithos/policy"
 )
 
 const compatibilityHead = `# S3 compatibility
@@ -36,7 +38,46 @@ func Compatibility() string {
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", op.Name, op.request(), answer, op.Differs)
 	}
+	writeConditionKeys(&b)
 	return b.String()
+}
+
+const conditionKeysHead = `
+## Condition keys of bucket policies
+
+A bucket policy may name the keys of this table, in any case. ` + "`PutBucketPolicy`" + ` refuses every other key by name (` + "`MalformedPolicy`" + `):
+misspelt ones, and those of AWS that no request to Pithos carries, because a ` + "`Deny`" + ` that depends on such a key would never apply.
+Those are the keys of organizations, VPCs, users and sessions (` + "`aws:username`, `aws:MultiFactorAuthPresent`, `aws:PrincipalTag/`" + `),
+calling services (` + "`aws:SourceArn`, `aws:SourceAccount`" + `), access points, annotations, inventories, and of CreateBucket, which no bucket policy
+decides (` + "`s3:locationconstraint`, `s3:x-amz-bucket-namespace`, `s3:x-amz-object-ownership`" + `). Refused are also a key that no request
+of one of the statement's actions carries, and an operator that cannot hold for the key's type. The same goes for policy variables.
+
+A policy that was stored before these rules, and breaks them, is decided against the requester: such a condition holds in a
+` + "`Deny`" + ` and does not in an ` + "`Allow`" + `. Put it again to see what is wrong with it.
+
+| key | type | actions | value |
+|---|---|---|---|
+`
+
+// writeConditionKeys renders the table of condition keys.
+func writeConditionKeys(b *strings.Builder) {
+	b.WriteString(conditionKeysHead)
+	for _, k := range policy.Keys() {
+		name, actions, value := k.Name, "all", k.From
+		if strings.HasSuffix(name, "/") {
+			name += "KEY"
+		}
+		if k.Actions != nil {
+			actions = strings.Join(k.Actions, ", ")
+		}
+		switch {
+		case k.Header != "":
+			value = "the header `" + k.Header + "`"
+		case k.Param != "":
+			value = "the parameter `" + k.Param + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, k.Type, actions, value)
+	}
 }
 
 // request shows what selects the row.

@@ -77,6 +77,9 @@ func deletedResources(_ *API, r *Request) ([]Access, error) {
 	all := make([]Access, len(doc.Objects), 2*len(doc.Objects))
 	for i, o := range doc.Objects {
 		all[i] = Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: "s3:DeleteObject", Each: true}
+		if o.ETag != nil {
+			all[i].IfMatch = []string{*o.ETag}
+		}
 		if o.VersionId != "" {
 			all[i].Action = "s3:DeleteObjectVersion"
 		}

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"strconv"
@@ -12,43 +13,50 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// contextHeaders are the headers that are condition keys under their own name.
-var contextHeaders = []string{
-	"x-amz-acl", "x-amz-content-sha256", "x-amz-copy-source", "x-amz-grant-full-control", "x-amz-grant-read",
-	"x-amz-grant-read-acp", "x-amz-grant-write", "x-amz-grant-write-acp", "x-amz-metadata-directive",
-	"x-amz-object-ownership", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id",
-	"x-amz-server-side-encryption-customer-algorithm", "x-amz-storage-class", "x-amz-website-redirect-location",
-	"if-match", "if-none-match",
-}
-
-// contextParams are the query parameters that are condition keys.
-var contextParams = []string{"prefix", "delimiter", "max-keys"}
-
-// policyContext is what the condition keys of a bucket policy ask of a request.
-func (a *API) policyContext(r *Request, x *Access) (policy.Context, error) {
+// policyContext is what the condition keys of the bucket's policy ask of a
+// request, as far as it is the same for all that the request touches in that
+// bucket. policy.Keys is the table of keys and of the actions that carry them:
+// what is set here for an action that does not carry it counts for nothing.
+func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) {
 	c := policy.Context{}
+	for _, k := range policy.Keys() {
+		switch {
+		case k.Header != "":
+			setHeader(c, k.Name, r.Header, k.Header)
+		case k.Param != "" && r.Has(k.Param):
+			c.Set(k.Name, r.Query().Get(k.Param))
+		}
+	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		c.Set("aws:SourceIp", host)
 	}
 	c.Set("aws:SecureTransport", strconv.FormatBool(r.TLS != nil))
-	setHeader(c, "aws:UserAgent", r.Header, "User-Agent")
-	setHeader(c, "aws:Referer", r.Header, "Referer")
-	for _, name := range contextHeaders {
-		setHeader(c, "s3:"+name, r.Header, name)
-	}
-	for _, name := range contextParams {
-		if r.Has(name) {
-			c.Set("s3:"+name, r.Query().Get(name))
-		}
-	}
-	if x.VersionID != "" {
-		c.Set("s3:VersionId", x.VersionID)
-	}
-	for _, t := range x.Bucket.Config.Tags {
+	c.Set("aws:RequestedRegion", cmp.Or(b.Config.Region, a.options.Region))
+	c.Set("s3:ObjectCreationOperation", strconv.FormatBool(!uploadsInParts[r.Op.Name]))
+	for _, t := range b.Config.Tags {
 		c.Set("s3:BucketTag/"+t.Key, t.Value)
 	}
 	a.setSignature(c, r)
 	return c, a.setDocumentContext(c, r)
+}
+
+// uploadsInParts are the writes with s3:PutObject that create no object yet.
+// (User guide, "Enforce conditional writes on Amazon S3 buckets".)
+var uploadsInParts = map[string]bool{"CreateMultipartUpload": true, "UploadPart": true, "UploadPartCopy": true}
+
+// accessContext is what condition keys ask of one access of a request.
+func accessContext(r *Request, x *Access) policy.Context {
+	c := policy.Context{}
+	if x.VersionID != "" {
+		c.Set("s3:VersionId", x.VersionID)
+	}
+	if x.Each && r.Op.Scope == ScopeBucket {
+		// The keys of DeleteObjects have their own ETags; the header is not theirs.
+		c.Set("s3:if-match", x.IfMatch...)
+	} else {
+		setHeader(c, "s3:if-match", r.Header, "If-Match")
+	}
+	return c
 }
 
 // setHeader sets a key from a header. A header without a value is absent.
@@ -64,10 +72,14 @@ func (a *API) setSignature(c policy.Context, r *Request) {
 		// 0x0303 is TLS 1.2, and so on.
 		c.Set("s3:TlsVersion", strconv.FormatFloat(1+float64(int(r.TLS.Version)-0x0301)/10, 'f', 1, 64))
 	}
+	setHeader(c, "s3:x-amz-content-sha256", r.Header, "X-Amz-Content-Sha256")
 	if r.Caller.Anonymous() {
 		return
 	}
 	c.Set("s3:authType", r.authType)
+	if r.payload != "" {
+		c.Set("s3:x-amz-content-sha256", r.payload)
+	}
 	c.Set("s3:signatureversion", r.signatureVersion)
 	if !r.signed.IsZero() {
 		c.Set("s3:signatureAge", strconv.FormatInt(max(0, a.options.Now().Sub(r.signed).Milliseconds()), 10))

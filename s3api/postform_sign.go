@@ -65,7 +65,7 @@ func (a *API) formCallerV2(r *Request, f *form) (Identity, error) {
 	if given := f.fields["signature"]; !sigv2.Equal(given, sigv2.SignString(id.Secret, f.fields["policy"])) {
 		return Identity{}, formMismatch(f, id.AccessKey, given)
 	}
-	r.authType, r.signatureVersion = formAuthType, "AWS"
+	r.authType, r.signatureVersion, r.payload = formAuthType, "AWS", sigv4.PayloadUnsigned.String()
 	return id, nil
 }
 
@@ -97,7 +97,7 @@ func (a *API) formCallerV4(r *Request, f *form) (Identity, error) {
 	if given := f.fields["x-amz-signature"]; !sigv4.Equal(given, sigv4.SignString(key, f.fields["policy"])) {
 		return Identity{}, formMismatch(f, id.AccessKey, given)
 	}
-	r.authType, r.signatureVersion, r.signed = formAuthType, sigv4.Algorithm, signed
+	r.authType, r.signatureVersion, r.signed, r.payload = formAuthType, sigv4.Algorithm, signed, sigv4.PayloadUnsigned.String()
 	return id, nil
 }
 

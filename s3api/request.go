@@ -41,6 +41,7 @@ type Request struct {
 	found  *store.Found // the version that authorization has looked up
 	// How and when it was signed, in the terms of policy conditions.
 	authType, signatureVersion string
+	payload                    string // x-amz-content-sha256 as it was signed
 	signed                     time.Time
 
 	query    url.Values
