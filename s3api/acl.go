@@ -161,15 +161,13 @@ var grantHeaders = []grantHeader{
 
 // headerACL reads x-amz-acl or x-amz-grant-*; given tells whether any is there.
 func (a *API) headerACL(r *Request, owner, bucketOwner string) (acl meta.ACL, given bool, err error) {
-	var grants []meta.Grant
+	var grants []wantedGrant
 	for _, g := range grantHeaders {
 		for _, value := range r.Header[g.header] {
 			given = true
-			more, err := a.parseGrants(r, g.header, value, g.permission)
-			if err != nil {
+			if grants, err = appendGrants(grants, g, value); err != nil {
 				return acl, true, err
 			}
-			grants = append(grants, more...)
 		}
 	}
 	canned, has := r.Header["X-Amz-Acl"]
@@ -182,41 +180,55 @@ func (a *API) headerACL(r *Request, owner, bucketOwner string) (acl meta.ACL, gi
 			return acl, true, badArgument("x-amz-acl", strings.Join(canned, ","), "The canned ACL is not known.")
 		}
 		return fromPolicyACL(expanded), true, nil
-	case len(grants) > maxGrants:
-		return acl, true, failf("InvalidArgument", "An ACL has at most %d grants", maxGrants)
 	}
-	return meta.ACL{Owner: owner, Grants: grants}, given, nil
+	acl.Owner = owner
+	acl.Grants, err = a.resolve(r, grants)
+	return acl, given, err
 }
 
-// parseGrants reads the value of a grant header: id="…", uri=…, emailAddress=…
-func (a *API) parseGrants(r *Request, header, value, permission string) ([]meta.Grant, error) {
+// wantedGrant is one grant as a request spells it: nothing was looked up yet.
+type wantedGrant struct{ kind, who, permission string }
+
+// resolve looks the grantees up, each once. The caller has held the number of
+// grants to maxGrants before: a request cannot ask for more lookups than that.
+func (a *API) resolve(r *Request, wanted []wantedGrant) ([]meta.Grant, error) {
 	var grants []meta.Grant
-	for part := range strings.SplitSeq(value, ",") {
-		kind, who, ok := strings.Cut(strings.TrimSpace(part), "=")
-		who = strings.Trim(strings.TrimSpace(who), `"`)
-		if !ok || who == "" {
-			return nil, badArgument(strings.ToLower(header), value, "Argument format not recognized")
+	known := map[wantedGrant]meta.Grant{} // the key has no permission
+	for _, w := range wanted {
+		name := wantedGrant{kind: w.kind, who: w.who}
+		g, ok := known[name]
+		if !ok {
+			var err error
+			if g, err = a.grantee(r, w.kind, w.who); err != nil {
+				return nil, err
+			}
+			known[name] = g
 		}
-		var g meta.Grant
-		var err error
-		switch strings.ToLower(strings.TrimSpace(kind)) {
-		case "id":
-			g, err = a.grantee(r, policy.CanonicalUser, who)
-		case "uri":
-			g, err = a.grantee(r, policy.Group, who)
-		case "emailaddress":
-			g, err = a.grantee(r, byEmail, who)
-		default:
-			err = badArgument(strings.ToLower(header), value, "Argument format not recognized")
-		}
-		if err != nil {
-			return nil, err
-		}
-		g.Permission = permission
+		g.Permission = w.permission
 		grants = append(grants, g)
 	}
 	return grants, nil
 }
+
+// appendGrants reads the value of a grant header: id="…", uri=…, emailAddress=…
+func appendGrants(grants []wantedGrant, g grantHeader, value string) ([]wantedGrant, error) {
+	for part := range strings.SplitSeq(value, ",") {
+		name, who, ok := strings.Cut(strings.TrimSpace(part), "=")
+		who = strings.Trim(strings.TrimSpace(who), `"`)
+		kind := grantKinds[strings.ToLower(strings.TrimSpace(name))]
+		if !ok || who == "" || kind == "" {
+			return nil, badArgument(strings.ToLower(g.header), value, "Argument format not recognized")
+		}
+		if len(grants) == maxGrants {
+			return nil, failf("InvalidArgument", "An ACL has at most %d grants", maxGrants)
+		}
+		grants = append(grants, wantedGrant{kind, who, g.permission})
+	}
+	return grants, nil
+}
+
+// grantKinds are the types of grantees by their names in grant headers.
+var grantKinds = map[string]string{"id": policy.CanonicalUser, "uri": policy.Group, "emailaddress": byEmail}
 
 const byEmail = "AmazonCustomerByEmail"
 
@@ -290,6 +302,7 @@ func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
 	case doc.Owner.ID != owner:
 		return acl, fail("AccessDenied").because("the owner of an ACL cannot be changed")
 	}
+	var grants []wantedGrant
 	for _, x := range doc.List.Grants {
 		kind, who := x.Grantee.Type, x.Grantee.ID
 		switch kind {
@@ -301,14 +314,11 @@ func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
 		if !slices.Contains(permissions, x.Permission) || who == "" {
 			return acl, fail("MalformedACLError").because("a grant needs a grantee and one of the permissions %s", strings.Join(permissions, ", "))
 		}
-		g, err := a.grantee(r, kind, who)
-		if err != nil {
-			return acl, err
-		}
-		g.Permission = x.Permission
-		acl.Grants = append(acl.Grants, g)
+		grants = append(grants, wantedGrant{kind, who, x.Permission})
 	}
-	return acl, nil
+	var err error
+	acl.Grants, err = a.resolve(r, grants)
+	return acl, err
 }
 
 // admitACL holds an ACL to the bucket's public access block.

@@ -33,6 +33,9 @@ type Keys struct {
 	masters bool
 	now     func() time.Time
 
+	fixedTenants atomic.Pointer[map[string]bool] // of the fixed keys
+	tenants      tenantCache                     // of the stored keys
+
 	mu     sync.Mutex
 	cached map[string]cachedKey
 }
@@ -49,7 +52,7 @@ var _ s3api.Keys = (*Keys)(nil)
 func newKeys(fixed map[string]config.Key, masters bool, stored meta.AccessKeys, ring *crypt.Ring) *Keys {
 	k := &Keys{
 		meta: stored, ring: ring, masters: masters,
-		now: time.Now, cached: map[string]cachedKey{},
+		now: time.Now, cached: map[string]cachedKey{}, tenants: tenantCache{turn: make(chan struct{}, 1)},
 	}
 	k.set(fixed)
 	return k
@@ -57,14 +60,16 @@ func newKeys(fixed map[string]config.Key, masters bool, stored meta.AccessKeys, 
 
 // set replaces the keys of the configuration.
 func (k *Keys) set(fixed map[string]config.Key) {
-	all := make(map[string]s3api.Identity, len(fixed))
+	all, tenants := make(map[string]s3api.Identity, len(fixed)), map[string]bool{}
 	for id, key := range fixed {
 		all[id] = s3api.Identity{
 			AccessKey: id, Secret: key.Secret.Reveal(), Tenant: key.Tenant,
 			Master: key.Master && k.masters, Groups: key.MemberOf,
 		}
+		tenants[key.Tenant] = true
 	}
 	k.fixed.Store(&all)
+	k.fixedTenants.Store(&tenants)
 }
 
 // SetKeys has the engine take the keys of a configuration that was read again.

@@ -3,28 +3,76 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/pithos/pithos/s3api"
 )
 
+const (
+	// tenantsTTL is how long the names of tenants are remembered: a tenant that
+	// has lost its last key is known for at most as long.
+	tenantsTTL = 5 * time.Second
+	// tenantsPause is the least time between two reads of all keys: a tenant
+	// with a new key is known after at most as long.
+	tenantsPause = time.Second
+)
+
+// tenantCache remembers the tenants of the metadata store. The store has no
+// index of them: their names are read with all keys, at most once in
+// tenantsPause, however many grantees the requests name. The number of keys is
+// the operator's choice, not that of the clients.
+type tenantCache struct {
+	turn  chan struct{} // one read at a time
+	known atomic.Pointer[knownTenants]
+}
+
+type knownTenants struct {
+	names map[string]bool
+	read  time.Time
+}
+
 var _ s3api.Tenants = (*Keys)(nil)
 
-// Tenant implements [s3api.Tenants]: a tenant is whoever some access key
-// speaks for. Names that are e-mail addresses serve as such.
+// Tenant implements [s3api.Tenants]: a tenant is the owner of some access key.
+// Names that are e-mail addresses serve as such.
 func (k *Keys) Tenant(ctx context.Context, name string) (string, error) {
-	for _, identity := range *k.fixed.Load() {
-		if identity.Tenant == name {
-			return name, nil
+	if (*k.fixedTenants.Load())[name] {
+		return name, nil
+	}
+	known := k.tenants.known.Load()
+	if known == nil || !known.names[name] || k.now().Sub(known.read) >= tenantsTTL {
+		var err error
+		if known, err = k.readTenants(ctx); err != nil {
+			return "", fmt.Errorf("tenant %q: %w", name, err)
 		}
+	}
+	if !known.names[name] {
+		return "", nil
+	}
+	return name, nil
+}
+
+// readTenants reads the tenants, unless that was done within tenantsPause.
+func (k *Keys) readTenants(ctx context.Context) (*knownTenants, error) {
+	select {
+	case k.tenants.turn <- struct{}{}:
+		defer func() { <-k.tenants.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	now := k.now()
+	if known := k.tenants.known.Load(); known != nil && now.Sub(known.read) < tenantsPause {
+		return known, nil
 	}
 	rows, err := k.meta.ListAccessKeys(ctx)
 	if err != nil {
-		return "", fmt.Errorf("tenant %q: %w", name, err)
+		return nil, err
 	}
+	known := &knownTenants{names: map[string]bool{}, read: now}
 	for _, row := range rows {
-		if row.Tenant == name {
-			return name, nil
-		}
+		known.names[row.Tenant] = true
 	}
-	return "", nil
+	k.tenants.known.Store(known)
+	return known, nil
 }
