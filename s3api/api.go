@@ -76,6 +76,7 @@ type API struct {
 	suffixes     []string
 	hostID       string
 	policies     policies
+	cors         parsedCache[corsPolicy]
 }
 
 // New returns an API over o. Store and Keys are needed.
@@ -95,6 +96,7 @@ func New(o Options) (*API, error) {
 	a := &API{
 		options: o, store: o.Store, log: o.Log, suffixes: serviceSuffixes(o.ServiceURIs),
 		hostID: base64.StdEncoding.EncodeToString(random(32)),
+		cors:   parsedCache[corsPolicy]{max: corsCacheBytes},
 	}
 	for _, op := range Operations() {
 		a.ops = append(a.ops, &op)

@@ -97,3 +97,52 @@ func TestHostileDocumentsOfEveryKindAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// A preflight is anonymous, and the bucket's owner chooses the rules that it is
+// compared with: the worst of both are decided, by rules that are parsed once.
+func TestCORSOfTheLargestConfiguration(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.raw("PUT", "/k", "body", "X-Amz-Acl", "public-read").want(200, "")
+		rules := func(n int, rule string) string {
+			return "<CORSConfiguration>" + strings.Repeat(rule, n) + "</CORSConfiguration>"
+		}
+		rule := "<CORSRule><AllowedOrigin>https://*.Example.com</AllowedOrigin><AllowedMethod>GET</AllowedMethod>"
+		end := "</CORSRule>"
+		x.raw("PUT", "?cors", rules(101, rule+end)).want(400, "MalformedXML")
+		x.raw("PUT", "?cors", rules(1, rule+strings.Repeat("<AllowedHeader>a</AllowedHeader>", 1001)+end)).want(400, "MalformedXML")
+		x.raw("PUT", "?cors", rules(1, rule+strings.Repeat("<ExposeHeader>\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"</ExposeHeader>", 900)+end)).want(400, "MaxMessageLengthExceeded")
+		wild := rule + strings.Repeat("<AllowedHeader>X-b*</AllowedHeader>", 950) + "<AllowedHeader>X-AMZ-*</AllowedHeader>" + end
+		largest := "<CORSConfiguration>" + strings.Repeat(rule+end, 98) + wild + "</CORSConfiguration>"
+		x.raw("PUT", "?cors", largest).want(200, "")
+		preflight := func(origin string, names ...string) *reply {
+			return x.as(s3test.Key{}, "OPTIONS", "/"+x.bucket+"/k", "", "Origin", origin, "Access-Control-Request-Method", "GET",
+				"Access-Control-Request-Headers", strings.Join(names, ","))
+		}
+		var names []string
+		for i := range 100 {
+			names = append(names, "x-AMZ-meta-"+strings.Repeat("m", i/26)+string(rune('a'+i%26)))
+		}
+		r := preflight("https://a.Example.com", names...).want(200, "")
+		if got := r.header("Access-Control-Allow-Headers"); got != strings.ToLower(strings.Join(names, ", ")) {
+			x.Errorf("allowed are %q", got)
+		}
+		preflight("https://a.Example.com", append(names, "x-amz-z")...).want(400, "BadRequest")
+		preflight("https://a.Example.com", "x-amz-"+strings.Repeat("m", 8<<10)).want(400, "BadRequest")
+		preflight("https://a.Example.com", "x-c").want(403, "AccessForbidden")
+		preflight("https://a.example.com", "x-b").want(403, "AccessForbidden")
+		get := func() string {
+			return x.as(s3test.Key{}, "GET", "/"+x.bucket+"/k", "", "Origin", "https://a.Example.com").want(200, "").header("Access-Control-Allow-Origin")
+		}
+		if got := get(); got != "https://a.Example.com" {
+			x.Errorf("a GET lets %q", got)
+		}
+		x.raw("PUT", "?cors", rules(1, "<CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>")).want(200, "")
+		if got := get(); got != "*" {
+			x.Errorf("with other rules a GET lets %q", got)
+		}
+		x.raw("DELETE", "?cors", "").want(204, "")
+		if got := get(); got != "" {
+			x.Errorf("without rules a GET lets %q", got)
+		}
+	})
+}

@@ -51,6 +51,9 @@ func putBucketCORS(a *API, _ http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
+	if len(encoded) > maxCORSBytes {
+		return fail("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", itoa(maxCORSBytes))
+	}
 	return a.setDocument(r, docCORS, encoded)
 }
 
@@ -88,81 +91,175 @@ func deleteBucketCORS(a *API, w http.ResponseWriter, r *Request) error {
 	return a.dropDocument(w, r, docCORS)
 }
 
-// wildcard matches a pattern that has at most one *.
-func wildcard(pattern, s string) bool {
-	before, after, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == s
+// Bounds of CORS, beside those of its document.
+const (
+	// maxCORSBytes is S3's limit of a configuration.
+	maxCORSBytes = 64 << 10
+	// maxCORSHeaders is the most names that a preflight may ask for, and
+	// maxCORSHeaderBytes the most bytes of them. Each name is compared with the
+	// AllowedHeaders that have a wildcard, of which a document holds some 2,000.
+	maxCORSHeaders     = 100
+	maxCORSHeaderBytes = 8 << 10
+	// corsCacheBytes is the most memory for parsed configurations.
+	corsCacheBytes = 16 << 20
+)
+
+// corsPolicy is a CORS configuration that requests are matched against: what
+// can be made once, when it is parsed, is made then.
+type corsPolicy []corsMatcher
+
+type corsMatcher struct {
+	origins         []wildcard
+	methods         []string
+	headers         map[string]bool // AllowedHeaders without a wildcard, in lower case
+	headerPatterns  []wildcard      // those with one, in lower case
+	allowed, expose string          // lists for the answer
+	maxAge          string          // "" is none
+}
+
+// parseCORS reads a configuration as putBucketCORS stored it.
+func parseCORS(document []byte) (corsPolicy, int, error) {
+	var config corsDocument
+	if err := xml.Unmarshal(document, &config); err != nil {
+		return nil, 0, err
 	}
-	return len(s) >= len(before)+len(after) && strings.HasPrefix(s, before) && strings.HasSuffix(s, after)
+	p := make(corsPolicy, len(config.Rules))
+	for i := range config.Rules {
+		p[i] = config.Rules[i].matcher()
+	}
+	return p, 4*len(document) + 1024, nil
+}
+
+func (c *corsRule) matcher() corsMatcher {
+	m := corsMatcher{methods: c.AllowedMethods, headers: map[string]bool{},
+		allowed: strings.Join(c.AllowedMethods, ", "), expose: strings.Join(c.ExposeHeaders, ", ")}
+	for _, o := range c.AllowedOrigins {
+		m.origins = append(m.origins, newWildcard(o))
+	}
+	for _, h := range c.AllowedHeaders {
+		h = strings.ToLower(h)
+		if w := newWildcard(h); w.star {
+			m.headerPatterns = append(m.headerPatterns, w)
+		} else {
+			m.headers[h] = true
+		}
+	}
+	if c.MaxAgeSeconds != nil {
+		m.maxAge = strconv.Itoa(*c.MaxAgeSeconds)
+	}
+	return m
+}
+
+// wildcard is a pattern that has at most one *.
+type wildcard struct {
+	before, after string
+	star          bool
+}
+
+func newWildcard(pattern string) (w wildcard) {
+	w.before, w.after, w.star = strings.Cut(pattern, "*")
+	return w
+}
+
+func (w wildcard) String() string {
+	if w.star {
+		return w.before + "*" + w.after
+	}
+	return w.before
+}
+
+func (w wildcard) matches(s string) bool {
+	if !w.star {
+		return w.before == s
+	}
+	return len(s) >= len(w.before)+len(w.after) && strings.HasPrefix(s, w.before) && strings.HasSuffix(s, w.after)
 }
 
 // origin returns the AllowedOrigin that lets origin in.
-func (c *corsRule) origin(origin string) (string, bool) {
-	for _, o := range c.AllowedOrigins {
-		if wildcard(o, origin) {
-			return o, true
-		}
+func (m *corsMatcher) origin(origin string) (wildcard, bool) {
+	i := slices.IndexFunc(m.origins, func(w wildcard) bool { return w.matches(origin) })
+	if i < 0 {
+		return wildcard{}, false
 	}
-	return "", false
+	return m.origins[i], true
 }
 
-func (c *corsRule) allowsHeaders(names []string) bool {
+func (m *corsMatcher) allowsHeaders(names []string) bool {
 	for _, n := range names {
-		if !slices.ContainsFunc(c.AllowedHeaders, func(h string) bool { return wildcard(strings.ToLower(h), n) }) {
+		if !m.headers[n] && !slices.ContainsFunc(m.headerPatterns, func(w wildcard) bool { return w.matches(n) }) {
 			return false
 		}
 	}
 	return true
 }
 
-// requestedHeaders are those of Access-Control-Request-Headers, in lower case.
-func requestedHeaders(h http.Header) []string {
+// requestedHeaders are those of Access-Control-Request-Headers, in lower case,
+// each once. BadRequest where there are too many.
+func requestedHeaders(h http.Header) ([]string, error) {
+	values := h.Values("Access-Control-Request-Headers")
+	bytes := 0
+	for _, v := range values {
+		bytes += len(v)
+	}
 	var names []string
-	for name := range strings.SplitSeq(strings.Join(h.Values("Access-Control-Request-Headers"), ","), ",") {
-		if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
-			names = append(names, name)
+	seen := map[string]bool{}
+	for _, v := range values {
+		if bytes > maxCORSHeaderBytes {
+			break
+		}
+		for name := range strings.SplitSeq(v, ",") {
+			if name = strings.ToLower(strings.TrimSpace(name)); name != "" && !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
 		}
 	}
-	return names
+	if bytes > maxCORSHeaderBytes || len(names) > maxCORSHeaders {
+		return nil, failf("BadRequest", "Access-Control-Request-Headers has more than %d names or %d bytes.", maxCORSHeaders, maxCORSHeaderBytes)
+	}
+	return names, nil
 }
 
-// corsRuleFor returns the first rule of b that fits a request from origin.
-func corsRuleFor(b *meta.Bucket, origin, method string, headers []string) (*corsRule, string, error) {
+// corsRuleFor returns the first rule of b that fits a request from origin, and
+// the AllowedOrigin that does; nil if there is none.
+func (a *API) corsRuleFor(b *meta.Bucket, origin, method string, headers []string) (*corsMatcher, wildcard, error) {
 	doc := b.Config.Documents[docCORS]
 	if doc == nil {
-		return nil, "", nil
+		return nil, wildcard{}, nil
 	}
-	var config corsDocument
-	if err := xml.Unmarshal(doc, &config); err != nil {
-		return nil, "", err
+	rules, err := a.cors.get(b, doc, parseCORS)
+	if err != nil {
+		return nil, wildcard{}, err
 	}
-	for i := range config.Rules {
-		c := &config.Rules[i]
-		if allowed, ok := c.origin(origin); ok && slices.Contains(c.AllowedMethods, method) && c.allowsHeaders(headers) {
-			return c, allowed, nil
+	for i := range rules {
+		m := &rules[i]
+		if !slices.Contains(m.methods, method) {
+			continue
+		}
+		if allowed, ok := m.origin(origin); ok && m.allowsHeaders(headers) {
+			return m, allowed, nil
 		}
 	}
-	return nil, "", nil
+	return nil, wildcard{}, nil
 }
 
-// corsHeaders writes what a rule lets a browser see.
-func (c *corsRule) headers(h http.Header, origin, allowed string, headers []string) {
-	if allowed == "*" {
+// write writes what a rule lets a browser see.
+func (m *corsMatcher) write(h http.Header, origin string, allowed wildcard, headers []string) {
+	if allowed.String() == "*" {
 		h.Set("Access-Control-Allow-Origin", "*")
 	} else {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Credentials", "true")
 	}
-	h.Set("Access-Control-Allow-Methods", strings.Join(c.AllowedMethods, ", "))
+	h.Set("Access-Control-Allow-Methods", m.allowed)
 	if len(headers) > 0 {
 		h.Set("Access-Control-Allow-Headers", strings.Join(headers, ", "))
 	}
-	if len(c.ExposeHeaders) > 0 {
-		h.Set("Access-Control-Expose-Headers", strings.Join(c.ExposeHeaders, ", "))
+	if m.expose != "" {
+		h.Set("Access-Control-Expose-Headers", m.expose)
 	}
-	if c.MaxAgeSeconds != nil {
-		h.Set("Access-Control-Max-Age", strconv.Itoa(*c.MaxAgeSeconds))
+	if m.maxAge != "" {
+		h.Set("Access-Control-Max-Age", m.maxAge)
 	}
 	h.Set("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
 }
@@ -182,15 +279,15 @@ func (a *API) addCORS(w http.ResponseWriter, r *Request) error {
 	if method == "" {
 		method = r.Method
 	}
-	rule, allowed, err := corsRuleFor(b, origin, method, nil)
+	rule, allowed, err := a.corsRuleFor(b, origin, method, nil)
 	if rule != nil {
-		rule.headers(w.Header(), origin, allowed, nil)
+		rule.write(w.Header(), origin, allowed, nil)
 	}
 	return err
 }
 
 // preflight answers a browser's question. (CORS, in the S3 user guide.)
-func preflight(_ *API, w http.ResponseWriter, r *Request) error {
+func preflight(a *API, w http.ResponseWriter, r *Request) error {
 	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
 	switch {
 	case origin == "":
@@ -200,8 +297,11 @@ func preflight(_ *API, w http.ResponseWriter, r *Request) error {
 	case r.Bucket.Config.Documents[docCORS] == nil:
 		return failf("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.").with("Method", method).with("ResourceType", "BUCKET")
 	}
-	headers := requestedHeaders(r.Header)
-	rule, allowed, err := corsRuleFor(r.Bucket, origin, method, headers)
+	headers, err := requestedHeaders(r.Header)
+	if err != nil {
+		return err
+	}
+	rule, allowed, err := a.corsRuleFor(r.Bucket, origin, method, headers)
 	if err != nil {
 		return err
 	}
@@ -209,7 +309,7 @@ func preflight(_ *API, w http.ResponseWriter, r *Request) error {
 		return failf("AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.").
 			with("Method", method).with("ResourceType", "OBJECT")
 	}
-	rule.headers(w.Header(), origin, allowed, headers)
+	rule.write(w.Header(), origin, allowed, headers)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 	return nil
