@@ -10,6 +10,7 @@ import (
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/metatest"
 	"github.com/pithos/pithos/store"
 )
 
@@ -120,6 +121,33 @@ func TestACleanStoreHasNoFindings(t *testing.T) {
 				w.Errorf("%+v: looked at %+v", o, summary)
 			}
 		}
+	})
+}
+
+// Keys of every character, as bounds of the parts that are compared.
+func TestKeysOfEveryCharacterAreChecked(t *testing.T) {
+	defer func(was int) { rangeKeys = was }(rangeKeys)
+	rangeKeys = 1
+	engines(t, func(w *world) {
+		b, v := w.bucket("plain", ""), w.bucket("versioned", store.VersioningEnabled)
+		var wrong []string
+		for i, c := range metatest.Characters() {
+			key := "p" + string(c)
+			w.put(b, string(c)+"\U0010ffff", tiny)
+			w.put(b, key, tiny)
+			w.put(v, key, tiny)
+			if i%4 == 0 {
+				w.put(v, key, tiny)
+				w.rewrite(b, key, func(c *meta.Change) { c.Entry.Size++ })
+				wrong = append(wrong, "mismatched plain/"+key+": it is listed as…")
+			}
+			if i%4 == 1 {
+				w.upload(b, key)
+			}
+		}
+		w.expect("check", w.check(Options{Deep: true}), wrong...)
+		w.check(Options{Repair: true})
+		w.expect("after the repair", w.check(Options{Deep: true, Exclusive: true}))
 	})
 }
 

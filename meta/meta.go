@@ -13,6 +13,15 @@
 // and that each change names as its condition. [NextRev] chooses the next one:
 // about the time in microseconds, but always at least two more than the last,
 // so that clocks which disagree cannot make it go back.
+//
+// # Strings
+//
+// Keys, bounds of keys, names and ids are UTF-8 of at most [MaxTextBytes]
+// bytes, and any character may occur in them, U+0000 and U+10FFFF included.
+// They are ordered by their bytes, which is the order of their code points.
+// Drivers return [ErrBadText] for anything else; where a bucket or an access
+// key is looked up by such a name, they return ErrNotFound. A bound that is
+// computed from a string is computed by code points: see [Successor].
 package meta
 
 import (

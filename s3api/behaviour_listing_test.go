@@ -3,14 +3,20 @@ package s3api_test
 import (
 	"encoding/xml"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pithos/pithos/internal/s3test"
+	"github.com/pithos/pithos/meta/metatest"
 )
 
 // listed is a page of any of the listings.
@@ -57,7 +63,9 @@ func (x *story) list(q url.Values) *listed {
 	q.Set("encoding-type", "url")
 	r := x.raw("GET", "?"+strings.ReplaceAll(q.Encode(), "+", "%20"), "").want(200, "")
 	var l listed
-	x.must(xml.Unmarshal([]byte(r.body), &l))
+	// The first listing repeats its prefix as it is; encoding/xml refuses these.
+	body := strings.NewReplacer("&#x0;", "", "&#x1;", "", "&#xfffe;", "", "&#xffff;", "").Replace(r.body)
+	x.must(xml.Unmarshal([]byte(body), &l))
 	decode := func(s *string) {
 		var err error
 		*s, err = url.QueryUnescape(*s)
@@ -182,6 +190,163 @@ func rolledUp(keys []string, prefix, delimiter string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Prefixes, delimiters and markers that end with any character: the bounds of
+// what is read are computed from them.
+func TestListingsOfEveryCharacter(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.versioning(types.BucketVersioningStatusEnabled)
+		var keys, versions, uploads []string
+		chars := metatest.Characters()
+		for i, c := range chars {
+			next := string(chars[(i+1)%len(chars)])
+			for _, key := range []string{"p" + string(c), "p" + string(c) + next + string(c), string(c) + "/x"} {
+				keys = append(keys, key)
+				versions = append(versions, key+"@"+*x.put(key, "body").VersionId)
+			}
+			key := "p" + string(c) + "u"
+			_, begun, _ := strings.Cut(x.raw("POST", "/"+escapeKey(key)+"?uploads", "").want(200, "").body, "<UploadId>")
+			id, _, _ := strings.Cut(begun, "<")
+			uploads = append(uploads, key+"@"+id)
+		}
+		slices.Sort(keys)
+		keys = slices.Compact(keys)
+		x.order(keys)
+		rng := rand.New(rand.NewPCG(1, 2))
+		for i, c := range chars {
+			prefix, delimiter := []string{"", "p", "p" + string(c), string(c)}[rng.IntN(4)], []string{"", string(c), string(c) + "/"}[rng.IntN(3)]
+			if i%2 == 0 {
+				prefix, delimiter = "p"+string(c), ""
+			} else if i%3 == 0 {
+				prefix, delimiter = "p", string(c)
+			}
+			q := url.Values{"prefix": {prefix}, "delimiter": {delimiter}}
+			for kind, all := range map[string][]string{"v1": keys, "v2": keys, "versions": versions, "uploads": uploads} {
+				want := rolledUp(all, prefix, delimiter)
+				size := 1000
+				if i%8 == 1 {
+					size = 7
+				}
+				if got := x.pages(kind, size, q); !slices.Equal(got, want) {
+					x.Errorf("%s, prefix %q, delimiter %q, %d a page:\n got %q\nwant %q", kind, prefix, delimiter, size, got, want)
+				}
+			}
+			marker := "p" + string(c)
+			want := slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return k <= marker })
+			for _, q := range []url.Values{{"marker": {marker}}, {"list-type": {"2"}, "start-after": {marker}}} {
+				if got := x.list(q).items(); !slices.Equal(got, want) {
+					x.Errorf("%v: got %q, want %q", q, got, want)
+				}
+			}
+		}
+	})
+}
+
+// Prefixes and markers may be longer than any key, and than what a database
+// takes; the answer is what it would be if it took them.
+func TestListingsOfLongPrefixesAndMarkers(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.versioning(types.BucketVersioningStatusEnabled)
+		most := strings.Repeat("ü", 512)
+		for _, key := range []string{"a", most, "z"} {
+			x.put(key, "body")
+			x.upload(key)
+		}
+		for _, listing := range []string{"?", "?list-type=2&", "?versions&", "?uploads&"} {
+			for _, n := range []int{513, 516, 3000, 9000} {
+				long := url.QueryEscape(strings.Repeat("ü", n))
+				for query, want := range map[string]string{
+					"prefix=" + long: "", "prefix=" + long + "&delimiter=" + long: "", "delimiter=" + long: "a ü z",
+					"marker=" + long + "&start-after=" + long + "&key-marker=" + long:                       "",
+					"marker=a" + long + "&start-after=a" + long + "&key-marker=a" + long:                    "z ü",
+					"marker=a" + long + "&start-after=a" + long + "&key-marker=a" + long + "&prefix=%C3%BC": "ü",
+				} {
+					r := x.raw("GET", listing+query+"&encoding-type=url", "").want(200, "")
+					var got []string
+					for _, key := range []string{"a", "z", most} {
+						if strings.Contains(r.body, "<Key>"+escapeKey(key)+"</Key>") {
+							got = append(got, string([]rune(key)[:1]))
+						}
+					}
+					if slices.Sort(got); strings.Join(got, " ") != strings.Join(slices.Sorted(slices.Values(strings.Fields(want))), " ") {
+						x.Errorf("%s%.30s..., %d characters: got %q, want %q", listing, query, n, got, want)
+					}
+				}
+			}
+		}
+		long := url.QueryEscape(strings.Repeat("ü", 9000))
+		id := x.upload("a")
+		version := *x.put("a", "body").VersionId
+		x.raw("GET", "?versions&key-marker="+long+"&version-id-marker="+version, "").want(200, "")
+		x.raw("GET", "?uploads&key-marker="+long+"&upload-id-marker="+id, "").want(200, "")
+	})
+}
+
+// Text that is not UTF-8 is the client's mistake, wherever it stands.
+func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("k", "body")
+		for _, bad := range []string{"%FF", "a%C3", "%ED%A0%80", "%C0%80", "%F4%90%80%80"} {
+			for _, uri := range []string{"?prefix=", "?delimiter=", "?marker=", "?list-type=2&start-after=", "?list-type=2&prefix=", "?versions&prefix=",
+				"?versions&key-marker=", "?versions&key-marker=k&version-id-marker=", "?uploads&prefix=", "?uploads&key-marker=", "?uploads&key-marker=k&upload-id-marker=",
+				"/k?versionId=", "/k?uploadId=", "/"} {
+				x.raw("GET", uri+bad, "").want(400, "InvalidURI")
+			}
+			x.raw("PUT", "/"+bad, "body").want(400, "InvalidURI")
+			x.raw("DELETE", "/"+bad, "").want(400, "InvalidURI")
+			x.raw("POST", "/"+bad+"?uploads", "").want(400, "InvalidURI")
+			x.raw("PUT", "/copy", "", "X-Amz-Copy-Source", x.bucket+"/"+bad).want(400, "InvalidArgument")
+			x.raw("PUT", "/copy", "", "X-Amz-Copy-Source", "bucket"+bad+"/k").want(400, "InvalidArgument")
+			x.raw("PUT", "/copy?renameObject", "", "X-Amz-Rename-Source", bad).want(400, "InvalidArgument")
+			x.raw("PUT", "/k", "body", "X-Amz-Tagging", "a="+bad).want(400, "InvalidTag")
+			x.raw("PUT", "/k", "body", "X-Amz-Tagging", bad+"=a").want(400, "InvalidTag")
+			plain, err := url.PathUnescape(bad)
+			x.must(err)
+			doc := "<Delete><Object><Key>" + plain + "</Key></Object></Delete>"
+			x.raw("POST", "?delete", doc, sumHeader("CRC32"), sumOf("CRC32", doc)).want(400, "MalformedXML")
+			doc = "<Delete><Object><Key>k</Key><VersionId>" + plain + "</VersionId></Object></Delete>"
+			x.raw("POST", "?delete", doc, sumHeader("CRC32"), sumOf("CRC32", doc)).want(400, "MalformedXML")
+			doc = "<Tagging><TagSet><Tag><Key>" + plain + "</Key><Value>v</Value></Tag></TagSet></Tagging>"
+			x.raw("PUT", "?tagging", doc, sumHeader("CRC32"), sumOf("CRC32", doc)).want(400, "MalformedXML")
+			in := *x
+			in.bucket = "bucket" + bad
+			in.raw("PUT", "", "").want(400, "InvalidBucketName")
+			in.raw("GET", "", "").want(400, "InvalidBucketName")
+		}
+		long := strings.Repeat("k", 9000)
+		for _, id := range []string{"\xff", "\xc3", long, strings.Repeat("\u00fc", 5000)} {
+			now := time.Now().UTC().Format(http.TimeFormat)
+			x.as(s3test.Key{}, "GET", "/"+x.bucket, "", "Date", now, "Authorization", "AWS "+id+":c2ln").want(403, "InvalidAccessKeyId")
+		}
+		x.raw("PUT", "/copy", "", "X-Amz-Copy-Source", x.bucket+"/"+long).want(400, "KeyTooLongError")
+		x.raw("PUT", "/copy", "", "X-Amz-Copy-Source", long+"/k").want(404, "NoSuchBucket")
+		x.raw("PUT", "/copy?renameObject", "", "X-Amz-Rename-Source", long).want(400, "KeyTooLongError")
+	})
+}
+
+// The prefix of a listing of buckets may end with any character, too.
+func TestListingBucketsWithAnyPrefix(t *testing.T) {
+	behaviour(t, func(x *story) {
+		list := func(prefix string) string {
+			in := *x
+			in.bucket = ""
+			return in.raw("GET", "?prefix="+url.QueryEscape(prefix), "").want(200, "").body
+		}
+		for _, c := range metatest.Characters() {
+			for _, prefix := range []string{string(c), "b" + string(c), x.bucket + string(c)} {
+				if got := strings.Contains(list(prefix), "<Name>"+x.bucket+"</Name>"); got != strings.HasPrefix(x.bucket, prefix) {
+					x.Errorf("prefix %q: listed %t", prefix, got)
+				}
+			}
+		}
+		for i := range x.bucket {
+			if prefix := x.bucket[:i+1]; !strings.Contains(list(prefix), "<Name>"+x.bucket+"</Name>") {
+				x.Errorf("prefix %q does not list %q", prefix, x.bucket)
+			}
+		}
+		list(strings.Repeat("b", 9000))
+	})
 }
 
 // A marker is a place among all keys, whether it is a key or under the prefix

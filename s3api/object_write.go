@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
@@ -128,10 +129,10 @@ func parseCopySource(v string) (c copySource, err error) {
 	}
 	path = strings.TrimPrefix(path, "/")
 	var ok bool
-	if c.bucket, c.key, ok = strings.Cut(path, "/"); !ok || c.bucket == "" || c.key == "" {
+	if c.bucket, c.key, ok = strings.Cut(path, "/"); !ok || c.bucket == "" || c.key == "" || !utf8.ValidString(path) {
 		return c, bad
 	}
-	return c, nil
+	return c, checkKey(c.key)
 }
 
 // source reads which object a copy is made of, and looks its bucket up.
@@ -210,10 +211,10 @@ func copyObject(a *API, w http.ResponseWriter, r *Request) error {
 func renameSource(r *Request) (string, error) {
 	from, err := url.PathUnescape(r.Header.Get("X-Amz-Rename-Source"))
 	from = strings.TrimPrefix(strings.TrimPrefix(from, "/"), r.BucketName+"/")
-	if err != nil || from == "" {
+	if err != nil || from == "" || !utf8.ValidString(from) {
 		return "", badArgument("x-amz-rename-source", r.Header.Get("X-Amz-Rename-Source"), "The source must be a key of the same bucket, URL-encoded")
 	}
-	return from, nil
+	return from, checkKey(from)
 }
 
 // renamedResources declares that the source of a RenameObject is read and

@@ -131,16 +131,22 @@ func (s *Store) existing(was *meta.Bucket, in CreateBucketInput) (*meta.Bucket, 
 	return was, &Error{Kind: BucketOwnedByYou, Details: details}
 }
 
+const maxBucketName = 63
+
+// nameCharacter reports whether c may occur in the name of a bucket.
+func nameCharacter(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.'
+}
+
 // checkBucketName holds names to S3's rules for general purpose buckets.
 func checkBucketName(name string) error {
 	bad := &Error{Kind: InvalidBucketName, Details: map[string]string{"BucketName": name}}
-	if len(name) < 3 || len(name) > 63 || net.ParseIP(name) != nil || strings.Contains(name, "..") {
+	if len(name) < 3 || len(name) > maxBucketName || net.ParseIP(name) != nil || strings.Contains(name, "..") {
 		return bad
 	}
-	for i, c := range []byte(name) {
+	for i, c := range name {
 		edge := i == 0 || i == len(name)-1
-		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-		if !alnum && (edge || c != '-' && c != '.') {
+		if !nameCharacter(c) || edge && (c == '-' || c == '.') {
 			return bad
 		}
 	}
@@ -160,6 +166,9 @@ func checkBucketName(name string) error {
 // ListBuckets returns up to limit buckets of owner ("" for everybody's) whose
 // names begin with prefix and follow after, by name.
 func (s *Store) ListBuckets(ctx context.Context, owner, prefix, after string, limit int) ([]meta.Bucket, bool, error) {
+	if strings.ContainsFunc(prefix, func(c rune) bool { return !nameCharacter(c) }) || len(prefix) > maxBucketName {
+		return nil, false, nil
+	}
 	var found []meta.Bucket
 	if before := predecessor(prefix); after < before {
 		after = before
@@ -188,17 +197,15 @@ func (s *Store) ListBuckets(ctx context.Context, owner, prefix, after string, li
 	}
 }
 
-// predecessor returns a bound below prefix and above what comes before it, as
-// far as bucket names go: listings begin after it.
+// predecessor returns a bound below prefix and above the bucket names that come
+// before it: listings begin after it. The prefix consists of characters of
+// bucket names, which are ASCII.
 func predecessor(prefix string) string {
 	if prefix == "" {
 		return ""
 	}
-	last := prefix[len(prefix)-1]
-	if last == 0 {
-		return prefix[:len(prefix)-1]
-	}
-	return prefix[:len(prefix)-1] + string(last-1) + "\x7f"
+	last := len(prefix) - 1
+	return prefix[:last] + string(rune(prefix[last]-1)) + "\x7f"
 }
 
 // UpdateBucket changes the settings of the bucket name by a function that is

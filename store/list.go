@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -24,8 +25,15 @@ type cursor struct {
 	step int
 }
 
+// newCursor returns the cursor over the keys with prefix that follow after. The
+// strings are UTF-8 of any length: those that come from a client may be longer
+// than any key, and than what a driver takes.
 func newCursor(prefix, delimiter, after string, limit int) *cursor {
-	c := &cursor{prefix: prefix, delimiter: delimiter, from: prefix, to: successor(prefix), limit: limit, step: min(limit+1, maxScan)}
+	if len(prefix) > MaxKeyBytes {
+		return &cursor{done: true} // no key is as long
+	}
+	after = shortMarker(after)
+	c := &cursor{prefix: prefix, delimiter: delimiter, from: prefix, to: meta.Successor(prefix), limit: limit, step: min(limit+1, maxScan)}
 	if after == "" || after < prefix {
 		return c
 	}
@@ -38,6 +46,21 @@ func newCursor(prefix, delimiter, after string, limit int) *cursor {
 		c.done = true
 	}
 	return c
+}
+
+// shortMarker returns marker, or a shorter string which no key lies between
+// it and marker.
+func shortMarker(marker string) string {
+	if len(marker) <= MaxKeyBytes+utf8.UTFMax {
+		return marker
+	}
+	// What is left is longer than any key: so each key differs from it, and from
+	// marker at the same place.
+	end := MaxKeyBytes + utf8.UTFMax
+	for !utf8.RuneStart(marker[end]) {
+		end--
+	}
+	return marker[:end]
 }
 
 // common returns the common prefix that key is rolled up into; "" for none.
@@ -54,7 +77,7 @@ func (c *cursor) common(key string) string {
 
 // jump passes over everything that begins with common.
 func (c *cursor) jump(common string) {
-	next := successor(common)
+	next := meta.Successor(common)
 	if next == "" || c.to != "" && next >= c.to {
 		c.done = true
 	}
@@ -188,7 +211,7 @@ func (s *Store) listVersionsIn(ctx context.Context, b *meta.Bucket, in ListVersi
 		return l.result, nil
 	}
 	c := newCursor(in.Prefix, in.Delimiter, in.KeyMarker, in.Limit)
-	if in.VersionMarker != "" && strings.HasPrefix(in.KeyMarker, in.Prefix) {
+	if in.VersionMarker != "" && strings.HasPrefix(in.KeyMarker, in.Prefix) && len(in.KeyMarker) <= MaxKeyBytes {
 		more, err := l.resume(c, in.KeyMarker, in.VersionMarker)
 		if err != nil || !more {
 			return l.result, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/crypt"
@@ -403,17 +402,4 @@ func pick(b *meta.Bucket, key, id string, h *meta.Head) (*meta.Version, error) {
 		return nil, e
 	}
 	return v, nil
-}
-
-// successor returns the first string that follows all strings with prefix.
-// "" means that there is none.
-func successor(prefix string) string {
-	b := []byte(strings.Clone(prefix))
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i] < 0xff {
-			b[i]++
-			return string(b[:i+1])
-		}
-	}
-	return ""
 }

@@ -174,7 +174,7 @@ func (s *Store) ListUploads(ctx context.Context, b *meta.Bucket, in ListUploadsI
 		if err != nil {
 			return nil, fail(InvalidArgument, "Invalid uploadId marker")
 		}
-		if in.KeyMarker >= c.prefix && c.common(in.KeyMarker) == "" && !c.done {
+		if in.KeyMarker >= c.prefix && c.common(in.KeyMarker) == "" && !c.done && len(in.KeyMarker) <= MaxKeyBytes {
 			c.from, afterID = in.KeyMarker, id
 		}
 	}

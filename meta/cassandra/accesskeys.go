@@ -22,6 +22,9 @@ const (
 // PutAccessKey implements [meta.AccessKeys]. Keys change by Paxos alone, so
 // that the last change wins whatever the clocks say.
 func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
+	if err := meta.CheckText(k.ID); err != nil {
+		return wrap(err, "put access key")
+	}
 	doc, err := meta.Marshal(k)
 	if err != nil {
 		return err
@@ -48,7 +51,7 @@ func (s *Store) AccessKey(ctx context.Context, id string) (meta.AccessKey, error
 	var doc []byte
 	var found bool
 	var err error
-	if id != "" { // which Cassandra refuses as a key
+	if id != "" && meta.CheckText(id) == nil { // which Cassandra refuses as keys
 		found, err = s.buckets.one(ctx, s.buckets.consistency, []any{&doc}, selectAccessKey, id)
 	}
 	if err == nil && !found {

@@ -98,7 +98,7 @@ func (s *Store) Bucket(ctx context.Context, name string) (meta.Bucket, error) {
 	var b meta.Bucket
 	var found bool
 	var err error
-	if name != "" { // which Cassandra refuses as a key
+	if name != "" && meta.CheckText(name) == nil { // which Cassandra refuses as keys
 		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
 	}
 	if err == nil && !found {
@@ -182,6 +182,9 @@ func (s *Store) changeBucket(ctx context.Context, b meta.Bucket, ifRev int64, ch
 // ListBuckets implements [meta.Buckets]. The index gives the names; what
 // counts are the buckets' own rows.
 func (s *Store) ListBuckets(ctx context.Context, owner, after string, limit int) ([]meta.Bucket, error) {
+	if err := meta.CheckText(owner, after); err != nil {
+		return nil, wrap(err, "list buckets")
+	}
 	var list []meta.Bucket
 	limit = min(limit, maxLimit)
 	shelf := everybody

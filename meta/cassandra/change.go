@@ -24,6 +24,9 @@ type pending struct {
 
 // Begin implements [meta.Objects].
 func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
+	if err := meta.CheckText(key); err != nil {
+		return nil, wrap(err, "announce change") // and others' rows go in the same statement
+	}
 	p := &pending{s: s, bucket: bucket, key: key, rev: rev, history: history}
 	p.shard = s.shards.locate(bucket, key)
 	if err := p.announce(ctx); err != nil {

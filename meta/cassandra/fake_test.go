@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gocql/gocql"
 
@@ -96,6 +97,16 @@ func newFake(seed uint64) *fake {
 	}
 }
 
+// refused is what Cassandra answers to a statement with text that is not UTF-8.
+func refused(args []any) error {
+	for _, a := range args {
+		if text, ok := a.(string); ok && !utf8.ValidString(text) {
+			return fmt.Errorf("%q: String didn't validate", text)
+		}
+	}
+	return nil
+}
+
 // step waits for a statement's turn. It returns with the lock held unless it
 // fails.
 func (f *fake) step(ctx context.Context) error {
@@ -154,6 +165,9 @@ func (h *fakeHead) seqs() []int64 {
 func (s *fakeShard) statics() []any { return []any{s.at, s.left, s.right, s.copied} }
 
 func (f *fake) one(ctx context.Context, _ gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
+	if err := refused(args); err != nil {
+		return false, err
+	}
 	if err := f.step(ctx); err != nil {
 		return false, err
 	}
@@ -225,6 +239,9 @@ func (f *fake) each(ctx context.Context, c gocql.Consistency, page int, row func
 
 // eachWarned implements warner: it warns of the first tombstone.
 func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
+	if err := refused(args); err != nil {
+		return 0, err
+	}
 	if err := f.step(ctx); err != nil {
 		return 0, err
 	}
@@ -319,6 +336,11 @@ func (f *fake) writes(ctx context.Context, batch []gocql.BatchEntry) error {
 		return err
 	}
 	defer f.mu.Unlock()
+	for _, e := range batch {
+		if err := refused(e.Args); err != nil {
+			return err
+		}
+	}
 	for _, e := range batch {
 		switch a := e.Args; e.Stmt {
 		case putPendingRow:

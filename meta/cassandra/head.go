@@ -35,6 +35,9 @@ const tries = 20
 
 // Read implements [meta.Objects].
 func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
+	if err := meta.CheckText(key); err != nil {
+		return meta.Head{}, wrap(err, "read head of key")
+	}
 	for try := range tries {
 		h, steady, err := s.tryRead(ctx, s.o.Consistency, bucket, key, o)
 		if err != nil || steady {
@@ -135,6 +138,9 @@ func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, pay
 
 // Versions implements [meta.Objects].
 func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
+	if err := meta.CheckText(key); err != nil {
+		return nil, wrap(err, "read versions of key")
+	}
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -153,6 +159,9 @@ const (
 // Fence implements [meta.Objects]. It leaves the id of the last change as it
 // is, so that a change whose outcome is unknown still finds itself.
 func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
+	if err := meta.CheckText(key); err != nil {
+		return meta.Head{}, wrap(err, "fence key")
+	}
 	c := s.o.Consistency
 	for try := range tries {
 		h, steady, err := s.tryRead(ctx, c, bucket, key, o)

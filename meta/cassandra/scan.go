@@ -81,6 +81,9 @@ func (r *resolved) keyEntry() meta.KeyEntry {
 // walk gives visit the keys from from, below to, about n at a time, until it
 // returns false or was told that this is the end of the range.
 func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string, n int, kinds []int8, visit func(keys []resolved, end bool) bool) error {
+	if err := meta.CheckText(from, to); err != nil {
+		return err
+	}
 	if n <= 1 || to != "" && from >= to {
 		return nil
 	}

@@ -6,11 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/metatest"
 )
 
 var schedules = flag.Int("schedules", 300, "how many random schedules of the listing protocol to run")
@@ -47,8 +50,10 @@ func runSchedule(t *testing.T, seed uint64) {
 	db.unclear = .05
 	s := &schedule{t: t, rnd: rnd, db: db, done: make(chan error)}
 	for range 1 + rnd.IntN(5) {
-		s.keys = append(s.keys, fmt.Sprintf("k%d", len(s.keys)))
+		s.keys = append(s.keys, []string{"k", ""}[rnd.IntN(2)]+metatest.RandomText(rnd, 2)+"x")
 	}
+	slices.Sort(s.keys)
+	s.keys = slices.Compact(s.keys)
 	for range 3 {
 		skew := time.Duration(rnd.IntN(2000)-1000) * time.Microsecond
 		g := newOn(db, db, mustOptions(Options{
@@ -71,7 +76,7 @@ func runSchedule(t *testing.T, seed uint64) {
 	}
 	ctx := context.WithValue(context.Background(), actorKey{}, &actor{immortal: true})
 	for _, g := range s.gateways {
-		if err := errors.Join(s.list(ctx, g, true, 2), s.list(ctx, g, false, 2)); err != nil {
+		if err := errors.Join(s.list(ctx, g, "", true, 2), s.list(ctx, g, "", false, 2)); err != nil {
 			t.Errorf("at the end: %v", err)
 		}
 	}
@@ -111,8 +116,12 @@ func (s *schedule) run() {
 		start(func(ctx context.Context, g *Store) error { return s.renew(ctx, g, key, more, cut) })
 	}
 	for range 1 + s.rnd.IntN(5) {
-		all, limit := s.rnd.IntN(2) == 0, 1+s.rnd.IntN(4)
-		start(func(ctx context.Context, g *Store) error { return s.list(ctx, g, all, limit) })
+		all, limit, prefix := s.rnd.IntN(2) == 0, 1+s.rnd.IntN(4), ""
+		if s.rnd.IntN(2) == 0 {
+			key := []rune(s.keys[s.rnd.IntN(len(s.keys))])
+			prefix = string(key[:s.rnd.IntN(len(key))])
+		}
+		start(func(ctx context.Context, g *Store) error { return s.list(ctx, g, prefix, all, limit) })
 	}
 	if s.rnd.IntN(3) == 0 {
 		start(s.deleteBucket)
@@ -196,18 +205,18 @@ func (s *schedule) noneLeft() error {
 	return nil
 }
 
-// list lists the bucket, by pages of limit, and compares.
-func (s *schedule) list(ctx context.Context, g *Store, all bool, limit int) error {
+// list lists the keys with prefix, by pages of limit, and compares.
+func (s *schedule) list(ctx context.Context, g *Store, prefix string, all bool, limit int) error {
 	start := time.Now()
 	shown := map[string]int64{} // the Seq, or 1 for "ask the versions"
-	for from, more := "", true; more; {
+	for from, more := prefix, true; more; {
 		var err error
 		var entries []meta.KeyEntry
 		if all {
-			entries, more, err = g.ScanAll(ctx, s.db.bucket, from, "", limit)
+			entries, more, err = g.ScanAll(ctx, s.db.bucket, from, meta.Successor(prefix), limit)
 		} else {
 			var visible []meta.Entry
-			visible, more, err = g.Scan(ctx, s.db.bucket, from, "", limit)
+			visible, more, err = g.Scan(ctx, s.db.bucket, from, meta.Successor(prefix), limit)
 			for _, e := range visible {
 				entries = append(entries, meta.KeyEntry{Key: e.Key, Entry: &e})
 			}
@@ -223,13 +232,19 @@ func (s *schedule) list(ctx context.Context, g *Store, all bool, limit int) erro
 			from = e.Key + "\x00"
 		}
 	}
-	return s.compare(shown, all, start, time.Now())
+	return s.compare(shown, prefix, all, start, time.Now())
 }
 
-func (s *schedule) compare(shown map[string]int64, all bool, start, end time.Time) error {
+func (s *schedule) compare(shown map[string]int64, prefix string, all bool, start, end time.Time) error {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	for _, key := range s.keys {
+		if !strings.HasPrefix(key, prefix) {
+			if shown[key] != 0 {
+				return fmt.Errorf("a listing of %q shows %q", prefix, key)
+			}
+			continue
+		}
 		past := []moment{{}}
 		if h := s.db.heads[key]; h != nil {
 			past = append(past, h.past...)

@@ -46,6 +46,9 @@ type storedUpload struct {
 // look at the upload itself. The bucket's state is read last: whoever sets it
 // and then lists uploads either finds this one or makes this fail.
 func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
+	if err := meta.CheckText(u.Key); err != nil {
+		return wrap(err, "create upload")
+	}
 	doc, err := meta.Marshal(u.Doc)
 	if err != nil {
 		return err
@@ -160,6 +163,9 @@ func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
 
 // ListUploads implements [meta.Uploads].
 func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to string, afterID meta.UploadID, limit int) ([]meta.Upload, error) {
+	if err := meta.CheckText(from, to); err != nil {
+		return nil, wrap(err, "list uploads")
+	}
 	var list []meta.Upload
 	at := uploadName{from, afterID}
 	for len(list) < limit {

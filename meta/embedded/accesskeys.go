@@ -11,6 +11,9 @@ import (
 
 // PutAccessKey implements [meta.AccessKeys].
 func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
+	if err := meta.CheckText(k.ID); err != nil {
+		return fmt.Errorf("put access key: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("put access key %q: %w", k.ID, err)
 	}
@@ -22,6 +25,9 @@ func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
 
 // AccessKey implements [meta.AccessKeys].
 func (s *Store) AccessKey(ctx context.Context, id string) (meta.AccessKey, error) {
+	if meta.CheckText(id) != nil { // no access key has such an id
+		return meta.AccessKey{}, fmt.Errorf("access key %.80q: %w", id, meta.ErrNotFound)
+	}
 	if err := s.enter(ctx); err != nil {
 		return meta.AccessKey{}, fmt.Errorf("access key %q: %w", id, err)
 	}

@@ -69,6 +69,9 @@ func (s *Store) bucket(name string) (meta.Bucket, error) {
 
 // Bucket implements [meta.Buckets].
 func (s *Store) Bucket(ctx context.Context, name string) (meta.Bucket, error) {
+	if meta.CheckText(name) != nil { // no bucket has such a name
+		return meta.Bucket{}, fmt.Errorf("bucket %.80q: %w", name, meta.ErrNotFound)
+	}
 	if err := s.enter(ctx); err != nil {
 		return meta.Bucket{}, fmt.Errorf("bucket %q: %w", name, err)
 	}
@@ -154,6 +157,9 @@ func (s *Store) checkState(id meta.BucketID) error {
 
 // ListBuckets implements [meta.Buckets].
 func (s *Store) ListBuckets(ctx context.Context, owner, afterName string, limit int) ([]meta.Bucket, error) {
+	if err := meta.CheckText(owner, afterName); err != nil {
+		return nil, fmt.Errorf("list buckets: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return nil, fmt.Errorf("list buckets: %w", err)
 	}

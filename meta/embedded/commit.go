@@ -22,6 +22,9 @@ type pending struct {
 
 // Begin implements [meta.Objects].
 func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
+	if err := meta.CheckText(key); err != nil {
+		return nil, fmt.Errorf("begin a change: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return nil, fmt.Errorf("begin a change of %q: %w", key, err)
 	}

@@ -101,6 +101,9 @@ func (s *Store) revOfUnknown() int64 {
 
 // Read implements [meta.Objects].
 func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
+	if err := meta.CheckText(key); err != nil {
+		return meta.Head{}, fmt.Errorf("read: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return meta.Head{}, fmt.Errorf("read %q: %w", key, err)
 	}
@@ -197,6 +200,9 @@ func (s *Store) versions(ctx context.Context, bucket meta.BucketID, key string, 
 
 // Versions implements [meta.Objects].
 func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
+	if err := meta.CheckText(key); err != nil {
+		return nil, fmt.Errorf("versions: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return nil, fmt.Errorf("versions of %q: %w", key, err)
 	}
@@ -211,6 +217,9 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 
 // Fence implements [meta.Objects].
 func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
+	if err := meta.CheckText(key); err != nil {
+		return meta.Head{}, fmt.Errorf("fence: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return meta.Head{}, fmt.Errorf("fence %q: %w", key, err)
 	}

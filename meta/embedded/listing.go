@@ -52,6 +52,9 @@ func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to stri
 // whether another one follows. It answers when all that it may have seen is
 // on the disk.
 func (s *Store) page(ctx context.Context, table byte, bucket meta.BucketID, from, to string, limit int, visit func(key string, value []byte) error) (more bool, err error) {
+	if err := meta.CheckText(from, to); err != nil {
+		return false, err
+	}
 	if err := s.enter(ctx); err != nil {
 		return false, err
 	}

@@ -35,6 +35,9 @@ func partKey(id meta.UploadID, number int) []byte {
 
 // CreateUpload implements [meta.Uploads].
 func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
+	if err := meta.CheckText(u.Key); err != nil {
+		return fmt.Errorf("create an upload: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("create an upload of %q: %w", u.Key, err)
 	}
@@ -168,6 +171,9 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, afterPart, limit in
 
 // ListUploads implements [meta.Uploads].
 func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to string, afterID meta.UploadID, limit int) ([]meta.Upload, error) {
+	if err := meta.CheckText(from, to); err != nil {
+		return nil, fmt.Errorf("list uploads: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return nil, fmt.Errorf("list uploads: %w", err)
 	}

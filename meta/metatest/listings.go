@@ -1,11 +1,14 @@
 package metatest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -22,6 +25,8 @@ var listingContracts = []contract{
 		}
 	}},
 	{"OddKeysInByteOrder", testOddKeys},
+	{"PrefixesOfAnyCharacter", testPrefixes},
+	{"TextThatIsNotUTF8IsRefused", testBadText},
 	{"RangesAndPages", testRangesAndPages},
 	{"BucketsStayApart", func(s *suite) {
 		a, b := s.bucket(), s.bucket()
@@ -120,6 +125,104 @@ func OddKeys() []string {
 		"%", "%00", "%2F", "+", "?", "&", "'", "\"", "\\", "<k>", "\u202e", "\u2028", "null", "NaN", "true",
 		strings.Repeat("k", 1024), strings.Repeat("k", 1023), strings.Repeat("\U0010ffff", 256), strings.Repeat("\x00", 1024),
 	}
+}
+
+// Characters are the edges of UTF-8: the first and last code points of each
+// length, those around the surrogates, and some whose encoding ends in BF, after
+// which the next code point differs in an earlier byte.
+func Characters() []rune {
+	return []rune{0, 1, ' ', '/', 'a', 'b', 0x7e, 0x7f, 0x80, 0xbf, 0xc0, 0xff, 0x100, 'п', 'р', 0x7ff, 0x800, 0xfff, 0x1000,
+		'世', 0xd7fe, 0xd7ff, 0xe000, 0xfffd, 0xfffe, 0xffff, 0x10000, 0x1003f, 0x10040, 0x1f5c4, 0x10fffe, 0x10ffff}
+}
+
+// RandomText returns up to n characters: the edges, and any others.
+func RandomText(rng *rand.Rand, n int) string {
+	var b strings.Builder
+	edges := Characters()
+	for range rng.IntN(n + 1) {
+		c := edges[rng.IntN(len(edges))]
+		if rng.IntN(4) == 0 {
+			c = rng.Int32N(utf8.MaxRune + 1)
+		}
+		if !utf8.ValidRune(c) {
+			c = 0xd7ff
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// testPrefixes asks for the keys with a prefix, for prefixes that end with each
+// of the characters.
+func testPrefixes(s *suite) {
+	b := s.bucket()
+	var keys []string
+	var uploads []meta.Upload
+	prefixes := []string{"", "p"}
+	for i, c := range Characters() {
+		keys = append(keys, "p"+string(c), "p"+string(c)+string(Characters()[(i*7)%len(Characters())]))
+		if i%2 == 0 {
+			keys = append(keys, string(c)+"\U0010ffff")
+		}
+		uploads = append(uploads, s.newUpload(b.ID, "p"+string(c)+"u"))
+		prefixes = append(prefixes, string(c), "p"+string(c), string(c)+"\U0010ffff")
+	}
+	slices.Sort(keys)
+	slices.SortFunc(uploads, func(x, y meta.Upload) int { return cmp.Compare(x.Key, y.Key) })
+	for _, key := range keys {
+		s.add(b.ID, key)
+	}
+	for _, prefix := range prefixes {
+		to := meta.Successor(prefix)
+		want := slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return !strings.HasPrefix(k, prefix) })
+		got, err := scanKeys(s, b.ID, prefix, to, 1000)
+		s.ok(err)
+		s.equal(fmt.Sprintf("keys with the prefix %q", prefix), slices.Clip(got), append([]string(nil), want...))
+		all, err := scanAllKeys(s, b.ID, prefix, to, 1000)
+		s.ok(err)
+		s.equal(fmt.Sprintf("all keys with the prefix %q", prefix), keyNames(all), append([]string(nil), want...))
+		list, err := s.ListUploads(s.ctx, b.ID, prefix, to, meta.UploadID{}, 1000)
+		s.ok(err)
+		begun := slices.DeleteFunc(slices.Clone(uploads), func(u meta.Upload) bool { return !strings.HasPrefix(u.Key, prefix) })
+		s.equal(fmt.Sprintf("uploads with the prefix %q", prefix), append([]meta.Upload(nil), list...), append([]meta.Upload(nil), begun...))
+	}
+}
+
+// testBadText gives strings to the driver that databases refuse.
+func testBadText(s *suite) {
+	b := s.bucket()
+	for _, bad := range []string{"\xff", "a\xc3", "\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80", strings.Repeat("k", meta.MaxTextBytes+1)} {
+		for what, call := range map[string]func() error{
+			"Scan from":      func() error { _, _, err := s.Scan(s.ctx, b.ID, bad, "", 1); return err },
+			"Scan to":        func() error { _, _, err := s.Scan(s.ctx, b.ID, "", bad, 1); return err },
+			"ScanAll from":   func() error { _, _, err := s.ScanAll(s.ctx, b.ID, bad, "", 1); return err },
+			"ScanAll to":     func() error { _, _, err := s.ScanAll(s.ctx, b.ID, "", bad, 1); return err },
+			"ListUploads":    func() error { _, err := s.ListUploads(s.ctx, b.ID, bad, "", meta.UploadID{}, 1); return err },
+			"ListUploads to": func() error { _, err := s.ListUploads(s.ctx, b.ID, "", bad, meta.UploadID{}, 1); return err },
+			"Read":           func() error { _, err := s.Read(s.ctx, b.ID, bad, all); return err },
+			"Versions":       func() error { _, err := s.Versions(s.ctx, b.ID, bad, 0, 1); return err },
+			"Fence":          func() error { _, err := s.Fence(s.ctx, b.ID, bad, 1, all); return err },
+			"Begin":          func() error { _, err := s.Begin(s.ctx, b.ID, bad, 100, false); return err },
+			"CreateUpload":   func() error { return s.CreateUpload(s.ctx, uploadOf(b.ID, bad)) },
+			"ListBuckets":    func() error { _, err := s.ListBuckets(s.ctx, "", bad, 1); return err },
+			"of an owner":    func() error { _, err := s.ListBuckets(s.ctx, bad, "", 1); return err },
+			"PutAccessKey":   func() error { return s.PutAccessKey(s.ctx, meta.AccessKey{ID: bad, Tenant: "t"}) },
+		} {
+			if err := call(); !errors.Is(err, meta.ErrBadText) {
+				s.Fatalf("%s %.10q: %v", what, bad, err)
+			}
+		}
+		_, err := s.Bucket(s.ctx, bad)
+		s.is(err, meta.ErrNotFound)
+		_, err = s.AccessKey(s.ctx, bad)
+		s.is(err, meta.ErrNotFound)
+	}
+	long := strings.Repeat("k", meta.MaxTextBytes)
+	got, err := scanKeys(s, b.ID, long, "", 1)
+	s.ok(err)
+	s.equal("keys", len(got), 0)
+	_, err = s.Read(s.ctx, b.ID, long, all)
+	s.ok(err)
 }
 
 func testOddKeys(s *suite) {

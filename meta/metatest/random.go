@@ -58,9 +58,14 @@ type modelKey struct {
 func newRandom(s *suite, seed uint64) *random {
 	r := &random{
 		suite: s, rng: rand.New(rand.NewPCG(seed, 1)), home: s.bucket().ID,
-		names: []string{"a", "a/", "a/b", "a\x00", "aa", "b", "b/\U0010ffff", "b0", "c", "\x00", "é", "\U0010ffff"},
+		names: []string{"a", "a/", "a/b", "a\x00", "b/\U0010ffff", "\x00", "\U0010ffff"},
 		keys:  map[string]*modelKey{}, queue: map[meta.ID]meta.QueueEntry{},
 	}
+	for range 8 {
+		r.names = append(r.names, r.names[r.rng.IntN(len(r.names))]+RandomText(r.rng, 2))
+	}
+	slices.Sort(r.names)
+	r.names = slices.Compact(r.names)
 	for _, name := range r.names {
 		r.keys[name] = &modelKey{}
 	}
@@ -319,13 +324,20 @@ func (r *random) checkVersions(name string) {
 	}
 }
 
-// span is a random range, and the model's keys in it, in order.
+// span is a random range, as those of listings are, and the model's keys in it, in order.
 func (r *random) span() (from, to string, names []string) {
 	if r.rng.IntN(3) > 0 {
 		from = r.name()
 	}
-	if r.rng.IntN(2) == 0 {
+	switch r.rng.IntN(4) {
+	case 0:
 		to = r.name()
+	case 1: // those with a prefix
+		prefix := []rune(r.name())
+		from = string(prefix[:1+r.rng.IntN(len(prefix))])
+		to = meta.Successor(from)
+	case 2: // from a marker on
+		from += "\x00"
 	}
 	for name := range r.keys {
 		if name >= from && (to == "" || name < to) {

@@ -1,0 +1,49 @@
+package meta
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxTextBytes is the length, in bytes, of the longest string that a driver
+// takes as a key, a bound of keys or a name. It exceeds the longest key.
+const MaxTextBytes = 4096
+
+// ErrBadText is the error of every driver for a key, a bound or a name that is
+// not UTF-8, or longer than MaxTextBytes. It is an error of the caller: what a
+// client sends has to be refused, or answered, before a driver sees it.
+var ErrBadText = errors.New("not UTF-8, or too long")
+
+// CheckText returns ErrBadText unless all texts may be given to a driver.
+func CheckText(texts ...string) error {
+	for _, t := range texts {
+		if len(t) > MaxTextBytes || !utf8.ValidString(t) {
+			return fmt.Errorf("%.80q, of %d bytes: %w", t, len(t), ErrBadText)
+		}
+	}
+	return nil
+}
+
+// Successor returns the first string that follows all strings with prefix, as
+// a bound for a Scan; "" where there is none.
+//
+// Bounds are UTF-8, as keys are: databases refuse anything else. So the last
+// character is replaced by the next code point, which also is the next one in
+// the order of bytes: UTF-8 sorts as code points do. Adding one to the last
+// byte gives no UTF-8 for each character whose encoding ends in BF, and for
+// U+007F.
+func Successor(prefix string) string {
+	for len(prefix) > 0 {
+		r, size := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-size]
+		switch r {
+		case utf8.MaxRune: // nothing follows it; what precedes it decides
+		case 0xd7ff: // surrogates are no characters
+			return prefix + "\ue000"
+		default:
+			return prefix + string(r+1)
+		}
+	}
+	return ""
+}
