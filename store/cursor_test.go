@@ -1,10 +1,13 @@
 package store
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/pithos/pithos/meta/metatest"
 )
 
 // FuzzCursor walks keys as a listing does, over reads that refuse what a
@@ -15,6 +18,20 @@ func FuzzCursor(f *testing.F) {
 	f.Add("\x7f,\u0080,\ud7ff,\ue000,\uffff,\U00010000,\U0010ffff,\U0010ffff\U0010ffff", "\U0010ffff", "\U0010ffff", "", 3)
 	f.Add("a//b,a/,a//,a", "a", "//", "a/", 1000)
 	f.Add("a/1,a/2,b", "a/", "", strings.Repeat("a", 1030), 1)
+	f.Add("a/1,a/2,b/1", "", "/", "a/1", 10)
+	f.Add("a/1,a/2", "a/", "/", "a/", 10)
+	rng := rand.New(rand.NewPCG(rand.Uint64(), 0))
+	text := func() string { return metatest.RandomText(rng, 3) }
+	for range 500 {
+		var keys []string
+		for len(keys) < 20 {
+			keys = append(keys, text()+text())
+		}
+		f.Add(strings.Join(keys, ","), text(), text(), text(), rng.Int())
+		some := []rune(keys[rng.IntN(len(keys))] + "/")
+		i, j := rng.IntN(len(some)), rng.IntN(len(some))
+		f.Add(strings.Join(keys, ","), string(some[:i]), string(some[i:i+1]), string(some[:j]), rng.Int())
+	}
 	f.Fuzz(func(t *testing.T, list, prefix, delimiter, after string, limit int) {
 		for _, s := range []string{list, prefix, delimiter, after} {
 			if !utf8.ValidString(s) {

@@ -25,7 +25,10 @@ type cursor struct {
 	step int
 }
 
-// newCursor returns the cursor over the keys with prefix that follow after. The
+// newCursor returns the cursor over the keys and common prefixes with prefix
+// that follow after. A common prefix is not greater than the keys that it stands
+// for: a marker among them leaves all of them out, even those that follow it.
+// (ListObjectsV2 in the S3 API reference, CommonPrefixes and StartAfter.) The
 // strings are UTF-8 of any length: those that come from a client may be longer
 // than any key, and than what a driver takes.
 func newCursor(prefix, delimiter, after string, limit int) *cursor {
@@ -37,8 +40,8 @@ func newCursor(prefix, delimiter, after string, limit int) *cursor {
 	if after == "" || after < prefix {
 		return c
 	}
-	if common := c.common(after); common != "" && common == after {
-		c.jump(after)
+	if common := c.common(after); common != "" {
+		c.jump(common)
 	} else {
 		c.from = after + "\x00"
 	}
