@@ -96,12 +96,12 @@ func allActions() (all actionSet) {
 // compileAction returns the actions that a name with wildcards matches. Names
 // of actions know no case.
 func compileAction(text string) (matched actionSet) {
-	pat, err := compile(strings.ToLower(text), true, false)
+	pat, err := compile(strings.ToLower(text), newGlob, true, false)
 	if err != nil {
 		return actionSet{}
 	}
 	for name, number := range actionNumbers {
-		if match(pat[0].runes, name) {
+		if pat.fixed.match(name) {
 			matched.add(number)
 		}
 	}

@@ -19,7 +19,7 @@ type condition struct {
 // test is one value of a condition.
 type test struct {
 	text  string
-	holds func(value string) bool
+	holds func(value *operand) bool
 	// pattern is in place of holds where the value may have variables.
 	pattern pattern
 }
@@ -29,12 +29,12 @@ type operator struct {
 	base   string
 	negate bool
 	// compile makes a test of the text of a value, or says what it wants.
-	compile func(text string) (holds func(string) bool, want string)
-	// compare is in place of compile for text: it compares a value with a
-	// pattern whose variables have been put in.
-	compare func(pattern []rune, value string) bool
-	wild    bool // wildcards count
-	arn     bool // compare takes ARNs
+	compile func(text string) (holds func(*operand) bool, want string)
+	// build is in place of compile for text: it makes what compares a value
+	// with a pattern whose variables have been put in.
+	build func(pattern []rune) matcher
+	wild  bool // wildcards count
+	arn   bool // it compares ARNs
 }
 
 const null = "Null"
@@ -124,8 +124,8 @@ func (r *reader) condition(c condition, f field) (condition, error) {
 
 func (r *reader) test(op operator, n node) (t test, undecidable bool, err error) {
 	t.text = n.text
-	if op.compare != nil {
-		if t.pattern, undecidable, err = r.pattern(n, n.text, op.wild); err != nil {
+	if op.build != nil {
+		if t.pattern, undecidable, err = r.pattern(n, n.text, op.build, op.wild); err != nil {
 			return t, false, err
 		}
 		if op.arn && t.pattern.constant() && strings.Count(n.text, ":") < 5 {
@@ -158,7 +158,7 @@ func (c *condition) holds(e *evaluation, deny bool) bool {
 	}
 	every := c.set == "ForAllValues" || (c.set == "" && c.op.negate)
 	for _, value := range values {
-		if c.holdsFor(value, e, deny) != every {
+		if c.holdsFor(&operand{text: value}, e, deny) != every {
 			return !every
 		}
 	}
@@ -166,9 +166,9 @@ func (c *condition) holds(e *evaluation, deny bool) bool {
 }
 
 // holdsFor compares one value of the request with those of the policy.
-func (c *condition) holdsFor(value string, e *evaluation, deny bool) bool {
-	for _, t := range c.tests {
-		met, known := t.met(c.op, value, e)
+func (c *condition) holdsFor(value *operand, e *evaluation, deny bool) bool {
+	for i := range c.tests {
+		met, known := c.tests[i].met(c.op, value, e)
 		if !known && c.op.negate && !deny {
 			return false
 		}
@@ -179,13 +179,9 @@ func (c *condition) holdsFor(value string, e *evaluation, deny bool) bool {
 	return c.op.negate
 }
 
-func (t *test) met(op operator, value string, e *evaluation) (met, known bool) {
-	if op.compare == nil {
+func (t *test) met(op operator, value *operand, e *evaluation) (met, known bool) {
+	if op.build == nil {
 		return t.holds(value), true
 	}
-	pat, ok := t.pattern.expand(e.variable)
-	if !ok {
-		return false, false
-	}
-	return op.compare(pat, value), true
+	return t.pattern.matches(value.text, e.variable)
 }

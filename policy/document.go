@@ -9,13 +9,18 @@ import (
 // MaxBytes is the longest that a bucket policy may be: 20 KB.
 const MaxBytes = 20 << 10
 
+// MaxVariables is how often a bucket policy may name a variable: each time
+// costs a copy of what can be a long header.
+const MaxVariables = 100
+
 // Policy is a bucket policy that [Parse] has read. It does not change and may
 // be used concurrently; it is meant to be parsed once and kept.
 type Policy struct {
 	ID         string
 	Version    string
 	Statements []Statement
-	tree       *tree
+	public     bool
+	tree       *tree // nil in one of ParseStored
 }
 
 // Statement is one statement of a policy.
@@ -34,7 +39,7 @@ type Statement struct {
 
 type resource struct {
 	pattern // of bucket or bucket/key
-	node    node
+	node    *node
 	// undecidable: it has a variable that no request has.
 	undecidable bool
 }
@@ -59,13 +64,24 @@ func Parse(text []byte) (*Policy, error) { return parse(text, false) }
 func ParseStored(text []byte) (*Policy, error) {
 	p, why := parse(text, false)
 	if why == nil {
-		return p, nil
+		return p.detached(), nil
 	}
 	if p, err := parse(text, true); err == nil {
-		return p, why
+		return p.detached(), why
 	}
 	denyAll := Statement{Sid: "unreadable", Deny: true, who: principals{all: true}, actions: allActions(), notOn: true}
 	return &Policy{Statements: []Statement{denyAll}}, why
+}
+
+// detached is the policy without its text, which only Validate wants.
+func (p *Policy) detached() *Policy {
+	p.tree = nil
+	for _, s := range p.Statements {
+		for i := range s.resources {
+			s.resources[i].node = nil
+		}
+	}
+	return p
 }
 
 func parse(text []byte, stored bool) (*Policy, error) {
@@ -81,6 +97,7 @@ func parse(text []byte, stored bool) (*Policy, error) {
 	if err := r.document(root, p); err != nil {
 		return nil, err
 	}
+	p.public = slices.ContainsFunc(p.Statements, func(s Statement) bool { return !s.Deny && s.public() })
 	return p, nil
 }
 
@@ -90,6 +107,7 @@ type reader struct {
 	variables bool        // the version has policy variables
 	stored    bool        // see ParseStored
 	covered   []actionSet // by each entry of the statement's actions
+	named     int         // variables so far
 }
 
 func (r *reader) document(root node, p *Policy) error {
@@ -258,12 +276,12 @@ func (r *reader) key(n node, name string) (*Key, error) {
 // pattern reads a pattern whose variables are condition keys of one value.
 // undecidable is one with a variable that no request has, in a policy that
 // was stored.
-func (r *reader) pattern(n node, text string, wild bool) (pat pattern, undecidable bool, err error) {
-	pat, err = compile(text, wild, r.variables)
+func (r *reader) pattern(n node, text string, build func([]rune) matcher, wild bool) (pat pattern, undecidable bool, err error) {
+	pat, err = compile(text, build, wild, r.variables)
 	if err != nil {
-		return nil, false, r.at(n, "Policy has an invalid value: %v", err)
+		return pat, false, r.at(n, "Policy has an invalid value: %v", err)
 	}
-	for _, piece := range pat {
+	for _, piece := range pat.pieces {
 		if piece.variable == "" {
 			continue
 		}
@@ -271,11 +289,14 @@ func (r *reader) pattern(n node, text string, wild bool) (pat pattern, undecidab
 		if err == nil && k.several() {
 			err = r.at(n, "Policy has an invalid variable: %s can have several values", piece.variable)
 		}
+		if r.named++; err == nil && r.named > MaxVariables {
+			err = r.at(n, "Policy has more than %d variables", MaxVariables)
+		}
 		if err != nil && r.stored {
 			return pat, true, nil
 		}
 		if err != nil {
-			return nil, false, err
+			return pat, false, err
 		}
 	}
 	return pat, false, nil
@@ -297,23 +318,24 @@ func (r *reader) resources(n node) ([]resource, error) {
 		if !ok {
 			return nil, r.at(item, "Policy has invalid resource %q: want arn:aws:s3:::BUCKET or arn:aws:s3:::BUCKET/KEY", item.text)
 		}
-		pat, undecidable, err := r.pattern(item, path, true)
+		pat, undecidable, err := r.pattern(item, path, newGlob, true)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, resource{pat, item, undecidable})
+		out = append(out, resource{pat, &item, undecidable})
 	}
 	return out, nil
 }
 
 // Validate holds the policy to the bucket that it is put on: each resource
 // must be the bucket or something in it, as far as a wildcard may reach. Its
-// error is a [*MalformedError].
+// error is a [*MalformedError]. A policy of [ParseStored] cannot be validated.
 func (p *Policy) Validate(bucket string) error {
 	for _, s := range p.Statements {
-		for _, res := range s.resources {
-			if !mayMatchWithin(res.loose(), bucket) {
-				return p.tree.at(res.node, "Policy has invalid resource %q: it is not of the bucket %s", res.node.text, bucket)
+		for i := range s.resources {
+			res := &s.resources[i]
+			if !res.mayReach(bucket) {
+				return p.tree.at(*res.node, "Policy has invalid resource %q: it is not of the bucket %s", res.node.text, bucket)
 			}
 		}
 	}

@@ -257,16 +257,17 @@ func (s *Statement) covers(action string) bool {
 // that speaks against the requester, not for it.
 func (s *Statement) reaches(e *evaluation) bool {
 	path := e.resource()
-	for _, res := range s.resources {
+	for i := range s.resources {
+		res := &s.resources[i]
 		if res.undecidable && !s.notOn && s.Deny {
 			return true
 		}
-		pat, known := res.expand(e.variable)
+		met, known := res.matches(path, e.variable)
 		known = known && !res.undecidable
 		if !known && s.notOn && !s.Deny {
 			return false
 		}
-		if known && match(pat, path) {
+		if known && met {
 			return !s.notOn
 		}
 	}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -39,8 +41,34 @@ type node struct {
 	text   string
 	items  []node
 	fields []field
-	path   string
+	place  *place
 	offset int64
+}
+
+// place is where a node is. The path is spelled only where an error shows it:
+// spelled for each node, long names above many values would be copied with
+// each of them.
+type place struct {
+	parent *place
+	name   string // of a field
+	index  int    // of an item of a list, where there is no name
+}
+
+// path leads to the place, as Statement[0].Action; "" is the document.
+func (p *place) path() string {
+	var steps []string
+	for ; p != nil; p = p.parent {
+		switch {
+		case p.name == "" && p.index >= 0:
+			steps = append(steps, fmt.Sprintf("[%d]", p.index))
+		case p.parent == nil:
+			steps = append(steps, p.name)
+		default:
+			steps = append(steps, "."+p.name)
+		}
+	}
+	slices.Reverse(steps)
+	return strings.Join(steps, "")
 }
 
 type field struct {
@@ -61,27 +89,27 @@ func parseTree(data []byte) (node, *tree, error) {
 	t := &tree{data: data, dec: json.NewDecoder(bytes.NewReader(data))}
 	t.dec.UseNumber()
 	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) == 0 || first[0] != '{' {
-		return node{}, t, t.fail(0, "", "Policies must be valid JSON and the first byte must be '{'")
+		return node{}, t, t.fail(0, nil, "Policies must be valid JSON and the first byte must be '{'")
 	}
 	if !utf8.Valid(data) {
-		return node{}, t, t.fail(0, "", "This policy contains invalid Json: it is not UTF-8")
+		return node{}, t, t.fail(0, nil, "This policy contains invalid Json: it is not UTF-8")
 	}
-	root, err := t.value("", 0)
+	root, err := t.value(nil, 0)
 	if err != nil {
 		return node{}, t, err
 	}
 	if _, err := t.dec.Token(); err != io.EOF {
-		return node{}, t, t.fail(t.dec.InputOffset(), "", "This policy contains invalid Json: something follows its end")
+		return node{}, t, t.fail(t.dec.InputOffset(), nil, "This policy contains invalid Json: something follows its end")
 	}
 	return root, t, nil
 }
 
 // fail is an error about the place at an offset.
-func (t *tree) fail(offset int64, path, format string, args ...any) *MalformedError {
+func (t *tree) fail(offset int64, at *place, format string, args ...any) *MalformedError {
 	before := t.data[:min(offset, int64(len(t.data)))]
 	return &MalformedError{
 		Message: fmt.Sprintf(format, args...),
-		Path:    path,
+		Path:    at.path(),
 		Line:    1 + bytes.Count(before, []byte("\n")),
 		Column:  len(before) - bytes.LastIndexByte(before, '\n'),
 	}
@@ -89,7 +117,7 @@ func (t *tree) fail(offset int64, path, format string, args ...any) *MalformedEr
 
 // at is an error about a node.
 func (t *tree) at(n node, format string, args ...any) *MalformedError {
-	return t.fail(n.offset, n.path, format, args...)
+	return t.fail(n.offset, n.place, format, args...)
 }
 
 // next is where the next token begins.
@@ -101,24 +129,24 @@ func (t *tree) next() int64 {
 	return i
 }
 
-func (t *tree) token(path string) (json.Token, int64, error) {
+func (t *tree) token(at *place) (json.Token, int64, error) {
 	start := t.next()
 	token, err := t.dec.Token()
 	if err == nil {
 		return token, start, nil
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return nil, start, t.fail(int64(len(t.data)), path, "This policy contains invalid Json: it ends too early")
+		return nil, start, t.fail(int64(len(t.data)), at, "This policy contains invalid Json: it ends too early")
 	}
-	return nil, start, t.fail(start, path, "This policy contains invalid Json: %v", err)
+	return nil, start, t.fail(start, at, "This policy contains invalid Json: %v", err)
 }
 
-func (t *tree) value(path string, depth int) (node, error) {
-	token, start, err := t.token(path)
+func (t *tree) value(at *place, depth int) (node, error) {
+	token, start, err := t.token(at)
 	if err != nil {
 		return node{}, err
 	}
-	n := node{path: path, offset: start}
+	n := node{place: at, offset: start}
 	switch v := token.(type) {
 	case json.Delim:
 		if depth == maxDepth {
@@ -145,38 +173,35 @@ func (t *tree) value(path string, depth int) (node, error) {
 func (t *tree) object(n *node, depth int) error {
 	seen := map[string]bool{}
 	for t.dec.More() {
-		token, start, err := t.token(n.path)
+		token, start, err := t.token(n.place)
 		if err != nil {
 			return err
 		}
 		name := token.(string) // the decoder accepts nothing else as a name
-		path := name
-		if n.path != "" {
-			path = n.path + "." + name
-		}
+		at := &place{parent: n.place, name: name, index: -1}
 		if seen[name] {
-			return t.fail(start, path, "This policy contains invalid Json: the field is there twice")
+			return t.fail(start, at, "This policy contains invalid Json: the field is there twice")
 		}
 		seen[name] = true
-		value, err := t.value(path, depth+1)
+		value, err := t.value(at, depth+1)
 		if err != nil {
 			return err
 		}
 		n.fields = append(n.fields, field{name, value})
 	}
-	_, _, err := t.token(n.path)
+	_, _, err := t.token(n.place)
 	return err
 }
 
 func (t *tree) array(n *node, depth int) error {
 	for t.dec.More() {
-		item, err := t.value(fmt.Sprintf("%s[%d]", n.path, len(n.items)), depth+1)
+		item, err := t.value(&place{parent: n.place, index: len(n.items)}, depth+1)
 		if err != nil {
 			return err
 		}
 		n.items = append(n.items, item)
 	}
-	_, _, err := t.token(n.path)
+	_, _, err := t.token(n.place)
 	return err
 }
 

@@ -121,6 +121,7 @@ func TestStoredPoliciesFailClosed(t *testing.T) {
 		"allow, null is true":                       {doc(`{"Effect":"Allow",` + everyone + `,"Condition":{"Null":{"aws:SourceVpc":"true"}}}`), false},
 		"allow, unknown variable":                   {doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::amzn-s3-demo-bucket/${aws:username, 'k'}"}`), false},
 		"allow all but a variable's":                {doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","NotResource":"arn:aws:s3:::amzn-s3-demo-bucket/${aws:username, 'x'}"}`), false},
+		"deny, too many variables":                  {doc(allow, `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::amzn-s3-demo-bucket/x"`+strings.Repeat(`,"arn:aws:s3:::amzn-s3-demo-bucket/${aws:userid}"`, 101)+`]}`), false},
 		"no policy at all":                          {`{`, false},
 		"unknown action":                            {doc(allow, `{"Effect":"Deny","Principal":"*","Action":"s3:Frobnicate","Resource":"*"}`), false},
 	} {

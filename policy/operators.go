@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"math"
 	"net/netip"
 	"strconv"
@@ -15,11 +16,11 @@ import (
 // suffix that all of them take.
 var operators = func() map[string]operator {
 	ops := map[string]operator{
-		"StringEquals":           {compare: equal},
-		"StringEqualsIgnoreCase": {compare: equalFold},
-		"StringLike":             {compare: match, wild: true},
-		"ArnEquals":              {compare: matchARN, wild: true, arn: true},
-		"ArnLike":                {compare: matchARN, wild: true, arn: true},
+		"StringEquals":           {build: newExact},
+		"StringEqualsIgnoreCase": {build: newFolded},
+		"StringLike":             {build: newGlob, wild: true},
+		"ArnEquals":              {build: newARNs, wild: true, arn: true},
+		"ArnLike":                {build: newARNs, wild: true, arn: true},
 		"IpAddress":              {compile: compileIP},
 		"BinaryEquals":           {compile: compileBinary},
 		"Bool":                   {compile: compileBool},
@@ -40,8 +41,8 @@ var operators = func() map[string]operator {
 		"GreaterThan":       func(c int) bool { return c > 0 },
 		"GreaterThanEquals": func(c int) bool { return c >= 0 },
 	} {
-		ops["Numeric"+name] = operator{compile: ordered(parseNumber, "a number", accept)}
-		ops["Date"+name] = operator{compile: ordered(parseDate, "a date as 2006-01-02T15:04:05Z, or seconds since 1970", accept)}
+		ops["Numeric"+name] = operator{compile: ordered(parseNumber, (*operand).number, compareNumbers, "a number", accept)}
+		ops["Date"+name] = operator{compile: ordered(parseDate, (*operand).time, time.Time.Compare, "a date as 2006-01-02T15:04:05Z, or seconds since 1970", accept)}
 	}
 	for _, kind := range []string{"Numeric", "Date"} {
 		op := ops[kind+"Equals"]
@@ -55,66 +56,69 @@ var operators = func() map[string]operator {
 	return ops
 }()
 
-func equal(pat []rune, value string) bool { return string(pat) == value }
-
-func equalFold(pat []rune, value string) bool { return strings.EqualFold(string(pat), value) }
-
-// matchARN matches the six parts of an ARN, each for itself: a wildcard does
-// not reach beyond a colon, but for the last part.
-func matchARN(pat []rune, value string) bool {
-	values := strings.SplitN(value, ":", 6)
-	if len(values) != 6 || values[0] != "arn" {
-		return false
-	}
-	for i, v := range values {
-		part, rest, more := cutRune(pat, ':')
-		if i == len(values)-1 {
-			part, more = pat, true
-		}
-		if !more || !match(part, v) {
-			return false
-		}
-		pat = rest
-	}
-	return true
-}
-
-func cutRune(s []rune, sep rune) (before, after []rune, found bool) {
-	for i, r := range s {
-		if r == sep {
-			return s[:i], s[i+1:], true
-		}
-	}
-	return s, nil, false
-}
-
-func compileBool(text string) (func(string) bool, string) {
+func compileBool(text string) (func(*operand) bool, string) {
 	if !strings.EqualFold(text, "true") && !strings.EqualFold(text, "false") {
 		return nil, "true or false"
 	}
-	return func(value string) bool { return strings.EqualFold(value, text) }, ""
+	return func(v *operand) bool { return strings.EqualFold(v.text, text) }, ""
 }
 
-func compileBinary(text string) (func(string) bool, string) {
+func compileBinary(text string) (func(*operand) bool, string) {
 	want, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return nil, "base64"
 	}
-	return func(value string) bool {
-		got, err := base64.StdEncoding.DecodeString(value)
+	return func(v *operand) bool {
+		got, err := v.binary()
 		return err == nil && bytes.Equal(got, want)
 	}, ""
 }
 
-func compileIP(text string) (func(string) bool, string) {
+func compileIP(text string) (func(*operand) bool, string) {
 	prefix, ok := parsePrefix(text)
 	if !ok {
 		return nil, "an IP address or a range as 203.0.113.0/24"
 	}
-	return func(value string) bool {
-		addr, err := netip.ParseAddr(value)
-		return err == nil && prefix.Contains(addr.WithZone("").Unmap())
+	return func(v *operand) bool {
+		addr, err := v.addr()
+		return err == nil && prefix.Contains(addr)
 	}, ""
+}
+
+// operand is a value of a request. It is parsed once for each form that it is
+// compared in: it can be long, and the policy can have thousands of values.
+type operand struct {
+	text    string
+	numeric *parsed[number]
+	date    *parsed[time.Time]
+	ip      *parsed[netip.Addr]
+	bytes   *parsed[[]byte]
+}
+
+type parsed[T any] struct {
+	value T
+	err   error
+}
+
+// once parses text unless it is parsed.
+func once[T any](done **parsed[T], text string, parse func(string) (T, error)) (T, error) {
+	if *done == nil {
+		value, err := parse(text)
+		*done = &parsed[T]{value, err}
+	}
+	return (*done).value, (*done).err
+}
+
+func (v *operand) number() (number, error)  { return once(&v.numeric, v.text, parseNumber) }
+func (v *operand) time() (time.Time, error) { return once(&v.date, v.text, parseDate) }
+func (v *operand) binary() ([]byte, error) {
+	return once(&v.bytes, v.text, base64.StdEncoding.DecodeString)
+}
+func (v *operand) addr() (netip.Addr, error) { return once(&v.ip, v.text, parseAddr) }
+
+func parseAddr(text string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(text)
+	return addr.WithZone("").Unmap(), err
 }
 
 // parsePrefix reads an address or a CIDR range; IPv4 within IPv6 is IPv4.
@@ -138,15 +142,15 @@ func parsePrefix(text string) (netip.Prefix, bool) {
 
 // ordered compiles a test that compares what parse makes of both sides. A
 // value that cannot be parsed meets no test.
-func ordered[T any](parse func(string) (T, func(T) int, bool), want string, accept func(int) bool) func(string) (func(string) bool, string) {
-	return func(text string) (func(string) bool, string) {
-		bound, _, ok := parse(text)
-		if !ok {
+func ordered[T any](parse func(string) (T, error), of func(*operand) (T, error), compare func(T, T) int, want string, accept func(int) bool) func(string) (func(*operand) bool, string) {
+	return func(text string) (func(*operand) bool, string) {
+		bound, err := parse(text)
+		if err != nil {
 			return nil, want
 		}
-		return func(value string) bool {
-			_, compare, ok := parse(value)
-			return ok && accept(compare(bound))
+		return func(v *operand) bool {
+			value, err := of(v)
+			return err == nil && accept(compare(value, bound))
 		}, ""
 	}
 }
@@ -158,33 +162,36 @@ type number struct {
 	nearest float64
 }
 
-func parseNumber(text string) (number, func(number) int, bool) {
-	var n number
-	var err error
+var errNumber = errors.New("not a number")
+
+func parseNumber(text string) (n number, err error) {
 	if n.whole, err = strconv.ParseInt(text, 10, 64); err == nil {
 		n.exact = true
 	}
 	n.nearest, err = strconv.ParseFloat(text, 64)
-	ok := err == nil && !math.IsNaN(n.nearest) && !math.IsInf(n.nearest, 0)
-	return n, func(other number) int {
-		if n.exact && other.exact {
-			return cmp.Compare(n.whole, other.whole)
-		}
-		return cmp.Compare(n.nearest, other.nearest)
-	}, ok
+	if err == nil && (math.IsNaN(n.nearest) || math.IsInf(n.nearest, 0)) {
+		err = errNumber
+	}
+	return n, err
+}
+
+func compareNumbers(a, b number) int {
+	if a.exact && b.exact {
+		return cmp.Compare(a.whole, b.whole)
+	}
+	return cmp.Compare(a.nearest, b.nearest)
 }
 
 // parseDate reads the forms of W3C's date profile that IAM takes, and seconds
 // since 1970; without a zone it is UTC.
-func parseDate(text string) (time.Time, func(time.Time) int, bool) {
+func parseDate(text string) (at time.Time, err error) {
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && len(text) > 4 {
-		at := time.Unix(seconds, 0)
-		return at, at.Compare, true
+		return time.Unix(seconds, 0), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02", "2006-01", "2006"} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return at, at.Compare, true
+		if at, err = time.Parse(layout, text); err == nil {
+			return at, nil
 		}
 	}
-	return time.Time{}, nil, false
+	return at, err
 }

@@ -12,8 +12,12 @@ const (
 	anyOne rune = -2 // ? : one character
 )
 
-// pattern is text with wildcards and policy variables.
-type pattern []piece
+// pattern is a value of a policy: text with wildcards and policy variables.
+type pattern struct {
+	build  func([]rune) matcher
+	fixed  matcher // where it has no variables
+	pieces []piece // where it has
+}
 
 // piece is a run of runes and wildcards, or a variable.
 type piece struct {
@@ -25,10 +29,11 @@ type piece struct {
 
 var errVariable = errors.New("a policy variable is not closed, or has no name: want ${key} or ${key, 'default'}")
 
-// compile reads a pattern. Wildcards count where wild is set, variables and
-// the escapes ${*}, ${?} and ${$} where variables is set.
-func compile(text string, wild, variables bool) (pattern, error) {
-	var out pattern
+// compile reads a pattern for what build makes of it. Wildcards count where
+// wild is set, variables and the escapes ${*}, ${?} and ${$} where variables
+// is set.
+func compile(text string, build func([]rune) matcher, wild, variables bool) (pattern, error) {
+	var pieces []piece
 	var run []rune
 	for text != "" {
 		if !variables || !strings.HasPrefix(text, "${") {
@@ -39,7 +44,7 @@ func compile(text string, wild, variables bool) (pattern, error) {
 		}
 		body, rest, closed := strings.Cut(text[len("${"):], "}")
 		if !closed {
-			return nil, errVariable
+			return pattern{}, errVariable
 		}
 		text = rest
 		if body == "*" || body == "?" || body == "$" {
@@ -48,12 +53,15 @@ func compile(text string, wild, variables bool) (pattern, error) {
 		}
 		v, err := parseVariable(body)
 		if err != nil {
-			return nil, err
+			return pattern{}, err
 		}
-		out = append(out, piece{runes: run}, v)
+		pieces = append(pieces, piece{runes: run}, v)
 		run = nil
 	}
-	return append(out, piece{runes: run}), nil
+	if len(pieces) == 0 {
+		return pattern{build: build, fixed: build(run)}, nil
+	}
+	return pattern{build: build, pieces: append(pieces, piece{runes: run})}, nil
 }
 
 func wildcard(r rune, wild bool) rune {
@@ -83,105 +91,78 @@ func parseVariable(body string) (piece, error) {
 }
 
 // constant reports whether the pattern has no variables.
-func (p pattern) constant() bool { return len(p) == 1 }
+func (p *pattern) constant() bool { return p.fixed != nil }
 
-// expand puts the variables' values in, where wildcards mean themselves. It
-// returns false where a variable has no value.
-func (p pattern) expand(value func(key string) (string, bool)) ([]rune, bool) {
-	if p.constant() {
-		return p[0].runes, true
+// matches compares a value with the pattern. known is false where a variable
+// has no value: then there is nothing to compare with.
+func (p *pattern) matches(value string, variable func(key string) (string, bool)) (met, known bool) {
+	if p.fixed != nil {
+		return p.fixed.match(value), true
 	}
-	var out []rune
-	for _, piece := range p {
-		if piece.variable == "" {
-			out = append(out, piece.runes...)
-			continue
-		}
-		v, ok := value(piece.variable)
-		if !ok && !piece.defaults {
-			return nil, false
-		}
-		if !ok {
-			v = piece.fallback
-		}
-		out = append(out, []rune(v)...)
-	}
-	return out, true
+	runes, known, fits := p.expand(variable, len(value))
+	return known && fits && p.build(runes).match(value), known
 }
 
-// loose is the pattern with every variable as a *.
-func (p pattern) loose() []rune {
-	var out []rune
-	for _, piece := range p {
+// expand puts the variables' values in, where wildcards mean themselves. known
+// is false where a variable has no value. fits is false where nothing of at
+// most limit bytes can match: values of variables are as long as the requester
+// likes, and can be named often, so that expansion stops there.
+func (p *pattern) expand(value func(key string) (string, bool), limit int) (out []rune, known, fits bool) {
+	fits = true
+	for _, piece := range p.pieces {
+		runes := piece.runes
 		if piece.variable != "" {
-			out = append(out, anyRun)
+			v, ok := value(piece.variable)
+			if !ok && !piece.defaults {
+				return nil, false, false
+			}
+			if !ok {
+				v = piece.fallback
+			}
+			// A rune has at most UTFMax bytes, and matches at least one.
+			if fits = fits && len(v)/utf8.UTFMax <= limit; fits {
+				runes = []rune(v)
+			}
 		}
-		out = append(out, piece.runes...)
+		if !fits {
+			continue // is there a variable without a value?
+		}
+		for _, r := range runes {
+			if r != anyRun {
+				limit--
+			}
+		}
+		if fits = limit >= 0; fits {
+			out = append(out, runes...)
+		}
 	}
-	return out
+	return out, true, fits
 }
 
-// match reports whether the whole text matches. It takes time proportional to
-// the product of both lengths at most.
-func match(pat []rune, text string) bool {
-	runes := []rune(text)
-	p, t := 0, 0
-	star, mark := -1, 0 // the last * seen, and where it has eaten up to
-	for t < len(runes) {
-		switch {
-		case p < len(pat) && pat[p] == anyRun:
-			star, mark = p, t
-			p++
-		case p < len(pat) && (pat[p] == anyOne || pat[p] == runes[t]):
-			p++
-			t++
-		case star >= 0:
-			mark++
-			p, t = star+1, mark
-		default:
+// mayReach reports whether the pattern, of a resource, matches the bucket's
+// name, or that name, a slash and something. A variable may be anything.
+func (p *pattern) mayReach(bucket string) bool {
+	var g glob
+	open := false
+	if p.fixed != nil {
+		g = p.fixed.(glob)
+	} else {
+		g, open = compileGlob(p.pieces[0].runes), true
+	}
+	open = open || len(g.parts) > 1
+	// Only what comes before the first star or variable can contradict.
+	head := g.parts[0].wild
+	if head == nil {
+		head = []rune(g.parts[0].text)
+	}
+	name := []rune(bucket + "/")
+	for i, r := range head {
+		if i == len(name) {
+			return true
+		}
+		if r != anyOne && r != name[i] {
 			return false
 		}
 	}
-	for p < len(pat) && pat[p] == anyRun {
-		p++
-	}
-	return p == len(pat)
-}
-
-// mayMatchWithin reports whether the pattern matches the bucket's name, or
-// that name, a slash and something.
-func mayMatchWithin(pat []rune, bucket string) bool {
-	states := closure(pat, map[int]bool{0: true})
-	for _, r := range bucket {
-		states = step(pat, states, r)
-	}
-	return states[len(pat)] || len(step(pat, states, '/')) > 0
-}
-
-// step is the set of places in pat after it has read r.
-func step(pat []rune, states map[int]bool, r rune) map[int]bool {
-	next := map[int]bool{}
-	for i := range states {
-		if i == len(pat) {
-			continue
-		}
-		switch pat[i] {
-		case anyRun:
-			next[i] = true
-		case anyOne, r:
-			next[i+1] = true
-		}
-	}
-	return closure(pat, next)
-}
-
-// closure adds the places that a * reaches by eating nothing.
-func closure(pat []rune, states map[int]bool) map[int]bool {
-	for i := range states {
-		for i < len(pat) && pat[i] == anyRun {
-			i++
-			states[i] = true
-		}
-	}
-	return states
+	return open || len(head) >= len(name)-1
 }

@@ -27,17 +27,7 @@ func (b PublicAccessBlock) AdmitsPolicy(p *Policy) bool {
 // principals or fixed values of the conditions that tell requesters apart
 // (user guide, "Blocking public access", "The meaning of public"). Deny
 // statements do not count. A nil policy is not public.
-func (p *Policy) IsPublic() bool {
-	if p == nil {
-		return false
-	}
-	for i := range p.Statements {
-		if s := &p.Statements[i]; !s.Deny && s.public() {
-			return true
-		}
-	}
-	return false
-}
+func (p *Policy) IsPublic() bool { return p != nil && p.public }
 
 func (s *Statement) public() bool {
 	if !s.who.all && !s.who.anyone {
@@ -77,7 +67,7 @@ func (op operator) confines(key string, t test) bool {
 	case op.base == "IpAddress":
 		prefix, ok := parsePrefix(t.text)
 		return key == "aws:sourceip" && ok && narrow(prefix)
-	case op.compare == nil:
+	case op.build == nil:
 		return false
 	}
 	return confining[key] && t.pattern.constant() && !strings.ContainsAny(t.text, "*?")
