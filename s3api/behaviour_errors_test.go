@@ -40,7 +40,8 @@ func TestErrorsHaveTheCodeAndStatusThatAWSDocuments(t *testing.T) {
 			{"PATCH", "", "", 405, "MethodNotAllowed"},
 			{"TRACE", "/k", "", 405, "MethodNotAllowed"},
 			{"DELETE", "/k?acl", "", 405, "MethodNotAllowed"},
-			{"GET", "?lifecycle", "", 501, "NotImplemented"},
+			{"PUT", "?lifecycle", "", 501, "NotImplemented"},
+			{"GET", "?session", "", 501, "NotImplemented"},
 			{"PUT", "?website", "", 501, "NotImplemented"},
 			{"GET", "/k?torrent", "", 404, "NoSuchKey"},
 			{"POST", "/k?restore", "", 501, "NotImplemented"},
@@ -59,7 +60,7 @@ func TestErrorsHaveTheCodeAndStatusThatAWSDocuments(t *testing.T) {
 				x.Errorf("%s %s: ids %v", c.method, c.target, r.resp.Header)
 			}
 		}
-		if r := x.raw("GET", "?lifecycle", ""); !strings.Contains(r.body, "GetBucketLifecycleConfiguration") {
+		if r := x.raw("PUT", "?lifecycle", ""); !strings.Contains(r.body, "PutBucketLifecycleConfiguration") {
 			x.Errorf("the 501 does not name the operation: %s", r.body)
 		}
 		x.as(s3test.Alice, "GET", "/no-such-bucket-anywhere/k", "").want(404, "NoSuchBucket")

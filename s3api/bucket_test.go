@@ -298,12 +298,6 @@ func TestDefaultsAreShown(t *testing.T) {
 			t.Errorf("%s: %s", sub, a.body)
 		}
 	}
-	for _, sub := range []string{"website", "replication", "lifecycle", "inventory"} {
-		a := s.signed(t, "alice", "GET", "/"+b+"?"+sub, "").want(t, 501, "NotImplemented")
-		if !strings.Contains(a.xml.Message, "Bucket") {
-			t.Errorf("%s: %s does not name the operation", sub, a.xml.Message)
-		}
-	}
 }
 
 func TestExpectedBucketOwner(t *testing.T) {

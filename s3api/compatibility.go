@@ -12,8 +12,12 @@ import (
 const compatibilityHead = `# S3 compatibility
 
 This page is generated from the operation table of the server: what it says is what the server does. An operation that is
-not there answers ` + "`501 NotImplemented`" + ` and names itself. Requests are signed with version 2 or 4 (header, presigned, chunked,
-with trailers), addressed by path or by host name, over HTTP/1.1 or, with TLS, HTTP/2.
+not there answers ` + "`501 NotImplemented`" + ` and names itself. Operations marked *nothing set* belong to features that are
+not there either: what would set something up answers 501, and they answer that nothing is set up, as AWS does for such a
+bucket: an empty list or document, or 404 with the code of that absence. So tools that only ask go on.
+
+Requests are signed with version 2 or 4 (header, presigned, chunked, with trailers), addressed by path or by host name, over
+HTTP/1.1 or, with TLS, HTTP/2.
 
 `
 
@@ -23,18 +27,24 @@ func Compatibility() string {
 	b.WriteString(compatibilityHead)
 	ops := Operations()
 	slices.SortStableFunc(ops, func(a, b Operation) int { return cmp.Compare(a.Name, b.Name) })
-	there := 0
+	there, absent := 0, 0
 	for i := range ops {
-		if ops[i].Handler != nil {
+		switch {
+		case ops[i].Absent:
+			absent++
+		case ops[i].Handler != nil:
 			there++
 		}
 	}
-	fmt.Fprintf(&b, "Of %d operations %d are there.\n\n| operation | request | there | in what it differs |\n|---|---|---|---|\n", len(ops), there)
+	fmt.Fprintf(&b, "Of %d operations %d are there, and %d answer that nothing is set.\n\n| operation | request | there | in what it differs |\n|---|---|---|---|\n", len(ops), there, absent)
 	for i := range ops {
 		op := &ops[i]
 		answer := "yes"
-		if op.Handler == nil {
+		switch {
+		case op.Handler == nil:
 			answer = "501"
+		case op.Absent:
+			answer = "nothing set"
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", op.Name, op.request(), answer, op.Differs)
 	}

@@ -30,7 +30,8 @@ func objectConfigOperations() []Operation {
 	}
 }
 
-// objectFeatureOperations are the rows of features of an object that Pithos lacks.
+// objectFeatureOperations are the rows of features of an object that Pithos
+// lacks. The absent ones answer that there is nothing of the kind, the others 501.
 func objectFeatureOperations() []Operation {
 	return []Operation{
 		{Name: "GetObjectTorrent", Method: http.MethodGet, Scope: ScopeObject, Query: with("torrent"),
@@ -43,9 +44,9 @@ func objectFeatureOperations() []Operation {
 		{Name: "UpdateObjectEncryption", Method: http.MethodPut, Scope: ScopeObject, Query: with("encryption"),
 			Action: "s3:UpdateObjectEncryption", Versioned: true, Body: BodyDocument},
 		{Name: "ListObjectAnnotations", Method: http.MethodGet, Scope: ScopeObject, Query: with("annotation"),
-			Action: "s3:ListObjectAnnotations", Versioned: true},
+			Action: "s3:ListObjectAnnotations", Versioned: true, Handler: listAnnotations, Absent: true},
 		{Name: "GetObjectAnnotation", Method: http.MethodGet, Scope: ScopeObject, Query: with("annotation", "annotationName"),
-			Action: "s3:GetObjectAnnotation", Versioned: true},
+			Action: "s3:GetObjectAnnotation", Versioned: true, Handler: getAnnotation, Absent: true},
 		{Name: "PutObjectAnnotation", Method: http.MethodPut, Scope: ScopeObject, Query: with("annotation"),
 			Action: "s3:PutObjectAnnotation", Versioned: true, Body: BodyStream},
 		{Name: "DeleteObjectAnnotation", Method: http.MethodDelete, Scope: ScopeObject, Query: with("annotation"),

@@ -5,8 +5,9 @@ import (
 	"net/http"
 )
 
-// What follows are settings of which Pithos has but the default: it is shown,
-// and nothing else can be set.
+// This file answers for settings that Pithos has only the default of, and for
+// features that it lacks (see [Operation.Absent]): the answers are those of AWS
+// for a bucket on which nothing was configured, and nothing else can be set.
 
 type requestPaymentXML struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ RequestPaymentConfiguration"`
@@ -58,4 +59,98 @@ type accelerateXML struct {
 // getAccelerate is GetBucketAccelerateConfiguration: it never was on.
 func getAccelerate(_ *API, w http.ResponseWriter, _ *Request) error {
 	return writeXML(w, accelerateXML{})
+}
+
+// notConfigured answers that a bucket has no configuration of some kind. code
+// is AWS' error code for its absence.
+func notConfigured(code string) handler {
+	return func(*API, http.ResponseWriter, *Request) error { return fail(code) }
+}
+
+// nothingToDelete answers the DELETE of a configuration that no bucket has. On
+// AWS it succeeds, whether there was one or not.
+func nothingToDelete(_ *API, w http.ResponseWriter, _ *Request) error {
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+type emptyListXML struct {
+	XMLName     xml.Name
+	IsTruncated bool
+}
+
+// emptyList answers the listing of configurations of which there are none;
+// root is the root element of AWS' answer.
+func emptyList(root string) handler {
+	return func(_ *API, w http.ResponseWriter, r *Request) error {
+		if err := noContinuation(r); err != nil {
+			return err
+		}
+		return writeXML(w, emptyListXML{XMLName: xml.Name{Space: namespace, Local: root}})
+	}
+}
+
+// noContinuation refuses a continuation token of a listing that never has a
+// second page.
+func noContinuation(r *Request) error {
+	if token := r.Query().Get("continuation-token"); token != "" {
+		return badArgument("continuation-token", token, "The continuation token provided is incorrect")
+	}
+	return nil
+}
+
+type abacXML struct {
+	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AbacStatus"`
+	Status  string
+}
+
+// getAbac is GetBucketAbac: tags of buckets do not decide about access.
+func getAbac(_ *API, w http.ResponseWriter, _ *Request) error {
+	return writeXML(w, abacXML{Status: "Disabled"})
+}
+
+type annotationsXML struct {
+	XMLName              xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListObjectAnnotationsOutput"`
+	Bucket               string
+	Key                  text
+	AnnotationPrefix     *text `xml:",omitempty"`
+	MaxAnnotationResults int
+	AnnotationCount      int
+}
+
+const maxAnnotations = 1000
+
+// listAnnotations is ListObjectAnnotations: no object has any.
+func listAnnotations(a *API, w http.ResponseWriter, r *Request) error {
+	out := annotationsXML{Bucket: r.BucketName, Key: text(r.Key), AnnotationPrefix: optional(r, "annotation-prefix"), MaxAnnotationResults: maxAnnotations}
+	if r.Has("max-annotation-results") {
+		var err error
+		if out.MaxAnnotationResults, err = intParam(r, "max-annotation-results", 1, maxAnnotations); err != nil {
+			return err
+		}
+	}
+	if err := noContinuation(r); err != nil {
+		return err
+	}
+	if err := a.annotated(w, r); err != nil {
+		return err
+	}
+	return writeXML(w, out)
+}
+
+// getAnnotation is GetObjectAnnotation: no object has the one that is asked for.
+func getAnnotation(a *API, w http.ResponseWriter, r *Request) error {
+	if err := a.annotated(w, r); err != nil {
+		return err
+	}
+	return fail("NoSuchAnnotation")
+}
+
+// annotated makes sure that the object is there, and names its version.
+func (a *API) annotated(w http.ResponseWriter, r *Request) error {
+	_, id, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
+	if err == nil && id != "" {
+		w.Header().Set("x-amz-object-version-id", id)
+	}
+	return err
 }

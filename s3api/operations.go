@@ -96,6 +96,11 @@ type Operation struct {
 	// what it is on AWS.
 	Differs string
 
+	// Absent: the feature is not there. Handler answers what AWS answers where
+	// nothing of the kind is configured, so that tools which only ask go on.
+	// That is true, and stays true: what would configure it answers 501.
+	Absent bool
+
 	// Handler answers; where it is nil, the answer is 501 NotImplemented.
 	Handler handler
 }
