@@ -146,3 +146,44 @@ func TestCORSOfTheLargestConfiguration(t *testing.T) {
 		}
 	})
 }
+
+// A version is read whole by each request for its object: what is stored of
+// headers is bounded, however they come.
+func TestStoredHeadersAreBounded(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("source", "body")
+		from := []string{"X-Amz-Copy-Source", "/" + x.bucket + "/source", "X-Amz-Metadata-Directive", "REPLACE"}
+		fill := func(name string, used int) string { return strings.Repeat("v", 2048-len(name)-used) }
+		disposition := []string{"Content-Type", "a/b", "Content-Disposition", fill("Content-Disposition", len("Content-Typea/b"))}
+		both := []string{"Content-Type", "a/b", "Cache-Control", strings.Repeat("c", 1000), "Content-Disposition", strings.Repeat("d", 1100)}
+		redirect := []string{"X-Amz-Website-Redirect-Location", "/" + strings.Repeat("r", 2047)}
+		for _, c := range []struct {
+			what    string
+			headers []string
+			over    string // the header that is one byte too long
+		}{
+			{"one header", disposition, "Content-Disposition"},
+			{"several headers", both, ""},
+			{"redirect", redirect, "X-Amz-Website-Redirect-Location"},
+		} {
+			longer := append([]string(nil), c.headers...)
+			for i := 0; i < len(longer); i += 2 {
+				if longer[i] == c.over {
+					longer[i+1] += "v"
+				}
+			}
+			fits := c.over != ""
+			for _, how := range []struct {
+				method, target, body string
+				more                 []string
+			}{{"PUT", "/k", "body", nil}, {"POST", "/k?uploads", "", nil}, {"PUT", "/k", "", from}} {
+				if fits {
+					x.raw(how.method, how.target, how.body, append(c.headers, how.more...)...).want(200, "")
+				}
+				if r := x.raw(how.method, how.target, how.body, append(longer, how.more...)...); r.resp.StatusCode != 400 || r.Code != "MetadataTooLarge" {
+					x.Errorf("%s, one byte too long, by %s %s: %d %s", c.what, how.method, how.target, r.resp.StatusCode, r.Code)
+				}
+			}
+		}
+	})
+}

@@ -25,7 +25,8 @@ const (
 	VersioningSuspended = "Suspended"
 )
 
-// Limits of S3, in bytes where not said otherwise.
+// Limits of S3, in bytes where not said otherwise. MaxMetadataBytes holds for
+// user metadata, for the system headers, and for a website redirect each.
 const (
 	MaxKeyBytes      = 1024
 	MaxPutBytes      = 5 << 30

@@ -6,58 +6,12 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/meta"
 )
-
-// bucketCache remembers buckets for a moment, by name. S3 promises that
-// settings hold after a while; what a write relies on is read uncached by the
-// driver, in the commit.
-type bucketCache struct {
-	ttl time.Duration
-	now func() time.Time
-	mu  sync.Mutex
-	by  map[string]cachedBucket
-}
-
-type cachedBucket struct {
-	bucket meta.Bucket
-	until  time.Time
-}
-
-const bucketCacheMax = 4096
-
-func (c *bucketCache) get(name string) (meta.Bucket, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.by[name]
-	if !ok || !c.now().Before(e.until) {
-		return meta.Bucket{}, false
-	}
-	return e.bucket, true
-}
-
-func (c *bucketCache) put(b meta.Bucket) {
-	if c.ttl <= 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.by == nil || len(c.by) >= bucketCacheMax {
-		c.by = map[string]cachedBucket{}
-	}
-	c.by[b.Name] = cachedBucket{bucket: b, until: c.now().Add(c.ttl)}
-}
-
-func (c *bucketCache) drop(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.by, name)
-}
 
 func noSuchBucket(name string) error {
 	return &Error{Kind: NoSuchBucket, Message: "The specified bucket does not exist", Details: map[string]string{"BucketName": name}}

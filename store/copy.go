@@ -89,22 +89,22 @@ func (s *Store) source(ctx context.Context, found *Found, b *meta.Bucket, key, v
 // everything as it was.
 func (in *CopyInput) changesNothing(src *meta.Version) bool {
 	// A class that is named counts as a change, even if it is the object's.
-	return in.SourceVersion == "" && !in.ReplaceMetadata && in.Class == "" && src.Class == ClassStandard && in.Headers["X-Amz-Website-Redirect-Location"] == "" &&
+	return in.SourceVersion == "" && !in.ReplaceMetadata && in.Class == "" && src.Class == ClassStandard && in.Headers[redirectHeader] == "" &&
 		in.Encryption.Type == "" && in.Encryption.CustomerKey == nil && in.Checksum.Algorithm == ""
 }
 
 // inherit takes over from the source what the request does not replace.
 func (in *CopyInput) inherit(src *meta.Version) {
 	if !in.ReplaceMetadata {
-		redirect := in.Headers["X-Amz-Website-Redirect-Location"]
+		redirect := in.Headers[redirectHeader]
 		in.Headers, in.Metadata = map[string]string{}, src.Metadata
 		for k, v := range src.Headers {
-			if k != "X-Amz-Website-Redirect-Location" {
+			if k != redirectHeader {
 				in.Headers[k] = v
 			}
 		}
 		if redirect != "" {
-			in.Headers["X-Amz-Website-Redirect-Location"] = redirect
+			in.Headers[redirectHeader] = redirect
 		}
 	}
 	if !in.ReplaceTags {

@@ -43,16 +43,37 @@ func (s *Store) newVersion(b *meta.Bucket, key string, a Attributes) (*meta.Vers
 	return v, seal, s.applyLock(b, v)
 }
 
+// checkAttributes holds what a version stores beside its body to S3's limits: a
+// version is read whole by every request for its object, so all of its fields
+// have a limit. Those of tags, grants and keys of encryption are held where they
+// are read.
 func checkAttributes(a Attributes) error {
-	size := 0
+	user, system := 0, 0
 	for k, v := range a.Metadata {
-		size += len(k) + len(v)
+		user += len(k) + len(v)
 	}
-	if size > MaxMetadataBytes {
-		return &Error{Kind: MetadataTooLarge, Message: "Your metadata headers exceed the maximum allowed metadata size"}
+	for k, v := range a.Headers {
+		if k == redirectHeader {
+			if len(v) > MaxMetadataBytes {
+				return fail(MetadataTooLarge, "The website redirect location exceeds the maximum allowed size")
+			}
+			continue
+		}
+		system += len(k) + len(v)
+	}
+	switch {
+	case user > MaxMetadataBytes:
+		return fail(MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size")
+	case system > MaxMetadataBytes:
+		return fail(MetadataTooLarge, "The system-defined metadata (Content-Type and the like) exceeds the maximum allowed size")
+	case len(a.Encryption.Context) > MaxMetadataBytes:
+		return fail(InvalidArgument, "The encryption context exceeds %d bytes", MaxMetadataBytes)
 	}
 	return nil
 }
+
+// redirectHeader is the one system header that has a limit of its own.
+const redirectHeader = "X-Amz-Website-Redirect-Location"
 
 // Put stores an object. (PutObject in the S3 API reference.)
 func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput) (*PutResult, error) {
