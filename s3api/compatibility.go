@@ -49,7 +49,43 @@ func Compatibility() string {
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", op.Name, op.request(), answer, op.Differs)
 	}
 	writeConditionKeys(&b)
+	writeContradictions(&b)
 	return b.String()
+}
+
+// A contradiction is what tests of the public suite (github.com/ceph/s3-tests)
+// assert, and AWS does not do. AWS decides: what its documentation says, or where
+// it is silent what others have measured.
+type contradiction struct {
+	tests []string
+	wants string // by the suite
+	does  string // what AWS and Pithos do
+}
+
+var contradictions = []contradiction{
+	{
+		tests: []string{"test_delete_object_if_match", "test_delete_object_current_if_match", "test_delete_objects_current_if_match"},
+		wants: "A deletion with `If-Match` (`ETag` in DeleteObjects) of a key without a current object succeeds; under a delete marker `*` matches, and an ETag answers `412 PreconditionFailed`.",
+		does:  "It fails with `404 NoSuchKey`, and adds no delete marker. A delete marker is no object.",
+	},
+}
+
+const contradictionsHead = `
+## Where the public suite contradicts AWS
+
+These tests of [ceph/s3-tests](https://github.com/ceph/s3-tests) fail against Pithos, because they assert what AWS does not do. Most of
+them are marked ` + "`fails_on_aws`" + ` there.
+
+| tests | the suite wants | AWS and Pithos |
+|---|---|---|
+`
+
+// writeContradictions renders the table of contradictions.
+func writeContradictions(b *strings.Builder) {
+	b.WriteString(contradictionsHead)
+	for _, c := range contradictions {
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", strings.Join(c.tests, "`, `"), c.wants, c.does)
+	}
 }
 
 const conditionKeysHead = `

@@ -87,8 +87,20 @@ func (c *Conditions) write(current *meta.Version) error {
 	return nil
 }
 
-// delete evaluates c for the deletion of v. What is not there may always be
-// deleted; a delete marker matches "*" only.
+// deleteCurrent evaluates c for a deletion that names no version. Without a
+// current object, which a delete marker is not, an If-Match fails: the client
+// wants to delete what it has seen. Conditions on size and time alone let the
+// deletion of a key that is absent succeed. (How to perform conditional deletes,
+// S3 User Guide; DeleteObject, S3 API Reference.)
+func (c *Conditions) deleteCurrent(key string, current *meta.Version) error {
+	if c.IfMatch != nil && (current == nil || current.DeleteMarker) {
+		return noSuchKey(key)
+	}
+	return c.delete(current)
+}
+
+// delete evaluates c for the deletion of the version v. What is not there may
+// always be deleted; a delete marker matches "*" only.
 func (c *Conditions) delete(v *meta.Version) error {
 	if v == nil {
 		return nil

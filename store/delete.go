@@ -9,7 +9,8 @@ import (
 
 // Delete deletes an object, or one version of it, or puts a delete marker on
 // top of it, as the bucket's versioning has it. Deleting what is not there is
-// no error. (DeleteObject in the S3 API reference.)
+// no error, unless the request wants it to match an ETag. (DeleteObject in the S3
+// API reference.) NoSuchKey, PreconditionFailed.
 func (s *Store) Delete(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in 
 		if v != nil && !v.Null {
 			return nil, errVersioned
 		}
-		if err := in.Conditions.delete(v); err != nil || v == nil {
+		if err := in.Conditions.deleteCurrent(key, v); err != nil || v == nil {
 			return nil, err
 		}
 		if err := lockedAgainst(v, in.BypassGovernance, s.now()); err != nil {
@@ -59,14 +60,22 @@ func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in 
 // mark makes a delete marker the current version.
 func (s *Store) mark(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	marker := &meta.Version{DeleteMarker: true, Null: b.Config.Versioning != VersioningEnabled, Owner: in.Owner}
+	nothing := false
 	err := s.change(ctx, b, key, readForPut(b), nil, func(h *meta.Head) (*mutation, error) {
-		if err := in.Conditions.delete(h.Current()); err != nil {
+		current := h.Current()
+		if err := in.Conditions.deleteCurrent(key, current); err != nil {
 			return nil, err
+		}
+		if nothing = current == nil && !in.Conditions.empty(); nothing {
+			return nil, nil // what the conditions describe is not there to be marked
 		}
 		marker.Seq, marker.Modified = 0, 0
 		m := &mutation{put: []*meta.Version{marker}}
 		return m, replaceNull(h, marker, m)
 	})
+	if nothing {
+		return &DeleteResult{}, err
+	}
 	return &DeleteResult{VersionID: VersionID(b, marker), DeleteMarker: true}, err
 }
 
