@@ -43,6 +43,30 @@ var (
 	exampleSecrets = []string{"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 )
 
+// ParsePrefix reads a CIDR (10.0.0.0/8), or an address, which is one of itself.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	text = strings.TrimSpace(text)
+	if !strings.Contains(text, "/") {
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Zone() != "" {
+			return netip.Prefix{}, fmt.Errorf("%q is no address", text)
+		}
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is no CIDR", text)
+	}
+	if p.Addr().Is4In6() { // as addresses are compared
+		if p.Bits() < 96 {
+			return netip.Prefix{}, fmt.Errorf("%q is wider than IPv4", text)
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), nil
+}
+
 // ExampleKeys lists, sorted, the access keys of the configuration whose secret
 // has been published as an example, or whose id has.
 func (c *Config) ExampleKeys() []string {

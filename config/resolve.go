@@ -68,6 +68,11 @@ func (d *decoder) service(s *Service) {
 	if s.MaxMemory > 0 && s.MaxMemory < 16<<20 {
 		d.failAt("service.max-memory", "must be 0, or between 16M and 1T", "0 leaves it to the memory limit of the process")
 	}
+	for _, text := range s.TrustedProxies {
+		if _, err := ParsePrefix(text); err != nil {
+			d.failAt("service.trusted-proxies", fmt.Sprintf("expected an address or a CIDR such as 10.0.0.0/8, found %q", clip(text)), "host names are not resolved")
+		}
+	}
 	d.pair("service.tls", "certificate", s.TLS.Certificate, "key", s.TLS.Key)
 	if strings.ContainsAny(s.Host, "/ \t") || strings.Count(s.Host, ":") == 1 {
 		d.failAt("service.host", fmt.Sprintf("expected a host name or address, found %q", clip(s.Host)), "the port has a key of its own")

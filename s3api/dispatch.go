@@ -14,7 +14,7 @@ import (
 // ServeHTTP answers one request, whatever happens.
 func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	start := time.Now()
-	r := &Request{Request: hr, ID: newRequestID(), ContentLength: hr.ContentLength}
+	r := &Request{Request: hr, ID: newRequestID(), ContentLength: hr.ContentLength, Client: ClientOf(hr)}
 	out := &response{ResponseWriter: w}
 	out.Header().Set("Server", "Pithos")
 	out.Header().Set("x-amz-request-id", r.ID)
@@ -223,9 +223,10 @@ func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) 
 	fields := []zap.Field{
 		zap.String("op", r.opName()), zap.String("method", r.Method), zap.String("bucket", r.BucketName),
 		zap.String("key", r.Key), zap.Int("status", w.status), zap.Duration("duration", took),
-		zap.Int64("bytes", w.bytes), zap.String("request", r.ID), zap.String("remote", r.RemoteAddr),
+		zap.Int64("bytes", w.bytes), zap.String("request", r.ID),
 		zap.String("accesskey", r.Caller.AccessKey), zap.String("tenant", r.Caller.Tenant),
 	}
+	fields = append(fields, LogClient(r.Request)...)
 	served := Served{ID: r.ID, Operation: r.opName(), AccessKey: r.Caller.AccessKey}
 	if err != nil {
 		if e := toError(err); !hungUp(r, e) {

@@ -295,7 +295,7 @@ func (a *API) customerKey(r *Request, prefix string) (store.EncryptionRequest, e
 	if algorithm == "" && key == "" && sum == "" {
 		return e, nil
 	}
-	if r.TLS == nil && !a.options.AllowInsecureSSEC {
+	if !r.Client.Secure && !a.options.AllowInsecureSSEC {
 		return e, failf("InvalidRequest", "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.")
 	}
 	name := strings.ToLower(prefix)

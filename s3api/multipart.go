@@ -263,7 +263,7 @@ func (a *API) completeHeaders(r *Request, in *store.CompleteInput) (err error) {
 // location is the address of the object of a request.
 func (a *API) location(r *Request) string {
 	scheme := "http://"
-	if r.TLS != nil {
+	if r.Client.Secure {
 		scheme = "https://"
 	}
 	path := "/" + r.Key

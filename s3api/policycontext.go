@@ -2,7 +2,6 @@ package s3api
 
 import (
 	"cmp"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,10 +26,10 @@ func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) 
 			c.Set(k.Name, r.Query().Get(k.Param))
 		}
 	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		c.Set("aws:SourceIp", host)
+	if r.Client.Address.IsValid() {
+		c.Set("aws:SourceIp", r.Client.Address.String())
 	}
-	c.Set("aws:SecureTransport", strconv.FormatBool(r.TLS != nil))
+	c.Set("aws:SecureTransport", strconv.FormatBool(r.Client.Secure))
 	c.Set("aws:RequestedRegion", cmp.Or(b.Config.Region, a.options.Region))
 	c.Set("s3:ObjectCreationOperation", strconv.FormatBool(!uploadsInParts[r.Op.Name]))
 	for _, t := range b.Config.Tags {

@@ -25,6 +25,8 @@ type Request struct {
 	// Bucket is BucketName's, where the row asks for it (it does unless NoBucket).
 	Bucket *meta.Bucket
 	Caller Identity
+	// Client is where the request comes from.
+	Client Client
 	// Body is decoded and verified: a body that is not what the client
 	// signed shows as an error in place of io.EOF. It is nil until the
 	// caller is authenticated.

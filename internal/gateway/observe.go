@@ -39,7 +39,12 @@ func (s *Server) observed(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	end := s.metrics.Begin()
 	n := &note{body: &countedBody{ReadCloser: r.Body}}
-	ctx, span := s.startSpan(context.WithValue(r.Context(), noteKey{}, n), r)
+	ctx := context.WithValue(r.Context(), noteKey{}, n)
+	client, malformed := s.proxies.client(r)
+	if client.Proxy != "" {
+		ctx = s3api.WithClient(ctx, client)
+	}
+	ctx, span := s.startSpan(ctx, r.WithContext(ctx))
 	out := &countedWriter{ResponseWriter: w, start: start}
 	defer func() { // also where the handler cuts the connection, by a panic
 		took := time.Since(start)
@@ -48,11 +53,15 @@ func (s *Server) observed(w http.ResponseWriter, r *http.Request) {
 			Refused: n.refused, In: n.body.read, Out: out.bytes, Took: took, FirstByte: out.firstByte,
 		})
 		endSpan(span, n, out)
-		s.logRefused(r, n, out, took)
+		s.logRefused(r.WithContext(ctx), n, out, took)
 	}()
 	observed := r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
 		observed.Body = n.body
+	}
+	if malformed != nil {
+		refuse(out, observed, http.StatusBadRequest, "InvalidRequest", malformed.Error(), 0)
+		return
 	}
 	s.handler.ServeHTTP(out, observed)
 }
@@ -63,9 +72,10 @@ func (s *Server) logRefused(r *http.Request, n *note, out *countedWriter, took t
 	if n.logged {
 		return
 	}
-	s.log.Info("request", zap.String("op", ""), zap.String("method", r.Method), zap.Int("status", out.status),
+	fields := []zap.Field{zap.String("op", ""), zap.String("method", r.Method), zap.Int("status", out.status),
 		zap.Duration("duration", took), zap.Int64("bytes", out.bytes), zap.Int64("received", n.body.read),
-		zap.String("remote", r.RemoteAddr), zap.String("code", n.Code))
+		zap.String("code", n.Code)}
+	s.log.Info("request", append(fields, s3api.LogClient(r)...)...)
 }
 
 // served is told by package s3api what became of a request.
@@ -90,8 +100,15 @@ func (s *Server) served(ctx context.Context, served s3api.Served) []zap.Field {
 func (s *Server) startSpan(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	return s.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("http.request.method", r.Method), attribute.String("client.address", r.RemoteAddr),
+		attribute.String("http.request.method", r.Method), attribute.String("client.address", clientAddress(r)),
 		attribute.String("network.protocol.version", r.Proto)))
+}
+
+func clientAddress(r *http.Request) string {
+	if a := s3api.ClientOf(r).Address; a.IsValid() {
+		return a.String()
+	}
+	return r.RemoteAddr
 }
 
 // endSpan names the span by what the request turned out to be. Neither keys

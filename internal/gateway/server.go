@@ -39,6 +39,7 @@ type Server struct {
 	log     *zap.Logger
 	now     func() time.Time
 	handler http.Handler
+	proxies proxies
 	metrics *metrics.Metrics
 	tracer  trace.Tracer
 
@@ -57,6 +58,11 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	s := &Server{
 		cfg: cfg, log: log, now: now, tracer: noop.NewTracerProvider().Tracer(observe.Scope),
 		metrics: metrics.New(metrics.Options{Buckets: cfg.Metrics.Buckets, AccessKeys: cfg.Metrics.AccessKeys}),
+	}
+	var err error
+	if s.proxies, err = newProxies(&cfg.Service); err != nil {
+		log.Error("service.trusted-proxies: no proxy is trusted", zap.Error(err)) // config checks it
+		s.proxies = proxies{}
 	}
 	guarded := stallGuard(cfg.Service.StallTimeout, int64(cfg.Service.MaxBody), http.HandlerFunc(s.gate))
 	a := newAdmission(cfg.Service.MaxRequests, bodyMemory(cfg), streamBytes(cfg), queueWait, guarded)

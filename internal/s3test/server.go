@@ -70,6 +70,7 @@ type Server struct {
 
 func start(name, folder, yaml string, env map[string]string) (*Server, error) {
 	env["PITHOS_SERVICE_URI"] = ServiceURI
+	env["PITHOS_TRUSTED_PROXIES"] = "127.0.0.1" // tests may be any client, by X-Forwarded-For
 	cfg, err := load(folder, yaml, env)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
 		"an access key without its secret":    {"keys: {accessKey: ADMIN}", "keys.secretKey"},
 		"keys in two places":                  {"keys: {accessKey: A, existingSecret: mine}", "exclude each other"},
 		"an Ingress without a name":           {"ingress: {enabled: true}\nserviceURI: [localhost]", "serviceURI"},
+		"a proxy by name":                     {"ingress: {trustedProxies: [ingress.example.com]}", "trustedProxies"},
 		"a service name with a scheme":        {"serviceURI: ['http://s3.example.com']", "serviceURI"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,12 +46,12 @@ func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestValuesReachTheConfiguration(t *testing.T) {
-	rendered, err := render(t, valuesOf(t, "config: {service: {max-body: 1G, max-memory: 1G}, options: {signature-v2: false}}\nbuckets: [demo]"))
+	rendered, err := render(t, valuesOf(t, "config: {service: {max-body: 1G, max-memory: 1G}, options: {signature-v2: false}}\nbuckets: [demo]\ningress: {enabled: true, trustedProxies: [10.42.0.0/16]}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := rendered["pithos/templates/config.yaml"]
-	for _, want := range []string{"max-body: 1G", "max-memory: 1G", "signature-v2: false", "- demo", "port: 8080", "directory: /data"} {
+	for _, want := range []string{"max-body: 1G", "max-memory: 1G", "signature-v2: false", "- demo", "trusted-proxies:", "- 10.42.0.0/16", "port: 8080", "directory: /data"} {
 		if !strings.Contains(config, want) {
 			t.Errorf("%s is missing in\n%s", want, config)
 		}

@@ -66,6 +66,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* pithos.yaml: what the chart knows, and config laid over it. */}}
 {{- define "pithos.config" -}}
 {{- $service := dict "host" "0.0.0.0" "port" 8080 "drain-delay" (include "pithos.drainDelay" .) "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
+{{- if and .Values.ingress.enabled .Values.ingress.trustedProxies -}}{{- $_ := set $service "trusted-proxies" .Values.ingress.trustedProxies -}}{{- end -}}
 {{- $options := dict "service-uri" .Values.serviceURI -}}
 {{- if .Values.buckets -}}{{- $_ := set $options "buckets" .Values.buckets -}}{{- end -}}
 {{- $own := dict "service" $service "logging" (dict "level" "info" "json" true) "options" $options -}}

@@ -1,0 +1,56 @@
+package s3api
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+
+	"go.uber.org/zap"
+)
+
+// Client is where a request comes from. Policy conditions, the access log and
+// whatever else depends on the client's address read it here, not in
+// http.Request: RemoteAddr and TLS there describe the last hop, which may be a
+// reverse proxy.
+type Client struct {
+	// Address is the client's; invalid where it is not known.
+	Address netip.Addr
+	// Secure says whether the client speaks HTTPS.
+	Secure bool
+	// Proxy is the address of the trusted proxy that said so; "" where the
+	// client is connected directly.
+	Proxy string
+}
+
+type clientKey struct{}
+
+// WithClient returns a context for a request that comes from c: the gateway
+// has resolved what trusted proxies say. Without it the connection counts.
+func WithClient(ctx context.Context, c Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// ClientOf returns where r comes from.
+func ClientOf(r *http.Request) Client {
+	if c, ok := r.Context().Value(clientKey{}).(Client); ok {
+		return c
+	}
+	return Client{Address: peerAddress(r), Secure: r.TLS != nil}
+}
+
+// peerAddress is the address of the connection; invalid where it has none.
+func peerAddress(r *http.Request) netip.Addr {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return p.Addr().Unmap().WithZone("")
+}
+
+// LogClient says in the access log where r comes from.
+func LogClient(r *http.Request) []zap.Field {
+	if c := ClientOf(r); c.Proxy != "" {
+		return []zap.Field{zap.String("remote", c.Address.String()), zap.String("proxy", c.Proxy)}
+	}
+	return []zap.Field{zap.String("remote", r.RemoteAddr)}
+}
