@@ -63,6 +63,10 @@ type Served struct {
 	Bucket, AccessKey string
 	// Code is the code of the error that was answered; "" for success.
 	Code string
+	// UnknownHeaders are the names of x-amz-* headers that were ignored because
+	// Pithos does not know them. Of a request without a signature that was right
+	// each is "": anybody could make names up.
+	UnknownHeaders []string
 }
 
 // API is an http.Handler that speaks S3.

@@ -1,9 +1,13 @@
 package s3api_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/s3api"
@@ -142,4 +146,229 @@ func TestEmptyHeadersMeetNoCondition(t *testing.T) {
 			x.as(s3test.Bob, "PUT", "/"+x.bucket+"/k", "body", "If-None-Match", bad).want(501, "NotImplemented").says("If-None-Match")
 		}
 	})
+}
+
+// operations calls test with every operation that is there, and the target
+// below the bucket that selects it. It is derived from the table: a new
+// operation is covered by the tests that use it.
+func (x *story) operations(test func(op s3api.Operation, send func(key s3test.Key, header ...string) *reply)) {
+	x.Helper()
+	for _, op := range s3api.Operations() {
+		if op.Handler == nil || op.Public {
+			continue
+		}
+		target := map[s3api.Scope]string{s3api.ScopeService: "/", s3api.ScopeBucket: "/" + x.bucket, s3api.ScopeObject: "/" + x.bucket + "/k"}[op.Scope]
+		values := map[string]string{"partNumber": "1", "uploadId": "0123456789abcdef0123456789abcdef"}
+		for i, q := range op.Query {
+			target += string("?&"[min(i, 1)]) + q.Name + "=" + values[q.Name] + q.Value
+		}
+		test(op, func(key s3test.Key, header ...string) *reply {
+			x.Helper()
+			if op.Header != "" {
+				header = append(header, op.Header, "/"+x.bucket+"/k")
+			}
+			if op.Body == s3api.BodyForm {
+				header = append(header, "Content-Type", "multipart/form-data; boundary=b")
+				form := "--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nbody\r\n--b--\r\n"
+				return x.as(nobody, op.Method, target, form, header...)
+			}
+			return x.as(key, op.Method, target, "", header...)
+		})
+	}
+}
+
+// headerValues are values that headers can have; others are "x".
+var headerValues = map[string]string{
+	"x-amz-acl": "private", "x-amz-tagging": "a=b", "x-amz-server-side-encryption": "AES256", "x-amz-storage-class": "STANDARD",
+	"x-amz-website-redirect-location": "/x", "if-match": "*", "if-none-match": "*", "x-amz-grant-read": `id="alice"`,
+	"x-amz-grant-read-acp": `id="alice"`, "x-amz-grant-write": `id="alice"`, "x-amz-grant-write-acp": `id="alice"`, "x-amz-grant-full-control": `id="alice"`,
+	"x-amz-copy-source": "/b/k", "x-amz-metadata-directive": "COPY", "x-amz-write-offset-bytes": "4",
+	"x-amz-server-side-encryption-customer-algorithm": "AES256",
+}
+
+func headerValue(name string) string {
+	if v := headerValues[name]; v != "" {
+		return v
+	}
+	return "x"
+}
+
+// An unknown header of a family that promises something is refused with 501 by
+// every operation, and by name.
+func TestUnknownHeadersOfFamiliesAreRefused(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("k", "body")
+		x.operations(func(op s3api.Operation, send func(s3test.Key, ...string) *reply) {
+			for _, name := range []string{
+				"X-Amz-Object-Lock-Event-Hold", "X-Amz-Object-Lock-Event-Hold-Duration-Days", "X-Amz-Object-Lock-Event-Hold-Duration-Years",
+				"X-Amz-Server-Side-Encryption-New", "X-Amz-Checksum-New", "X-Amz-If-New", "X-Amz-Copy-Source-New", "X-Amz-Rename-Source-New",
+				"X-Amz-Grant-New", "X-Amz-Write-New", "X-Amz-Bucket-New",
+			} {
+				r := send(s3test.Alice, name, "ON")
+				switch {
+				case op.Body == s3api.BodyForm && r.resp.StatusCode == 400: // fields say this, not headers
+					r.says(name)
+				case op.Method == "HEAD":
+					if r.resp.StatusCode != 501 {
+						x.Errorf("%s with %s: %d", op.Name, name, r.resp.StatusCode)
+					}
+				default:
+					r.want(501, "NotImplemented").says("<Header>" + name + "</Header>")
+				}
+			}
+		})
+		x.same("object", x.get("k"), "body")
+		x.raw("PUT", "/k", "body", "X-Amz-New", "ON").want(200, "") // as on AWS
+		x.raw("GET", "/k", "", "X-Amz-New", "ON").want(200, "")
+	})
+}
+
+// Event holds are refused in documents too.
+func TestEventHoldsInDocumentsAreRefused(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.versioning("Enabled")
+		x.put("k", "body")
+		days := "<Days>1</Days>"
+		for _, c := range []struct{ target, body, element string }{
+			{"?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode>" + days + "</DefaultRetention><DefaultEventHold>" + days + "</DefaultEventHold></Rule></ObjectLockConfiguration>", "DefaultEventHold"},
+			{"?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode>" + days + "<DefaultEventHold>" + days + "</DefaultEventHold></DefaultRetention></Rule></ObjectLockConfiguration>", "DefaultEventHold"},
+			{"/k?retention", "<Retention><EventHold>ON</EventHold></Retention>", "EventHold"},
+			{"/k?retention", "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2999-01-01T00:00:00Z</RetainUntilDate><EventHold/></Retention>", "EventHold"},
+			{"/k?retention", "<Retention><EventHoldDuration>" + days + "</EventHoldDuration></Retention>", "EventHoldDuration"},
+		} {
+			x.raw("PUT", c.target, c.body).want(501, "NotImplemented").says("<Element>" + c.element + "</Element>")
+		}
+		x.raw("GET", "?object-lock", "").want(404, "ObjectLockConfigurationNotFoundError")
+	})
+}
+
+// Every operation, with every header that has a kind: it is refused by name
+// unless the row honours or ignores it.
+func TestHeadersThatAnOperationDoesNotHonourAreRefused(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("k", "body")
+		x.operations(func(op s3api.Operation, send func(s3test.Key, ...string) *reply) {
+			if op.Name == "CreateBucket" || op.Name == "DeleteBucket" { // they would do it
+				return
+			}
+			honoured := op.Honours | op.Ignores | s3api.Directives | s3api.Bypass
+			if op.Body == s3api.BodyDocument {
+				honoured |= s3api.BodyChecksum
+			}
+			for _, h := range s3api.RequestHeaders() {
+				if h.Kind == 0 || h.KeepEmpty || h.Name == "x-amz-copy-source" && op.Scope == s3api.ScopeObject {
+					continue
+				}
+				write, change := op.Method == "PUT" || op.Method == "POST", op.Method == "DELETE"
+				condition := s3api.IfMatch | s3api.IfNoneMatch | s3api.IfDate | s3api.IfSame | s3api.IfInitiated | s3api.RenameSource
+				if h.Kind&honoured != 0 || !write && (!change || h.Kind&condition == 0) {
+					continue
+				}
+				r := send(s3test.Alice, h.Name, headerValue(h.Name))
+				if r.resp.StatusCode != 400 && r.resp.StatusCode != 501 || !strings.Contains(strings.ToLower(r.body), h.Name) {
+					x.Errorf("%s with %s: %d %.300s", op.Name, h.Name, r.resp.StatusCode, r.body)
+				}
+			}
+		})
+		x.same("object", x.get("k"), "body")
+		// A parameter would be a header if the query were presigned.
+		x.raw("PUT", "/k?x-amz-object-lock-mode=COMPLIANCE", "").want(400, "InvalidArgument").says("x-amz-object-lock-mode")
+		x.raw("PUT", "/k?x-amz-object-lock-event-hold=ON", "").want(501, "NotImplemented")
+		x.raw("GET", "/k?x-amz-acl=private", "").want(200, "")
+	})
+}
+
+// A policy that wants a header is met by one that takes effect, and by no
+// other: every operation with the action s3:PutObject, every header that is a
+// condition key.
+func TestConditionsSeeWhatTakesEffect(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("k", "body")
+		keys := []string{"if-match", "if-none-match", "x-amz-acl", "x-amz-copy-source", "x-amz-grant-full-control", "x-amz-grant-read",
+			"x-amz-metadata-directive", "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-storage-class",
+			"x-amz-website-redirect-location", "x-amz-tagging"}
+		kinds := map[string]s3api.Headers{}
+		for _, h := range s3api.RequestHeaders() {
+			kinds[h.Name] = h.Kind
+		}
+		for _, name := range keys {
+			key := "s3:" + name
+			if name == "x-amz-tagging" {
+				key = "s3:RequestObjectTag/a"
+			}
+			x.policy(x.rule("Allow", "bob", "", "", "s3:*"), x.rule("Deny", "bob", "", `{"Null":{"`+key+`":"true"}}`, "s3:PutObject"))
+			x.operations(func(op s3api.Operation, send func(s3test.Key, ...string) *reply) {
+				if op.Action != "s3:PutObject" || op.Body == s3api.BodyForm || op.Header != "" && name == "x-amz-copy-source" {
+					return
+				}
+				x.put("k", "body") // an operation before has made it bob's
+				header := []string{name, headerValue(name)}
+				if name == "x-amz-tagging" && op.Name == "CopyObject" {
+					send(s3test.Bob, header...).want(403, "AccessDenied") // a copy takes the source's tags
+					send(s3test.Bob, append(header, "X-Amz-Tagging-Directive", "COPY")...).want(403, "AccessDenied")
+					header = append(header, "X-Amz-Tagging-Directive", "REPLACE")
+				}
+				if op.Name == "RenameObject" {
+					header = append(header, "X-Amz-Rename-Source", "k")
+				}
+				r := send(s3test.Bob, header...)
+				switch honoured := op.Honours&kinds[name] != 0; {
+				case honoured && r.resp.StatusCode == 403:
+					x.Errorf("%s does not see %s: %s", op.Name, name, r.body)
+				case !honoured && r.resp.StatusCode < 400:
+					x.Errorf("%s is let through by %s, which it does not honour", op.Name, name)
+				}
+			})
+		}
+	})
+}
+
+// The fields of a form are held to the same rules as headers.
+func TestFieldsOfFormsAreHeaders(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.open()
+		post := func(fields ...string) *reply {
+			body, contentType := browserForm(x.T, "body", append([]string{"key", "k"}, fields...)...)
+			return x.as(nobody, "POST", "/"+x.bucket, string(body), "Content-Type", contentType)
+		}
+		for _, field := range []string{"x-amz-object-lock-event-hold", "X-Amz-Object-Lock-Event-Hold-Duration-Days", "x-amz-server-side-encryption-new",
+			"x-amz-checksum-new", "x-amz-grant-new", "x-amz-write-offset-bytes", "x-amz-copy-source", "x-amz-bucket-object-lock-enabled", "x-amz-if-match-size"} {
+			post(field, "1").want(501, "NotImplemented")
+		}
+		post("if-none-match", wrongETag).want(501, "NotImplemented")
+		x.raw("GET", "/k", "").want(404, "NoSuchKey")
+		post("acl", "", "x-amz-storage-class", "", "x-amz-tagging", "", "if-match", "", "x-amz-website-redirect-location", "").want(204, "")
+		for _, c := range []struct{ key, field string }{
+			{"s3:x-amz-acl", "acl"}, {"s3:x-amz-storage-class", "x-amz-storage-class"}, {"s3:if-none-match", "if-none-match"},
+			{"s3:x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-algorithm"},
+			{"s3:RequestObjectTag/a", "tagging"}, {"s3:RequestObjectTag/a", "x-amz-tagging"},
+		} {
+			x.policy(fmt.Sprintf(`{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::%s/*","Condition":{"Null":{%q:"true"}}}`, x.bucket, c.key))
+			if c.field != "tagging" {
+				post(c.field, "").want(403, "AccessDenied")
+			}
+			post().want(403, "AccessDenied")
+		}
+	})
+}
+
+// Unknown headers are reported; a caller without a right signature names none.
+func TestUnknownHeadersAreReported(t *testing.T) {
+	var reported []string
+	s := newServer(t, func(o *s3api.Options) {
+		o.Served = func(_ context.Context, served s3api.Served) []zap.Field {
+			reported = served.UnknownHeaders
+			return nil
+		}
+	})
+	b := s.bucket(t)
+	known := []string{"X-Amz-Meta-A", "1", "X-Amz-Request-Payer", "requester", "X-Amz-Checksum-Mode", "ENABLED", "X-Amz-User-Agent", "x", "X-Custom", "1"}
+	s.signed(t, "alice", "GET", "/"+b, "", append(known, "X-Amz-Brand-New", "1")...).want(t, 200, "")
+	if !slices.Equal(reported, []string{"x-amz-brand-new"}) {
+		t.Errorf("signed: %q", reported)
+	}
+	s.raw(t, "GET", "/"+b, "", append(known, "X-Amz-Brand-New", "1")...).want(t, 403, "AccessDenied")
+	if !slices.Equal(reported, []string{""}) {
+		t.Errorf("anonymous: %q", reported)
+	}
 }

@@ -18,7 +18,7 @@ func serviceOperations() []Operation {
 func bucketOperations() []Operation {
 	return []Operation{
 		{Name: "CreateBucket", Method: http.MethodPut, Scope: ScopeBucket,
-			Action: "s3:CreateBucket", NoBucket: true, Body: BodyDocument, Handler: createBucket,
+			Action: "s3:CreateBucket", NoBucket: true, Honours: SetACL | SetBucket, Body: BodyDocument, Handler: createBucket,
 			Differs: "Directory buckets answer 501. Creating one's own bucket again succeeds if nothing about it differs."},
 		{Name: "HeadBucket", Method: http.MethodHead, Scope: ScopeBucket,
 			Action: "s3:ListBucket", Handler: headBucket},
@@ -44,7 +44,7 @@ func bucketConfigOperations() []Operation {
 		{Name: "GetBucketAcl", Method: http.MethodGet, Scope: ScopeBucket, Query: with("acl"),
 			Action: "s3:GetBucketAcl", Handler: getBucketACL},
 		{Name: "PutBucketAcl", Method: http.MethodPut, Scope: ScopeBucket, Query: with("acl"),
-			Action: "s3:PutBucketAcl", Body: BodyDocument, Handler: putBucketACL,
+			Action: "s3:PutBucketAcl", Honours: SetACL, Body: BodyDocument, Handler: putBucketACL,
 			Differs: "Canonical ids are the names of tenants; an e-mail address resolves if it is one."},
 		{Name: "GetBucketVersioning", Method: http.MethodGet, Scope: ScopeBucket, Query: with("versioning"),
 			Action: "s3:GetBucketVersioning", Handler: getBucketVersioning},

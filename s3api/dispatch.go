@@ -69,6 +69,9 @@ func (a *API) serve(w *response, r *Request) error {
 	if r.Op.Handler == nil {
 		return failf("NotImplemented", "%s is not implemented.", r.Op.Name).with("Operation", r.Op.Name)
 	}
+	if err := holdHeaders(r); err != nil {
+		return err
+	}
 	if err := a.loadBucket(r); err != nil {
 		return err
 	}
@@ -228,6 +231,12 @@ func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) 
 	}
 	fields = append(fields, LogClient(r.Request)...)
 	served := Served{ID: r.ID, Operation: r.opName(), AccessKey: r.Caller.AccessKey}
+	for _, name := range r.unknownHeaders {
+		if r.Caller.Anonymous() {
+			name = ""
+		}
+		served.UnknownHeaders = append(served.UnknownHeaders, strings.ToLower(name))
+	}
 	if err != nil {
 		if e := toError(err); !hungUp(r, e) {
 			served.Code = e.Code

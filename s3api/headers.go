@@ -57,11 +57,6 @@ func writeConditions(h http.Header) (store.Conditions, error) {
 	if v := h.Values("If-None-Match"); len(v) > 0 && !slices.Equal(v, []string{"*"}) {
 		return store.Conditions{}, notImplementedHeader("If-None-Match")
 	}
-	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
-		if h.Get(name) != "" {
-			return store.Conditions{}, notImplementedHeader(name)
-		}
-	}
 	return conditions(h, ""), nil
 }
 
@@ -71,11 +66,6 @@ func notImplementedHeader(name string) *Error {
 
 // deleteConditions are those of a DELETE.
 func deleteConditions(h http.Header) (store.Conditions, error) {
-	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
-		if _, ok := h[name]; ok {
-			return store.Conditions{}, notImplementedHeader(name)
-		}
-	}
 	c := store.Conditions{IfMatch: etagList(h.Values("If-Match"))}
 	if v := h.Get("X-Amz-If-Match-Size"); v != "" {
 		n, err := strconv.ParseInt(v, 10, 64)
@@ -318,14 +308,6 @@ func (a *API) customerKey(r *Request, prefix string) (store.EncryptionRequest, e
 		return e, badArgument(name+"key-MD5", sum, "The calculated MD5 hash of the key did not match the hash that was provided.")
 	}
 	return store.EncryptionRequest{CustomerKey: raw, CustomerKeyMD5: sum}, nil
-}
-
-// noEncryptionHeaders refuses, on reads, the headers that only writes take.
-func noEncryptionHeaders(h http.Header) error {
-	if v := h.Get(sseHeader); v != "" {
-		return badArgument("x-amz-server-side-encryption", v, "x-amz-server-side-encryption header is not supported for this operation.")
-	}
-	return nil
 }
 
 // writeEncryption tells how an object is encrypted.

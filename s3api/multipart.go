@@ -73,8 +73,8 @@ func uploadPart(a *API, w http.ResponseWriter, r *Request) error {
 	return nil
 }
 
-// partEncryption reads the encryption headers of a part. Its upload has said
-// how it is encrypted; S3 takes nothing but the customer's key again. The
+// partEncryption reads the encryption headers of a part, or of the completion.
+// The upload has said how it is encrypted; S3 takes nothing but the customer's key again. The
 // upload's own type is taken, as clients send it: the key stays the upload's,
 // and the answer says which.
 func (a *API) partEncryption(r *Request) (store.EncryptionRequest, error) {
@@ -230,7 +230,7 @@ func (a *API) completeHeaders(r *Request, in *store.CompleteInput) (err error) {
 	if in.Conditions, err = writeConditions(r.Header); err != nil {
 		return err
 	}
-	if in.CustomerKey, err = a.customerKey(r, "X-Amz-"); err != nil {
+	if in.CustomerKey, err = a.partEncryption(r); err != nil {
 		return err
 	}
 	algorithm, value, err := declaredChecksum(r.Header)

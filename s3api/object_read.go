@@ -46,9 +46,6 @@ func headObject(a *API, w http.ResponseWriter, r *Request) error {
 
 // getInput reads what a GET or HEAD asks for.
 func (a *API) getInput(r *Request) (in store.GetInput, err error) {
-	if err = noEncryptionHeaders(r.Header); err != nil {
-		return in, err
-	}
 	in.VersionID, in.Found, in.Conditions = r.VersionID(), r.found, conditions(r.Header, "")
 	if v := r.Header.Get("Range"); v != "" {
 		in.Range = byteRange(v)

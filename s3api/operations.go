@@ -64,6 +64,12 @@ type Operation struct {
 	// Versioned: it takes the parameter versionId.
 	Versioned bool
 
+	// Honours are the kinds of headers that take effect. Headers of other kinds
+	// are refused, or removed before a policy condition can see them; see
+	// requestheaders.go. Ignores are those of them that clients are known to
+	// send to this operation without need, and that AWS ignores too.
+	Honours, Ignores Headers
+
 	// Action is the policy action that the caller must be allowed, VersionAction
 	// the one instead of it where a versionId is given. "" asks for nothing
 	// but what Resources says.

@@ -40,7 +40,9 @@ type Request struct {
 	Resources []Access
 
 	byHost bool
-	found  *store.Found // the version that authorization has looked up
+	// unknownHeaders are the x-amz-* headers that mean nothing to Pithos.
+	unknownHeaders []string
+	found          *store.Found // the version that authorization has looked up
 	// How and when it was signed, in the terms of policy conditions.
 	authType, signatureVersion string
 	payload                    string // x-amz-content-sha256 as it was signed

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,13 +16,97 @@ import (
 //     (singular), before the signature is verified.
 //  2. A header without a value is absent (dropEmpty), from the verified
 //     signature on.
+//  3. An unknown header of a family that promises protection or a condition
+//     (families) is refused with 501. Other unknown x-amz-* headers are ignored,
+//     as on AWS, and counted.
+//  4. A header that the operation does not honour (Operation.Honours) is refused
+//     by name if the operation writes, and a condition if it changes anything.
+//     Otherwise it is removed: reads and deletes store nothing, and some
+//     clients send headers to operations that do not use them
+//     (Operation.Ignores).
 //
-// Handlers and policy conditions run afterwards and see the same headers.
+// Handlers and policy conditions run afterwards and see the same headers, which
+// are those that take effect.
+//
+// A new operation states in its row what it honours. A new header gets a row
+// here, with its kind, before any handler reads it.
+
+// Headers is a set of kinds of request headers.
+type Headers uint32
+
+// The kinds of request headers. An operation honours all headers of a kind or
+// none.
+const (
+	// SetACL, SetTags, SetLock, SetEncryption, SetClass and SetRedirect say
+	// what is stored with the object, SetBucket what is stored with a bucket.
+	SetACL Headers = 1 << iota
+	SetTags
+	SetLock
+	SetEncryption
+	SetClass
+	SetRedirect
+	SetBucket
+	// CustomerKey is the key of SSE-C.
+	CustomerKey
+	// Offset makes a write an append.
+	Offset
+	// BodyChecksum is a checksum of the body. An operation that reads a document
+	// honours it without saying so.
+	BodyChecksum
+	// ObjectSize is the size of the object that an upload makes.
+	ObjectSize
+	// CopySource is the object to copy, conditions on it and its key; CopyRange
+	// a part of it.
+	CopySource
+	CopyRange
+	// RenameSource is the key to rename, and conditions on it.
+	RenameSource
+	// IfMatch, IfNoneMatch and IfDate are HTTP's conditions on the object,
+	// IfSame those on its size and time, IfInitiated the one on an upload.
+	IfMatch
+	IfNoneMatch
+	IfDate
+	IfSame
+	IfInitiated
+	// Directives choose what a copy takes from its source, Bypass passes over
+	// GOVERNANCE retention. Both mean nothing to other operations.
+	Directives
+	Bypass
+)
+
+const (
+	// conditionHeaders are refused by every operation that changes something and
+	// does not honour them.
+	conditionHeaders = IfMatch | IfNoneMatch | IfDate | IfSame | IfInitiated | RenameSource
+	// optionHeaders promise nothing. They are removed where they are not honoured.
+	optionHeaders = Directives | Bypass
+	// attributeHeaders are what an operation honours that makes an object.
+	attributeHeaders = SetACL | SetTags | SetLock | SetEncryption | CustomerKey | SetClass | SetRedirect
+	// repeatedHeaders are what clients say again with the parts of an upload,
+	// and when they complete it (minio-go, Cyberduck). The upload has them; AWS
+	// ignores them there.
+	repeatedHeaders = SetACL | SetTags | SetClass | SetRedirect
+)
+
+// families begin the names of headers that promise protection or a condition.
+// A client that sends one that is not in the table must learn that it gets
+// none of that.
+var families = []string{
+	"X-Amz-Object-Lock-", "X-Amz-Server-Side-Encryption", "X-Amz-Checksum-", "X-Amz-If-", "X-Amz-Copy-Source", "X-Amz-Rename-Source",
+	"X-Amz-Grant-", "X-Amz-Write-", "X-Amz-Bucket-",
+}
+
+func inFamily(name string) bool {
+	return slices.ContainsFunc(families, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
 
 // requestHeader is one row of the table.
 type requestHeader struct {
 	// Name is in lower case.
 	Name string
+	// Kind is 0 for what no operation has to honour: it is about the request
+	// itself, or stored as it is.
+	Kind Headers
 	// List: HTTP or S3 defines the header as a list, so several lines are one
 	// list. Without it, a second line is refused.
 	List bool
@@ -49,11 +134,11 @@ func requestHeaders() []requestHeader {
 		{Name: "content-type"},
 		{Name: "date"},
 		{Name: "expires"},
-		{Name: "if-match", List: true},
-		{Name: "if-modified-since"},
-		{Name: "if-none-match", List: true},
+		{Name: "if-match", Kind: IfMatch, List: true},
+		{Name: "if-modified-since", Kind: IfDate},
+		{Name: "if-none-match", Kind: IfNoneMatch, List: true},
 		{Name: "if-range"},
-		{Name: "if-unmodified-since"},
+		{Name: "if-unmodified-since", Kind: IfDate},
 		{Name: "origin"},
 		{Name: "access-control-request-method"},
 		{Name: "range"},
@@ -80,64 +165,64 @@ func requestHeaders() []requestHeader {
 		{Name: "x-amz-user-agent"},
 
 		// What is stored.
-		{Name: "x-amz-acl"},
-		{Name: "x-amz-grant-full-control", List: true},
-		{Name: "x-amz-grant-read", List: true},
-		{Name: "x-amz-grant-read-acp", List: true},
-		{Name: "x-amz-grant-write", List: true},
-		{Name: "x-amz-grant-write-acp", List: true},
-		{Name: "x-amz-tagging"},
-		{Name: "x-amz-object-lock-mode"},
-		{Name: "x-amz-object-lock-retain-until-date"},
-		{Name: "x-amz-object-lock-legal-hold"},
-		{Name: "x-amz-server-side-encryption", KeepEmpty: true},
-		{Name: "x-amz-server-side-encryption-aws-kms-key-id"},
-		{Name: "x-amz-server-side-encryption-bucket-key-enabled"},
-		{Name: "x-amz-server-side-encryption-context"},
-		{Name: "x-amz-server-side-encryption-customer-algorithm"},
-		{Name: "x-amz-server-side-encryption-customer-key"},
-		{Name: "x-amz-server-side-encryption-customer-key-md5"},
-		{Name: "x-amz-storage-class"},
-		{Name: "x-amz-website-redirect-location"},
-		{Name: "x-amz-write-offset-bytes"},
-		{Name: "x-amz-mp-object-size"},
+		{Name: "x-amz-acl", Kind: SetACL},
+		{Name: "x-amz-grant-full-control", Kind: SetACL, List: true},
+		{Name: "x-amz-grant-read", Kind: SetACL, List: true},
+		{Name: "x-amz-grant-read-acp", Kind: SetACL, List: true},
+		{Name: "x-amz-grant-write", Kind: SetACL, List: true},
+		{Name: "x-amz-grant-write-acp", Kind: SetACL, List: true},
+		{Name: "x-amz-tagging", Kind: SetTags},
+		{Name: "x-amz-object-lock-mode", Kind: SetLock},
+		{Name: "x-amz-object-lock-retain-until-date", Kind: SetLock},
+		{Name: "x-amz-object-lock-legal-hold", Kind: SetLock},
+		{Name: "x-amz-server-side-encryption", Kind: SetEncryption, KeepEmpty: true},
+		{Name: "x-amz-server-side-encryption-aws-kms-key-id", Kind: SetEncryption},
+		{Name: "x-amz-server-side-encryption-bucket-key-enabled", Kind: SetEncryption},
+		{Name: "x-amz-server-side-encryption-context", Kind: SetEncryption},
+		{Name: "x-amz-server-side-encryption-customer-algorithm", Kind: CustomerKey},
+		{Name: "x-amz-server-side-encryption-customer-key", Kind: CustomerKey},
+		{Name: "x-amz-server-side-encryption-customer-key-md5", Kind: CustomerKey},
+		{Name: "x-amz-storage-class", Kind: SetClass},
+		{Name: "x-amz-website-redirect-location", Kind: SetRedirect},
+		{Name: "x-amz-write-offset-bytes", Kind: Offset},
+		{Name: "x-amz-mp-object-size", Kind: ObjectSize},
 		{Name: "x-amz-checksum-algorithm"},
 		{Name: "x-amz-checksum-mode"},
 		{Name: "x-amz-checksum-type"},
 
 		// Copies and renames.
-		{Name: "x-amz-copy-source"},
-		{Name: "x-amz-copy-source-if-match", List: true},
-		{Name: "x-amz-copy-source-if-modified-since"},
-		{Name: "x-amz-copy-source-if-none-match", List: true},
-		{Name: "x-amz-copy-source-if-unmodified-since"},
-		{Name: "x-amz-copy-source-range"},
-		{Name: "x-amz-copy-source-server-side-encryption-customer-algorithm"},
-		{Name: "x-amz-copy-source-server-side-encryption-customer-key"},
-		{Name: "x-amz-copy-source-server-side-encryption-customer-key-md5"},
-		{Name: "x-amz-metadata-directive"},
-		{Name: "x-amz-object-annotation-directive"},
-		{Name: "x-amz-tagging-directive"},
-		{Name: "x-amz-rename-source"},
-		{Name: "x-amz-rename-source-if-match", List: true},
-		{Name: "x-amz-rename-source-if-modified-since"},
-		{Name: "x-amz-rename-source-if-none-match", List: true},
-		{Name: "x-amz-rename-source-if-unmodified-since"},
+		{Name: "x-amz-copy-source", Kind: CopySource},
+		{Name: "x-amz-copy-source-if-match", Kind: CopySource, List: true},
+		{Name: "x-amz-copy-source-if-modified-since", Kind: CopySource},
+		{Name: "x-amz-copy-source-if-none-match", Kind: CopySource, List: true},
+		{Name: "x-amz-copy-source-if-unmodified-since", Kind: CopySource},
+		{Name: "x-amz-copy-source-range", Kind: CopyRange},
+		{Name: "x-amz-copy-source-server-side-encryption-customer-algorithm", Kind: CopySource},
+		{Name: "x-amz-copy-source-server-side-encryption-customer-key", Kind: CopySource},
+		{Name: "x-amz-copy-source-server-side-encryption-customer-key-md5", Kind: CopySource},
+		{Name: "x-amz-metadata-directive", Kind: Directives},
+		{Name: "x-amz-object-annotation-directive", Kind: Directives},
+		{Name: "x-amz-tagging-directive", Kind: Directives},
+		{Name: "x-amz-rename-source", Kind: RenameSource},
+		{Name: "x-amz-rename-source-if-match", Kind: RenameSource, List: true},
+		{Name: "x-amz-rename-source-if-modified-since", Kind: RenameSource},
+		{Name: "x-amz-rename-source-if-none-match", Kind: RenameSource, List: true},
+		{Name: "x-amz-rename-source-if-unmodified-since", Kind: RenameSource},
 
 		// Deletes.
-		{Name: "x-amz-bypass-governance-retention"},
-		{Name: "x-amz-if-match-initiated-time"},
-		{Name: "x-amz-if-match-last-modified-time"},
-		{Name: "x-amz-if-match-size"},
+		{Name: "x-amz-bypass-governance-retention", Kind: Bypass},
+		{Name: "x-amz-if-match-initiated-time", Kind: IfInitiated},
+		{Name: "x-amz-if-match-last-modified-time", Kind: IfSame},
+		{Name: "x-amz-if-match-size", Kind: IfSame},
 
 		// Buckets.
-		{Name: "x-amz-bucket-object-lock-enabled"},
+		{Name: "x-amz-bucket-object-lock-enabled", Kind: SetBucket},
 		{Name: "x-amz-bucket-object-lock-token"},
 		{Name: "x-amz-bucket-region"},
-		{Name: "x-amz-object-ownership"},
+		{Name: "x-amz-object-ownership", Kind: SetBucket},
 	}
 	for algorithm := range checksumBytes {
-		rows = append(rows, requestHeader{Name: "x-amz-checksum-" + strings.ToLower(algorithm), KeepEmpty: true})
+		rows = append(rows, requestHeader{Name: "x-amz-checksum-" + strings.ToLower(algorithm), Kind: BodyChecksum, KeepEmpty: true})
 	}
 	return rows
 }
@@ -242,4 +327,85 @@ func dropEmpty(h http.Header) {
 			delete(h, name)
 		}
 	}
+}
+
+// honours are the kinds of headers that take effect in op.
+func (op *Operation) honours() Headers {
+	if op.Body == BodyDocument {
+		return op.Honours | BodyChecksum
+	}
+	return op.Honours
+}
+
+// refuses are the kinds of headers that op refuses.
+func (op *Operation) refuses() Headers {
+	switch op.Method {
+	case http.MethodGet, http.MethodHead:
+		if op.Honours&CustomerKey != 0 {
+			return SetEncryption // AWS refuses it where it takes a customer's key
+		}
+		return 0
+	case http.MethodDelete:
+		return conditionHeaders &^ op.Honours
+	}
+	return ^(op.honours() | op.Ignores | optionHeaders)
+}
+
+// holdHeaders holds the request's headers to the rules 3 and 4 above.
+// InvalidArgument, NotImplemented.
+func holdHeaders(r *Request) error {
+	if r.Op.Public {
+		return nil
+	}
+	refused := map[string]error{}
+	for name := range r.Header {
+		row := headerRows[name]
+		switch {
+		case row != nil && row.Kind&r.Op.refuses() != 0:
+			refused[name] = notHonoured(row)
+		case row != nil && row.Kind != 0 && row.Kind&r.Op.honours() == 0:
+			delete(r.Header, name)
+		case row != nil || !strings.HasPrefix(name, amzPrefix) || strings.HasPrefix(name, amzMeta):
+		case inFamily(name):
+			refused[name] = notImplementedHeader(name)
+		default:
+			r.unknownHeaders = append(r.unknownHeaders, name)
+		}
+	}
+	if replace, _ := directive(r.Header, "X-Amz-Tagging-Directive"); !replace && r.Op.Honours&Directives != 0 {
+		delete(r.Header, "X-Amz-Tagging") // a copy takes the source's tags, as on AWS
+	}
+	holdParameters(r, refused)
+	if len(refused) == 0 {
+		return nil
+	}
+	return refused[slices.Min(slices.Collect(maps.Keys(refused)))] // the answer does not depend on the order of a map
+}
+
+// holdParameters refuses parameters of the query that would be headers if the
+// query were presigned: nothing reads them.
+func holdParameters(r *Request, refused map[string]error) {
+	if r.authType == authType(true) || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return
+	}
+	for param := range r.query {
+		name := http.CanonicalHeaderKey(param)
+		row := headerRows[name]
+		switch {
+		case unverifiedInQuery(name):
+		case row != nil && row.Kind&^optionHeaders != 0 && strings.HasPrefix(name, amzPrefix):
+			refused[name] = badArgument(row.Name, "", "%s counts in the query of a presigned request only. Send it as a header.", row.Name)
+		case row == nil && inFamily(name):
+			refused[name] = notImplementedHeader(name)
+		}
+	}
+}
+
+// notHonoured is the error of a header that the operation refuses. The value is
+// not repeated: it may be a key.
+func notHonoured(row *requestHeader) error {
+	if row.Kind&conditionHeaders != 0 {
+		return notImplementedHeader(http.CanonicalHeaderKey(row.Name))
+	}
+	return badArgument(row.Name, "", "%s header is not supported for this operation.", row.Name)
 }

@@ -200,6 +200,11 @@ func (s *strictTokens) start(t xml.StartElement) (xml.Token, error) {
 	return t, nil
 }
 
+// notImplementedElements ask for protection that Pithos does not have, in any
+// document. A client that sends one must learn that it gets none: 501 by name,
+// as for headers (families in requestheaders.go).
+var notImplementedElements = map[string]bool{"DefaultEventHold": true, "EventHold": true, "EventHoldDuration": true}
+
 // place returns the shape of an element that begins here.
 func (s *strictTokens) place(name string) (*shape, error) {
 	if len(s.open) == 0 {
@@ -217,6 +222,9 @@ func (s *strictTokens) place(name string) (*shape, error) {
 	}
 	c, ok := parent.fields[name]
 	if !ok {
+		if notImplementedElements[name] {
+			return nil, failf("NotImplemented", "The element %s implies functionality that is not implemented.", name).with("Element", name)
+		}
 		return nil, malformedXML("unknown element %.80s in %.80s", name, parent.name)
 	}
 	switch parent.seen[c.index]++; {

@@ -86,6 +86,8 @@ func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
 	switch {
 	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold, in.HoldOff:
 		return fail(InvalidRequest, "Metadata, tags and object lock cannot be set by an append")
+	case len(in.ACL.Grants) > 0, in.Headers["X-Amz-Website-Redirect-Location"] != "":
+		return fail(InvalidRequest, "ACL and redirect location cannot be set by an append")
 	case in.Class != "" && in.Class != old.Class:
 		return fail(InvalidRequest, "The storage class of an object cannot be changed by an append")
 	case !sameKey:

@@ -50,7 +50,7 @@ func (s *Server) observed(w http.ResponseWriter, r *http.Request) {
 		took := time.Since(start)
 		end(metrics.Request{
 			Operation: n.Operation, Bucket: n.Bucket, AccessKey: n.AccessKey, Status: out.status, Code: n.Code,
-			Refused: n.refused, In: n.body.read, Out: out.bytes, Took: took, FirstByte: out.firstByte,
+			UnknownHeaders: n.UnknownHeaders, Refused: n.refused, In: n.body.read, Out: out.bytes, Took: took, FirstByte: out.firstByte,
 		})
 		endSpan(span, n, out)
 		s.logRefused(r.WithContext(ctx), n, out, took)

@@ -68,6 +68,16 @@ func TestRequestsAreCountedByOperationBucketAndStatus(t *testing.T) {
 	)
 }
 
+func TestUnknownHeadersAreCountedUnderABoundedNumberOfNames(t *testing.T) {
+	m := New(Options{})
+	for i := range 200 {
+		m.Begin()(Request{UnknownHeaders: []string{fmt.Sprintf("x-amz-new-%d", i), "x-amz-new-0", "", "x-amz-" + strings.Repeat("x", 100)}})
+	}
+	text := shown(t, m)
+	wantLines(t, text, `pithos_request_unknown_headers_total{header="x-amz-new-0"} 201`, `pithos_request_unknown_headers_total{header="x-amz-new-49"} 1`,
+		`!pithos_request_unknown_headers_total{header="x-amz-new-50"`, `pithos_request_unknown_headers_total{header="other"} 550`)
+}
+
 func TestNoNamesAreToldApartUnlessAsked(t *testing.T) {
 	m := New(Options{})
 	m.Begin()(Request{Operation: "GetObject", Bucket: "secret-name", AccessKey: "SECRETKEY", Status: 200})

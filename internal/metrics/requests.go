@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -19,6 +20,9 @@ type Request struct {
 	Status int
 	// Code is S3's error code; "" for success.
 	Code string
+	// UnknownHeaders are the names of headers that were ignored; "" for one
+	// that must not be named.
+	UnknownHeaders []string
 	// Refused says that the gateway turned the request away by itself.
 	Refused bool
 	// In and Out are the bytes of the bodies that have come and gone.
@@ -36,10 +40,18 @@ const StatusGone = 499
 // upload of minutes are both to be told apart.
 var seconds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
 
+// unknownHeaderNames is how many unknown headers are told apart,
+// unknownHeaderLength the most bytes of the name of one.
+const (
+	unknownHeaderNames  = 50
+	unknownHeaderLength = 64
+)
+
 type requests struct {
-	buckets, keys *bounded
+	buckets, keys, headers *bounded
 
 	total, byKey, errors, refused *prometheus.CounterVec
+	unknownHeaders                *prometheus.CounterVec
 	in, out                       *prometheus.CounterVec
 	took, firstByte               *prometheus.HistogramVec
 	inFlight                      prometheus.Gauge
@@ -53,15 +65,16 @@ func newRequests(r prometheus.Registerer, o Options) requests {
 		return register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds}, []string{"operation"}))
 	}
 	all := requests{
-		buckets: newBounded(o.Buckets), keys: newBounded(o.AccessKeys),
-		total:     counter("pithos_requests_total", "Requests that were answered; status 499: the client went away before.", "operation", "bucket", "status"),
-		byKey:     counter("pithos_access_key_requests_total", "Requests by the access key that signed them, of the first metrics.access-keys ones.", "access_key", "status"),
-		errors:    counter("pithos_request_errors_total", "Requests that were answered with an error, by S3's error code.", "operation", "code"),
-		refused:   counter("pithos_requests_refused_total", "Requests that the gateway turned away before they were looked at, by S3's error code.", "code"),
-		in:        counter("pithos_request_bytes_total", "Bytes of request bodies that were received.", "operation", "bucket"),
-		out:       counter("pithos_response_bytes_total", "Bytes of response bodies that were sent.", "operation", "bucket"),
-		took:      histogram("pithos_request_duration_seconds", "Time from a request's headers to the end of its answer."),
-		firstByte: histogram("pithos_request_first_byte_seconds", "Time from a request's headers to the begin of its answer."),
+		buckets: newBounded(o.Buckets), keys: newBounded(o.AccessKeys), headers: newBounded(unknownHeaderNames),
+		unknownHeaders: counter("pithos_request_unknown_headers_total", "Headers x-amz-* that were ignored because Pithos does not know them; the first 50 names of signed requests are told apart.", "header"),
+		total:          counter("pithos_requests_total", "Requests that were answered; status 499: the client went away before.", "operation", "bucket", "status"),
+		byKey:          counter("pithos_access_key_requests_total", "Requests by the access key that signed them, of the first metrics.access-keys ones.", "access_key", "status"),
+		errors:         counter("pithos_request_errors_total", "Requests that were answered with an error, by S3's error code.", "operation", "code"),
+		refused:        counter("pithos_requests_refused_total", "Requests that the gateway turned away before they were looked at, by S3's error code.", "code"),
+		in:             counter("pithos_request_bytes_total", "Bytes of request bodies that were received.", "operation", "bucket"),
+		out:            counter("pithos_response_bytes_total", "Bytes of response bodies that were sent.", "operation", "bucket"),
+		took:           histogram("pithos_request_duration_seconds", "Time from a request's headers to the end of its answer."),
+		firstByte:      histogram("pithos_request_first_byte_seconds", "Time from a request's headers to the begin of its answer."),
 		inFlight: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pithos_requests_in_flight", Help: "Requests that are being served or wait for their turn."})),
 	}
@@ -89,6 +102,12 @@ func (m *requests) count(r Request) {
 	m.total.WithLabelValues(r.Operation, bucket, status).Inc()
 	if key := m.keys.value(r.AccessKey); key != "" && m.keys.most > 0 {
 		m.byKey.WithLabelValues(key, status).Inc()
+	}
+	for _, name := range r.UnknownHeaders {
+		if len(name) > unknownHeaderLength {
+			name = "" // no header of S3
+		}
+		m.unknownHeaders.WithLabelValues(cmp.Or(m.headers.value(name), Other)).Inc()
 	}
 	if r.Refused {
 		m.refused.WithLabelValues(r.Code).Inc()
