@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 )
@@ -183,13 +184,43 @@ var keptHeaders = map[string]bool{
 	"Allow": true, "Content-Range": true, "Last-Modified": true, "X-Amz-Delete-Marker": true, "X-Amz-Version-Id": true, "X-Amz-Bucket-Region": true,
 }
 
+// What error documents and log lines repeat of a request is bounded: anyone can
+// send a key or a header of 60 KB, and escaping makes it up to six times as long.
+const (
+	maxShown          = 2 << 10
+	maxShownCanonical = 8 << 10
+)
+
+// clip returns the first most bytes of s, in whole characters.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
+}
+
+// shown is the most bytes that an error document shows of a value. Clients that
+// look for a mistake in their signature want all of a canonical request.
+func shown(name string) int {
+	switch name {
+	case "CanonicalRequest", "StringToSign":
+		return maxShownCanonical
+	case "CanonicalRequestBytes", "StringToSignBytes":
+		return 3 * maxShownCanonical // three characters for each byte
+	}
+	return maxShown
+}
+
 // errorBody is S3's error document.
 func errorBody(r *Request, e *Error, hostID string) []byte {
 	var b strings.Builder
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error>")
 	write := func(name, value string) {
 		// Quotes are left as they are, as in S3's error documents.
-		b.WriteString("<" + name + ">" + strings.ReplaceAll(escapeXML(value), "&quot;", `"`) + "</" + name + ">")
+		b.WriteString("<" + name + ">" + strings.ReplaceAll(escapeXML(clip(value, shown(name))), "&quot;", `"`) + "</" + name + ">")
 	}
 	write("Code", e.Code)
 	write("Message", e.message())
@@ -224,8 +255,8 @@ func (r *Request) opName() string {
 // they hold signatures and customer keys.
 func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) {
 	fields := []zap.Field{
-		zap.String("op", r.opName()), zap.String("method", r.Method), zap.String("bucket", r.BucketName),
-		zap.String("key", r.Key), zap.Int("status", w.status), zap.Duration("duration", took),
+		zap.String("op", r.opName()), zap.String("method", clip(r.Method, maxShown)), zap.String("bucket", clip(r.BucketName, maxShown)),
+		zap.String("key", clip(r.Key, maxShown)), zap.Int("status", w.status), zap.Duration("duration", took),
 		zap.Int64("bytes", w.bytes), zap.String("request", r.ID),
 		zap.String("accesskey", r.Caller.AccessKey), zap.String("tenant", r.Caller.Tenant),
 	}
