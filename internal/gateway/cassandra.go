@@ -47,6 +47,7 @@ func openCassandra(ctx context.Context, cfg *config.Config, o OpenOptions) (_ *E
 	if err != nil {
 		return nil, err
 	}
+	e.Meta = o.wrapMeta(e.Meta)
 	e.Keys = newKeys(cfg.Keystore.Keys, cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
 	return e, e.finish(cfg, c, o)
 }

@@ -86,7 +86,7 @@ func (e *Engine) openEmbeddedMeta(dir string, o OpenOptions) (fresh bool, err er
 	if err != nil {
 		return false, dataDirError(path, err)
 	}
-	e.Meta = s
+	e.Meta = o.wrapMeta(s)
 	e.opened(s.Close)
 	e.opened(o.showPebble("meta", s.Figures))
 	return fresh, nil

@@ -60,6 +60,9 @@ type OpenOptions struct {
 	GCGrace time.Duration
 	// Observe, if not nil, counts and traces what the engine does.
 	Observe *observe.Observer
+	// WrapMeta, if not nil, is put around the metadata store, below everything
+	// that reads it. The cost test counts reads with it.
+	WrapMeta func(meta.Store) meta.Store
 	// MetaOnly opens what is needed to manage keys: Meta and Ring alone.
 	MetaOnly bool
 }

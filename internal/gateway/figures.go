@@ -21,6 +21,13 @@ func (o OpenOptions) meta(s meta.Store) meta.Store {
 	return o.Observe.Meta(s)
 }
 
+func (o OpenOptions) wrapMeta(s meta.Store) meta.Store {
+	if o.WrapMeta == nil {
+		return s
+	}
+	return o.WrapMeta(s)
+}
+
 // blobs are the blob stores, observed if somebody wants to.
 func (o OpenOptions) blobs(stores map[string]blob.Store) map[string]blob.Store {
 	if o.Observe == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/meta"
 )
 
 // The names of the engines, and of the subtests that [Engines] runs.
@@ -39,18 +40,30 @@ var shared = struct {
 	inMain  bool
 	servers map[string]*Server
 	closers []func() error
+	wrap    func(meta.Store) meta.Store
 }{servers: map[string]*Server{}}
 
 // Main runs the tests and then ends the servers that they have started. It
 // does not return. Call it from TestMain.
-func Main(m *testing.M) {
+func Main(m *testing.M, options ...Option) {
 	shared.inMain = true
+	for _, o := range options {
+		o()
+	}
 	code := m.Run()
 	if err := closeShared(); err != nil {
 		fmt.Fprintln(os.Stderr, "s3test:", err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// Option changes how servers are started.
+type Option func()
+
+// WrapMeta puts wrap around the metadata store of each server.
+func WrapMeta(wrap func(meta.Store) meta.Store) Option {
+	return func() { shared.wrap = wrap }
 }
 
 func closeShared() error {

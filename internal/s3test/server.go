@@ -79,7 +79,7 @@ func start(name, folder, yaml string, env map[string]string) (*Server, error) {
 	log := testLog()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	e, err := gateway.Open(ctx, cfg, gateway.OpenOptions{Log: log, Now: s.now, GCGrace: Grace})
+	e, err := gateway.Open(ctx, cfg, gateway.OpenOptions{Log: log, Now: s.now, GCGrace: Grace, WrapMeta: shared.wrap})
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,14 @@ func (s *Server) listen(cfg *config.Config, log *zap.Logger) error {
 	if err := h.Use(s.Gateway); err != nil {
 		return errors.Join(err, s.Gateway.Close())
 	}
-	plain, secure := httptest.NewServer(h), httptest.NewTLSServer(h)
+	plain, secure := httptest.NewUnstartedServer(h), httptest.NewUnstartedServer(h)
+	for _, server := range []*httptest.Server{plain, secure} { // the limits that serve sets
+		server.Config.MaxHeaderBytes = int(cfg.Service.MaxHeader)
+		server.Config.ReadHeaderTimeout = cfg.Service.HeaderTimeout
+		server.Config.IdleTimeout = cfg.Service.IdleTimeout
+	}
+	plain.Start()
+	secure.StartTLS()
 	s.URL, s.TLSURL, s.HTTP = plain.URL, secure.URL, secure.Client()
 	s.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if t, ok := s.HTTP.Transport.(*http.Transport); ok {

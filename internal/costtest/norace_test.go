@@ -1,0 +1,6 @@
+//go:build !race
+
+package costtest
+
+// cpuFactor multiplies the bounds of CPU time.
+const cpuFactor = 1
