@@ -126,6 +126,7 @@ type checker struct {
 	stores  []blob.Inspector
 	names   map[string]int // of stores, by name
 	started time.Time
+	held    bool // a backup keeps blobs from being deleted
 	summary Summary
 }
 
@@ -249,6 +250,11 @@ func (c *checker) finish(ctx context.Context) error {
 	if err := c.Store.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
+	may, err := c.Store.MayDelete(ctx)
+	if err != nil {
+		return fmt.Errorf("holds of backups: %w", err)
+	}
+	c.summary.Held = !may
 	if err := c.state.counts(&c.summary); err != nil {
 		return err
 	}

@@ -79,6 +79,8 @@ type Summary struct {
 	// Overdue counts queue entries that the collector should have settled
 	// before a grace time: nobody collects, or something keeps it from it.
 	Overdue int64 `json:"overdue,omitempty"`
+	// Held says that a backup keeps blobs from being deleted.
+	Held bool `json:"held,omitempty"`
 	// Found and Repaired count findings.
 	Found    map[Kind]int64 `json:"found"`
 	Repaired int64          `json:"repaired"`

@@ -77,6 +77,7 @@ type Store interface {
 	Queue
 	References
 	AccessKeys
+	Holds
 	Walks
 
 	// InlineMax is the largest payload, in bytes, that is better kept in
@@ -342,6 +343,22 @@ type References interface {
 	// RemoveReference forgets the reference b.Ref to b.Blob. That it is not
 	// there is no error.
 	RemoveReference(ctx context.Context, b QueuedBlob) error
+}
+
+// Holds are what keeps blobs from being deleted: see [Hold]. Each of the
+// methods is atomic, and ListHolds sees every change that was acknowledged
+// before it began.
+type Holds interface {
+	// AddHold adds a hold; ErrExists where one has its ID.
+	AddHold(ctx context.Context, h Hold) error
+	// UpdateHold replaces the hold of that ID, whose revision must be ifRev,
+	// and sets its revision to h.Rev (> ifRev); ErrConflict, ErrNotFound.
+	UpdateHold(ctx context.Context, h Hold, ifRev int64) error
+	// RemoveHold removes a hold, whose revision must be ifRev; ErrConflict,
+	// ErrNotFound.
+	RemoveHold(ctx context.Context, id ID, ifRev int64) error
+	// ListHolds returns all holds, ordered by ID.
+	ListHolds(ctx context.Context) ([]Hold, error)
 }
 
 // AccessKeys are the keys that clients sign with. Secrets arrive here

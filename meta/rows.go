@@ -345,6 +345,19 @@ type Holder struct {
 	Ref    ID       `cbor:"4,keyasint,omitzero"`
 }
 
+// Hold keeps all gateways from deleting blobs while a backup is taken.
+type Hold struct {
+	ID  ID    `cbor:"-"`
+	Rev int64 `cbor:"-"` // grows with every change of the row
+	// Left is how much longer the hold lasts if nobody renews it. Gateways
+	// subtract the time that they have measured: no clock is compared with
+	// another one's.
+	Left time.Duration `cbor:"1,keyasint"`
+	// Reason is a text of the operator's.
+	Reason string `cbor:"2,keyasint,omitempty"`
+	Began  int64  `cbor:"3,keyasint"` // µs since 1970; it is only shown
+}
+
 // AccessKey is one access key.
 type AccessKey struct {
 	ID string `cbor:"-"`

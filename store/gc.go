@@ -49,6 +49,8 @@ type Collected struct {
 	Looked, Deleted, Postponed int
 	// Overdue is how long the entry was due that had waited longest.
 	Overdue time.Duration
+	// Held says that a backup keeps blobs from being deleted.
+	Held bool
 }
 
 // Collect looks at every queue entry that is due, and deletes the blobs that
@@ -64,12 +66,19 @@ type Collected struct {
 //     the commits that are guarded by it, and the key is fenced, which fails
 //     those that have passed the guard; then the key tells for good.
 //
-// Parts of uploads that are not over wait.
+// Parts of uploads that are not over wait. While a backup holds blobs nothing
+// is collected: holds.go has the rule.
 func (s *Store) Collect(ctx context.Context) (Collected, error) {
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
 	var total Collected
 	for {
+		// This look saves work that would be in vain. The one that counts
+		// comes after the proofs, in deleteProven.
+		if may, err := s.mayDelete(ctx); err != nil || !may {
+			total.Held = err == nil
+			return total, err
+		}
 		entries, err := s.meta.Due(ctx, s.now(), maxScan)
 		if err != nil || len(entries) == 0 {
 			return total, err
@@ -77,6 +86,12 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 		p := &pass{store: s, heads: map[headName]map[reference]bool{}}
 		var failed error
 		settled := 0
+		fail := func(e meta.QueueEntry, err error) {
+			failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
+			if s.postpone(ctx, e) == nil {
+				total.Postponed++ // others must not wait behind it
+			}
+		}
 		for _, e := range entries {
 			if ctx.Err() != nil {
 				return total, ctx.Err()
@@ -85,10 +100,7 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 			total.Overdue = max(total.Overdue, s.now().Sub(e.Due))
 			done, err := p.settle(ctx, e)
 			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
-				if s.postpone(ctx, e) == nil {
-					total.Postponed++ // others must not wait behind it
-				}
+				fail(e, err)
 				continue
 			}
 			settled++
@@ -96,11 +108,38 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 				total.Postponed++
 			}
 		}
+		held, err := p.deleteProven(ctx, fail)
 		total.Deleted += p.deleted
-		if failed != nil || settled == 0 {
-			return total, failed
+		total.Held = held
+		if err = errors.Join(failed, err); err != nil || held || settled == 0 {
+			return total, err
 		}
 	}
+}
+
+// deleteProven deletes the blobs that settle has proven to be unreferenced,
+// and drops their entries, unless a hold keeps them: then the entries stay.
+func (p *pass) deleteProven(ctx context.Context, fail func(meta.QueueEntry, error)) (held bool, err error) {
+	if len(p.proven) == 0 {
+		return false, nil
+	}
+	may, err := p.store.mayDelete(ctx)
+	if err != nil || !may {
+		return err == nil, err
+	}
+	for _, e := range p.proven {
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		err := p.deleteBlob(ctx, e.Blob)
+		if err == nil {
+			err = p.store.meta.Drop(ctx, e)
+		}
+		if err != nil {
+			fail(e, err)
+		}
+	}
+	return false, nil
 }
 
 // postpone has an entry looked at again when the grace time has passed anew.
@@ -112,6 +151,7 @@ func (s *Store) postpone(ctx context.Context, e meta.QueueEntry) error {
 type pass struct {
 	store   *Store
 	heads   map[headName]map[reference]bool // what keys refer to
+	proven  []meta.QueueEntry               // entries whose blob is to be deleted
 	deleted int
 }
 
@@ -120,7 +160,8 @@ type headName struct {
 	key    string
 }
 
-// settle deals with one entry; done tells that it is gone from the queue.
+// settle deals with one entry; done tells that it is gone from the queue, or
+// is among those whose blobs deleteProven deletes.
 func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err error) {
 	s := p.store
 	if e.Blob.Upload != (meta.UploadID{}) {
@@ -153,8 +194,13 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 		}
 	}
 	if !refers {
-		if err := p.release(ctx, e); err != nil {
+		last, err := p.release(ctx, e)
+		if err != nil {
 			return false, err
+		}
+		if last {
+			p.proven = append(p.proven, e)
+			return true, nil
 		}
 	}
 	return true, s.meta.Drop(ctx, e)

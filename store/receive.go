@@ -238,8 +238,7 @@ func (s *Store) discard(r *received) {
 		return
 	}
 	s.behind(func(ctx context.Context) {
-		store := s.blobs[r.segment.Store]
-		if err := store.Delete(ctx, blob.ID(r.segment.Blob)); err == nil {
+		if deleted, _ := s.deleteUnlessHeld(ctx, []meta.Segment{r.segment}); deleted {
 			s.drop(ctx, r.guard...)
 		}
 	})

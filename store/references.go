@@ -81,28 +81,29 @@ func sameBlobs(a, b *meta.Version) bool {
 }
 
 // release ends a reference to a blob, whose key does not refer to it any more
-// and never will again, and deletes the blob after the last one.
-func (p *pass) release(ctx context.Context, e meta.QueueEntry) error {
+// and never will again. last says that it was the last one: the blob is to be
+// deleted. It may be repeated.
+func (p *pass) release(ctx context.Context, e meta.QueueEntry) (last bool, err error) {
 	borrowed := e.Kind == meta.QueueFresh && e.Blob.Ref != (meta.ID{})
 	others, err := p.endReference(ctx, e.Blob, borrowed)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case borrowed:
 		// Whether it ever was recorded nobody knows, nor, if nothing is, whether
 		// the lender still refers to the blob: that is asked of the lender.
 		if err := p.remind(ctx, e.Blob, e.Blob.Lender); err != nil {
-			return err
+			return false, err
 		}
 	case len(others) == 0:
-		return p.deleteBlob(ctx, e.Blob)
+		return true, nil
 	}
 	if len(others) == 1 && others[0].Ref == (meta.ID{}) {
 		// The home alone is recorded: perhaps after its reference had ended, by
 		// a copy that was then given up.
-		return p.remind(ctx, e.Blob, meta.Holder{Bucket: others[0].Bucket, Key: others[0].Key, Upload: others[0].Upload})
+		return false, p.remind(ctx, e.Blob, meta.Holder{Bucket: others[0].Bucket, Key: others[0].Key, Upload: others[0].Upload})
 	}
-	return nil
+	return false, nil
 }
 
 // endReference removes what is recorded of a reference, and returns what else

@@ -70,6 +70,9 @@ type Store struct {
 
 	background sync.WaitGroup
 	collecting sync.Mutex
+
+	aging     sync.Mutex
+	seenHolds map[meta.ID]seenHold // under aging
 }
 
 // New returns a Store over o. It starts nothing in the background: see

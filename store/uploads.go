@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -283,8 +282,9 @@ func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
 }
 
 // clearUpload forgets an aborted upload. Where no Complete ever began nobody
-// can have made an object of its parts, and their blobs go at once; otherwise,
-// and for parts that were still coming in, the collector finds out.
+// can have made an object of its parts, and their blobs are deleted at once,
+// unless a backup holds them; otherwise, and for parts that were still coming
+// in, the collector finds out.
 func (s *Store) clearUpload(ctx context.Context, u meta.Upload, untouched bool) {
 	for after := 0; untouched; {
 		parts, err := s.meta.Parts(ctx, u.ID, after, maxScan)
@@ -292,17 +292,16 @@ func (s *Store) clearUpload(ctx context.Context, u meta.Upload, untouched bool) 
 			s.log.Sugar().Warnf("abort of upload %s: its parts are left to the collector: %v", u.ID, err)
 			return
 		}
+		var segments []meta.Segment
 		for _, p := range parts {
 			after = p.Number
-			for _, seg := range p.Segments {
-				if store := s.blobs[seg.Store]; store != nil {
-					if err := store.Delete(ctx, blob.ID(seg.Blob)); err != nil {
-						s.log.Sugar().Warnf("abort of upload %s: part %d is left to the collector: %v", u.ID, p.Number, err)
-					}
-				}
-			}
+			segments = append(segments, p.Segments...)
 		}
-		if len(parts) < maxScan {
+		deleted, err := s.deleteUnlessHeld(ctx, segments)
+		if err != nil {
+			s.log.Sugar().Warnf("abort of upload %s: parts are left to the collector: %v", u.ID, err)
+		}
+		if !deleted && err == nil || len(parts) < maxScan {
 			break
 		}
 	}

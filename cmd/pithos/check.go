@@ -191,7 +191,9 @@ func printSummary(w io.Writer, s *check.Summary, asJSON bool) error {
 	if s.Unread > 0 {
 		fmt.Fprintf(&b, "%d copies of chunks could not be read: check again when all nodes are up\n", s.Unread)
 	}
-	if s.Overdue > 0 {
+	if s.Held {
+		b.WriteString("a backup keeps blobs from being deleted: see 'pithos backup status'\n")
+	} else if s.Overdue > 0 {
 		fmt.Fprintf(&b, "%d queue entries are overdue: does a gateway run, and collect?\n", s.Overdue)
 	}
 	if s.Total() == 0 {

@@ -189,7 +189,15 @@ func newKeyRevokeCommand() *cobra.Command {
 }
 
 // withKeys opens the keys of the configured engine for the time of do.
-func withKeys(cmd *cobra.Command, do func(context.Context, gateway.Keyring) error) (err error) {
+func withKeys(cmd *cobra.Command, do func(context.Context, gateway.Keyring) error) error {
+	return keyError(administer(cmd, gateway.RemoteKeys, func(e *gateway.Engine, cfg *config.Config) gateway.Keyring { return e.Admin(cfg) }, do))
+}
+
+// administer calls do with what local makes of the configured engine or, while
+// another process serves from its data directory, with what remote makes of
+// that one.
+func administer[T any](cmd *cobra.Command, remote func(context.Context, *config.Config) (T, error),
+	local func(*gateway.Engine, *config.Config) T, do func(context.Context, T) error) (err error) {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -202,16 +210,16 @@ func withKeys(cmd *cobra.Command, do func(context.Context, gateway.Keyring) erro
 	defer func() { err = errors.Join(err, log.Close()) }()
 	e, err := gateway.Open(cmd.Context(), &cfg, gateway.OpenOptions{Log: log.Logger, MetaOnly: true})
 	if errors.Is(err, gateway.ErrInUse) {
-		remote, missing := gateway.RemoteKeys(cmd.Context(), &cfg)
+		other, missing := remote(cmd.Context(), &cfg)
 		if missing != nil {
 			return engineError(fmt.Errorf("%w\n%w\nstop it, or ask as the user that it runs as", err, missing))
 		}
-		return keyError(do(cmd.Context(), remote))
+		return do(cmd.Context(), other)
 	}
 	if err != nil {
 		return engineError(err)
 	}
-	return errors.Join(keyError(do(cmd.Context(), e.Admin(&cfg))), e.Close())
+	return errors.Join(do(cmd.Context(), local(e, &cfg)), e.Close())
 }
 
 // keyError gives an error of managing keys its exit code.

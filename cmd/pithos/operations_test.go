@@ -29,7 +29,11 @@ func commandsOf(t *testing.T, page string) []string {
 	for _, b := range markdown.Blocks(text) {
 		for line := range strings.Lines(b.Text) {
 			command, _, _ := strings.Cut(line, " #")
-			add(strings.TrimSuffix(strings.TrimSpace(command), ";"))
+			command = strings.TrimSuffix(strings.TrimSpace(command), ";")
+			if taken, ok := strings.CutPrefix(command, "hold=$("); ok {
+				command = strings.TrimSuffix(taken, ")")
+			}
+			add(command)
 		}
 	}
 	for _, span := range markdown.Spans(text) {
@@ -170,6 +174,15 @@ func (o *operations) pithos(args []string) {
 	if !slices.Contains(args, "-f") {
 		args = append(args, "-f", filepath.Join(o.folder, "pithos.yaml"))
 	}
+	for i, arg := range args {
+		if arg == `"$hold"` || arg == "ID" { // of a hold
+			code, out, errText := command("backup", "begin", "-f", filepath.Join(o.folder, "pithos.yaml"))
+			if code != exitOK {
+				o.t.Fatalf("pithos backup begin: exit code %d, %s", code, errText)
+			}
+			args[i] = strings.TrimSpace(out)
+		}
+	}
 	code, out, errText := command(args...)
 	if code != exitOK || args[0] == "check" && !strings.Contains(out, "nothing is wrong") {
 		o.t.Errorf("pithos %s: exit code %d, %s%s", strings.Join(args, " "), code, out, errText)
@@ -224,7 +237,7 @@ func (o *operations) snapshotHasAll() {
 	var all, named []string
 	found := o.ring.Session(o.t).Query("SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'pithos'").Iter()
 	for table := ""; found.Scan(&table); {
-		if !strings.HasPrefix(table, "schema_") { // bootstrap makes them anew
+		if !strings.HasPrefix(table, "schema_") && table != "hold" { // bootstrap makes them; a backup's hold is over when it is restored
 			all = append(all, "pithos."+table)
 		}
 	}
@@ -257,6 +270,7 @@ func (o *operations) restore() {
 		o.run(o.only("nodetool refresh"), "<table>", table)
 	}
 	o.run("nodetool repair --full <keyspace>")
+	o.run("pithos backup end --all")
 	o.run("pithos check --repair --state DIR")
 	o.run("pithos check --deep")
 	o.run(o.only("nodetool clearsnapshot"), "<name>", "meta")

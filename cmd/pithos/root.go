@@ -19,6 +19,7 @@ var verbs = []func() *cobra.Command{
 	newBootstrapCommand,
 	newRewrapCommand,
 	newKeyCommand,
+	newBackupCommand,
 	newCheckCommand,
 	newHealthcheckCommand,
 	newVersionCommand,

@@ -260,7 +260,7 @@ func (s *serving) control(e *gateway.Engine) (end func()) {
 	if e.Kind != config.EmbeddedEngine {
 		return func() {}
 	}
-	stop, err := gateway.Control(s.cfg, func() gateway.KeyAdmin { return s.reload.admin(e) })
+	stop, err := gateway.Control(s.cfg, func() gateway.KeyAdmin { return s.reload.admin(e) }, e.Holds())
 	if err != nil {
 		s.log.Warn("'pithos key' works only while serve is stopped", zap.Error(err))
 		return func() {}

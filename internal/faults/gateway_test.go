@@ -32,6 +32,8 @@ const (
 	// which pithos itself has no setting for.
 	asGateway  = "PITHOS_TEST_FAULTS_GATEWAY"
 	clockAhead = "PITHOS_TEST_FAULTS_AHEAD"
+	// shortGrace is a grace time below what a configuration may have.
+	shortGrace = "PITHOS_TEST_FAULTS_GRACE"
 )
 
 func TestMain(m *testing.M) {
@@ -72,9 +74,20 @@ func serveAhead(file string) error {
 		return err
 	}
 	ctx := context.Background()
-	e, err := gateway.Await(ctx, &cfg, gateway.OpenOptions{Log: log, Now: now})
+	options := gateway.OpenOptions{Log: log, Now: now}
+	if short := os.Getenv(shortGrace); short != "" {
+		if options.GCGrace, err = time.ParseDuration(short); err != nil {
+			return err
+		}
+	}
+	e, err := gateway.Await(ctx, &cfg, options)
 	if err != nil {
 		return err
+	}
+	if cfg.Engine() == config.EmbeddedEngine {
+		if _, err := gateway.Control(&cfg, func() gateway.KeyAdmin { return e.Admin(&cfg) }, e.Holds()); err != nil {
+			return err
+		}
 	}
 	s := gateway.NewServer(&cfg, log, now)
 	if err := s.Use(e); err != nil {

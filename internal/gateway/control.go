@@ -16,16 +16,21 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/store"
 )
 
-// The embedded engine belongs to one process. So that its keys can be managed
-// while that one serves, it takes orders at a socket in the data directory,
+// The embedded engine belongs to one process. So that its keys and the holds of
+// backups can be managed while that one serves, it takes orders at a socket in the data directory,
 // below a folder that its user alone may enter: who could read the data
 // anyway may give them, and nobody else.
 //
 //	GET    /keys        all stored keys
 //	POST   /keys        makes one, and answers with its secret
 //	DELETE /keys/{id}   revokes one
+//	GET    /holds       all holds of backups
+//	POST   /holds       adds one
+//	PUT    /holds/{id}  renews one
+//	DELETE /holds/{id}  ends one
 const (
 	controlDir    = "control"
 	controlSocket = "pithos.sock"
@@ -51,6 +56,7 @@ var (
 // the names under which they do.
 var keyFaults = map[string]error{
 	"exists": ErrKeyExists, "missing": ErrNoSuchKey, "configured": ErrConfiguredKey, "invalid": ErrInvalidKey, "no-master-key": crypt.ErrNoMasterKey,
+	"no-hold": store.ErrNoHold,
 }
 
 // fault is an error on its way to another process.
@@ -65,10 +71,10 @@ type order struct {
 	Secret string `json:"secret_key"`
 }
 
-// Control takes orders for the keys of an embedded engine, until the function
+// Control takes orders for the keys and holds of an embedded engine, until the function
 // that it returns is called. The engine must be open: its lock says that what
 // a crash has left of the socket is nobody's.
-func Control(cfg *config.Config, admin func() KeyAdmin) (end func() error, err error) {
+func Control(cfg *config.Config, admin func() KeyAdmin, holds Holds) (end func() error, err error) {
 	path := controlPath(cfg)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
@@ -83,7 +89,7 @@ func Control(cfg *config.Config, admin func() KeyAdmin) (end func() error, err e
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	server := &http.Server{Handler: controlHandler(admin), ReadTimeout: 10 * time.Second, IdleTimeout: time.Second}
+	server := &http.Server{Handler: controlHandler(admin, holds), ReadTimeout: 10 * time.Second, IdleTimeout: time.Second}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	return func() error {
@@ -100,8 +106,9 @@ func Control(cfg *config.Config, admin func() KeyAdmin) (end func() error, err e
 	}, nil
 }
 
-func controlHandler(admin func() KeyAdmin) http.Handler {
+func controlHandler(admin func() KeyAdmin, holds Holds) http.Handler {
 	mux := http.NewServeMux()
+	controlHolds(mux, holds)
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, r *http.Request) {
 		keys, err := admin().List(r.Context())
 		answer(w, keys, err)
@@ -139,23 +146,31 @@ func answer(w http.ResponseWriter, v any, err error) {
 }
 
 // remoteKeys are the keys of the engine that another process has open.
-type remoteKeys struct{ client *http.Client }
+type remoteKeys struct{ remoteControl }
 
 // RemoteKeys returns the keys of the embedded engine that another process
 // serves from, or an error if none takes orders in its data directory.
 func RemoteKeys(ctx context.Context, cfg *config.Config) (Keyring, error) {
+	r, err := remote(ctx, cfg)
+	return remoteKeys{r}, err
+}
+
+// remoteControl asks the process that serves from a data directory.
+type remoteControl struct{ client *http.Client }
+
+func remote(ctx context.Context, cfg *config.Config) (remoteControl, error) {
 	path := controlPath(cfg)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
 	conn, err := dial(ctx, "", "")
 	if err != nil {
-		return nil, fmt.Errorf("the process that has it takes no orders: %w", err)
+		return remoteControl{}, fmt.Errorf("the process that has it takes no orders: %w", err)
 	}
 	if err := conn.Close(); err != nil {
-		return nil, err
+		return remoteControl{}, err
 	}
-	return remoteKeys{&http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: 30 * time.Second}}, nil
+	return remoteControl{&http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: 30 * time.Second}}, nil
 }
 
 // Create implements Keyring.
@@ -176,7 +191,7 @@ func (k remoteKeys) Revoke(ctx context.Context, id string) error {
 	return k.do(ctx, http.MethodDelete, "/keys/"+url.PathEscape(id), nil, &struct{}{})
 }
 
-func (k remoteKeys) do(ctx context.Context, method, path string, in, out any) error {
+func (k remoteControl) do(ctx context.Context, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ type gc struct {
 	took    prometheus.Histogram
 	last    prometheus.Gauge
 	overdue prometheus.Gauge
+	held    prometheus.Gauge
 }
 
 func newGC(r prometheus.Registerer) gc {
@@ -27,6 +28,8 @@ func newGC(r prometheus.Registerer) gc {
 			Name: "pithos_gc_last_success_timestamp_seconds", Help: "When the collector last went through its queue without an error; 0: never."})),
 		overdue: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pithos_gc_queue_overdue_seconds", Help: "How long the entry was overdue that had waited longest, at the last pass."})),
+		held: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pithos_gc_held_seconds", Help: "For how much longer backups keep blobs from being deleted unless they end or are renewed; 0: none does."})),
 	}
 	for _, result := range []string{"done", "failed"} {
 		c.passes.WithLabelValues(result)
@@ -45,6 +48,10 @@ type Collected struct {
 	Took    time.Duration
 	Err     error
 }
+
+// Held shows for how much longer backups keep blobs from being deleted; 0 where
+// none does.
+func (m *Metrics) Held(left time.Duration) { m.gc.held.Set(left.Seconds()) }
 
 // Collected counts a pass.
 func (m *Metrics) Collected(c Collected) {

@@ -224,3 +224,23 @@ func (s *metaCalls) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error
 func (s *metaCalls) DeleteAccessKey(ctx context.Context, id string) error {
 	return s.o.call(ctx, metaStore, "DeleteAccessKey", func(ctx context.Context) error { return s.Store.DeleteAccessKey(ctx, id) })
 }
+
+// AddHold implements [meta.Holds].
+func (s *metaCalls) AddHold(ctx context.Context, h meta.Hold) error {
+	return s.o.call(ctx, metaStore, "AddHold", func(ctx context.Context) error { return s.Store.AddHold(ctx, h) })
+}
+
+// UpdateHold implements [meta.Holds].
+func (s *metaCalls) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error {
+	return s.o.call(ctx, metaStore, "UpdateHold", func(ctx context.Context) error { return s.Store.UpdateHold(ctx, h, ifRev) })
+}
+
+// RemoveHold implements [meta.Holds].
+func (s *metaCalls) RemoveHold(ctx context.Context, id meta.ID, ifRev int64) error {
+	return s.o.call(ctx, metaStore, "RemoveHold", func(ctx context.Context) error { return s.Store.RemoveHold(ctx, id, ifRev) })
+}
+
+// ListHolds implements [meta.Holds].
+func (s *metaCalls) ListHolds(ctx context.Context) ([]meta.Hold, error) {
+	return result(ctx, s.o, metaStore, "ListHolds", func(ctx context.Context) ([]meta.Hold, error) { return s.Store.ListHolds(ctx) })
+}

@@ -142,7 +142,7 @@ type Store struct {
 }
 
 // bucketTables is the database with the tables bucket, bucket_by_owner,
-// bucket_by_id and access_key, and the consistencies to ask it at.
+// bucket_by_id, access_key and hold, and the consistencies to ask it at.
 type bucketTables struct {
 	database
 	consistency, serial gocql.Consistency

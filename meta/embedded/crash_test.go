@@ -200,6 +200,13 @@ func TestOtherAcknowledgedRowsSurviveACrash(t *testing.T) {
 			_, err := s.AccessKey(ctx, "AK")
 			return err
 		}},
+		{"hold", func() error { return s.AddHold(ctx, meta.Hold{ID: meta.ID{1}, Rev: 1, Left: 1}) }, func(s *Store) error {
+			holds, err := s.ListHolds(ctx)
+			if err == nil && len(holds) != 1 {
+				err = fmt.Errorf("the hold is lost: %v", holds)
+			}
+			return err
+		}},
 	} {
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)

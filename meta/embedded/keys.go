@@ -28,6 +28,7 @@ import (
 //	q due, entry                       a queue entry
 //	a id                               an access key
 //	r blob, ref                        a reference to a blob that several keys refer to
+//	k id                               a hold of a backup
 const (
 	formatKey = "mformat"
 	floorKey  = "mfloor"
@@ -48,6 +49,7 @@ const (
 	tableAccess  = 'a'
 
 	tableReference = 'r'
+	tableHold      = 'k'
 )
 
 const idLen = len(meta.ID{})

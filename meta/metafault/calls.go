@@ -228,3 +228,23 @@ func (s *Store) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
 func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
 	return s.call(ctx, DeleteAccessKey, func() error { return s.store.DeleteAccessKey(ctx, id) })
 }
+
+// AddHold implements [meta.Holds].
+func (s *Store) AddHold(ctx context.Context, h meta.Hold) error {
+	return s.call(ctx, AddHold, func() error { return s.store.AddHold(ctx, h) })
+}
+
+// UpdateHold implements [meta.Holds].
+func (s *Store) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error {
+	return s.call(ctx, UpdateHold, func() error { return s.store.UpdateHold(ctx, h, ifRev) })
+}
+
+// RemoveHold implements [meta.Holds].
+func (s *Store) RemoveHold(ctx context.Context, id meta.ID, ifRev int64) error {
+	return s.call(ctx, RemoveHold, func() error { return s.store.RemoveHold(ctx, id, ifRev) })
+}
+
+// ListHolds implements [meta.Holds].
+func (s *Store) ListHolds(ctx context.Context) ([]meta.Hold, error) {
+	return result(ctx, s, ListHolds, func() ([]meta.Hold, error) { return s.store.ListHolds(ctx) })
+}

@@ -64,6 +64,10 @@ const (
 	AccessKey       Op = "AccessKey"
 	ListAccessKeys  Op = "ListAccessKeys"
 	DeleteAccessKey Op = "DeleteAccessKey"
+	AddHold         Op = "AddHold"
+	UpdateHold      Op = "UpdateHold"
+	RemoveHold      Op = "RemoveHold"
+	ListHolds       Op = "ListHolds"
 )
 
 // Fault is how a call fails.

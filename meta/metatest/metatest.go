@@ -66,6 +66,7 @@ func run(t *testing.T, store meta.Store, rounds int, wanted func(name string) bo
 		{"Walks", walkContracts},
 		{"References", referenceContracts},
 		{"AccessKeys", accessKeyContracts},
+		{"Holds", holdContracts},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.contracts {

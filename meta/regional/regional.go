@@ -1,7 +1,8 @@
 // Package regional makes one [meta.Store] of the stores of several regions.
 //
-// Buckets and access keys are everybody's: the home region's store has them,
-// and the stores of the other regions look at the same rows. Everything in a
+// Buckets, access keys and the holds of backups are everybody's: the home
+// region's store has them, and the stores of the other regions look at the
+// same rows. Everything in a
 // bucket is in the region that the bucket's settings name, for the whole life
 // of the bucket: keys, listings, uploads, and the queue entries of its blobs.
 // So each change is still one change in one store, and no promise of package
@@ -33,6 +34,7 @@ type Home interface {
 // had it.
 type Store struct {
 	meta.AccessKeys
+	meta.Holds
 	home    Home
 	regions map[string]meta.Store
 	stores  []meta.Store // each once
@@ -45,7 +47,7 @@ var _ meta.Store = (*Store)(nil)
 // same store. Buckets whose settings name no region are in home. Closing it
 // closes them all.
 func New(home Home, regions map[string]meta.Store) *Store {
-	s := &Store{AccessKeys: home, home: home, regions: regions, stores: []meta.Store{home}}
+	s := &Store{AccessKeys: home, Holds: home, home: home, regions: regions, stores: []meta.Store{home}}
 	for _, name := range slices.Sorted(maps.Keys(regions)) {
 		if !slices.Contains(s.stores, regions[name]) {
 			s.stores = append(s.stores, regions[name])

@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/meta"
+)
+
+// A backup copies the metadata first and the blobs after them. What the copied
+// metadata refer to must still be there when the blobs are copied, however
+// long that takes. So a backup adds a hold ([meta.Hold]) before it begins, and
+// while there is a hold no blob is deleted: by no collector, by no abort of an
+// upload, by no check.
+//
+// # The rule for everything that deletes blobs
+//
+//  1. Prove that nothing refers to the blob and that nothing ever will.
+//  2. Read the holds, after the proof was complete.
+//  3. If there is none, delete; else leave the blob to the collector.
+//
+// mayDelete is step 2. The order makes it exact without any clock and without
+// waiting for anybody: if step 2 finds no hold, then AddHold of a later backup
+// returns after the proof, so the references had ended before that backup
+// copied the metadata. A gateway that pauses between the steps 2 and 3, for
+// however long, deletes only what no such copy refers to. The other order
+// (look for holds, then prove) would be wrong: the reference could end in
+// between, after the metadata were copied.
+//
+// # Expiry
+//
+// A hold that its owner has forgotten must not keep garbage for ever, and no
+// clock may say when it ends. So the row has the time that is left, and each
+// gateway that has seen a revision of the row unchanged for some time, by its
+// own clock, subtracts that time in a conditional change: AgeHolds, once in
+// every round of the collector. Of several gateways one wins each round, so no
+// time is counted twice, and a gateway that restarts loses a round. Where no
+// gateway runs nothing expires, and nothing is deleted either.
+
+// ErrNoHold says that a hold has expired, or was ended, or never was.
+var ErrNoHold = errors.New("there is no such hold: it has expired or was ended")
+
+// MaxHold is the longest time that a hold may be asked for.
+const MaxHold = 30 * 24 * time.Hour
+
+// CheckHold returns an error if a hold cannot be asked for such a time.
+func CheckHold(left time.Duration) error {
+	if left < time.Minute || left > MaxHold {
+		return fmt.Errorf("a hold of %s: want one minute to %d hours", left, int(MaxHold.Hours()))
+	}
+	return nil
+}
+
+// HoldAdmin manages the holds of a store. It needs the metadata alone.
+type HoldAdmin struct {
+	Meta meta.Holds
+	// Now is the clock; nil is time.Now. It is only shown.
+	Now func() time.Time
+}
+
+// Begin adds a hold. When it returns, no blob is deleted any more that was
+// referred to at that moment, by any gateway, until the hold ends.
+func (a HoldAdmin) Begin(ctx context.Context, left time.Duration, reason string) (meta.Hold, error) {
+	if err := CheckHold(left); err != nil {
+		return meta.Hold{}, err
+	}
+	now := time.Now
+	if a.Now != nil {
+		now = a.Now
+	}
+	h := meta.Hold{ID: meta.NewID(), Rev: 1, Left: left, Reason: reason, Began: now().UnixMicro()}
+	return h, a.Meta.AddHold(ctx, h)
+}
+
+// Renew sets the time that a hold has left; ErrNoHold.
+func (a HoldAdmin) Renew(ctx context.Context, id meta.ID, left time.Duration) (meta.Hold, error) {
+	if err := CheckHold(left); err != nil {
+		return meta.Hold{}, err
+	}
+	var renewed meta.Hold
+	err := a.change(ctx, id, func(h meta.Hold) error {
+		renewed = h
+		renewed.Left, renewed.Rev = left, h.Rev+1
+		return a.Meta.UpdateHold(ctx, renewed, h.Rev)
+	})
+	return renewed, err
+}
+
+// End removes a hold. ErrNoHold says that it did not last until now: blobs may
+// have been deleted since it began.
+func (a HoldAdmin) End(ctx context.Context, id meta.ID) error {
+	return a.change(ctx, id, func(h meta.Hold) error { return a.Meta.RemoveHold(ctx, id, h.Rev) })
+}
+
+// change makes a conditional change of a hold, which gateways change too.
+func (a HoldAdmin) change(ctx context.Context, id meta.ID, do func(meta.Hold) error) error {
+	for try := 0; ; try++ {
+		holds, err := a.Meta.ListHolds(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(holds, func(h meta.Hold) bool { return h.ID == id })
+		if i < 0 {
+			return fmt.Errorf("%s: %w", id, ErrNoHold)
+		}
+		err = do(holds[i])
+		if errors.Is(err, meta.ErrNotFound) {
+			return fmt.Errorf("%s: %w", id, ErrNoHold)
+		}
+		if !errors.Is(err, meta.ErrConflict) || try >= maxTries {
+			return err
+		}
+		if err := backOff(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+// mayDelete reports whether there is no hold. The caller has proven before
+// that nothing refers to what it is going to delete: see the rule above.
+func (s *Store) mayDelete(ctx context.Context) (bool, error) {
+	holds, err := s.meta.ListHolds(ctx)
+	return err == nil && len(holds) == 0, err
+}
+
+// MayDelete is for those that delete blobs by themselves (package check).
+// Call it after the proof that nothing refers to them, not before.
+func (s *Store) MayDelete(ctx context.Context) (bool, error) { return s.mayDelete(ctx) }
+
+// deleteUnlessHeld deletes blobs that nothing refers to and nothing ever will,
+// which the caller has proven, and reports whether it did. Where it did not,
+// the collector finds them: they are in its queue.
+func (s *Store) deleteUnlessHeld(ctx context.Context, segments []meta.Segment) (bool, error) {
+	may, err := s.mayDelete(ctx)
+	if err != nil || !may {
+		return false, err
+	}
+	var errs []error
+	for _, seg := range segments {
+		if seg.Blob == (meta.ID{}) {
+			continue // inline
+		}
+		store := s.blobs[seg.Store]
+		if store == nil {
+			errs = append(errs, fmt.Errorf("blob store %q is not configured", seg.Store))
+			continue
+		}
+		errs = append(errs, store.Delete(ctx, blob.ID(seg.Blob)))
+	}
+	err = errors.Join(errs...)
+	return err == nil, err
+}
+
+// seenHold is a revision of a hold, and since when this process has seen it.
+type seenHold struct {
+	rev   int64
+	since time.Time
+}
+
+// AgeHolds subtracts from all holds the time that this process has seen pass,
+// removes those that have none left, and returns those that remain.
+func (s *Store) AgeHolds(ctx context.Context) ([]meta.Hold, error) {
+	s.aging.Lock()
+	defer s.aging.Unlock()
+	holds, err := s.meta.ListHolds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now() // after the read: what it returned was there by now
+	seen := map[meta.ID]seenHold{}
+	var remain []meta.Hold
+	var errs []error
+	for _, h := range holds {
+		was, ok := s.seenHolds[h.ID]
+		if !ok || was.rev != h.Rev {
+			was = seenHold{h.Rev, now}
+		}
+		aged, err := s.ageHold(ctx, h, now.Sub(was.since))
+		switch {
+		case errors.Is(err, meta.ErrNotFound): // its owner has ended it
+		case err != nil && !errors.Is(err, meta.ErrConflict):
+			errs = append(errs, err)
+			remain = append(remain, h)
+		case err != nil: // another gateway, or its owner, came first
+			remain = append(remain, h)
+		case aged.Left <= 0:
+			s.log.Sugar().Warnf("the hold %s of a backup has expired (%q): blobs are deleted again", h.ID, h.Reason)
+		default:
+			if aged.Rev != h.Rev {
+				was = seenHold{aged.Rev, now}
+			}
+			seen[h.ID] = was
+			remain = append(remain, aged)
+		}
+	}
+	s.seenHolds = seen
+	return remain, errors.Join(errs...)
+}
+
+// ageHold subtracts a time from a hold, and returns it as it then is.
+func (s *Store) ageHold(ctx context.Context, h meta.Hold, passed time.Duration) (meta.Hold, error) {
+	if passed <= 0 && h.Left > 0 {
+		return h, nil
+	}
+	aged := h
+	aged.Left, aged.Rev = h.Left-max(passed, 0), h.Rev+1
+	if aged.Left <= 0 {
+		return aged, s.meta.RemoveHold(ctx, h.ID, h.Rev)
+	}
+	return aged, s.meta.UpdateHold(ctx, aged, h.Rev)
+}
