@@ -46,6 +46,10 @@ type Options struct {
 	TokenKey []byte
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Admit, if not nil, is asked before a request takes more than a small
+	// constant amount of memory or time, see [Work]. The context is the
+	// request's. An error of it is the answer.
+	Admit func(context.Context, Work) error
 	// Served, if not nil, is told of each request when it was answered. What
 	// it returns is added to the request's line in the log.
 	Served func(context.Context, Served) []zap.Field

@@ -2,10 +2,32 @@ package s3api_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pithos/pithos/internal/s3test"
 )
+
+// TestBodiesOfThoseWhoMayNotAreNotRead: the answer comes although the body,
+// which is announced, does not.
+func TestBodiesOfThoseWhoMayNotAreNotRead(t *testing.T) {
+	behaviour(t, func(x *story) {
+		const length = "Content-Length: 1000000\r\n\r\n"
+		for name, c := range map[string]struct{ request, status string }{
+			"a form for a bucket that does not exist": {"POST /no-such-bucket HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x\r\n", "404"},
+			"an anonymous PUT":                        {fmt.Sprintf("PUT /%s/k HTTP/1.1\r\n", x.bucket), "403"},
+			"an anonymous part":                       {fmt.Sprintf("PUT /%s/k?partNumber=1&uploadId=u HTTP/1.1\r\n", x.bucket), "403"},
+			"an anonymous DeleteObjects":              {fmt.Sprintf("POST /%s?delete HTTP/1.1\r\n", x.bucket), "403"},
+			"an anonymous policy":                     {fmt.Sprintf("PUT /%s?policy HTTP/1.1\r\n", x.bucket), "403"},
+			"an unknown key":                          {fmt.Sprintf("PUT /%s/k HTTP/1.1\r\nAuthorization: AWS NOBODY:c2lnbmF0dXJl\r\n", x.bucket), "403"},
+		} {
+			host := "Host: " + strings.TrimPrefix(x.s.URL, "http://") + "\r\n"
+			if got := x.dialogue(c.request + host + length); !strings.HasPrefix(got, "HTTP/1.1 "+c.status) {
+				x.Errorf("%s: %s", name, got)
+			}
+		}
+	})
+}
 
 // TestConditionsSeeTheClientBehindProxies: s3test trusts this machine as one.
 func TestConditionsSeeTheClientBehindProxies(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 // ServeHTTP answers one request, whatever happens.
 func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	start := time.Now()
-	r := &Request{Request: hr, ID: newRequestID(), ContentLength: hr.ContentLength, Client: ClientOf(hr)}
+	r := &Request{Request: hr, ID: newRequestID(), ContentLength: hr.ContentLength, Client: ClientOf(hr), admission: a.options.Admit}
 	out := &response{ResponseWriter: w}
 	out.Header().Set("Server", "Pithos")
 	out.Header().Set("x-amz-request-id", r.ID)
@@ -63,6 +63,12 @@ func (a *API) serve(w *response, r *Request) error {
 	if err := a.addCORS(w, r); err != nil {
 		return err
 	}
+	if r.Op.Authenticate != nil {
+		// A body is read to find out who asks: not for a bucket that does not exist.
+		if err := a.loadBucket(r); err != nil {
+			return err
+		}
+	}
 	if err := a.authenticate(r); err != nil {
 		return err
 	}
@@ -82,13 +88,16 @@ func (a *API) serve(w *response, r *Request) error {
 	if err := checkLength(r); err != nil {
 		return err
 	}
+	if err := r.admit(r.work()); err != nil {
+		return err
+	}
 	return a.hideMissing(r, r.Op.Handler(a, w, r))
 }
 
 // loadBucket looks the request's bucket up, and holds it to the owner that
 // the client expects.
 func (a *API) loadBucket(r *Request) error {
-	if r.BucketName == "" || r.Op.NoBucket {
+	if r.BucketName == "" || r.Op.NoBucket || r.Bucket != nil {
 		return nil
 	}
 	b, err := a.store.Bucket(r.Context(), r.BucketName)

@@ -28,7 +28,7 @@ func (r *Request) Document() ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, fail("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", itoa(int(limit)))
 	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	data, err := r.readUpTo(limit + 1)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +40,39 @@ func (r *Request) Document() ([]byte, error) {
 	}
 	r.document, r.read = data, true
 	return data, nil
+}
+
+// readUpTo reads up to limit bytes. Memory is asked for as the bytes arrive, not
+// for the length that the client declares: documents may be read before it is
+// known that the caller may do anything.
+func (r *Request) readUpTo(limit int64) ([]byte, error) {
+	size := int64(4 << 10)
+	if r.ContentLength >= 0 {
+		size = min(max(r.ContentLength+1, 512), defaultMaxDocument) // one more, to see the end
+	}
+	data := make([]byte, 0, min(size, limit))
+	if err := r.admit(WorkDocument, int64(cap(data))); err != nil {
+		return nil, err
+	}
+	for {
+		n, err := r.Body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case err == io.EOF: //nolint:errorlint // as io.Reader has it
+			return data, nil
+		case err != nil:
+			return nil, err
+		case int64(len(data)) == limit:
+			return data, nil
+		case len(data) < cap(data):
+			continue
+		}
+		size = min(2*int64(cap(data)), limit)
+		if err := r.admit(WorkDocument, size); err != nil {
+			return nil, err
+		}
+		data = append(make([]byte, 0, size), data...)
+	}
 }
 
 // DecodeXML reads the body strictly into v; roots are the names that the root

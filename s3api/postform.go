@@ -29,6 +29,9 @@ func authenticateForm(a *API, r *Request) error {
 	if err := a.openPlain(r); err != nil { // x-amz-content-sha256 may be there
 		return err
 	}
+	if err := r.admit(WorkForm, 0); err != nil {
+		return err
+	}
 	f, err := readForm(r.Body, r.Header.Get("Content-Type"))
 	if err != nil {
 		return err

@@ -39,7 +39,8 @@ type Request struct {
 	// Resources are what the row's Resources declared, with the verdict on each.
 	Resources []Access
 
-	byHost bool
+	byHost    bool
+	admission admission
 	// unknownHeaders are the x-amz-* headers that mean nothing to Pithos.
 	unknownHeaders []string
 	found          *store.Found // the version that authorization has looked up

@@ -7,18 +7,21 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/s3api"
 )
 
 const (
-	// requestBytes is what a request takes beside its body.
+	// requestBytes is what a request takes, whoever sends it: its headers, and
+	// as much of its body as is read before it is authenticated.
 	requestBytes = 64 << 10
 	// streamChunks is the most memory that one body takes in either direction,
 	// however long it is, in chunks: those that are under way, the one at
 	// hand, and what the driver makes of them.
 	streamChunks = 10
+	// formsPart is the part of service.max-requests that may read the fields
+	// of POST forms, one in so many: nobody is authenticated there yet.
+	formsPart = 8
 )
 
 // bodyMemory is service.max-memory; where that is not set, what holds without
@@ -42,74 +45,179 @@ func streamBytes(cfg *config.Config) int64 {
 }
 
 // admission bounds what is served at a time, by number and by memory. A
-// request beyond the bounds waits a moment for its turn, and is then told to
-// slow down: so what is under way is done in time, instead of all in vain.
+// request beyond the bounds waits a moment, and is then told to slow down: so
+// what is under way is done in time, instead of all in vain.
+//
+// A request is admitted in two steps. At first it gets a turn and requestBytes.
+// Package s3api asks for more by [admission.admit] when it knows who the caller
+// is and that the caller may do what it asks for: no memory is granted for a
+// length that a stranger declares. Turns and memory are shared among client
+// addresses and among tenants, see [pool].
 //
 // Where the engine fails, the bound on the number shrinks: requests that would
 // pile up, each waiting for its time-out, are refused at once instead.
 type admission struct {
 	turns  *turns
-	memory *semaphore.Weighted
+	memory *pool
+	forms  *pool // requests that read the fields of a form
 	stream int64 // bytes that one body takes at most
 	answer mean  // of what an object's body took lately
 	wait   time.Duration
 	next   http.Handler
+	// shareOf is the name that a request's client address is accounted to.
+	shareOf func(*http.Request) string
 }
 
 // newAdmission lets up to limit requests through to next, while their bodies,
 // each of which takes up to stream bytes, take no more than memory.
 func newAdmission(limit int, memory, stream int64, wait time.Duration, next http.Handler) *admission {
 	memory = max(memory, requestBytes+stream) // or none would ever fit
-	a := &admission{turns: newTurns(limit), memory: semaphore.NewWeighted(memory), stream: stream, wait: wait, next: next}
+	a := &admission{
+		turns: newTurns(limit), memory: newPool(memory, int64(limit)), forms: newPool(int64(max(1, limit/formsPart)), int64(limit)),
+		stream: stream, wait: wait, next: next, shareOf: func(*http.Request) string { return "" },
+	}
 	a.answer.set(stream) // until it is known better
 	return a
 }
 
 // ServeHTTP implements http.Handler.
 func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), a.wait)
-	defer cancel()
-	if !a.turns.take(ctx) {
-		slowDown(w, r)
-		return
+	if t := a.serve(w, r); t.unread {
+		linger(w, r) // it holds neither a turn nor memory
 	}
-	unavailable := false
-	defer func() { a.turns.leave(unavailable) }()
-	takes := a.takes(r)
-	if !acquire(ctx, a.memory, takes) {
-		slowDown(w, r)
-		return
-	}
-	out := &admitted{ResponseWriter: w, request: r, admission: a, holds: takes}
-	defer func() {
-		a.memory.Release(out.holds)
-		unavailable = out.status == http.StatusServiceUnavailable && !out.refused
-	}()
-	a.next.ServeHTTP(out, r)
 }
 
-// acquire waits no longer than ctx, but takes what is free even if that has
-// ended.
-func acquire(ctx context.Context, s *semaphore.Weighted, n int64) bool {
-	return s.TryAcquire(n) || s.Acquire(ctx, n) == nil
+func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
+	t := &ticket{callers: callers{a.shareOf(r)}}
+	ctx, cancel := context.WithTimeout(r.Context(), a.wait)
+	defer cancel()
+	if !a.turns.take(ctx, t.callers) {
+		slowDown(w, r)
+		return t
+	}
+	outcome := engineUnknown
+	defer func() { a.turns.leave(outcome, t.callers) }()
+	if !a.memory.take(ctx, requestBytes, 0, t.callers) {
+		slowDown(w, r)
+		return t
+	}
+	t.holds = requestBytes
+	out := &admitted{ResponseWriter: w, request: r, admission: a, ticket: t}
+	defer func() {
+		t.unread = t.unread && out.status >= http.StatusBadRequest && r.ProtoMajor == 1
+		a.memory.give(t.holds, t.callers)
+		a.leaveForms(t)
+		switch {
+		case t.refused:
+		case out.status == http.StatusServiceUnavailable:
+			outcome = engineUnavailable
+		default:
+			outcome = engineServed
+		}
+	}()
+	a.next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), ticketKey{}, t)))
+	return t
+}
+
+// ticket is what a request that was let in holds.
+type ticket struct {
+	callers callers
+	holds   int64 // bytes of memory
+	form    bool  // a place in admission.forms
+	work    s3api.WorkKind
+	refused bool // the gateway has answered, not the engine
+	unread  bool // the client may go on sending a body that was refused
+	// body changes the least speed of the request's body; nil without one.
+	body func(s3api.WorkKind)
+}
+
+type ticketKey struct{}
+
+func ticketOf(ctx context.Context) *ticket {
+	t, _ := ctx.Value(ticketKey{}).(*ticket)
+	return t
+}
+
+// admit is [s3api.Options.Admit].
+func (a *admission) admit(ctx context.Context, w s3api.Work) error {
+	t := ticketOf(ctx)
+	if t == nil {
+		return nil
+	}
+	granting, cancel := context.WithTimeout(ctx, a.wait)
+	defer cancel()
+	if !a.grant(granting, t, w) {
+		t.refused = true
+		n := noteOf(ctx)
+		n.refused, n.Code = true, "SlowDown"
+		return &s3api.Error{Code: "SlowDown"}
+	}
+	t.work = w.Kind
+	if t.body != nil {
+		t.body(w.Kind)
+	}
+	return nil
+}
+
+func (a *admission) grant(ctx context.Context, t *ticket, w s3api.Work) bool {
+	if w.Kind == s3api.WorkForm {
+		t.form = a.forms.take(ctx, 1, 0, t.callers)
+		return t.form
+	}
+	a.leaveForms(t)
+	if tenant := "tenant " + w.Tenant; w.Tenant != "" && t.callers[1] == "" {
+		if !a.turns.adopt(ctx, 1, tenant) {
+			return false
+		}
+		a.memory.count(t.holds, tenant) // too little to refuse a request for
+		t.callers[1] = tenant
+	}
+	return a.hold(ctx, t, requestBytes+a.bytes(w))
+}
+
+// leaveForms gives back the place of a form whose fields were read.
+func (a *admission) leaveForms(t *ticket) {
+	if t.form {
+		a.forms.give(1, callers{t.callers[0]})
+		t.form = false
+	}
+}
+
+// hold makes what the request holds at least n bytes.
+func (a *admission) hold(ctx context.Context, t *ticket, n int64) bool {
+	if n <= t.holds {
+		return true
+	}
+	if !a.memory.take(ctx, n-t.holds, t.holds, t.callers) {
+		return false
+	}
+	t.holds = n
+	return true
 }
 
 func slowDown(w http.ResponseWriter, r *http.Request) {
 	refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.", time.Second)
 }
 
-// takes is the memory that a request is going to take, in bytes. How much a
-// GET takes is not known before its answer begins: as much as others do.
-func (a *admission) takes(r *http.Request) int64 {
-	switch {
-	case r.ContentLength < 0, r.Header.Get("X-Amz-Copy-Source") != "":
-		return requestBytes + a.stream
-	case r.ContentLength > 0:
-		return requestBytes + a.body(r.ContentLength)
-	case r.Method == http.MethodGet:
-		return requestBytes + a.answer.get()
+// bytes is the memory that work is going to take, beyond requestBytes. How much
+// a GET takes is not known before its answer begins: as much as others do.
+func (a *admission) bytes(w s3api.Work) int64 {
+	switch w.Kind {
+	case s3api.WorkStream:
+		if w.Bytes >= 0 {
+			return a.body(w.Bytes)
+		}
+		return a.stream
+	case s3api.WorkCopy:
+		return a.stream
+	case s3api.WorkObject:
+		return a.answer.get()
+	case s3api.WorkDocument:
+		if w.Bytes > requestBytes {
+			return a.body(w.Bytes) // as it is, and what is made of it
+		}
 	}
-	return requestBytes
+	return 0
 }
 
 // body is the memory that a body of that length takes: it lies in chunks, and
@@ -126,7 +234,7 @@ type admitted struct {
 	http.ResponseWriter
 	request   *http.Request
 	admission *admission
-	holds     int64
+	ticket    *ticket
 	status    int // 0: not written yet
 	refused   bool
 }
@@ -140,7 +248,7 @@ func (w *admitted) WriteHeader(status int) {
 	}
 	w.status = status
 	if w.request.Method == http.MethodGet && status < http.StatusMultipleChoices && !w.fit() {
-		w.refused = true
+		w.refused, w.ticket.refused = true, true
 		clear(w.Header())
 		slowDown(w.ResponseWriter, w.request)
 		return
@@ -153,22 +261,21 @@ func (w *admitted) WriteHeader(status int) {
 func (w *admitted) fit() bool {
 	length, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
 	if err != nil {
-		return true // a document
+		return true
 	}
-	a := w.admission
+	a, t := w.admission, w.ticket
 	takes := requestBytes + a.body(length)
-	a.answer.add(takes - requestBytes)
-	if more := takes - w.holds; more > 0 {
-		ctx, cancel := context.WithTimeout(w.request.Context(), a.wait)
-		defer cancel()
-		if !acquire(ctx, a.memory, more) {
-			return false
-		}
-	} else {
-		a.memory.Release(-more)
+	if t.work == s3api.WorkObject {
+		a.answer.add(takes - requestBytes)
 	}
-	w.holds = takes
-	return true
+	if takes < t.holds {
+		a.memory.give(t.holds-takes, t.callers)
+		t.holds = takes
+		return true
+	}
+	ctx, cancel := context.WithTimeout(w.request.Context(), a.wait)
+	defer cancel()
+	return a.hold(ctx, t, takes)
 }
 
 // errRefused ends a handler whose answer was replaced.

@@ -8,8 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pithos/pithos/s3api"
 )
 
 // answerOf is a handler whose answer has a length, and is held back until
@@ -26,10 +29,30 @@ func answerOf(length int, entered chan<- string, release <-chan struct{}) http.H
 	}
 }
 
+// admitting is next, once the request was admitted for the work that it names.
+func admitting(a **admission, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		work := s3api.Work{Kind: s3api.WorkStream, Bytes: r.ContentLength, Tenant: r.Header.Get("Tenant")}
+		if r.Method == http.MethodGet {
+			work.Kind = s3api.WorkObject
+		}
+		if err := (*a).admit(r.Context(), work); err != nil {
+			w.Header().Set("Content-Type", err.Error())
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// byHeader accounts requests to the address in a header.
+func byHeader(r *http.Request) string { return r.Header.Get("Address") }
+
 func TestBodiesBeyondTheMemoryAreToldToSlowDown(t *testing.T) {
 	const stream = 5 << 20
 	entered, release := make(chan string, 8), make(chan struct{})
-	a := newAdmission(100, 2*stream+4*requestBytes, stream, time.Millisecond, answerOf(10, entered, release))
+	var a *admission
+	a = newAdmission(100, 2*stream+4*requestBytes, stream, time.Millisecond, admitting(&a, answerOf(10, entered, release)))
 	put := func(length int64) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("PUT", "/b/k", strings.NewReader("x"))
 		r.ContentLength = length
@@ -42,7 +65,7 @@ func TestBodiesBeyondTheMemoryAreToldToSlowDown(t *testing.T) {
 	held.Go(func() { put(100 << 20) })
 	<-entered
 	<-entered
-	if w := put(1 << 20); w.Code != 503 || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "SlowDown") {
+	if w := put(1 << 20); w.Code != 503 || w.Header().Get("Content-Type") != "SlowDown" {
 		t.Errorf("a third long body: %d %v %s", w.Code, w.Header(), w.Body)
 	}
 	held.Go(func() {
@@ -56,13 +79,148 @@ func TestBodiesBeyondTheMemoryAreToldToSlowDown(t *testing.T) {
 	if w := put(100 << 20); w.Code != 200 {
 		t.Errorf("a long body when all is over: %d", w.Code)
 	}
+	if _, used, _ := a.memory.state(); used != 0 || len(a.memory.held) != 0 {
+		t.Errorf("%d bytes are held by nobody", used)
+	}
+}
+
+// TestMemoryIsGrantedToCallersWhoWereAuthorized: a declared length alone gets none.
+func TestMemoryIsGrantedToCallersWhoWereAuthorized(t *testing.T) {
+	const stream = 5 << 20
+	var a *admission
+	a = newAdmission(100, 2*stream, stream, time.Millisecond, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if _, used, _ := a.memory.state(); used != requestBytes {
+			t.Errorf("%d bytes are held before anybody is authenticated", used)
+		}
+	}))
+	for _, method := range []string{"GET", "PUT", "POST"} {
+		r := httptest.NewRequest(method, "/b/k", strings.NewReader("x"))
+		r.ContentLength = 1 << 30
+		r.Header.Set("X-Amz-Copy-Source", "/b/k")
+		a.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+// TestOneCallerLeavesRoomForOthers: neither an address nor a tenant takes all
+// the turns or all the memory; an address that is not to be capped may.
+func TestOneCallerLeavesRoomForOthers(t *testing.T) {
+	cases := map[string]struct {
+		address, tenant string
+		size            int64
+		memory          int64
+		least, most     int
+	}{
+		"turns of an address":      {"192.0.2.1", "", 100, 1 << 30, 75, 80},
+		"turns of a tenant":        {"", "alice", 100, 1 << 30, 75, 80},
+		"memory of an address":     {"192.0.2.1", "", 1000, 100 * 5 << 20, 75, 80},
+		"memory of a tenant":       {"", "alice", 1000, 100 * 5 << 20, 75, 80},
+		"turns without any cap":    {"", "", 100, 1 << 30, 100, 100},
+		"one large body that fits": {"192.0.2.1", "alice", 100, 0, 1, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			entered, release := make(chan string, 2000), make(chan struct{})
+			var a *admission
+			a = newAdmission(int(c.size), c.memory, 5<<20, time.Millisecond, admitting(&a, answerOf(10, entered, release)))
+			a.shareOf = byHeader
+			put := func(address, tenant string) int {
+				r := httptest.NewRequest("PUT", "/b/k", strings.NewReader("x"))
+				if strings.HasPrefix(name, "memory") || strings.HasPrefix(name, "one") {
+					r.ContentLength = 1 << 30
+				}
+				r.Header.Set("Address", address)
+				r.Header.Set("Tenant", tenant)
+				w := httptest.NewRecorder()
+				a.ServeHTTP(w, r)
+				return w.Code
+			}
+			var held sync.WaitGroup
+			var served, refused atomic.Int64
+			for range c.size + 20 {
+				held.Go(func() {
+					if put(c.address, c.tenant) == 200 {
+						served.Add(1)
+					} else {
+						refused.Add(1)
+					}
+				})
+			}
+			for int(refused.Load())+len(entered) < int(c.size)+20 {
+				time.Sleep(time.Millisecond)
+			}
+			if n := len(entered); n < c.least || n > c.most {
+				t.Errorf("%d of one caller are let in, want %d to %d", n, c.least, c.most)
+			}
+			if c.most < int(c.size) && c.memory > 0 {
+				held.Go(func() {
+					if code := put("192.0.2.9", "bob"); code != 200 {
+						t.Errorf("another caller gets %d", code)
+					}
+				})
+			}
+			close(release)
+			held.Wait()
+			for _, p := range []*pool{a.turns.pool, a.memory} {
+				if _, used, waits := p.state(); used != 0 || waits != 0 || len(p.held) != 0 || len(p.waits) != 0 {
+					t.Errorf("left over: %d used, %d waiting, %v, %v", used, waits, p.held, p.waits)
+				}
+			}
+		})
+	}
+}
+
+// TestFieldsOfFormsTakeAPartOfTheTurns: those who are not authenticated yet
+// cannot hold up the others.
+func TestFieldsOfFormsTakeAPartOfTheTurns(t *testing.T) {
+	entered, release := make(chan string, 100), make(chan struct{})
+	var a *admission
+	a = newAdmission(80, 1<<30, 5<<20, time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" && a.admit(r.Context(), s3api.Work{Kind: s3api.WorkForm}) != nil {
+			w.WriteHeader(503)
+			entered <- "refused"
+			return
+		}
+		entered <- "read"
+		if r.Method == "POST" {
+			<-release
+			if err := a.admit(r.Context(), s3api.Work{Kind: s3api.WorkStream, Bytes: 5}); err != nil {
+				t.Error(err)
+			}
+			if a.forms.used != 0 {
+				entered <- "form"
+			}
+		}
+	}))
+	var held sync.WaitGroup
+	for range 40 {
+		held.Go(func() { a.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/b", nil)) })
+	}
+	read := 0
+	for range 40 {
+		if <-entered == "read" {
+			read++
+		}
+	}
+	if read != 80/formsPart {
+		t.Errorf("the fields of %d forms are read at a time", read)
+	}
+	a.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/b", nil))
+	if got := <-entered; got != "read" {
+		t.Error("a GET is held up by forms")
+	}
+	close(release)
+	held.Wait()
+	if _, used, _ := a.forms.state(); used != 0 {
+		t.Errorf("%d places are left over", used)
+	}
 }
 
 func TestAnswersThatTurnOutLongerThanThereIsRoomAreReplaced(t *testing.T) {
 	const stream = 5 << 20
 	entered, release := make(chan string, 8), make(chan struct{})
 	lengths := map[string]int{"/b/short": 10, "/b/long": 100 << 20}
-	a := newAdmission(100, stream+requestBytes, stream, time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var a *admission
+	a = newAdmission(100, stream+requestBytes, stream, time.Millisecond, admitting(&a, func(w http.ResponseWriter, r *http.Request) {
 		answerOf(lengths[r.URL.Path], entered, release)(w, r)
 	}))
 	a.answer.set(0) // as after many short ones
@@ -95,14 +253,14 @@ func TestAnswersThatTurnOutLongerThanThereIsRoomAreReplaced(t *testing.T) {
 func TestGetsTakeTheMemoryThatOthersTook(t *testing.T) {
 	const stream = 5 << 20
 	a := newAdmission(100, 2*stream, stream, 0, nil)
-	get := httptest.NewRequest("GET", "/b/k", nil)
-	if got := a.takes(get); got != requestBytes+stream {
+	get := s3api.Work{Kind: s3api.WorkObject}
+	if got := a.bytes(get); got != stream {
 		t.Errorf("the first takes %d", got)
 	}
 	for range 200 {
 		a.answer.add(1000)
 	}
-	if got := a.takes(get); got > requestBytes+2000 {
+	if got := a.bytes(get); got > 2000 {
 		t.Errorf("after many short ones it takes %d", got)
 	}
 }
@@ -111,33 +269,33 @@ func TestGetsTakeTheMemoryThatOthersTook(t *testing.T) {
 // does no more.
 func TestFewerAreLetThroughWhileTheEngineFails(t *testing.T) {
 	turns := newTurns(1000)
-	one := func(unavailable bool) {
-		if !turns.take(t.Context()) {
+	one := func(o outcome) {
+		if !turns.take(t.Context(), callers{}) {
 			t.Fatal("nobody is let through")
 		}
-		turns.leave(unavailable)
+		turns.leave(o, callers{})
 	}
 	for range 1000 {
-		one(true)
+		one(engineUnavailable)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range leastTurns {
-		if !turns.take(gone) {
+		if !turns.take(gone, callers{}) {
 			t.Fatal("somebody must find out that the engine is back")
 		}
 	}
-	if turns.take(gone) {
+	if turns.take(gone, callers{}) {
 		t.Error("as many are let through as ever")
 	}
 	for range leastTurns {
-		turns.leave(false)
+		turns.leave(engineServed, callers{})
 	}
 	for range 1000 {
-		one(false)
+		one(engineServed)
 	}
 	for i := range 1000 {
-		if !turns.take(gone) {
+		if !turns.take(gone, callers{}) {
 			t.Fatalf("only %d are let through when all is well", i)
 		}
 	}
@@ -146,17 +304,17 @@ func TestFewerAreLetThroughWhileTheEngineFails(t *testing.T) {
 func TestNoMoreWaitThanAreServed(t *testing.T) {
 	turns := newTurns(2)
 	for range 2 {
-		turns.take(t.Context())
+		turns.take(t.Context(), callers{})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	got := make(chan bool, 3)
 	for range 3 {
-		go func() { got <- turns.take(ctx) }()
+		go func() { got <- turns.take(ctx, callers{}) }()
 	}
 	if <-got {
 		t.Error("somebody did not have to wait")
 	}
-	turns.leave(false)
+	turns.leave(engineServed, callers{})
 	if !<-got {
 		t.Error("a turn that ended is nobody's")
 	}
@@ -164,10 +322,10 @@ func TestNoMoreWaitThanAreServed(t *testing.T) {
 	if <-got {
 		t.Error("who gave up was let through")
 	}
-	turns.leave(false)
-	turns.leave(false)
-	if turns.running != 0 || len(turns.line) != 0 {
-		t.Errorf("%d are running and %d wait", turns.running, len(turns.line))
+	turns.leave(engineServed, callers{})
+	turns.leave(engineServed, callers{})
+	if _, running, waiting := turns.state(); running != 0 || waiting != 0 {
+		t.Errorf("%d are running and %d wait", running, waiting)
 	}
 }
 

@@ -94,9 +94,3 @@ func (s *Server) show(a *admission) {
 		return float64(waiting)
 	})
 }
-
-func (t *turns) state() (limit, running, waiting int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return int(t.limit), t.running, len(t.line)
-}

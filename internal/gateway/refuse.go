@@ -36,7 +36,9 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
-	linger(w, r)
+	if ticketOf(r.Context()) == nil {
+		linger(w, r) // else the admission does, when the request holds nothing
+	}
 }
 
 const (

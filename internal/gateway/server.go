@@ -39,9 +39,11 @@ type Server struct {
 	log     *zap.Logger
 	now     func() time.Time
 	handler http.Handler
-	proxies proxies
-	metrics *metrics.Metrics
-	tracer  trace.Tracer
+	// admission is the first of handler's.
+	admission *admission
+	proxies   proxies
+	metrics   *metrics.Metrics
+	tracer    trace.Tracer
 
 	api    atomic.Pointer[http.Handler]
 	engine atomic.Pointer[Engine]
@@ -66,7 +68,8 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	}
 	guarded := stallGuard(cfg.Service.StallTimeout, int64(cfg.Service.MaxBody), http.HandlerFunc(s.gate))
 	a := newAdmission(cfg.Service.MaxRequests, bodyMemory(cfg), streamBytes(cfg), queueWait, guarded)
-	s.handler = a
+	a.shareOf = s.proxies.share
+	s.handler, s.admission = a, a
 	s.show(a)
 	return s
 }
@@ -82,7 +85,7 @@ func (s *Server) Use(e *Engine) error {
 		Store: e.Store, Keys: e.Keys, Log: s.log, ServiceURIs: o.ServiceURI,
 		Region: o.DefaultRegion, Regions: slices.Sorted(maps.Keys(s.cfg.Regions)), EnforceRegion: o.EnforceRegion, DisableV2: !o.SignatureV2, MaxSkew: o.ClockSkew,
 		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now, Served: s.served,
-		MayUseKey: mayUse,
+		MayUseKey: mayUse, Admit: s.admission.admit,
 	})
 	if err != nil {
 		return err

@@ -11,27 +11,33 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-// stallGuard closes connections whose body stands still, in either direction.
-// The time counts from one piece to the next: a slow but steady transfer of
-// any length lives.
+// stallGuard closes connections whose body is too slow, in either direction,
+// see [pace]: what a request holds is not held for longer than its size
+// justifies.
 func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
-		out := &guardedWriter{ResponseWriter: w, deadline: deadline{set: rc.SetWriteDeadline, stall: stall}}
+		out := &guardedWriter{ResponseWriter: w, deadline: deadline{set: rc.SetWriteDeadline}, pace: streamPace(stall)}
 		// What is still buffered is written after the handler has returned.
-		defer out.deadline.extend()
+		defer out.deadline.in(stall)
 		if r.Body == nil || r.Body == http.NoBody {
 			next.ServeHTTP(out, r)
 			return
 		}
 		in := &guardedBody{
 			ReadCloser: r.Body, left: wireLimit(maxBody), limit: maxBody,
-			deadline: deadline{set: rc.SetReadDeadline, stall: stall},
+			deadline: deadline{set: rc.SetReadDeadline}, pace: streamPace(stall),
+		}
+		if t := ticketOf(r.Context()); t != nil {
+			in.pace = strangerPace
+			t.body = func(kind s3api.WorkKind) { in.admitted(kind, stall) }
+			defer func() { t.unread = !in.ended && !in.tooSlow && (r.ContentLength < 0 || r.ContentLength > smallBody) }()
 		}
 		// The server reads on in what the handler leaves unread, also before
 		// it writes: so the answer's deadline must be behind the body's.
-		in.deadline.extend()
-		out.deadline.stall = 2 * stall
+		in.deadline.in(in.pace.credit)
+		out.pace.credit += stall
+		out.pace.most += stall
 		defer in.leave()
 		if tooLarge(r, maxBody) {
 			refuse(out, r, http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size of a request: service.max-body.", 0)
@@ -57,35 +63,86 @@ func tooLarge(r *http.Request, maxBody int64) bool {
 // about 90 bytes to each chunk, of 8 KiB at least, and a trailer.
 func wireLimit(maxBody int64) int64 { return maxBody + maxBody/16 + 64<<10 }
 
-// deadline moves a connection's deadline along with the progress of a body.
-type deadline struct {
-	set   func(time.Time) error
-	stall time.Duration
-	last  time.Time
+// pace is the least speed of a body. The time that is spent waiting for the
+// client is taken from a credit, each byte adds to it; where it is used up, the
+// client is too slow. What the engine takes does not count. So a client may
+// pause for the whole credit, and be at rate on average over any longer time:
+// bytes that came early cannot be saved up for more.
+type pace struct {
+	credit, most time.Duration
+	// rate is the bytes that add a second; 0: none do, credit is a total time.
+	rate int64
 }
 
-// touch extends the deadline, unless that was done a moment ago.
-func (d *deadline) touch() {
-	if now := time.Now(); now.Sub(d.last) > d.stall/16 {
-		d.extend()
+// strangerPace is for what is read of a body before the caller is known.
+var strangerPace = pace{credit: 30 * time.Second, most: 30 * time.Second}
+
+// documentPace is for bodies that are read into memory whole.
+var documentPace = pace{credit: 30 * time.Second, most: 30 * time.Second, rate: 4 << 10}
+
+// streamPace is for the bytes of objects, and for answers: a client on a bad
+// link must get through.
+func streamPace(stall time.Duration) pace { return pace{credit: stall, most: stall, rate: 1 << 10} }
+
+// spend takes what the client was waited for, and adds what it sent or took.
+func (p *pace) spend(waited time.Duration, n int) {
+	p.credit -= waited
+	if p.rate > 0 {
+		p.credit += time.Duration(int64(n) * int64(time.Second) / p.rate)
+	}
+	p.credit = min(p.credit, p.most)
+}
+
+// deadline is that of one direction of a connection.
+type deadline struct {
+	set func(time.Time) error
+	at  time.Time // what was set last
+}
+
+// in sets the deadline to d from now, unless it is there or a moment before.
+// It ignores errors, as lift does: a connection that cannot have a deadline is
+// closed already, and the next read or write says so.
+func (d *deadline) in(left time.Duration) {
+	at := time.Now().Add(left)
+	if later := at.Sub(d.at); later < 0 || later > left/16 {
+		d.at = at
+		_ = d.set(at)
 	}
 }
 
-// extend and lift ignore errors: a connection that cannot have a deadline is
-// closed already, and the next read or write says so.
-func (d *deadline) extend() {
-	d.last = time.Now()
-	_ = d.set(d.last.Add(d.stall))
+func (d *deadline) lift() {
+	d.at = time.Time{}
+	_ = d.set(time.Time{})
 }
 
-func (d *deadline) lift() { _ = d.set(time.Time{}) }
+// smallBody is the longest body, in bytes, that the server takes in after the
+// answer to keep the connection. See package s3api.
+const smallBody = 64 << 10
 
-// guardedBody is a request's body with a deadline for each piece and a limit.
+// guardedBody is a request's body with a least speed and a limit.
 type guardedBody struct {
 	io.ReadCloser
 	deadline    deadline
+	pace        pace
+	kind        s3api.WorkKind
 	left, limit int64
 	ended       bool
+	tooSlow     bool
+}
+
+// admitted changes the pace to that of the work that the request was admitted
+// for.
+func (b *guardedBody) admitted(kind s3api.WorkKind, stall time.Duration) {
+	if kind == b.kind {
+		return // a document that grows gets no new credit
+	}
+	b.kind = kind
+	switch kind {
+	case s3api.WorkDocument:
+		b.pace = documentPace
+	case s3api.WorkStream:
+		b.pace = streamPace(stall)
+	}
 }
 
 // Read implements io.Reader.
@@ -93,8 +150,10 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	if b.ended {
 		return 0, io.EOF
 	}
-	b.deadline.touch()
+	b.deadline.in(b.pace.credit)
+	start := time.Now()
 	n, err := b.ReadCloser.Read(p)
+	b.pace.spend(time.Since(start), n)
 	b.left -= int64(n)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -103,6 +162,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		b.ended = true
 		b.deadline.lift()
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.tooSlow = true
 		err = &s3api.Error{Code: "RequestTimeout", Err: err}
 	case err == nil && b.left < 0:
 		err = &http.MaxBytesError{Limit: b.limit}
@@ -112,26 +172,35 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 
 // leave gives the server a bounded time for what the handler has not read.
 func (b *guardedBody) leave() {
-	if !b.ended {
-		b.deadline.extend()
+	switch {
+	case b.tooSlow:
+		b.deadline.in(0)
+	case !b.ended:
+		b.deadline.in(min(b.pace.most, leaveTime))
 	}
 }
+
+// leaveTime is the time to take in the rest of a small body.
+const leaveTime = 10 * time.Second
 
 // pieceBytes is the largest write that one deadline covers.
 const pieceBytes = 32 << 10
 
-// guardedWriter is a response with a deadline for each piece.
+// guardedWriter is a response with a least speed.
 type guardedWriter struct {
 	http.ResponseWriter
 	deadline deadline
+	pace     pace
 }
 
 // Write implements io.Writer.
 func (w *guardedWriter) Write(p []byte) (int, error) {
 	written := 0
 	for {
-		w.deadline.touch()
+		w.deadline.in(w.pace.credit)
+		start := time.Now()
 		n, err := w.ResponseWriter.Write(p[:min(len(p), pieceBytes)])
+		w.pace.spend(time.Since(start), n)
 		written += n
 		p = p[n:]
 		if err != nil || len(p) == 0 {

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// leastTurns are let through even where all fail: somebody has to find out
+// leastTurns are let through even where all fail: some request has to find out
 // that the engine is back.
 const leastTurns = 8
 
@@ -18,68 +18,45 @@ const leastTurns = 8
 // request that found the engine unavailable takes a fiftieth off, each that
 // was served brings some back.
 type turns struct {
+	*pool
 	most int
 
-	mu      sync.Mutex
-	limit   float64
-	running int
-	line    []chan struct{} // closed when it is one's turn
+	mu    sync.Mutex
+	limit float64
 }
 
-func newTurns(most int) *turns { return &turns{most: most, limit: float64(most)} }
-
-// take waits for a turn until ctx ends, and reports whether there was one.
-func (t *turns) take(ctx context.Context) bool {
-	t.mu.Lock()
-	if t.running < int(t.limit) && len(t.line) == 0 {
-		t.running++
-		t.mu.Unlock()
-		return true
-	}
-	if len(t.line) >= t.most || ctx.Err() != nil {
-		t.mu.Unlock()
-		return false
-	}
-	mine := make(chan struct{})
-	t.line = append(t.line, mine)
-	t.mu.Unlock()
-	select {
-	case <-mine:
-		return true
-	case <-ctx.Done():
-		return !t.giveUp(mine)
-	}
+func newTurns(most int) *turns {
+	return &turns{pool: newPool(int64(most), int64(most)), most: most, limit: float64(most)}
 }
 
-// giveUp leaves the line, and reports whether one's turn had not come yet.
-func (t *turns) giveUp(mine chan struct{}) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i, c := range t.line {
-		if c == mine {
-			t.line = append(t.line[:i], t.line[i+1:]...)
-			return true
-		}
-	}
-	return false
-}
+// outcome is what a turn says of the engine.
+type outcome int
+
+const (
+	engineServed outcome = iota
+	engineUnavailable
+	engineUnknown // the gateway answered
+)
 
 // leave ends a turn.
-func (t *turns) leave(unavailable bool) {
+func (t *turns) leave(o outcome, c callers) {
+	t.give(1, c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.running--
-	if unavailable {
+	before := int64(t.limit)
+	switch o {
+	case engineUnavailable:
 		t.limit = max(t.limit*0.98, min(leastTurns, float64(t.most)))
-	} else {
+	case engineServed:
 		t.limit = min(t.limit+math.Sqrt(t.limit)/8, float64(t.most))
 	}
-	for t.running < int(t.limit) && len(t.line) > 0 {
-		close(t.line[0])
-		t.line = t.line[1:]
-		t.running++
+	if now := int64(t.limit); now != before {
+		t.resize(now)
 	}
 }
+
+// take waits for a turn until ctx ends, and reports whether there was one.
+func (t *turns) take(ctx context.Context, c callers) bool { return t.pool.take(ctx, 1, 0, c) }
 
 // mean is a moving mean, safe for concurrent use.
 type mean struct{ bits atomic.Uint64 }
