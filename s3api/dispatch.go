@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -123,7 +124,7 @@ func checkLength(r *Request) error {
 		return fail("MissingContentLength")
 	}
 	if limit := r.Op.MaxBody; limit > 0 && r.ContentLength > limit {
-		return fail("EntityTooLarge").with("ProposedSize", itoa(int(r.ContentLength))).with("MaxSizeAllowed", itoa(int(limit)))
+		return fail("EntityTooLarge").with("ProposedSize", strconv.FormatInt(r.ContentLength, 10)).with("MaxSizeAllowed", strconv.FormatInt(limit, 10))
 	}
 	return nil
 }

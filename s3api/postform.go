@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/pithos/pithos/sigv2"
@@ -104,9 +105,9 @@ func (s *sizedFile) Read(p []byte) (int, error) {
 	s.n += int64(n)
 	switch {
 	case s.n > s.most:
-		return 0, fail("EntityTooLarge").with("ProposedSize", itoa(int(s.n))).with("MaxSizeAllowed", itoa(int(s.most)))
+		return 0, fail("EntityTooLarge").with("ProposedSize", strconv.FormatInt(s.n, 10)).with("MaxSizeAllowed", strconv.FormatInt(s.most, 10))
 	case err == io.EOF && s.n < s.least: //nolint:errorlint // as io.Reader has it
-		return 0, fail("EntityTooSmall").with("ProposedSize", itoa(int(s.n))).with("MinSizeAllowed", itoa(int(s.least)))
+		return 0, fail("EntityTooSmall").with("ProposedSize", strconv.FormatInt(s.n, 10)).with("MinSizeAllowed", strconv.FormatInt(s.least, 10))
 	}
 	return n, err
 }

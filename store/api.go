@@ -30,7 +30,7 @@ const (
 const (
 	MaxKeyBytes      = 1024
 	MaxPutBytes      = 5 << 30
-	MaxObjectBytes   = 5 << 40
+	MaxObjectBytes   = MaxPartNumber * MaxPartBytes // AWS' "50 TB"
 	MaxPartBytes     = 5 << 30
 	MinPartBytes     = 5 << 20
 	MaxPartNumber    = 10000
