@@ -36,11 +36,14 @@ func createBucket(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/"+r.BucketName)
-	w.Header().Set("X-Amz-Bucket-Arn", "arn:aws:s3:::"+r.BucketName)
+	w.Header().Set("X-Amz-Bucket-Arn", bucketARN(r.BucketName))
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
+
+// bucketARN is the Amazon resource name of a bucket.
+func bucketARN(name string) string { return "arn:aws:s3:::" + name }
 
 func isKind(err error, kind store.Kind) bool {
 	var e *store.Error
@@ -74,6 +77,13 @@ func (a *API) createBucketInput(r *Request) (store.CreateBucketInput, error) {
 		in.LockEnabled = true
 	default:
 		return in, badArgument("x-amz-bucket-object-lock-enabled", v, "The value must be true or false")
+	}
+	switch v := r.Header.Get("X-Amz-Bucket-Namespace"); v {
+	case "", "global":
+	case "account-regional":
+		return in, failf("NotImplemented", "Account regional namespaces of buckets are not implemented.").with("Header", "x-amz-bucket-namespace")
+	default:
+		return in, badArgument("x-amz-bucket-namespace", v, "The namespace must be global or account-regional")
 	}
 	in.Ownership = r.Header.Get("X-Amz-Object-Ownership")
 	if in.Ownership != "" && !knownOwnership(in.Ownership) {
@@ -117,7 +127,7 @@ func (a *API) createBucketDocument(r *Request, in *store.CreateBucketInput) erro
 func headBucket(_ *API, w http.ResponseWriter, r *Request) error {
 	w.Header().Set("x-amz-bucket-region", r.Bucket.Config.Region)
 	w.Header().Set("x-amz-access-point-alias", "false")
-	w.Header().Set("X-Amz-Bucket-Arn", "arn:aws:s3:::"+r.BucketName)
+	w.Header().Set("X-Amz-Bucket-Arn", bucketARN(r.BucketName))
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

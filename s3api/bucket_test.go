@@ -287,6 +287,40 @@ func TestBucketSettings(t *testing.T) {
 	}
 }
 
+func TestBucketsAreListedWithTheirARN(t *testing.T) {
+	s := newServer(t)
+	b := s.bucket(t)
+	arn := "arn:aws:s3:::" + b
+	if a := s.signed(t, "alice", "GET", "/", "").want(t, 200, ""); !strings.Contains(string(a.body), "<BucketRegion>us-east-1</BucketRegion><BucketArn>"+arn+"</BucketArn></Bucket>") {
+		t.Errorf("%s", a.body)
+	}
+	for _, method := range []string{"PUT", "HEAD"} {
+		if got := s.signed(t, "alice", method, "/"+b, "").want(t, 200, "").Header.Get("X-Amz-Bucket-Arn"); got != arn {
+			t.Errorf("%s: %q", method, got)
+		}
+	}
+}
+
+func TestBucketNamespace(t *testing.T) {
+	s := newServer(t)
+	for value, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		"": {200, ""}, "global": {200, ""}, "account-regional": {501, "NotImplemented"},
+		"Global": {400, "InvalidArgument"}, "other": {400, "InvalidArgument"},
+	} {
+		a := s.signed(t, "alice", "PUT", "/namespace-test", "", "X-Amz-Bucket-Namespace", value).want(t, want.status, want.code)
+		if want.status == 501 && !strings.Contains(string(a.body), "<Header>x-amz-bucket-namespace</Header>") {
+			t.Errorf("%s", a.body)
+		}
+		if want.status == 200 {
+			s.signed(t, "alice", "DELETE", "/namespace-test", "").want(t, 204, "")
+		}
+		s.signed(t, "alice", "HEAD", "/namespace-test", "").want(t, 404, "")
+	}
+}
+
 func TestDefaultsAreShown(t *testing.T) {
 	s := newServer(t)
 	b := s.bucket(t)

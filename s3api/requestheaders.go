@@ -216,6 +216,7 @@ func requestHeaders() []requestHeader {
 		{Name: "x-amz-if-match-size", Kind: IfSame},
 
 		// Buckets.
+		{Name: "x-amz-bucket-namespace", Kind: SetBucket},
 		{Name: "x-amz-bucket-object-lock-enabled", Kind: SetBucket},
 		{Name: "x-amz-bucket-object-lock-token"},
 		{Name: "x-amz-bucket-region"},

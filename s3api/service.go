@@ -24,6 +24,7 @@ type bucketXML struct {
 	Name         text
 	CreationDate stamp
 	BucketRegion string `xml:",omitempty"`
+	BucketArn    text
 }
 
 // listBuckets is ListBuckets: those of the caller.
@@ -44,7 +45,7 @@ func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	out := listBucketsXML{Owner: ownerOf(r.Caller.CanonicalID()), Prefix: optional(r, "prefix")}
 	for _, b := range buckets {
-		out.Buckets.Buckets = append(out.Buckets.Buckets, bucketXML{Name: text(b.Name), CreationDate: stamp(b.Created), BucketRegion: b.Config.Region})
+		out.Buckets.Buckets = append(out.Buckets.Buckets, bucketXML{Name: text(b.Name), CreationDate: stamp(b.Created), BucketRegion: b.Config.Region, BucketArn: text(bucketARN(b.Name))})
 	}
 	if more {
 		out.ContinuationToken = a.sealToken([]byte(r.Caller.Secret), "buckets", buckets[len(buckets)-1].Name)
