@@ -78,11 +78,11 @@ func givenLock(r *Request) (*meta.LockConfig, error) {
 	if doc.ObjectLockEnabled != "Enabled" {
 		return nil, malformedXML("ObjectLockEnabled must be Enabled")
 	}
-	if doc.Rule == nil {
+	if doc.Rule == nil || doc.Rule.DefaultRetention == nil {
 		return &meta.LockConfig{}, nil
 	}
 	d := doc.Rule.DefaultRetention
-	if d == nil || !validMode(d.Mode) || (d.Days == nil) == (d.Years == nil) {
+	if !validMode(d.Mode) || (d.Days == nil) == (d.Years == nil) {
 		return nil, malformedXML("DefaultRetention needs a Mode of GOVERNANCE or COMPLIANCE, and either Days or Years")
 	}
 	lock := &meta.LockConfig{Mode: d.Mode}
