@@ -85,11 +85,14 @@ type LockConfig struct {
 	Years int    `cbor:"3,keyasint,omitempty"`
 }
 
-// EncryptionConfig is a bucket's default encryption.
+// EncryptionConfig is a bucket's default encryption, and which encryption
+// uploads must not ask for.
 type EncryptionConfig struct {
-	Algorithm string `cbor:"1,keyasint"` // AES256 or aws:kms
+	Algorithm string `cbor:"1,keyasint"` // AES256 or aws:kms; "" has no default
 	KMSKeyID  string `cbor:"2,keyasint,omitempty"`
 	BucketKey bool   `cbor:"3,keyasint,omitempty"`
+	// Blocked is BlockedEncryptionTypes as it was set: SSE-C or NONE.
+	Blocked []string `cbor:"4,keyasint,omitempty"`
 }
 
 // Tag is one tag.

@@ -283,3 +283,105 @@ func TestPartsTakeNoEncryptionOfTheirOwn(t *testing.T) {
 		}
 	})
 }
+
+const sseCBlocked = `<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes></Rule></ServerSideEncryptionConfiguration>`
+
+// BlockedEncryptionTypes keeps new bytes from being encrypted with a customer's
+// key; what is there stays readable.
+func TestBlockedCustomerKeysMakeNothingNew(t *testing.T) {
+	behaviour(t, func(x *story) {
+		keys := customer(sseC, "a")
+		x.secure("PUT", "/old", "body", keys...).want(200, "")
+		x.put("plain", "body")
+		upload := func(headers ...string) string {
+			r := x.secure("POST", "/parts?uploads", "", headers...).want(200, "")
+			_, up, _ := strings.Cut(r.body, "<UploadId>")
+			up, _, _ = strings.Cut(up, "<")
+			return up
+		}
+		up := upload(keys...)
+		etag := x.secure("PUT", "/parts?partNumber=1&uploadId="+up, "body", keys...).want(200, "").header("Etag")
+
+		x.raw("PUT", "?encryption", sseCBlocked).want(200, "")
+		x.raw("GET", "?encryption", "").want(200, "").says("<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>")
+		source := []string{"X-Amz-Copy-Source", "/" + x.bucket + "/plain"}
+		for what, r := range map[string]*reply{
+			"PutObject":             x.secure("PUT", "/new", "body", keys...),
+			"append":                x.secure("PUT", "/old", "more", append(keys, "X-Amz-Write-Offset-Bytes", "4")...),
+			"CopyObject":            x.secure("PUT", "/new", "", append(source, keys...)...),
+			"CopyObject onto old":   x.secure("PUT", "/old", "", append(append([]string{"X-Amz-Copy-Source", "/" + x.bucket + "/old"}, keys...), customer(copySSEC, "a")...)...),
+			"CreateMultipartUpload": x.secure("POST", "/new?uploads", "", keys...),
+			"UploadPart":            x.secure("PUT", "/parts?partNumber=2&uploadId="+up, "body", keys...),
+			"UploadPartCopy":        x.secure("PUT", "/parts?partNumber=2&uploadId="+up, "", append(source, keys...)...),
+			"Complete":              x.secure("POST", "/parts?uploadId="+up, document(1, etag), keys...),
+			"Complete without key":  x.secure("POST", "/parts?uploadId="+up, document(1, etag)),
+		} {
+			if r.resp.StatusCode != 403 || r.Code != "AccessDenied" || !strings.Contains(r.body, "SSE-C") {
+				x.Errorf("%s: %d %s", what, r.resp.StatusCode, r.body)
+			}
+		}
+		for _, key := range []string{"new", "parts"} {
+			x.raw("HEAD", "/"+key, "").want(404, "")
+		}
+		x.same("old", x.secure("GET", "/old", "", keys...).want(200, "").body, "body")
+		x.secure("PUT", "/copy", "", append([]string{"X-Amz-Copy-Source", "/" + x.bucket + "/old"}, customer(copySSEC, "a")...)...).want(200, "")
+		x.raw("PUT", "/new", "body", sse, "AES256").want(200, "")
+		x.raw("PUT", "/new?renameObject", "", "X-Amz-Rename-Source", "/"+x.bucket+"/old").want(200, "")
+
+		none := strings.Replace(sseCBlocked, ">SSE-C<", ">NONE<", 1)
+		x.raw("PUT", "?encryption", none).want(200, "")
+		x.raw("GET", "?encryption", "").want(200, "").says("<BlockedEncryptionTypes><EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes>")
+		x.secure("POST", "/parts?uploadId="+up, document(1, etag), keys...).want(200, "")
+		x.raw("PUT", "?encryption", sseCBlocked).want(200, "")
+		x.raw("DELETE", "?encryption", "").want(204, "")
+		x.secure("PUT", "/new", "body", keys...).want(200, "")
+	})
+}
+
+func TestEncryptionRulesWithAndWithoutADefault(t *testing.T) {
+	behaviour(t, func(x *story) {
+		const head, tail = `<ServerSideEncryptionConfiguration><Rule>`, `</Rule></ServerSideEncryptionConfiguration>`
+		const byDefault, blocked = `<ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>`,
+			`<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>`
+		for rule, want := range map[string]string{
+			``: `<Rule><BucketKeyEnabled>false</BucketKeyEnabled></Rule>`,
+			`<BucketKeyEnabled>true</BucketKeyEnabled>`: `<Rule><BucketKeyEnabled>true</BucketKeyEnabled></Rule>`,
+			blocked:             `<Rule><BucketKeyEnabled>false</BucketKeyEnabled>` + blocked + `</Rule>`,
+			byDefault:           `<Rule>` + byDefault + `<BucketKeyEnabled>false</BucketKeyEnabled></Rule>`,
+			blocked + byDefault: `<Rule>` + byDefault + `<BucketKeyEnabled>false</BucketKeyEnabled>` + blocked + `</Rule>`,
+		} {
+			x.raw("PUT", "?encryption", head+rule+tail).want(200, "")
+			x.raw("GET", "?encryption", "").want(200, "").says(want)
+			encrypted := ""
+			if strings.Contains(rule, "AES256") {
+				encrypted = "AES256"
+			}
+			x.raw("PUT", "/k", "body").want(200, "").has(sse, encrypted)
+			x.same("object", x.get("k"), "body")
+		}
+		for _, bad := range []string{
+			`<ApplyServerSideEncryptionByDefault/>`, `<BlockedEncryptionTypes/>`,
+			`<BlockedEncryptionTypes><EncryptionType>SSE-KMS</EncryptionType></BlockedEncryptionTypes>`,
+			`<BlockedEncryptionTypes><EncryptionType></EncryptionType></BlockedEncryptionTypes>`,
+			`<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType><EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes>`,
+			`</Rule><Rule>`,
+		} {
+			x.raw("PUT", "?encryption", head+bad+tail).want(400, "MalformedXML")
+		}
+	})
+}
+
+func TestLockRuleWithoutADefaultRetention(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.locked()
+		const head, tail = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>", "</ObjectLockConfiguration>"
+		x.raw("PUT", "?object-lock", head+"<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>"+tail).want(200, "")
+		x.raw("PUT", "?object-lock", head+"<Rule/>"+tail).want(200, "")
+		if r := x.raw("GET", "?object-lock", "").want(200, ""); strings.Contains(r.body, "Rule") {
+			x.Errorf("a rule is shown: %s", r.body)
+		}
+		x.raw("PUT", "/k", "body").want(200, "")
+		x.raw("HEAD", "/k", "").want(200, "").has("X-Amz-Object-Lock-Mode", "")
+		x.raw("PUT", "?object-lock", head+"<Rule><DefaultRetention/></Rule>"+tail).want(400, "MalformedXML")
+	})
+}

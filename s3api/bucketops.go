@@ -19,7 +19,7 @@ func bucketOperations() []Operation {
 	return []Operation{
 		{Name: "CreateBucket", Method: http.MethodPut, Scope: ScopeBucket,
 			Action: "s3:CreateBucket", NoBucket: true, Honours: SetACL | SetBucket, Body: BodyDocument, Handler: createBucket,
-			Differs: "Directory buckets answer 501. Creating one's own bucket again succeeds if nothing about it differs."},
+			Differs: "Directory buckets and the namespace `account-regional` answer 501. Creating one's own bucket again succeeds if nothing about it differs."},
 		{Name: "HeadBucket", Method: http.MethodHead, Scope: ScopeBucket,
 			Action: "s3:ListBucket", Handler: headBucket},
 		{Name: "DeleteBucket", Method: http.MethodDelete, Scope: ScopeBucket,
@@ -61,7 +61,7 @@ func bucketConfigOperations() []Operation {
 			Action: "s3:GetEncryptionConfiguration", Handler: getBucketEncryption},
 		{Name: "PutBucketEncryption", Method: http.MethodPut, Scope: ScopeBucket, Query: with("encryption"),
 			Action: "s3:PutEncryptionConfiguration", Body: BodyDocument, Handler: putBucketEncryption,
-			Differs: "Keys are those of the local key ring."},
+			Differs: "Keys are those of the local key ring. SSE-C is allowed unless `BlockedEncryptionTypes` blocks it; AWS blocks it in new buckets. A Rule without a default leaves objects unencrypted; AWS encrypts them with AES256."},
 		{Name: "DeleteBucketEncryption", Method: http.MethodDelete, Scope: ScopeBucket, Query: with("encryption"),
 			Action: "s3:PutEncryptionConfiguration", Handler: deleteBucketEncryption},
 		{Name: "GetObjectLockConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: with("object-lock"),

@@ -14,11 +14,18 @@ type encryptionXML struct {
 }
 
 type encryptionRuleXML struct {
-	Default struct {
-		SSEAlgorithm   string
-		KMSMasterKeyID text `xml:",omitempty"`
-	} `xml:"ApplyServerSideEncryptionByDefault"`
+	Default          *encryptionDefaultXML `xml:"ApplyServerSideEncryptionByDefault"`
 	BucketKeyEnabled bool
+	Blocked          *blockedEncryptionXML `xml:"BlockedEncryptionTypes"`
+}
+
+type encryptionDefaultXML struct {
+	SSEAlgorithm   string
+	KMSMasterKeyID text `xml:",omitempty"`
+}
+
+type blockedEncryptionXML struct {
+	Types []string `xml:"EncryptionType"`
 }
 
 // getBucketEncryption is GetBucketEncryption.
@@ -27,9 +34,13 @@ func getBucketEncryption(_ *API, w http.ResponseWriter, r *Request) error {
 	if e == nil {
 		return fail("ServerSideEncryptionConfigurationNotFoundError")
 	}
-	var rule encryptionRuleXML
-	rule.Default.SSEAlgorithm, rule.Default.KMSMasterKeyID = e.Algorithm, text(e.KMSKeyID)
-	rule.BucketKeyEnabled = e.BucketKey
+	rule := encryptionRuleXML{BucketKeyEnabled: e.BucketKey}
+	if e.Algorithm != "" {
+		rule.Default = &encryptionDefaultXML{SSEAlgorithm: e.Algorithm, KMSMasterKeyID: text(e.KMSKeyID)}
+	}
+	if len(e.Blocked) > 0 {
+		rule.Blocked = &blockedEncryptionXML{e.Blocked}
+	}
 	return writeXML(w, encryptionXML{Rules: []encryptionRuleXML{rule}})
 }
 
@@ -41,7 +52,7 @@ type encryptionDocument struct {
 		} `xml:"ApplyServerSideEncryptionByDefault"`
 		BucketKeyEnabled       bool
 		BlockedEncryptionTypes *struct {
-			EncryptionType []string
+			EncryptionType string
 		}
 	} `xml:"Rule"`
 }
@@ -67,12 +78,19 @@ func givenEncryption(r *Request) (*meta.EncryptionConfig, error) {
 	if err := r.DecodeXML(&doc, "ServerSideEncryptionConfiguration"); err != nil {
 		return nil, err
 	}
-	if len(doc.Rules) != 1 || doc.Rules[0].Default == nil {
-		return nil, malformedXML("one Rule with ApplyServerSideEncryptionByDefault is needed")
+	if len(doc.Rules) != 1 {
+		return nil, malformedXML("one Rule is needed")
 	}
 	rule := doc.Rules[0]
-	if b := rule.BlockedEncryptionTypes; b != nil && (len(b.EncryptionType) != 1 || b.EncryptionType[0] != "NONE") {
-		return nil, failf("NotImplemented", "BlockedEncryptionTypes is not implemented.")
+	config := &meta.EncryptionConfig{BucketKey: rule.BucketKeyEnabled}
+	if b := rule.BlockedEncryptionTypes; b != nil {
+		if b.EncryptionType != store.SSEC && b.EncryptionType != "NONE" {
+			return nil, malformedXML("the EncryptionType of BlockedEncryptionTypes is SSE-C or NONE")
+		}
+		config.Blocked = []string{b.EncryptionType}
+	}
+	if rule.Default == nil { // AWS' rule may say what is blocked, and nothing else
+		return config, nil
 	}
 	switch rule.Default.SSEAlgorithm {
 	case store.AlgorithmAES256:
@@ -85,7 +103,8 @@ func givenEncryption(r *Request) (*meta.EncryptionConfig, error) {
 	default:
 		return nil, malformedXML("SSEAlgorithm is AES256 or aws:kms")
 	}
-	return &meta.EncryptionConfig{Algorithm: rule.Default.SSEAlgorithm, KMSKeyID: rule.Default.KMSMasterKeyID, BucketKey: rule.BucketKeyEnabled}, nil
+	config.Algorithm, config.KMSKeyID = rule.Default.SSEAlgorithm, rule.Default.KMSMasterKeyID
+	return config, nil
 }
 
 // deleteBucketEncryption is DeleteBucketEncryption.

@@ -239,6 +239,7 @@ var kindCodes = map[store.Kind]string{
 	store.ConditionalConflict:    "ConditionalRequestConflict",
 	store.OperationAborted:       "OperationAborted",
 	store.ObjectLocked:           "AccessDenied",
+	store.EncryptionBlocked:      "AccessDenied",
 	store.NoLockConfig:           "ObjectLockConfigurationNotFoundError",
 	store.WrongCustomerKey:       "InvalidRequest",
 	store.CustomerKeyMissing:     "InvalidRequest",

@@ -38,6 +38,9 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 	if err := in.addsOnlyBytes(old); err != nil {
 		return nil, err
 	}
+	if err := mayUpload(b, old); err != nil {
+		return nil, err
+	}
 	seal, err := s.openSealer(b, key, old.Encryption, in.Encryption)
 	if err != nil {
 		return nil, err

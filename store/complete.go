@@ -68,6 +68,9 @@ func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u 
 	if err := checkOrder(in.Parts); err != nil {
 		return nil, err
 	}
+	if err := mayUpload(b, &u.Doc.Version); err != nil {
+		return nil, err
+	}
 	if err := s.checkCustomer(b, key, u, in.CustomerKey); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/pithos/pithos/crypt"
 	"github.com/pithos/pithos/meta"
@@ -45,14 +46,18 @@ func keyContext(b *meta.Bucket, key string) []byte {
 // bucket's default, wants it.
 func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*sealer, error) {
 	if want.CustomerKey != nil {
+		if err := mayEncryptWith(b, SSEC); err != nil {
+			return nil, err
+		}
 		return customerSealer(want)
 	}
 	if want.Type == "" {
-		if b.Config.Encryption == nil {
+		config := b.Config.Encryption
+		if config == nil || config.Algorithm == "" {
 			return nil, nil
 		}
-		want.Type, want.KMSKeyID = b.Config.Encryption.Algorithm, b.Config.Encryption.KMSKeyID
-		want.BucketKey = want.BucketKey || b.Config.Encryption.BucketKey
+		want.Type, want.KMSKeyID = config.Algorithm, config.KMSKeyID
+		want.BucketKey = want.BucketKey || config.BucketKey
 	}
 	info := &meta.Encryption{Type: SSES3, FrameBytes: crypt.FrameBytes}
 	wrapping := ""
@@ -76,6 +81,26 @@ func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*
 	}
 	info.DataKey, info.KeyID = wrapped, id
 	return &sealer{info: info, key: data}, nil
+}
+
+// mayEncryptWith refuses what makes a version that is encrypted as kind says,
+// where the bucket blocks that (BlockedEncryptionTypes): new objects, appends,
+// and every step of a multipart upload, also of one begun before. What is there
+// already can be read, renamed and deleted.
+func mayEncryptWith(b *meta.Bucket, kind string) error {
+	if config := b.Config.Encryption; config != nil && slices.Contains(config.Blocked, kind) {
+		return fail(EncryptionBlocked, "Access Denied because the bucket blocks the server-side encryption type %s.", kind)
+	}
+	return nil
+}
+
+// mayUpload is mayEncryptWith for a version that the bytes of a request become
+// part of.
+func mayUpload(b *meta.Bucket, v *meta.Version) error {
+	if v.Encryption == nil {
+		return nil
+	}
+	return mayEncryptWith(b, v.Encryption.Type)
 }
 
 // managedKey is the alias of the key that S3 takes where aws:kms is asked for

@@ -46,6 +46,7 @@ const (
 	ConditionalConflict    Kind = "conditional request conflict" // 409: retry
 	OperationAborted       Kind = "operation aborted"            // 409: a conflicting operation is under way
 	ObjectLocked           Kind = "object locked"                // 403
+	EncryptionBlocked      Kind = "encryption type blocked"      // 403
 	NoLockConfig           Kind = "no object lock configuration"
 	WrongCustomerKey       Kind = "wrong customer key"    // 403
 	CustomerKeyMissing     Kind = "customer key missing"  // 400

@@ -92,6 +92,9 @@ func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in P
 	if err != nil {
 		return nil, err
 	}
+	if err := mayUpload(b, &u.Doc.Version); err != nil {
+		return nil, err
+	}
 	if in.Sent {
 		if err := needDigest("Put Part", b, &u.Doc.Version, in.ContentMD5, in.Checksum); err != nil {
 			return nil, err
