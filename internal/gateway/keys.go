@@ -19,7 +19,9 @@ const (
 	// keyTTL is how long a key of the metadata store is remembered: a key
 	// that is revoked works on for at most as long.
 	keyTTL = 5 * time.Second
-	// maxCachedKeys bounds what made-up access keys can make us remember.
+	// maxCachedKeys and maxKeyID bound what made-up access keys can make us
+	// remember, in number and in bytes: what is cached under a name that clients
+	// choose is bounded in both.
 	maxCachedKeys = 10_000
 )
 
@@ -89,6 +91,9 @@ func (e *Engine) fixedKeys(cfg *config.Config) map[string]config.Key {
 func (k *Keys) Lookup(ctx context.Context, id string) (s3api.Identity, error) {
 	if identity, ok := (*k.fixed.Load())[id]; ok {
 		return identity, nil
+	}
+	if len(id) > maxKeyID {
+		return s3api.Identity{}, s3api.ErrUnknownAccessKey
 	}
 	c, ok := k.remembered(id)
 	if !ok {
