@@ -18,6 +18,7 @@ import (
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/metrics"
 	"github.com/pithos/pithos/store"
 )
 
@@ -64,6 +65,8 @@ type Server struct {
 	Store *store.Store
 	// Gateway is what is below.
 	Gateway *gateway.Engine
+	// Metrics are the server's figures.
+	Metrics *metrics.Metrics
 
 	shift atomic.Int64 // of the store's clock, ns
 }
@@ -101,6 +104,7 @@ func testLog() *zap.Logger {
 
 func (s *Server) listen(cfg *config.Config, log *zap.Logger) error {
 	h := gateway.NewServer(cfg, log, nil)
+	s.Metrics = h.Metrics()
 	if err := h.Use(s.Gateway); err != nil {
 		return errors.Join(err, s.Gateway.Close())
 	}
