@@ -101,7 +101,7 @@ func compileAction(text string) (matched actionSet) {
 		return actionSet{}
 	}
 	for name, number := range actionNumbers {
-		if pat.fixed.match(name) {
+		if pat.fixed.match(name, nil) {
 			matched.add(number)
 		}
 	}

@@ -14,6 +14,7 @@ type condition struct {
 	// undecidable: it depends on a key that no request has, or compares what
 	// cannot be compared. It is decided against the requester.
 	undecidable bool
+	own         bool // it depends on a key that is Own
 }
 
 // test is one value of a condition.
@@ -95,6 +96,7 @@ func (r *reader) condition(c condition, f field) (condition, error) {
 	if err != nil {
 		return c, err
 	}
+	c.own = k.Own
 	list := []node{f.node}
 	if f.node.kind == '[' {
 		list = f.node.items
@@ -111,6 +113,7 @@ func (r *reader) condition(c condition, f field) (condition, error) {
 			return c, err
 		}
 		c.undecidable = c.undecidable || undecidable
+		c.own = c.own || t.pattern.own()
 		c.tests = append(c.tests, t)
 	}
 	if c.op.base == null {
@@ -141,6 +144,10 @@ func (r *reader) test(op operator, n node) (t test, undecidable bool, err error)
 	return t, false, nil
 }
 
+// MaxValueBytes is the longest value of a request that is compared. A condition
+// on a longer one is decided against the requester.
+const MaxValueBytes = 64 << 10
+
 // holds reports whether the condition is met (IAM user guide, "Condition
 // operators" and "Multivalued context keys"). A variable without a value
 // matches nothing; what that leaves undecided is decided against the
@@ -156,9 +163,14 @@ func (c *condition) holds(e *evaluation, deny bool) bool {
 	if len(values) == 0 {
 		return c.ifExists || c.set == "ForAllValues" || (c.set == "" && c.op.negate)
 	}
+	for _, value := range values {
+		if len(value.text) > MaxValueBytes {
+			return deny
+		}
+	}
 	every := c.set == "ForAllValues" || (c.set == "" && c.op.negate)
 	for _, value := range values {
-		if c.holdsFor(&operand{text: value}, e, deny) != every {
+		if c.holdsFor(value, e, deny) != every {
 			return !every
 		}
 	}
@@ -183,5 +195,5 @@ func (t *test) met(op operator, value *operand, e *evaluation) (met, known bool)
 	if op.build == nil {
 		return t.holds(value), true
 	}
-	return t.pattern.matches(value.text, e.variable)
+	return t.pattern.matches(value.text, &e.work, e.variable)
 }

@@ -172,13 +172,13 @@ func TestKeysOfThePrincipal(t *testing.T) {
 		{logging, map[string]string{"aws:PrincipalType": "Service"}},
 	} {
 		// A request's context does not speak for its principal.
-		e := &evaluation{Request: &Request{Principal: c.who, Context: ctx("aws:principalaccount", "0", "aws:userid", "0", "aws:PrincipalArn", "0")}}
+		e := NewEvaluator(c.who, BucketFacts{}, ctx("aws:principalaccount", "0", "aws:userid", "0", "aws:PrincipalArn", "0"), time.Time{})
 		for _, key := range []string{"aws:PrincipalType", "aws:userid", "aws:PrincipalAccount", "aws:PrincipalArn"} {
 			var want []string
 			if v, ok := c.want[key]; ok {
 				want = []string{v}
 			}
-			if got := e.values(canonicalKey(key)); !slices.Equal(got, want) {
+			if got := e.valuesOf(canonicalKey(key)); !slices.Equal(got, want) {
 				t.Errorf("%+v: %s is %q, want %q", c.who, key, got, want)
 			}
 		}

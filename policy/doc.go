@@ -1,9 +1,9 @@
 // Package policy decides who may do what: access control lists, bucket
 // policies, the public access block and object ownership, as the Amazon S3
 // user guide describes them. It is pure: it opens nothing, and knows no clock
-// and no HTTP but what a [Request] tells it.
+// and no HTTP but what it is told.
 //
-// [Evaluate] is the one entry. In this order, the first that applies decides:
+// [Evaluator] is the one entry. In this order, the first that applies decides:
 //
 //  1. A master key may do everything.
 //  2. A Deny statement of the bucket policy refuses, whoever asks; only the
@@ -31,8 +31,8 @@
 // types and the actions that carry them. Validation and evaluation read it: a
 // policy cannot name other keys, and a request's [Context] counts only as far
 // as the table says. The keys of the principal, the bucket's owner, the time
-// and s3:ExistingObjectTag/ are known from the [Request]; all others are what
-// Context holds.
+// and s3:ExistingObjectTag/ are known to the [Evaluator]; all others are what
+// contexts hold.
 //
 // What cannot be decided is decided against the requester: [ParseStored] says
 // what that means for policies that were stored before Parse refused them.
@@ -43,6 +43,7 @@
 // as they can be. Reading a policy takes time linear in its text, of at most
 // 20 KB. A comparison takes time linear in the pattern and in what it is
 // compared with (see glob for the one exception), and variables are put in no
-// further than the text is long. Nothing here may backtrack, keep sets of
+// further than the text is long. What does not depend on the key is decided
+// once in a request, however many keys it names. Nothing here may backtrack, keep sets of
 // states, or spell out a path for every node.
 package policy

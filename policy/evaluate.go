@@ -54,67 +54,96 @@ type ObjectFacts struct {
 	Tags  map[string]string
 }
 
-// Request is the question. A request upon a bucket has no Key; of
-// s3:ListAllMyBuckets and s3:CreateBucket the bucket does not matter.
-type Request struct {
-	Principal Principal
-	Action    string // as "s3:GetObject", one that [KnownAction] knows
-	Bucket    BucketFacts
-	Key       string
+// Evaluator decides what one requester may do in one bucket within one
+// request. What does not depend on the key is decided once: a DeleteObjects
+// asks for a thousand keys, and each could cost what the whole policy costs. It
+// must not be used concurrently.
+type Evaluator struct {
+	principal Principal
+	bucket    BucketFacts
+	context   Context
+	time      time.Time
+
+	work     work
+	operands map[string][]*operand      // of keys that are not Own
+	relevant map[relevance][]*Statement // those that apply as far as Own keys and resources are left aside
+}
+
+type relevance struct {
+	action int
+	deny   bool
+}
+
+// NewEvaluator returns an Evaluator for requests of p, in a context that holds
+// all keys but those that are [Key].Own. at is when the request came, for
+// aws:CurrentTime. Of s3:ListAllMyBuckets and s3:CreateBucket the bucket does
+// not matter.
+func NewEvaluator(p Principal, bucket BucketFacts, context Context, at time.Time) *Evaluator {
+	if p.Anonymous {
+		p = Principal{Anonymous: true}
+	}
+	return &Evaluator{
+		principal: p, bucket: bucket, context: context, time: at, work: work{left: maxWork},
+		operands: map[string][]*operand{}, relevant: map[relevance][]*Statement{},
+	}
+}
+
+// Access is one question of a request. One about a bucket has no Key.
+type Access struct {
+	Action string // as "s3:GetObject", one that [KnownAction] knows
+	Key    string
 	// Object loads the facts of the object Key; (nil, nil) says that there is
 	// none. It is called once at most. Where it is nil there is no object, or
 	// it is the bucket owner's, with neither ACL nor tags.
-	Object  func() (*ObjectFacts, error)
+	Object func() (*ObjectFacts, error)
+	// Context holds the keys that are [Key].Own.
 	Context Context
-	// Time is when the request came, for aws:CurrentTime.
-	Time time.Time
 }
 
 // uponNone are the actions that are upon no bucket there is.
 var uponNone = []string{"s3:CreateBucket", "s3:ListAllMyBuckets"}
 
-func (r *Request) resource() string {
-	if r.Key == "" {
-		return r.Bucket.Name
+func (e *evaluation) resource() string {
+	if e.Key == "" {
+		return e.bucket.Name
 	}
-	return r.Bucket.Name + "/" + r.Key
+	return e.bucket.Name + "/" + e.Key
 }
 
 // ownPolicy are the actions upon the policy itself, which no policy can take
 // from the bucket's owner.
 var ownPolicy = []string{"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"}
 
-// Evaluate decides a request, as the package's documentation says. Its only
-// errors are those of Request.Object; the Decision then refuses.
-func Evaluate(r Request) (Decision, error) {
-	if r.Principal.Anonymous {
-		r.Principal = Principal{Anonymous: true}
+// Decide answers a question, as the package's documentation says. Its only
+// errors are those of Access.Object; the Decision then refuses. It refuses also
+// where the policy has cost too much for this request's questions.
+func (e *Evaluator) Decide(a Access) (Decision, error) {
+	v := &evaluation{Evaluator: e, Access: a}
+	d := v.decide()
+	if v.err != nil {
+		return refuse("the object's facts could not be loaded"), v.err
 	}
-	e := &evaluation{Request: &r}
-	d := e.decide()
-	if e.err != nil {
-		return refuse("the object's facts could not be loaded"), e.err
+	if e.work.left < 0 {
+		return Decision{Explicit: true, Reason: "the bucket policy costs too much to be evaluated for this request"}, nil
 	}
 	return d, nil
 }
 
-// MayList decides whether the requester may learn that the object r.Key does
-// not exist: whether it may list the bucket with that key as the prefix. S3
-// answers NoSuchKey then, and AccessDenied otherwise.
-func MayList(r Request) (Decision, error) {
-	context := Context{}
-	for key, values := range r.Context {
-		context[key] = values
-	}
-	context.Set("s3:prefix", r.Key)
-	r.Action, r.Key, r.Object, r.Context = "s3:ListBucket", "", nil, context
-	return Evaluate(r)
+// MayList decides whether the requester may learn that the object key does not
+// exist: whether it may list the bucket with that key as the prefix. S3 answers
+// NoSuchKey then, and AccessDenied otherwise.
+func (e *Evaluator) MayList(key string) (Decision, error) {
+	prefix := Context{}
+	prefix.Set("s3:prefix", key)
+	return e.Decide(Access{Action: "s3:ListBucket", Context: prefix})
 }
 
-// evaluation is a request in the course of being decided.
+// evaluation is a question in the course of being decided.
 type evaluation struct {
-	*Request
-	number int // of the action
+	*Evaluator
+	Access
+	number int                   // of the action
+	own    map[string][]*operand // of keys that are Own
 	object *ObjectFacts
 	loaded bool
 	err    error // of loading the object
@@ -124,17 +153,17 @@ func (e *evaluation) decide() Decision {
 	var known bool
 	e.number, known = actionNumber(e.Action)
 	switch {
-	case e.Principal.Master:
+	case e.principal.Master:
 		return allow("a master key may do everything")
 	case !known:
 		return refuse("unknown action %q", e.Action)
 	case slices.Contains(uponNone, e.Action):
 		return e.decideService()
-	case e.Bucket.Name == "":
+	case e.bucket.Name == "":
 		return refuse("%s is upon a bucket, and none is named", e.Action)
 	}
-	owner := e.Principal.is(e.Bucket.Owner)
-	if owner && e.Principal.User == "" && slices.Contains(ownPolicy, e.Action) {
+	owner := e.principal.is(e.bucket.Owner)
+	if owner && e.principal.User == "" && slices.Contains(ownPolicy, e.Action) {
 		return allow("a bucket's owner may always manage its policy")
 	}
 	if s := e.find(true); s != nil {
@@ -158,7 +187,7 @@ func (e *evaluation) decide() Decision {
 // decideService decides what is upon no bucket: listing one's own and making
 // new ones.
 func (e *evaluation) decideService() Decision {
-	if e.Principal.Anonymous || e.Principal.ID == "" {
+	if e.principal.Anonymous || e.principal.ID == "" {
 		return refuse("%s needs credentials", e.Action)
 	}
 	return allow("every tenant may %s", e.Action)
@@ -166,16 +195,16 @@ func (e *evaluation) decideService() Decision {
 
 // restricted reports whether RestrictPublicBuckets takes the policy's grants
 // from this principal.
-func (e *evaluation) restricted() bool {
-	return e.Bucket.PublicAccessBlock.RestrictPublicBuckets && e.Principal.Service == "" &&
-		!e.Principal.is(e.Bucket.Owner) && e.Bucket.Policy.IsPublic()
+func (e *Evaluator) restricted() bool {
+	return e.bucket.PublicAccessBlock.RestrictPublicBuckets && e.principal.Service == "" &&
+		!e.principal.is(e.bucket.Owner) && e.bucket.Policy.IsPublic()
 }
 
 func (e *evaluation) decideACL() Decision {
-	if e.Bucket.Ownership == BucketOwnerEnforced {
+	if e.bucket.Ownership == BucketOwnerEnforced {
 		return refuse("no rule allows %s on %s, and ACLs are disabled (BucketOwnerEnforced)", e.Action, e.resource())
 	}
-	acl, owner, what := e.Bucket.ACL, e.Bucket.Owner, "bucket"
+	acl, owner, what := e.bucket.ACL, e.bucket.Owner, "bucket"
 	want, ok := onBucket[e.Action]
 	if !ok {
 		if want, ok = onObject[e.Action]; !ok {
@@ -186,11 +215,11 @@ func (e *evaluation) decideACL() Decision {
 			return refuse("no rule allows %s on %s, and there is no object", e.Action, e.resource())
 		}
 		acl, owner, what = object.ACL, e.objectOwner(), "object"
-		if want != Read && e.Principal.is(owner) {
+		if want != Read && e.principal.is(owner) {
 			return allow("an object's owner may always read and write its ACL")
 		}
 	}
-	g, ok := acl.grants(e.Principal, owner, want, e.Bucket.PublicAccessBlock.IgnorePublicAcls)
+	g, ok := acl.grants(e.principal, owner, want, e.bucket.PublicAccessBlock.IgnorePublicAcls)
 	if !ok {
 		return refuse("no rule allows %s on %s, and the %s's ACL does not grant %s", e.Action, e.resource(), what, want)
 	}
@@ -212,57 +241,69 @@ func (e *evaluation) facts() *ObjectFacts {
 // ownedByBucket reports whether the object, if there is one, is the bucket
 // owner's.
 func (e *evaluation) ownedByBucket() bool {
-	return e.Bucket.Ownership == BucketOwnerEnforced || e.objectOwner() == e.Bucket.Owner
+	return e.bucket.Ownership == BucketOwnerEnforced || e.objectOwner() == e.bucket.Owner
 }
 
 func (e *evaluation) objectOwner() string {
 	if object := e.facts(); object != nil && object.Owner != "" {
 		return object.Owner
 	}
-	return e.Bucket.Owner
+	return e.bucket.Owner
 }
 
 // find returns a statement of that effect that applies, nil where none does.
 func (e *evaluation) find(deny bool) *Statement {
-	if e.Bucket.Policy == nil {
+	if e.bucket.Policy == nil {
 		return nil
 	}
-	for i := range e.Bucket.Policy.Statements {
-		if s := &e.Bucket.Policy.Statements[i]; s.Deny == deny && s.applies(e) {
+	which := relevance{e.number, deny}
+	relevant, ok := e.relevant[which]
+	if !ok {
+		relevant = e.choose(which)
+		e.relevant[which] = relevant
+	}
+	path := e.resource()
+	for _, s := range relevant {
+		if s.reaches(e, path) && s.meets(e, true) {
 			return s
 		}
 	}
 	return nil
 }
 
-func (s *Statement) applies(e *evaluation) bool {
-	if s.who.contain(e.Principal) == s.notWho || !s.actions.has(e.number) || !s.reaches(e) {
-		return false
+// choose finds the statements whose principals, actions and conditions on
+// keys that are not Own apply.
+func (e *evaluation) choose(which relevance) (relevant []*Statement) {
+	for i := range e.bucket.Policy.Statements {
+		s := &e.bucket.Policy.Statements[i]
+		if s.Deny == which.deny && s.actions.has(which.action) && s.who.contain(e.principal) != s.notWho && s.meets(e, false) {
+			relevant = append(relevant, s)
+		}
 	}
+	return relevant
+}
+
+// meets reports whether the conditions hold that depend on Own keys, or the
+// others.
+func (s *Statement) meets(e *evaluation, own bool) bool {
 	for i := range s.conditions {
-		if !s.conditions[i].holds(e, s.Deny) {
+		if c := &s.conditions[i]; c.own == own && !c.holds(e, s.Deny) {
 			return false
 		}
 	}
 	return true
 }
 
-func (s *Statement) covers(action string) bool {
-	number, ok := actionNumber(action)
-	return ok && s.actions.has(number)
-}
-
 // reaches reports whether the statement is about the request's resource. A
 // resource with a variable that has no value is nothing; in a NotResource
 // that speaks against the requester, not for it.
-func (s *Statement) reaches(e *evaluation) bool {
-	path := e.resource()
+func (s *Statement) reaches(e *evaluation, path string) bool {
 	for i := range s.resources {
 		res := &s.resources[i]
 		if res.undecidable && !s.notOn && s.Deny {
 			return true
 		}
-		met, known := res.matches(path, e.variable)
+		met, known := res.matches(path, &e.work, e.variable)
 		known = known && !res.undecidable
 		if !known && s.notOn && !s.Deny {
 			return false
@@ -280,47 +321,72 @@ func (e *evaluation) variable(key string) (string, bool) {
 	if len(values) != 1 {
 		return "", false
 	}
-	return values[0], true
+	return values[0].text, true
 }
 
 // values are those of a condition key, none where it does not apply.
-func (e *evaluation) values(key string) []string {
-	if k := findKey(key); k == nil || !k.carriers.has(e.number) {
+func (e *evaluation) values(key string) []*operand {
+	k := findKey(key)
+	if k == nil || !k.carriers.has(e.number) {
 		return nil
 	}
 	if tag, ok := strings.CutPrefix(key, existingTag); ok {
 		if object := e.facts(); object != nil {
 			if value, ok := object.Tags[tag]; ok {
-				return []string{value}
+				return []*operand{{text: value}}
 			}
 		}
 		return nil
 	}
+	if !k.Own {
+		return remember(e.operands, key, e.valuesOf)
+	}
+	if e.own == nil {
+		e.own = map[string][]*operand{}
+	}
+	return remember(e.own, key, func(key string) []string { return e.Access.Context[key] })
+}
+
+// remember makes operands of a key's values once.
+func remember(known map[string][]*operand, key string, valuesOf func(string) []string) []*operand {
+	values, ok := known[key]
+	if !ok {
+		for _, text := range valuesOf(key) {
+			values = append(values, &operand{text: text})
+		}
+		known[key] = values
+	}
+	return values
+}
+
+// valuesOf are those of a key that is not Own. The context does not speak for
+// the principal, the bucket and the time.
+func (e *Evaluator) valuesOf(key string) []string {
 	switch key {
 	case "aws:principaltype":
-		return []string{e.Principal.kind()}
+		return []string{e.principal.kind()}
 	case "aws:userid":
-		return present(e.Principal.userID())
+		return present(e.principal.userID())
 	case "aws:principalaccount":
-		return present(e.Principal.ID)
+		return present(e.principal.ID)
 	case "aws:principalarn":
-		return present(e.Principal.arn())
+		return present(e.principal.arn())
 	case "aws:principalisawsservice":
-		return []string{strconv.FormatBool(e.Principal.Service != "")}
+		return []string{strconv.FormatBool(e.principal.Service != "")}
 	case "aws:viaawsservice":
 		return []string{"false"} // no service makes requests in the name of others
 	case "aws:resourceaccount", "s3:resourceaccount":
-		return present(e.Bucket.Owner)
+		return present(e.bucket.Owner)
 	case "aws:currenttime":
-		if !e.Time.IsZero() {
-			return []string{e.Time.UTC().Format(time.RFC3339Nano)}
+		if !e.time.IsZero() {
+			return []string{e.time.UTC().Format(time.RFC3339Nano)}
 		}
 	case "aws:epochtime":
-		if !e.Time.IsZero() {
-			return []string{strconv.FormatInt(e.Time.Unix(), 10)}
+		if !e.time.IsZero() {
+			return []string{strconv.FormatInt(e.time.Unix(), 10)}
 		}
 	}
-	return e.Context[key]
+	return e.context[key]
 }
 
 func present(value string) []string {

@@ -8,8 +8,29 @@ import (
 
 // matcher compares a value of a request with one of a policy. Its time is
 // linear in both lengths, but for parts with ? between two stars, which cost
-// the product of the lengths divided by 64.
-type matcher interface{ match(value string) bool }
+// the product of the lengths divided by 64. What is spent goes to w; where
+// nothing is left, the result is false and means nothing.
+type matcher interface {
+	match(value string, w *work) bool
+}
+
+// work is what deciding a request may still cost: about a step of the slowest
+// algorithm here for each unit. nil is without limit.
+type work struct{ left int }
+
+// maxWork is far more than policies that people write cost, for a thousand
+// keys, and a fraction of a second. A policy can have hundreds of patterns
+// that each search the whole of each key.
+const maxWork = 16 << 20
+
+// spend reports whether n units were left.
+func (w *work) spend(n int) bool {
+	if w == nil {
+		return true
+	}
+	w.left -= n
+	return w.left >= 0
+}
 
 type (
 	exact    string
@@ -21,8 +42,8 @@ type (
 func newExact(pat []rune) matcher  { return exact(string(pat)) }
 func newFolded(pat []rune) matcher { return folded(string(pat)) }
 
-func (e exact) match(value string) bool  { return string(e) == value }
-func (f folded) match(value string) bool { return strings.EqualFold(string(f), value) }
+func (e exact) match(value string, _ *work) bool  { return string(e) == value }
+func (f folded) match(value string, _ *work) bool { return strings.EqualFold(string(f), value) }
 
 // glob is a pattern cut at its stars: the text begins with the first part,
 // ends with the last, and has the others between them in their order. Without
@@ -56,7 +77,7 @@ func (g glob) atLeast() (n int) {
 	return n
 }
 
-func (g glob) match(text string) bool {
+func (g glob) match(text string, w *work) bool {
 	if len(text) < g.atLeast() {
 		return false
 	}
@@ -72,7 +93,7 @@ func (g glob) match(text string) bool {
 	text = text[:len(text)-n]
 	// The leftmost match of each part leaves the most for the next ones.
 	for i := 1; i < len(g.parts)-1; i++ {
-		if n, ok = g.parts[i].find(text); !ok {
+		if n, ok = g.parts[i].find(text, w); !ok {
 			return false
 		}
 		text = text[n:]
@@ -95,13 +116,13 @@ func newARNs(pat []rune) matcher {
 	return append(parts, compileGlob(pat))
 }
 
-func (a arnGlobs) match(value string) bool {
+func (a arnGlobs) match(value string, w *work) bool {
 	values := strings.SplitN(value, ":", 6)
 	if len(values) != 6 || len(a) != 6 || values[0] != "arn" {
 		return false
 	}
 	for i, v := range values {
-		if !a[i].match(v) {
+		if !a[i].match(v, w) {
 			return false
 		}
 	}
@@ -159,10 +180,16 @@ func (p *part) suffix(text string) (n int, ok bool) {
 }
 
 // find returns where the leftmost match within text ends.
-func (p *part) find(text string) (end int, ok bool) {
+func (p *part) find(text string, w *work) (end int, ok bool) {
 	if p.wild == nil {
+		if !w.spend(1 + len(text)/16) {
+			return 0, false
+		}
 		i := strings.Index(text, p.text)
 		return i + len(p.text), i >= 0
+	}
+	if !w.spend(len(text) * len(p.seek.masks[0])) {
+		return 0, false
 	}
 	return p.seek.find(text)
 }
@@ -172,55 +199,106 @@ func (p *part) find(text string) (end int, ok bool) {
 // linear in the length of what it searches for.
 type searcher struct {
 	length int
-	any    []uint64          // the places of ?
-	places map[rune][]int    // the places of every other rune
-	masks  map[rune][]uint64 // places and any as bits, for runes of many places
+	// The runes of the pattern have numbers from 1; 0 are all others.
+	ascii  [utf8.RuneSelf]uint8
+	others map[rune]int
+	// masks has the places of a rune and those of ? as bits. Of a pattern
+	// longer than a word, only runes of many places have one.
+	masks  [][]uint64
+	places [][]int32
 }
 
 func newSearcher(pat []rune) *searcher {
-	words := (len(pat) + 63) / 64
-	s := &searcher{length: len(pat), any: make([]uint64, words), places: map[rune][]int{}, masks: map[rune][]uint64{}}
+	s := &searcher{length: len(pat), others: map[rune]int{}, places: make([][]int32, 1)}
 	for i, r := range pat {
-		if r == anyOne {
-			s.any[i/64] |= 1 << (i % 64)
-		} else {
-			s.places[r] = append(s.places[r], i)
+		if r != anyOne {
+			n := s.number(r)
+			s.places[n] = append(s.places[n], int32(i))
 		}
 	}
-	for r, places := range s.places {
-		if len(places) <= words {
-			continue // there is room for at most 64 masks in linear memory
+	words := (len(pat) + 63) / 64
+	unknown := make([]uint64, words)
+	for i, r := range pat {
+		if r == anyOne {
+			unknown[i/64] |= 1 << (i % 64)
 		}
-		mask := slices.Clone(s.any)
-		for _, i := range places {
-			mask[i/64] |= 1 << (i % 64)
+	}
+	s.masks = make([][]uint64, len(s.places))
+	s.masks[0] = unknown
+	for n := 1; n < len(s.places); n++ {
+		if words > 1 && len(s.places[n]) <= words {
+			continue // there is room for at most 64 long masks in linear memory
 		}
-		s.masks[r] = mask
+		s.masks[n] = slices.Clone(unknown)
+		for _, i := range s.places[n] {
+			s.masks[n][i/64] |= 1 << (i % 64)
+		}
+		s.places[n] = nil
 	}
 	return s
 }
 
+// number gives a rune its number.
+func (s *searcher) number(r rune) int {
+	n := len(s.places)
+	switch {
+	case r < utf8.RuneSelf && s.ascii[r] != 0:
+		return int(s.ascii[r])
+	case r >= utf8.RuneSelf && s.others[r] != 0:
+		return s.others[r]
+	case r < utf8.RuneSelf && n <= 255:
+		s.ascii[r] = uint8(n)
+	default:
+		s.others[r] = n
+	}
+	s.places = append(s.places, nil)
+	return n
+}
+
+// next reads a rune of the text and returns its number.
+func (s *searcher) next(text string) (number, size int) {
+	if c := text[0]; c < utf8.RuneSelf && s.ascii[c] != 0 {
+		return int(s.ascii[c]), 1
+	}
+	r, size := utf8.DecodeRuneInString(text)
+	return s.others[r], size
+}
+
 func (s *searcher) find(text string) (end int, ok bool) {
-	words, last := len(s.any), s.length-1
+	if len(s.masks[0]) > 1 {
+		return s.findLong(text)
+	}
+	var state uint64
+	last := uint64(1) << (s.length - 1)
+	for end < len(text) {
+		n, size := s.next(text[end:])
+		end += size
+		if state = (state<<1 | 1) & s.masks[n][0]; state&last != 0 {
+			return end, true
+		}
+	}
+	return 0, false
+}
+
+func (s *searcher) findLong(text string) (end int, ok bool) {
+	words, last := len(s.masks[0]), s.length-1
 	buffer := make([]uint64, 2*words)
 	state, shifted := buffer[:words], buffer[words:]
 	for end < len(text) {
-		r, size := utf8.DecodeRuneInString(text[end:])
+		n, size := s.next(text[end:])
 		end += size
 		carry := uint64(1)
-		mask, many := s.masks[r]
-		if !many {
-			mask = s.any
+		mask := s.masks[n]
+		if mask == nil {
+			mask = s.masks[0]
 		}
 		for w, bits := range state {
 			shifted[w] = bits<<1 | carry
 			carry = bits >> 63
 			state[w] = shifted[w] & mask[w]
 		}
-		if !many {
-			for _, i := range s.places[r] {
-				state[i/64] |= shifted[i/64] & (1 << (i % 64))
-			}
+		for _, i := range s.places[n] {
+			state[i/64] |= shifted[i/64] & (1 << (i % 64))
 		}
 		if state[last/64]&(1<<(last%64)) != 0 {
 			return end, true

@@ -40,11 +40,11 @@ func mustAgree(t *testing.T, pat, text string) {
 	t.Helper()
 	runes := wildcards(pat)
 	want := matchNaively(runes, []rune(text))
-	if got := newGlob(runes).match(text); got != want {
+	if got := newGlob(runes).match(text, nil); got != want {
 		t.Fatalf("%q against %q: %v", pat, text, got)
 	}
 	p, err := compile(pat, newGlob, true, false)
-	if err != nil || p.fixed.match(text) != want {
+	if err != nil || p.fixed.match(text, nil) != want {
 		t.Fatalf("%q against %q, compiled: %v, %v", pat, text, !want, err)
 	}
 	// The same with a part of the pattern in a variable.
@@ -57,7 +57,7 @@ func mustAgree(t *testing.T, pat, text string) {
 		return
 	}
 	want = matchNaively(append(runes, []rune("a?*")...), []rune(text))
-	if met, known := p.matches(text, lookUp); met != want || !known {
+	if met, known := p.matches(text, nil, lookUp); met != want || !known {
 		t.Fatalf("%q and a variable against %q: %v", pat, text, met)
 	}
 }
@@ -110,7 +110,7 @@ func TestARNsMatchPartByPart(t *testing.T) {
 		{"*:*:*:*:*:*", "urn:aws:iam::1:x", false},
 		{"*", "arn:aws:iam::1:x", false},
 	} {
-		if got := newARNs(wildcards(c.pat)).match(c.value); got != c.want {
+		if got := newARNs(wildcards(c.pat)).match(c.value, nil); got != c.want {
 			t.Errorf("%s against %s: %v", c.pat, c.value, got)
 		}
 	}
@@ -135,7 +135,7 @@ func TestHostilePatternsCostLittle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.fixed.match(text) && strings.Contains(pat, "b") && !strings.Contains(text, "b") {
+			if p.fixed.match(text, nil) && strings.Contains(pat, "b") && !strings.Contains(text, "b") {
 				t.Errorf("pattern %d matches a text without its b", i)
 			}
 		}
@@ -152,7 +152,7 @@ func TestExpansionStopsAtTheTextsLength(t *testing.T) {
 	}
 	looked := 0
 	value := func(string) (string, bool) { looked++; return long, true }
-	if met, known := p.matches("b/k", value); met || !known || looked == 0 {
+	if met, known := p.matches("b/k", nil, value); met || !known || looked == 0 {
 		t.Errorf("%v, %v", met, known)
 	}
 	if out, known, fits := p.expand(value, 100); !known || fits || cap(out) > 1000 {
@@ -163,7 +163,7 @@ func TestExpansionStopsAtTheTextsLength(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, known := p.matches("x", func(key string) (string, bool) { return long, key == "aws:useragent" }); known {
+	if _, known := p.matches("x", nil, func(key string) (string, bool) { return long, key == "aws:useragent" }); known {
 		t.Error("a variable without a value is known")
 	}
 	// The limit is exact, in bytes of the text and in runes of the pattern.
@@ -172,7 +172,7 @@ func TestExpansionStopsAtTheTextsLength(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if met, _ := p.matches(v, func(string) (string, bool) { return v, true }); !met {
+		if met, _ := p.matches(v, nil, func(string) (string, bool) { return v, true }); !met {
 			t.Errorf("%q does not match itself", v)
 		}
 	}
@@ -188,7 +188,7 @@ func FuzzMatch(f *testing.F) {
 			t.Skip()
 		}
 		if !utf8.ValidString(text) { // as a header can be
-			newGlob(wildcards(pat)).match(text)
+			newGlob(wildcards(pat)).match(text, nil)
 			return
 		}
 		mustAgree(t, pat, text)

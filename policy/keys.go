@@ -33,8 +33,8 @@ type Key struct {
 	Header  string // the request header that is the value
 	Param   string // the query parameter that is the value
 	From    string // any other origin, in words
-	// Own keys differ between the accesses of one request, as the keys of a
-	// DeleteObjects do.
+	// Own keys differ between the accesses of one request, as those to the
+	// keys of a DeleteObjects do. They are in [Access].Context.
 	Own bool
 
 	carriers actionSet
@@ -101,7 +101,7 @@ var keys = []Key{
 	{Name: "s3:object-lock-remaining-retention-days", Type: Numeric, Actions: retentions, From: "the retention that the headers or the document set"},
 	{Name: "s3:object-lock-retain-until-date", Type: Date, Actions: retentions, From: "the retention that the headers or the document set"},
 	{Name: "s3:ObjectCreationOperation", Type: Bool, Actions: writes, From: "`false` for CreateMultipartUpload, UploadPart and UploadPartCopy, `true` for other writes"},
-	{Name: "s3:prefix", Type: String, Actions: listUploads, Param: "prefix"},
+	{Name: "s3:prefix", Type: String, Actions: listUploads, Param: "prefix", Own: true},
 	{Name: "s3:RequestObjectTag/", Type: String, Actions: tagWrites, From: "the tag of that key that the header or the document sets"},
 	{Name: "s3:RequestObjectTagKeys", Type: Strings, Actions: tagWrites, From: "the keys of the tags that the header or the document sets"},
 	{Name: "s3:ResourceAccount", Type: String, From: "the tenant that owns the bucket"},

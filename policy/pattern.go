@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -93,14 +94,22 @@ func parseVariable(body string) (piece, error) {
 // constant reports whether the pattern has no variables.
 func (p *pattern) constant() bool { return p.fixed != nil }
 
+// own reports whether the pattern depends on a key that is Own.
+func (p *pattern) own() bool {
+	return slices.ContainsFunc(p.pieces, func(v piece) bool {
+		k := findKey(v.variable)
+		return k != nil && k.Own
+	})
+}
+
 // matches compares a value with the pattern. known is false where a variable
 // has no value: then there is nothing to compare with.
-func (p *pattern) matches(value string, variable func(key string) (string, bool)) (met, known bool) {
+func (p *pattern) matches(value string, w *work, variable func(key string) (string, bool)) (met, known bool) {
 	if p.fixed != nil {
-		return p.fixed.match(value), true
+		return p.fixed.match(value, w), true
 	}
 	runes, known, fits := p.expand(variable, len(value))
-	return known && fits && p.build(runes).match(value), known
+	return known && fits && w.spend(len(runes)) && p.build(runes).match(value, w), known
 }
 
 // expand puts the variables' values in, where wildcards mean themselves. known

@@ -374,18 +374,15 @@ func BenchmarkEvaluate(b *testing.B) {
 	}
 }
 
-func ExampleEvaluate() {
+func ExampleEvaluator() {
 	policy, err := Parse([]byte(`{"Version": "2012-10-17", "Statement": {"Sid": "Website", "Effect": "Allow",
 		"Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::site/*"}}`))
 	if err != nil {
 		panic(err)
 	}
-	decision, err := Evaluate(Request{
-		Principal: Principal{Anonymous: true},
-		Action:    "s3:GetObject",
-		Bucket:    BucketFacts{Name: "site", Owner: "acme", Policy: policy},
-		Key:       "index.html",
-	})
+	bucket := BucketFacts{Name: "site", Owner: "acme", Policy: policy}
+	request := NewEvaluator(Principal{Anonymous: true}, bucket, nil, time.Now())
+	decision, err := request.Decide(Access{Action: "s3:GetObject", Key: "index.html"})
 	fmt.Println(decision.Allowed, decision.Reason, err)
 	// Output: true allowed by statement "Website" of the bucket policy <nil>
 }

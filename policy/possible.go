@@ -2,34 +2,27 @@ package policy
 
 import "slices"
 
-// Possible reports whether Evaluate may allow the requester any of the actions
+// Possible reports whether Decide may allow the requester any of the actions
 // on some key of the bucket: on which key, and under which conditions, is left
-// open, and r.Action, r.Key, r.Object and r.Context are not looked at. Where it
-// says no, Evaluate refuses each of these actions on each key.
+// open. Where it says no, Decide refuses each of these actions on each key.
 //
 // It is for requests whose body names the keys: those who can have no right are
 // refused before the body is read. The actions must be ruled by the bucket's
 // policy and ACL alone, not by the ACL of an object.
-func Possible(r Request, actions ...string) bool {
-	p := r.Principal
-	if p.Anonymous {
-		p = Principal{Anonymous: true}
-	}
-	if p.Master || p.is(r.Bucket.Owner) {
+func (e *Evaluator) Possible(actions ...string) bool {
+	if e.principal.Master || e.principal.is(e.bucket.Owner) {
 		return true
 	}
-	r.Principal = p
-	e := evaluation{Request: &r}
-	if r.Bucket.Policy != nil && !e.restricted() && r.Bucket.Policy.mayAllow(p, actions) {
+	if e.bucket.Policy != nil && !e.restricted() && e.bucket.Policy.mayAllow(e.principal, actions) {
 		return true
 	}
-	if r.Bucket.Ownership == BucketOwnerEnforced {
+	if e.bucket.Ownership == BucketOwnerEnforced {
 		return false
 	}
 	return slices.ContainsFunc(actions, func(action string) bool {
 		want, ok := onBucket[action]
 		if ok {
-			_, ok = r.Bucket.ACL.grants(p, r.Bucket.Owner, want, r.Bucket.PublicAccessBlock.IgnorePublicAcls)
+			_, ok = e.bucket.ACL.grants(e.principal, e.bucket.Owner, want, e.bucket.PublicAccessBlock.IgnorePublicAcls)
 		}
 		return ok
 	})
@@ -38,7 +31,11 @@ func Possible(r Request, actions ...string) bool {
 // mayAllow reports whether a statement allows p any of the actions on something.
 func (p *Policy) mayAllow(who Principal, actions []string) bool {
 	return slices.ContainsFunc(p.Statements, func(s Statement) bool {
-		return !s.Deny && s.who.contain(who) != s.notWho &&
-			slices.ContainsFunc(actions, s.covers)
+		return !s.Deny && s.who.contain(who) != s.notWho && slices.ContainsFunc(actions, s.covers)
 	})
+}
+
+func (s *Statement) covers(action string) bool {
+	number, ok := actionNumber(action)
+	return ok && s.actions.has(number)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 
+	"github.com/pithos/pithos/policy"
 	"github.com/pithos/pithos/store"
 )
 
@@ -83,7 +84,7 @@ type API struct {
 	subresources map[Scope]map[string]bool
 	suffixes     []string
 	hostID       string
-	policies     policies
+	policies     parsedCache[*policy.Policy]
 	cors         parsedCache[corsPolicy]
 }
 
@@ -104,7 +105,7 @@ func New(o Options) (*API, error) {
 	a := &API{
 		options: o, store: o.Store, log: o.Log, suffixes: serviceSuffixes(o.ServiceURIs),
 		hostID: base64.StdEncoding.EncodeToString(random(32)),
-		cors:   parsedCache[corsPolicy]{max: corsCacheBytes},
+		cors:   parsedCache[corsPolicy]{max: corsCacheBytes}, policies: parsedCache[*policy.Policy]{max: policiesBytes},
 	}
 	for _, op := range Operations() {
 		a.ops = append(a.ops, &op)

@@ -2,9 +2,7 @@ package s3api
 
 import (
 	"context"
-	"maps"
 	"slices"
-	"sync"
 
 	"go.uber.org/zap"
 
@@ -54,6 +52,9 @@ func (a *API) authorize(r *Request) error {
 		all = append(all, more...)
 	}
 	for i := range all {
+		if err := r.Context().Err(); err != nil {
+			return err // nobody waits for the answer
+		}
 		err := a.allowed(r, &all[i])
 		if err != nil && !all[i].Each {
 			return err
@@ -70,21 +71,14 @@ func (a *API) possible(r *Request) error {
 	if len(r.Op.Possible) == 0 {
 		return nil
 	}
-	facts, err := a.bucketFacts(r.Bucket)
+	e, err := a.evaluator(r, r.Bucket)
 	if err != nil {
 		return err
 	}
-	if !policy.Possible(policy.Request{Principal: principalOf(r), Bucket: facts}, r.Op.Possible...) {
+	if !e.Possible(r.Op.Possible...) {
 		return fail("AccessDenied")
 	}
 	return nil
-}
-
-func principalOf(r *Request) policy.Principal {
-	return policy.Principal{
-		ID: r.Caller.Tenant, Groups: r.Caller.Groups, Master: r.Caller.Master,
-		Anonymous: r.Caller.Anonymous(), AccessKey: r.Caller.AccessKey,
-	}
 }
 
 // byHeaders is what the headers of a write do besides: they set what has
@@ -122,18 +116,22 @@ func (op *Operation) action(r *Request) string {
 // question is one access in the terms of package policy, and whether its
 // object was looked for and not found.
 type question struct {
-	policy.Request
+	policy.Access
 	missing bool
 	gone    error
 }
 
 // allowed asks about one access.
 func (a *API) allowed(r *Request, x *Access) error {
-	q, err := a.question(r, x)
+	e, err := a.evaluator(r, x.Bucket)
 	if err != nil {
 		return err
 	}
-	d, err := policy.Evaluate(q.Request)
+	q := &question{Access: policy.Access{Action: x.Action, Key: x.Key, Context: accessContext(r, x)}}
+	if x.Key != "" {
+		q.Object = func() (*policy.ObjectFacts, error) { return a.objectFacts(r, x, q) }
+	}
+	d, err := e.Decide(q.Access)
 	if err != nil {
 		return err
 	}
@@ -142,34 +140,45 @@ func (a *API) allowed(r *Request, x *Access) error {
 	}
 	a.log.Debug("refused", zap.String("request", r.ID), zap.String("action", x.Action), zap.String("reason", d.Reason))
 	if q.missing && !d.Explicit {
-		if may, err := policy.MayList(q.Request); err == nil && may.Allowed {
+		if may, err := e.MayList(x.Key); err == nil && may.Allowed {
 			return q.gone
 		}
 	}
 	return fail("AccessDenied")
 }
 
-func (a *API) question(r *Request, x *Access) (*question, error) {
-	q := &question{Request: policy.Request{
-		Principal: principalOf(r), Action: x.Action, Key: x.Key, Time: a.options.Now(),
-	}}
-	if x.Bucket == nil {
-		return q, nil
+// evaluators are those of a request, by bucket.
+type evaluators map[*meta.Bucket]*policy.Evaluator
+
+// evaluator decides about a bucket, or about none. There is one for each bucket
+// in a request: what is the same for all that the request touches there, as the
+// bucket's ACL and most conditions of its policy, is decided once.
+func (a *API) evaluator(r *Request, b *meta.Bucket) (*policy.Evaluator, error) {
+	if e, ok := r.evaluators[b]; ok {
+		return e, nil
 	}
+	var facts policy.BucketFacts
+	var c policy.Context
 	var err error
-	if q.Bucket, err = a.bucketFacts(x.Bucket); err != nil {
-		return nil, err
-	}
-	if q.Bucket.Policy != nil {
-		if q.Context, err = a.policyContext(r, x.Bucket); err != nil {
+	if b != nil {
+		if facts, err = a.bucketFacts(b); err != nil {
 			return nil, err
 		}
-		maps.Copy(q.Context, accessContext(r, x))
 	}
-	if x.Key != "" {
-		q.Object = func() (*policy.ObjectFacts, error) { return a.objectFacts(r, x, q) }
+	if facts.Policy != nil {
+		if c, err = a.policyContext(r, b); err != nil {
+			return nil, err
+		}
 	}
-	return q, nil
+	if r.evaluators == nil {
+		r.evaluators = evaluators{}
+	}
+	e := policy.NewEvaluator(policy.Principal{
+		ID: r.Caller.Tenant, Groups: r.Caller.Groups, Master: r.Caller.Master,
+		Anonymous: r.Caller.Anonymous(), AccessKey: r.Caller.AccessKey,
+	}, facts, c, a.options.Now())
+	r.evaluators[b] = e
+	return e, nil
 }
 
 func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFacts, error) {
@@ -212,31 +221,24 @@ func (a *API) bucketFacts(b *meta.Bucket) (policy.BucketFacts, error) {
 		return f, err
 	}
 	if text := b.Config.Documents[docPolicy]; text != nil {
-		f.Policy = a.policies.parse(text)
+		f.Policy, err = a.policies.get(b, text, a.parsePolicy(b))
 	}
 	return f, err
 }
 
-// policies remembers parsed bucket policies by their text.
-type policies struct {
-	mu sync.Mutex
-	by map[string]*policy.Policy
-}
+// policiesBytes is the most memory for parsed policies.
+const policiesBytes = 32 << 20
 
-const policiesMax = 256
-
-func (c *policies) parse(text []byte) *policy.Policy {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p, ok := c.by[string(text)]; ok {
-		return p
+// parsePolicy parses a bucket's policy for the cache.
+func (a *API) parsePolicy(b *meta.Bucket) func([]byte) (*policy.Policy, int, error) {
+	return func(text []byte) (*policy.Policy, int, error) {
+		p, why := policy.ParseStored(text)
+		if why != nil {
+			a.log.Warn("a bucket policy is not valid any more: what cannot be decided is denied until it is put again",
+				zap.String("bucket", b.Name), zap.Error(why))
+		}
+		return p, p.Bytes(), nil
 	}
-	p, _ := policy.ParseStored(text)
-	if c.by == nil || len(c.by) >= policiesMax {
-		c.by = map[string]*policy.Policy{}
-	}
-	c.by[string(text)] = p
-	return p
 }
 
 // hideMissing keeps from callers who may not list the bucket that an object
@@ -245,11 +247,11 @@ func (a *API) hideMissing(r *Request, err error) error {
 	if r.Op.Scope != ScopeObject || r.Bucket == nil || !isKind(err, store.NoSuchKey) && !isKind(err, store.NoSuchVersion) {
 		return err
 	}
-	q, qerr := a.question(r, &Access{Bucket: r.Bucket, Key: r.Key, Action: r.Op.Action})
-	if qerr != nil {
-		return qerr
+	e, eerr := a.evaluator(r, r.Bucket)
+	if eerr != nil {
+		return eerr
 	}
-	if may, merr := policy.MayList(q.Request); merr != nil || !may.Allowed {
+	if may, merr := e.MayList(r.Key); merr != nil || !may.Allowed {
 		return fail("AccessDenied")
 	}
 	return err

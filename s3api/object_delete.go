@@ -177,6 +177,9 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 	slots := make(chan struct{}, parallelDeletes)
 	for i := range doc.Objects {
 		slots <- struct{}{}
+		if r.Context().Err() != nil {
+			break // nobody waits for the answer
+		}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			defer func() {
@@ -191,6 +194,9 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 		})
 	}
 	wg.Wait()
+	if err := r.Context().Err(); err != nil {
+		return err
+	}
 	return writeXML(w, a.deleteResults(r, doc, done, errs))
 }
 

@@ -18,14 +18,7 @@ import (
 // what is set here for an action that does not carry it counts for nothing.
 func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) {
 	c := policy.Context{}
-	for _, k := range policy.Keys() {
-		switch {
-		case k.Header != "":
-			setHeader(c, k.Name, r.Header, k.Header)
-		case k.Param != "" && r.Has(k.Param):
-			c.Set(k.Name, r.Query().Get(k.Param))
-		}
-	}
+	setFromTable(c, r, false)
 	if r.Client.Address.IsValid() {
 		c.Set("aws:SourceIp", r.Client.Address.String())
 	}
@@ -39,6 +32,20 @@ func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) 
 	return c, a.setDocumentContext(c, r)
 }
 
+// setFromTable sets the keys that are headers or parameters of the request as
+// they are: those that are Own, or the others.
+func setFromTable(c policy.Context, r *Request, own bool) {
+	for _, k := range policy.Keys() {
+		switch {
+		case k.Own != own:
+		case k.Header != "":
+			setHeader(c, k.Name, r.Header, k.Header)
+		case k.Param != "" && r.Has(k.Param):
+			c.Set(k.Name, r.Query().Get(k.Param))
+		}
+	}
+}
+
 // uploadsInParts are the writes with s3:PutObject that create no object yet.
 // (User guide, "Enforce conditional writes on Amazon S3 buckets".)
 var uploadsInParts = map[string]bool{"CreateMultipartUpload": true, "UploadPart": true, "UploadPartCopy": true}
@@ -46,6 +53,7 @@ var uploadsInParts = map[string]bool{"CreateMultipartUpload": true, "UploadPart"
 // accessContext is what condition keys ask of one access of a request.
 func accessContext(r *Request, x *Access) policy.Context {
 	c := policy.Context{}
+	setFromTable(c, r, true)
 	if x.VersionID != "" {
 		c.Set("s3:VersionId", x.VersionID)
 	}

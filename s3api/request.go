@@ -47,7 +47,9 @@ type Request struct {
 	// How and when it was signed, in the terms of policy conditions.
 	authType, signatureVersion string
 	payload                    string // x-amz-content-sha256 as it was signed
-	signed                     time.Time
+
+	evaluators evaluators // by which authorization decides
+	signed     time.Time
 
 	query    url.Values
 	document []byte // what Document has read
