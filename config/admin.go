@@ -6,10 +6,16 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // admin checks the address of the operators' port.
 func (d *decoder) admin(a *Admin) {
+	for _, host := range a.Hosts {
+		if !hostName.MatchString(strings.ToLower(host)) {
+			d.failAt("admin.hosts", fmt.Sprintf("expected a host name such as pithos.example.com, found %q", clip(host)), "leave scheme and port out")
+		}
+	}
 	if a.Listen == "" {
 		return
 	}

@@ -149,7 +149,8 @@ type GC struct {
 
 // Admin is the port for operators.
 type Admin struct {
-	Listen string `key:"listen" env:"PITHOS_ADMIN_LISTEN" doc:"Address as 'host:port', such as '127.0.0.1:9100'; port 0 lets the system choose one. Left out: there is no such port."`
+	Listen string   `key:"listen" env:"PITHOS_ADMIN_LISTEN" doc:"Address as 'host:port', such as '127.0.0.1:9100'; port 0 lets the system choose one. Left out: there is no such port."`
+	Hosts  []string `key:"hosts" doc:"Further host names by which that port is reached. Requests to other names are refused, so that web pages cannot reach it by DNS rebinding; addresses, names without a dot and the one in 'listen' are known."`
 }
 
 // Metrics bounds what is told apart.

@@ -14,7 +14,8 @@ import (
 
 // adminPort is the port for operators (admin.listen). It knows no users: who
 // reaches it may read the figures and profiles, set the log level and have
-// the configuration read again. Nothing there shows a secret.
+// the configuration read again. Nothing there shows a secret. Web pages in an
+// operator's browser reach it too: see guardAdmin.
 type adminPort struct {
 	server *http.Server
 	log    *zap.Logger
@@ -65,7 +66,7 @@ func (s *serving) openAdminPort(activated net.Listener) error {
 			zap.String("admin.listen", s.cfg.Admin.Listen))
 	}
 	// Profiles take as long as they are asked to: no limit but on headers.
-	server := &http.Server{Handler: s.adminRoutes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: guardAdmin(s.cfg.Admin.Listen, s.cfg.Admin.Hosts, s.adminRoutes()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	s.admin = &adminPort{server: server, log: s.log}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
