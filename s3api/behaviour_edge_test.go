@@ -29,6 +29,43 @@ func TestBodiesOfThoseWhoMayNotAreNotRead(t *testing.T) {
 	})
 }
 
+// TestMalformedChunksAreTheClientsFault: of all that may be wrong with the
+// framing of a body, in each kind of body.
+func TestMalformedChunksAreTheClientsFault(t *testing.T) {
+	behaviour(t, func(x *story) {
+		everybody := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::%s/*"}]}`, x.bucket)
+		x.raw("PUT", "?policy", everybody).want(204, "")
+		for name, request := range map[string]string{
+			"PutObject":     "PUT /" + x.bucket + "/k HTTP/1.1\r\n",
+			"DeleteObjects": "POST /" + x.bucket + "?delete HTTP/1.1\r\n",
+			"PostObject":    "POST /" + x.bucket + " HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x\r\n",
+			"aws-chunked":   "PUT /" + x.bucket + "/k HTTP/1.1\r\nContent-Encoding: aws-chunked\r\nX-Amz-Decoded-Content-Length: 5\r\nX-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nX-Amz-Trailer: x-amz-checksum-crc32\r\n",
+		} {
+			for _, body := range []string{
+				"zz\r\nhello\r\n0\r\n\r\n",
+				"-5\r\nhello\r\n0\r\n\r\n",
+				"0x5\r\nhello\r\n0\r\n\r\n",
+				"\r\nhello\r\n0\r\n\r\n",
+				"5 5\r\nhello\r\n0\r\n\r\n",
+				"5\r\nhelloXX0\r\n\r\n",
+				"5\r\nhello0\r\n\r\n",
+				"fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+				"5;" + strings.Repeat("x", 9000) + "\r\nhello\r\n0\r\n\r\n",
+				strings.Repeat("1;"+strings.Repeat("x", 2000)+"\r\nh\r\n", 40) + "0\r\n\r\n",
+				"5\r\nhello\r\n0\r\nno field\r\n\r\n",
+				"5\r\nhello\r\n0\r\n: empty\r\n\r\n",
+				"5\r\nhello\r\n0\r\nA: " + strings.Repeat("x", 9000) + "\r\n\r\n",
+				"\x00\xff\r\n",
+			} {
+				head := request + "Host: " + strings.TrimPrefix(x.s.URL, "http://") + "\r\nTransfer-Encoding: chunked\r\n\r\n"
+				if got := x.dialogue(head + body); !strings.HasPrefix(got, "HTTP/1.1 4") {
+					x.Errorf("%s with %.60q: %s", name, body, got)
+				}
+			}
+		}
+	})
+}
+
 // TestConditionsSeeTheClientBehindProxies: s3test trusts this machine as one.
 func TestConditionsSeeTheClientBehindProxies(t *testing.T) {
 	behaviour(t, func(x *story) {

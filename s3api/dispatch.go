@@ -16,6 +16,7 @@ import (
 // ServeHTTP answers one request, whatever happens.
 func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	start := time.Now()
+	hr.Body = newWireBody(hr)
 	r := &Request{Request: hr, ID: newRequestID(), ContentLength: hr.ContentLength, Client: ClientOf(hr), admission: a.options.Admit}
 	out := &response{ResponseWriter: w}
 	out.Header().Set("Server", "Pithos")
