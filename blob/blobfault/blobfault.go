@@ -99,6 +99,9 @@ func (s *Store) Open(ctx context.Context, ref blob.Ref, offset, length int64) (i
 		}
 		return nil, err
 	}
+	if direct, ok := r.ReadCloser.(io.WriterTo); ok {
+		return &directReader{r, direct}, nil
+	}
 	return r, nil
 }
 
@@ -155,8 +158,7 @@ func (w *writer) Abort() {
 	})
 }
 
-// reader sticks to its first error. It hides the WriterTo of the reader
-// behind, so that every byte passes the plan.
+// reader sticks to its first error.
 type reader struct {
 	io.ReadCloser
 	ctx  context.Context
@@ -173,6 +175,42 @@ func (r *reader) Read(p []byte) (n int, err error) {
 		return err
 	})
 	return n, r.err
+}
+
+// directReader is a reader that writes from its own memory, as the one below
+// it does. Each write is a call of Read to the plan, so that every byte passes
+// it.
+type directReader struct {
+	*reader
+	direct io.WriterTo
+}
+
+// WriteTo implements [io.WriterTo].
+func (r *directReader) WriteTo(w io.Writer) (int64, error) {
+	if r.err == io.EOF {
+		return 0, nil
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.direct.WriteTo(plannedWriter{r.reader, w})
+	if err != nil {
+		r.err = err
+	}
+	return n, err
+}
+
+type plannedWriter struct {
+	r *reader
+	w io.Writer
+}
+
+func (w plannedWriter) Write(p []byte) (n int, err error) {
+	err = call(w.r.ctx, w.r.plan, Read, func() (err error) {
+		n, err = w.w.Write(p)
+		return err
+	})
+	return n, err
 }
 
 // Nth returns a plan that strikes the nth call of op, counted from 1, with

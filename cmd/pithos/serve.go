@@ -14,7 +14,6 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/gateway"
-	"github.com/pithos/pithos/internal/observe"
 	"github.com/pithos/pithos/internal/tracing"
 )
 
@@ -204,7 +203,7 @@ func (s *serving) serve(listener net.Listener, secure bool) {
 
 // open waits for the engine and begins to serve from it.
 func (s *serving) open(ctx context.Context) (*gateway.Engine, error) {
-	e, err := gateway.Await(ctx, s.cfg, gateway.OpenOptions{Log: s.log, Observe: observe.New(s.gateway.Metrics())})
+	e, err := gateway.Await(ctx, s.cfg, s.gateway.OpenOptions())
 	if err != nil {
 		return nil, engineError(err)
 	}

@@ -74,6 +74,12 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	return s
 }
 
+// OpenOptions are how the engine is opened that the server is going to use,
+// in production as in tests and benchmarks: what is measured is what serves.
+func (s *Server) OpenOptions() OpenOptions {
+	return OpenOptions{Log: s.log, Observe: observe.New(s.metrics)}
+}
+
 // Use makes the server answer from an engine.
 func (s *Server) Use(e *Engine) error {
 	o := s.cfg.Options

@@ -14,18 +14,22 @@ const blobStore = "blob"
 
 // Blob observes a blob store. Create and Open are counted with the time until
 // they return; Write with the time from a blob's creation to its commit, Read
-// with that from its opening to its close. What else s can do is hidden.
-func (o *Observer) Blob(s blob.Store) blob.Store { return &blobCalls{s, o} }
+// with that from its opening to its close.
+//
+// A decorator keeps the capabilities of what it wraps: the store remains a
+// [blob.Inspector], and a reader that is an [io.WriterTo] remains one. A large
+// GET is copied once more, with a small buffer, where that is lost.
+func (o *Observer) Blob(s blob.Store) blob.Store { return &blobCalls{blob.Inspect(s), o} }
 
 type blobCalls struct {
-	blob.Store
+	blob.Inspector
 	o *Observer
 }
 
 // Create implements [blob.Store].
 func (s *blobCalls) Create(ctx context.Context, id blob.ID) (blob.Writer, error) {
 	ctx, end := s.o.begin(ctx, blobStore, "Write")
-	w, err := result(ctx, s.o, blobStore, "Create", func(ctx context.Context) (blob.Writer, error) { return s.Store.Create(ctx, id) })
+	w, err := result(ctx, s.o, blobStore, "Create", func(ctx context.Context) (blob.Writer, error) { return s.Inspector.Create(ctx, id) })
 	if err != nil {
 		end(err)
 		return nil, err
@@ -77,13 +81,17 @@ func (w *writer) finish(err error) {
 func (s *blobCalls) Open(ctx context.Context, ref blob.Ref, offset, length int64) (io.ReadCloser, error) {
 	ctx, end := s.o.begin(ctx, blobStore, "Read")
 	r, err := result(ctx, s.o, blobStore, "Open", func(ctx context.Context) (io.ReadCloser, error) {
-		return s.Store.Open(ctx, ref, offset, length)
+		return s.Inspector.Open(ctx, ref, offset, length)
 	})
 	if err != nil {
 		end(err)
 		return nil, err
 	}
-	return &reader{ReadCloser: r, o: s.o, span: trace.SpanFromContext(ctx), end: end}, nil
+	observed := &reader{ReadCloser: r, o: s.o, span: trace.SpanFromContext(ctx), end: end}
+	if direct, ok := r.(io.WriterTo); ok {
+		return &directReader{observed, direct}, nil
+	}
+	return observed, nil
 }
 
 // reader observes a blob that is being read.
@@ -99,11 +107,46 @@ type reader struct {
 // Read implements [io.Reader].
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	r.read += n
-	r.o.metrics.BlobBytes(n, 0)
+	r.count(n)
 	if err != nil && err != io.EOF { // a reader's own io.EOF is never wrapped
 		r.failed = err
 	}
+	return n, err
+}
+
+func (r *reader) count(n int) {
+	r.read += n
+	r.o.metrics.BlobBytes(n, 0)
+}
+
+// directReader is a reader that writes from its own memory.
+type directReader struct {
+	*reader
+	direct io.WriterTo
+}
+
+// WriteTo implements [io.WriterTo].
+func (r *directReader) WriteTo(w io.Writer) (int64, error) {
+	to := &countedWriter{w: w, r: r.reader}
+	n, err := r.direct.WriteTo(to)
+	if err != nil && to.failed == nil { // else the engine did not fail, but its client
+		r.failed = err
+	}
+	return n, err
+}
+
+// countedWriter counts what a reader writes, when it writes it.
+type countedWriter struct {
+	w      io.Writer
+	r      *reader
+	failed error
+}
+
+// Write implements [io.Writer].
+func (w *countedWriter) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	w.r.count(n)
+	w.failed = err
 	return n, err
 }
 
@@ -120,5 +163,5 @@ func (r *reader) Close() error {
 
 // Delete implements [blob.Store].
 func (s *blobCalls) Delete(ctx context.Context, id blob.ID) error {
-	return s.o.call(ctx, blobStore, "Delete", func(ctx context.Context) error { return s.Store.Delete(ctx, id) })
+	return s.o.call(ctx, blobStore, "Delete", func(ctx context.Context) error { return s.Inspector.Delete(ctx, id) })
 }

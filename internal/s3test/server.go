@@ -82,12 +82,15 @@ func start(name, folder, yaml string, env map[string]string) (*Server, error) {
 	log := testLog()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	e, err := gateway.Open(ctx, cfg, gateway.OpenOptions{Log: log, Now: s.now, GCGrace: Grace, WrapMeta: shared.wrap})
+	h := gateway.NewServer(cfg, log, nil)
+	options := h.OpenOptions() // as serve opens it
+	options.Now, options.GCGrace, options.WrapMeta = s.now, Grace, shared.wrap
+	e, err := gateway.Open(ctx, cfg, options)
 	if err != nil {
 		return nil, err
 	}
 	s.Gateway, s.Store = e, e.Store
-	return s, s.listen(cfg, log)
+	return s, s.listen(cfg, h)
 }
 
 // testLog shows only what is wrong: requests are the tests' own business.
@@ -102,8 +105,7 @@ func testLog() *zap.Logger {
 	return log
 }
 
-func (s *Server) listen(cfg *config.Config, log *zap.Logger) error {
-	h := gateway.NewServer(cfg, log, nil)
+func (s *Server) listen(cfg *config.Config, h *gateway.Server) error {
 	s.Metrics = h.Metrics()
 	if err := h.Use(s.Gateway); err != nil {
 		return errors.Join(err, s.Gateway.Close())
