@@ -385,3 +385,25 @@ func TestLockRuleWithoutADefaultRetention(t *testing.T) {
 		x.raw("PUT", "?object-lock", head+"<Rule><DefaultRetention/></Rule>"+tail).want(400, "MalformedXML")
 	})
 }
+
+// The encryption context is told by the writes that set it, and nowhere else.
+func TestEncryptionContextIsAnsweredByWrites(t *testing.T) {
+	behaviour(t, func(x *story) {
+		context := base64.StdEncoding.EncodeToString([]byte(`{"purpose":"test"}`))
+		headers := []string{sse, "aws:kms", sse + "-Context", context}
+		x.raw("PUT", "/k", "body", headers...).want(200, "").has(sse, "aws:kms", sse+"-Context", context)
+		x.raw("PUT", "/copy", "", append(headers, "X-Amz-Copy-Source", "/"+x.bucket+"/k")...).want(200, "").has(sse+"-Context", context)
+		r := x.raw("POST", "/parts?uploads", "", headers...).want(200, "").has(sse+"-Context", context)
+		_, up, _ := strings.Cut(r.body, "<UploadId>")
+		up, _, _ = strings.Cut(up, "<")
+		etag := x.raw("PUT", "/parts?partNumber=1&uploadId="+up, "body").want(200, "").has(sse, "aws:kms", sse+"-Context", "").header("Etag")
+		x.raw("POST", "/parts?uploadId="+up, document(1, etag)).want(200, "").has(sse, "aws:kms", sse+"-Context", "")
+		for _, key := range []string{"k", "copy", "parts"} {
+			for _, method := range []string{"HEAD", "GET"} {
+				x.raw(method, "/"+key, "").want(200, "").has(sse, "aws:kms", sse+"-Context", "")
+			}
+		}
+		x.raw("PUT", "/k", "body", sse, "aws:kms").want(200, "").has(sse+"-Context", "")
+		x.raw("PUT", "/k", "body", sse, "AES256").want(200, "").has(sse+"-Context", "")
+	})
+}

@@ -330,6 +330,15 @@ func writeEncryption(h http.Header, e *meta.Encryption) {
 	}
 }
 
+// writeContext tells the encryption context that a request has set, for the
+// writes that set one: PutObject, CopyObject and CreateMultipartUpload. AWS
+// tells it nowhere else.
+func writeContext(h http.Header, e *meta.Encryption) {
+	if e != nil && e.Type == store.SSEKMS && e.Context != "" {
+		h.Set(sseHeader+"-Context", e.Context)
+	}
+}
+
 // lockHeaders reads the object lock of a new object.
 func lockHeaders(h http.Header, now time.Time, at *store.Attributes) error {
 	mode, until := h.Get("X-Amz-Object-Lock-Mode"), h.Get("X-Amz-Object-Lock-Retain-Until-Date")

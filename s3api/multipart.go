@@ -33,6 +33,7 @@ func createMultipartUpload(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	h := w.Header()
 	writeEncryption(h, u.Doc.Version.Encryption)
+	writeContext(h, u.Doc.Version.Encryption)
 	if u.Doc.ChecksumAlgorithm != "" {
 		h.Set("X-Amz-Checksum-Algorithm", u.Doc.ChecksumAlgorithm)
 		h.Set("X-Amz-Checksum-Type", u.Doc.ChecksumType)

@@ -90,6 +90,7 @@ func putObject(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	h := w.Header()
 	written(h, result)
+	writeContext(h, result.Encryption)
 	h.Set("Etag", quote(result.ETag))
 	writeChecksum(h, result.Checksum)
 	h.Set("X-Amz-Object-Size", strconv.FormatInt(result.Size, 10))
@@ -197,6 +198,7 @@ func copyObject(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	h := w.Header()
 	written(h, &result.PutResult)
+	writeContext(h, result.Encryption)
 	if result.SourceVersionID != "" {
 		h.Set("X-Amz-Copy-Source-Version-Id", result.SourceVersionID)
 	}
