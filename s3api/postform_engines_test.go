@@ -126,3 +126,20 @@ func TestPostBySingleBytesOnBothEngines(t *testing.T) {
 		}
 	})
 }
+
+func TestPostUnderObjectLockNeedsADigest(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.locked()
+		x.raw("PUT", "?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>").want(200, "")
+		x.raw("PUT", "?acl", "", "X-Amz-Acl", "public-read-write").want(200, "")
+		post := func(fields ...string) *reply {
+			x.Helper()
+			body, contentType := browserForm(x.T, "file", append([]string{"key", "k"}, fields...)...)
+			return x.as(s3test.Key{}, http.MethodPost, "/"+x.bucket, string(body), "Content-Type", contentType)
+		}
+		post().want(400, "InvalidRequest").says("Object Lock parameters")
+		post("content-md5", md5Of("other")).want(400, "BadDigest")
+		post("content-md5", md5Of("file")).want(204, "")
+		post("x-amz-checksum-sha256", sumOf("SHA256", "file")).want(204, "")
+	})
+}
