@@ -109,8 +109,8 @@ func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
 			w.ok(err)
 		}
 		w.ok(w.store.Flush(w.Context()))
-		w.ok(w.store.DeleteBucket(w.Context(), dropped.Name))
-		w.ok(dying.DeleteBucket(w.Context(), b.Name))
+		w.ok(w.store.DeleteBucket(w.Context(), dropped))
+		w.ok(dying.DeleteBucket(w.Context(), b))
 		if n := faulty.Calls()[metafault.DropListing]; n != 1 {
 			w.Fatalf("the listing was dropped %d times, want once, in vain", n)
 		}
@@ -136,7 +136,7 @@ func TestLeftoversOfUploadsAreTakenAway(t *testing.T) {
 		u := w.upload(gone, "dead")
 		_, err := w.meta.SetUploadState(w.Context(), *u, meta.UploadCompleting)
 		w.ok(err)
-		w.ok(w.store.DeleteBucket(w.Context(), gone.Name))
+		w.ok(w.store.DeleteBucket(w.Context(), gone))
 		over := w.upload(b, "over")
 		_, err = w.meta.SetUploadState(w.Context(), *over, meta.UploadAborted)
 		w.ok(err)

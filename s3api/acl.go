@@ -120,7 +120,7 @@ func putBucketACL(a *API, w http.ResponseWriter, r *Request) error {
 	if err := admitACL(r.Bucket, acl); err != nil {
 		return err
 	}
-	_, err = a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err = a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if c.Ownership == ownerEnforced {
 			return fail("AccessControlListNotSupported")
 		}

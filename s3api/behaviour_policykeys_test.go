@@ -264,7 +264,9 @@ func TestConditionKeysThatNoRequestCarries(t *testing.T) {
 			if r := x.raw("PUT", "?policy", text).want(400, "MalformedPolicy"); !strings.Contains(strings.ToLower(r.body), strings.ToLower(c.key)) {
 				x.Errorf("%s is not named: %s", c.key, r.body)
 			}
-			_, err := x.s.Store.UpdateBucket(x.Context(), x.bucket, func(c *meta.BucketConfig) error {
+			b, err := x.s.Store.Bucket(x.Context(), x.bucket)
+			x.must(err)
+			_, err = x.s.Store.UpdateBucket(x.Context(), b, func(c *meta.BucketConfig) error {
 				c.Documents = map[string][]byte{"policy": []byte(text)}
 				return nil
 			})

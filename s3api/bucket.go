@@ -134,7 +134,7 @@ func headBucket(_ *API, w http.ResponseWriter, r *Request) error {
 
 // deleteBucket is DeleteBucket.
 func deleteBucket(a *API, w http.ResponseWriter, r *Request) error {
-	if err := a.store.DeleteBucket(r.Context(), r.BucketName); err != nil {
+	if err := a.store.DeleteBucket(r.Context(), r.Bucket); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -180,7 +180,7 @@ func putBucketVersioning(a *API, w http.ResponseWriter, r *Request) error {
 	if doc.Status != store.VersioningEnabled && doc.Status != store.VersioningSuspended || doc.MfaDelete != "" && doc.MfaDelete != "Disabled" {
 		return malformedXML("Status is Enabled or Suspended, MfaDelete is Disabled")
 	}
-	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if c.Lock != nil && doc.Status == store.VersioningSuspended {
 			return failf("InvalidBucketState", "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
 		}

@@ -1,8 +1,11 @@
 package s3api
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"io"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -11,6 +14,9 @@ import (
 	"unicode/utf8"
 
 	"go.uber.org/zap"
+
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
 )
 
 // ServeHTTP answers one request, whatever happens.
@@ -81,6 +87,43 @@ func (a *API) serve(w *response, r *Request) error {
 	if err := holdHeaders(r); err != nil {
 		return err
 	}
+	return a.perform(w, r)
+}
+
+// maxRemade is how many times a request is repeated since its bucket was created
+// again.
+const maxRemade = 3
+
+// perform authorizes a request for its bucket, and has it handled. A bucket that
+// was remembered may be another one by now, of another tenant even: then both are
+// repeated for the bucket that has the name now, unless the body was read (a
+// handler that can does it by itself: see [store.PutInput.Remade]).
+func (a *API) perform(w *response, r *Request) error {
+	body := &noticedBody{Reader: r.Body}
+	if r.Body != nil && r.Op.Body != BodyDocument { // a document is read once, and kept
+		r.Body = body
+	}
+	admitted := false
+	for try := 0; ; try++ {
+		before := w.Header().Clone()
+		err := a.performOnce(w, r, &admitted)
+		if r.Bucket != nil && errors.Is(err, meta.ErrBucketGone) {
+			err = cmp.Or(a.store.ConfirmBucket(r.Context(), r.Bucket), err)
+		}
+		if !isKind(err, store.BucketRemade) || w.status != 0 || body.read || try == maxRemade {
+			return err
+		}
+		clear(w.Header())
+		maps.Copy(w.Header(), before)
+		r.forgetBucket()
+	}
+}
+
+// forgetBucket has the bucket looked up again, and all that depends on it.
+func (r *Request) forgetBucket() { r.Bucket, r.found, r.Resources = nil, nil, nil }
+
+// performOnce sets admitted once the request's work was admitted.
+func (a *API) performOnce(w *response, r *Request, admitted *bool) error {
 	if err := a.loadBucket(r); err != nil {
 		return err
 	}
@@ -90,10 +133,25 @@ func (a *API) serve(w *response, r *Request) error {
 	if err := checkLength(r); err != nil {
 		return err
 	}
-	if err := r.admit(r.work()); err != nil {
-		return err
+	if !*admitted {
+		if err := r.admit(r.work()); err != nil {
+			return err
+		}
+		*admitted = true
 	}
 	return a.hideMissing(r, r.Op.Handler(a, w, r))
+}
+
+// noticedBody notes whether a body was read.
+type noticedBody struct {
+	io.Reader
+	read bool
+}
+
+// Read implements io.Reader.
+func (b *noticedBody) Read(p []byte) (int, error) {
+	b.read = true
+	return b.Reader.Read(p)
 }
 
 // loadBucket looks the request's bucket up, and holds it to the owner that

@@ -18,7 +18,7 @@ const (
 
 // setDocument stores a document of the request's bucket; nil removes it.
 func (a *API) setDocument(r *Request, name string, doc []byte) error {
-	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		documents := map[string][]byte{}
 		for k, v := range c.Documents {
 			documents[k] = v
@@ -179,7 +179,7 @@ func putOwnershipControls(a *API, _ http.ResponseWriter, r *Request) error {
 		return malformedXML("one Rule with an ObjectOwnership of BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter is needed")
 	}
 	kind := doc.Rules[0].ObjectOwnership
-	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if acl := effective(c.ACL, r.Bucket.Owner); kind == ownerEnforced && !onlyOwner(acl, r.Bucket.Owner) {
 			return fail("InvalidBucketAclWithObjectOwnership")
 		}
@@ -191,7 +191,7 @@ func putOwnershipControls(a *API, _ http.ResponseWriter, r *Request) error {
 
 // deleteOwnershipControls is DeleteBucketOwnershipControls.
 func deleteOwnershipControls(a *API, w http.ResponseWriter, r *Request) error {
-	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		c.Ownership = ""
 		return nil
 	})

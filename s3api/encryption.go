@@ -66,7 +66,7 @@ func putBucketEncryption(a *API, _ http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err = a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		c.Encryption = config
 		return nil
 	})
@@ -109,7 +109,7 @@ func givenEncryption(r *Request) (*meta.EncryptionConfig, error) {
 
 // deleteBucketEncryption is DeleteBucketEncryption.
 func deleteBucketEncryption(a *API, w http.ResponseWriter, r *Request) error {
-	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		c.Encryption = nil
 		return nil
 	})

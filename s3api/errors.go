@@ -248,6 +248,7 @@ var kindCodes = map[store.Kind]string{
 	store.NoSuchKMSKey:           "KMS.NotFoundException",
 	store.InvalidWriteOffset:     "InvalidWriteOffset",
 	store.SlowDown:               "SlowDown",
+	store.BucketRemade:           "SlowDown", // what the dispatcher could not repeat
 	store.Unavailable:            "ServiceUnavailable",
 }
 

@@ -50,7 +50,7 @@ func putLockConfiguration(a *API, _ http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err = a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if c.Versioning != store.VersioningEnabled {
 			return failf("InvalidBucketState", "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")
 		}

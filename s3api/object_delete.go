@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"cmp"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -194,10 +195,24 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 		})
 	}
 	wg.Wait()
-	if err := r.Context().Err(); err != nil {
+	if err := cmp.Or(r.Context().Err(), a.confirmDeletions(r, done, errs)); err != nil {
 		return err
 	}
 	return writeXML(w, a.deleteResults(r, doc, done, errs))
+}
+
+// confirmDeletions makes sure, once for all keys, that what was not there to
+// delete was looked for in the bucket that has the name.
+func (a *API) confirmDeletions(r *Request, done []*store.DeleteResult, errs []error) error {
+	for i, err := range errs {
+		if isKind(err, store.BucketRemade) || isKind(err, store.NoSuchBucket) {
+			return err
+		}
+		if err == nil && done[i] != nil && done[i].Nothing {
+			return a.store.ConfirmBucket(r.Context(), r.Bucket)
+		}
+	}
+	return nil
 }
 
 func (a *API) deleteOne(r *Request, k *deleteKey, bypass bool) (*store.DeleteResult, error) {

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -64,8 +65,24 @@ func (a *API) putInput(r *Request) (in store.PutInput, err error) {
 	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
 		return in, err
 	}
+	in.Remade = func(context.Context) (*meta.Bucket, store.PutInput, error) { return a.putAgain(r) }
 	in.Checksum, err = bodyChecksum(r)
 	return in, err
+}
+
+// putAgain authorizes a PUT for the bucket that has the name now, and reads what
+// it asks for there: the owner of the object depends on the bucket.
+func (a *API) putAgain(r *Request) (*meta.Bucket, store.PutInput, error) {
+	r.forgetBucket()
+	if err := a.loadBucket(r); err != nil {
+		return nil, store.PutInput{}, err
+	}
+	if err := a.authorize(r); err != nil {
+		return nil, store.PutInput{}, err
+	}
+	in, err := a.putInput(r)
+	in.Remade = nil
+	return r.Bucket, in, err
 }
 
 // putObject is PutObject in the S3 API reference.
@@ -259,6 +276,9 @@ func deleteObject(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	result, err := a.store.Delete(r.Context(), r.Bucket, r.Key, store.DeleteInput{
 		VersionID: r.VersionID(), Conditions: c, Owner: r.Owner(), BypassGovernance: r.bypassGovernance()})
+	if err == nil && result.Nothing {
+		err = a.store.ConfirmBucket(r.Context(), r.Bucket)
+	}
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,7 @@ func deleteBucketTagging(a *API, w http.ResponseWriter, r *Request) error {
 }
 
 func (a *API) setBucketTags(w http.ResponseWriter, r *Request, tags []meta.Tag, status int) error {
-	_, err := a.store.UpdateBucket(r.Context(), r.BucketName, func(c *meta.BucketConfig) error {
+	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		c.Tags = tags
 		return nil
 	})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"io"
 	"time"
 
@@ -108,6 +109,12 @@ type PutInput struct {
 	// Offset, if not nil, appends: it must be the object's size
 	// (x-amz-write-offset-bytes).
 	Offset *int64
+	// Remade is called where the bucket turns out to be another one than the
+	// request was authorized for, after the body has been read. It authorizes the
+	// request for the bucket that has the name now, and returns it with what the
+	// request asks for there; the body is the Store's. Without it, the error is
+	// BucketRemade.
+	Remade func(ctx context.Context) (*meta.Bucket, PutInput, error)
 }
 
 // PutResult is what a write has made.
@@ -177,6 +184,9 @@ type DeleteResult struct {
 	VersionID string
 	// DeleteMarker: a delete marker was made, or the version deleted was one.
 	DeleteMarker bool
+	// Nothing says that there was nothing to delete, as far as the bucket is the
+	// one of its name: see [Store.ConfirmBucket].
+	Nothing bool
 }
 
 // CopyInput is a CopyObject.

@@ -26,13 +26,16 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 	}
 	old := h.Current()
 	if err := appendable(old, *in.Offset, &in.Conditions); err != nil {
+		if old == nil {
+			err = s.orRemade(ctx, b, err)
+		}
 		return nil, err
 	}
 	if old != nil && !old.Null {
 		return nil, fail(InvalidRequest, "Appending works in buckets without versioning only")
 	}
 	if old == nil { // offset 0 creates
-		in.Offset, in.Conditions = nil, Conditions{IfNoneMatch: []string{"*"}}
+		in.Offset, in.Conditions, in.Remade = nil, Conditions{IfNoneMatch: []string{"*"}}, nil
 		return s.Put(ctx, b, key, in)
 	}
 	if err := in.addsOnlyBytes(old); err != nil {

@@ -162,19 +162,24 @@ func predecessor(prefix string) string {
 	return prefix[:last] + string(rune(prefix[last]-1)) + "\x7f"
 }
 
-// UpdateBucket changes the settings of the bucket name by a function that is
-// called with them as they are, and may be called again.
-func (s *Store) UpdateBucket(ctx context.Context, name string, change func(*meta.BucketConfig) error) (*meta.Bucket, error) {
-	return s.editBucket(ctx, name, func(b *meta.Bucket) (bool, error) { return true, change(&b.Config) })
+// UpdateBucket changes the settings of the bucket was by a function that is
+// called with them as they are, and may be called again. NoSuchBucket,
+// BucketRemade.
+func (s *Store) UpdateBucket(ctx context.Context, was *meta.Bucket, change func(*meta.BucketConfig) error) (*meta.Bucket, error) {
+	return s.editBucket(ctx, was, func(b *meta.Bucket) (bool, error) { return true, change(&b.Config) })
 }
 
-// editBucket changes the row of a bucket, atomically. edit may be called again;
-// it says whether there is anything to write.
-func (s *Store) editBucket(ctx context.Context, name string, edit func(*meta.Bucket) (bool, error)) (*meta.Bucket, error) {
+// editBucket changes the row of the bucket that has its id, atomically. edit may
+// be called again; it says whether there is anything to write.
+func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta.Bucket) (bool, error)) (*meta.Bucket, error) {
+	name := it.Name
 	for try := 0; ; try++ {
 		b, err := s.freshBucket(ctx, name)
 		if err != nil {
 			return nil, err
+		}
+		if b.ID != it.ID {
+			return nil, errRemade(it)
 		}
 		write, err := edit(b)
 		if err != nil || !write {
@@ -189,7 +194,7 @@ func (s *Store) editBucket(ctx context.Context, name string, edit func(*meta.Buc
 		case err == nil:
 			return b, nil
 		case errors.Is(err, meta.ErrNotFound):
-			return nil, noSuchBucket(name)
+			return nil, s.gone(ctx, it)
 		case !errors.Is(err, meta.ErrConflict):
 			return nil, err
 		case try == maxTries:
@@ -202,10 +207,12 @@ func (s *Store) editBucket(ctx context.Context, name string, edit func(*meta.Buc
 }
 
 // DeleteBucket removes an empty bucket. While it finds out whether the bucket
-// is empty, writes wait; see [meta.Buckets].
-func (s *Store) DeleteBucket(ctx context.Context, name string) error {
+// is empty, writes wait; see [meta.Buckets]. BucketNotEmpty, NoSuchBucket,
+// BucketRemade.
+func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
+	name := was.Name
 	defer s.buckets.drop(name)
-	b, err := s.setBucketState(ctx, name, meta.BucketDeleting)
+	b, err := s.setBucketState(ctx, was, meta.BucketDeleting)
 	if err != nil {
 		return err
 	}
@@ -218,7 +225,7 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 		err = s.meta.RemoveBucket(ctx, *b)
 		switch {
 		case errors.Is(err, meta.ErrNotFound):
-			return noSuchBucket(name)
+			return s.gone(ctx, was)
 		case errors.Is(err, meta.ErrConflict): // a writer that would not wait any longer
 			return &Error{Kind: OperationAborted, Err: err}
 		case err == nil:
@@ -226,7 +233,7 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 		}
 		return err
 	}
-	if _, back := s.setBucketState(context.WithoutCancel(ctx), name, meta.BucketActive); back != nil && err == nil {
+	if _, back := s.setBucketState(context.WithoutCancel(ctx), b, meta.BucketActive); back != nil && err == nil {
 		err = back
 	}
 	if err != nil {
@@ -244,8 +251,8 @@ func (s *Store) dropListing(ctx context.Context, id meta.BucketID) {
 }
 
 // setBucketState moves the bucket to state, whatever its state is.
-func (s *Store) setBucketState(ctx context.Context, name string, state meta.BucketState) (*meta.Bucket, error) {
-	return s.editBucket(ctx, name, func(b *meta.Bucket) (bool, error) {
+func (s *Store) setBucketState(ctx context.Context, it *meta.Bucket, state meta.BucketState) (*meta.Bucket, error) {
+	return s.editBucket(ctx, it, func(b *meta.Bucket) (bool, error) {
 		already := b.State == state
 		b.State = state
 		return !already || state == meta.BucketDeleting, nil // each deleter has a revision of its own
@@ -260,9 +267,6 @@ func (s *Store) writable(ctx context.Context, b *meta.Bucket, try int) error {
 	if try < deleterPatience {
 		return backOff(ctx, try)
 	}
-	now, err := s.setBucketState(ctx, b.Name, meta.BucketActive)
-	if err == nil && now.ID != b.ID {
-		return noSuchBucket(b.Name)
-	}
+	_, err := s.setBucketState(ctx, b, meta.BucketActive)
 	return err
 }

@@ -87,8 +87,7 @@ func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read met
 func (s *Store) tryAgain(ctx context.Context, b *meta.Bucket, try int, err error) error {
 	switch {
 	case errors.Is(err, meta.ErrBucketGone):
-		s.buckets.drop(b.Name)
-		return noSuchBucket(b.Name)
+		return s.gone(ctx, b)
 	case errors.Is(err, meta.ErrBucketDeleting):
 		return s.writable(ctx, b, try)
 	case errors.Is(err, meta.ErrClaimed):

@@ -137,7 +137,7 @@ func (s *Store) reopen(ctx context.Context, u *meta.Upload, err error) {
 	if !errors.As(err, &e) || e.Kind == NoSuchUpload {
 		return
 	}
-	if e.Kind != NoSuchBucket {
+	if e.Kind != NoSuchBucket && e.Kind != BucketRemade {
 		_, _ = s.meta.SetUploadState(ctx, *u, meta.UploadOpen)
 		return
 	}

@@ -197,7 +197,7 @@ func (s *Store) share(ctx context.Context, sb *meta.Bucket, src *meta.Version, b
 		return nil, err
 	}
 	v.Segments = l.segments
-	return s.place(ctx, b, key, v, &received{guard: l.guard, borrowed: true}, &in.Conditions, nil)
+	return s.place(ctx, b, key, v, &received{guard: l.guard, borrowed: true}, &in.Conditions)
 }
 
 // takeBody makes v the version, at key of b, that has the body of src and all
@@ -257,7 +257,7 @@ func (s *Store) copyBytes(ctx context.Context, b *meta.Bucket, key string, src *
 		return nil, err
 	}
 	r.into(v, to)
-	return s.place(ctx, b, key, v, r, &in.Conditions, nil)
+	return s.place(ctx, b, key, v, r, &in.Conditions)
 }
 
 // UploadPartCopy makes a part of an object, or of a range of one.

@@ -15,6 +15,14 @@ func (s *Store) Delete(ctx context.Context, b *meta.Bucket, key string, in Delet
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	result, err := s.deleteIn(ctx, b, key, in)
+	if absent(err) {
+		err = s.orRemade(ctx, b, err)
+	}
+	return result, err
+}
+
+func (s *Store) deleteIn(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	if in.VersionID != "" {
 		return s.deleteVersion(ctx, b, key, in)
 	}
@@ -31,11 +39,13 @@ var errVersioned = errors.New("the bucket is versioned by now")
 // deletePlain removes the null version, the only one that there can be unless
 // the bucket's settings were remembered for too long.
 func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
+	result := &DeleteResult{}
 	err := s.change(ctx, b, key, meta.ReadOptions{}, nil, func(h *meta.Head) (*mutation, error) {
 		v := h.Current()
 		if v != nil && !v.Null {
 			return nil, errVersioned
 		}
+		result.Nothing = v == nil
 		if err := in.Conditions.deleteCurrent(key, v); err != nil || v == nil {
 			return nil, err
 		}
@@ -50,11 +60,11 @@ func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in 
 			return nil, err
 		}
 		if fresh.ID != b.ID {
-			return nil, noSuchBucket(b.Name)
+			return nil, errRemade(b)
 		}
 		return s.mark(ctx, fresh, key, in)
 	}
-	return &DeleteResult{}, err
+	return result, err
 }
 
 // mark makes a delete marker the current version.
@@ -74,7 +84,7 @@ func (s *Store) mark(ctx context.Context, b *meta.Bucket, key string, in DeleteI
 		return m, replaceNull(h, marker, m)
 	})
 	if nothing {
-		return &DeleteResult{}, err
+		return &DeleteResult{Nothing: true}, err
 	}
 	return &DeleteResult{VersionID: VersionID(b, marker), DeleteMarker: true}, err
 }
@@ -91,6 +101,7 @@ func (s *Store) deleteVersion(ctx context.Context, b *meta.Bucket, key string, i
 		if v != nil && v.Null != null {
 			v = nil
 		}
+		result.Nothing = v == nil
 		if err := in.Conditions.delete(v); err != nil || v == nil {
 			return nil, err
 		}

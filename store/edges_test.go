@@ -59,7 +59,7 @@ func TestDeletedBucketTakesItsUploadsAlong(t *testing.T) {
 	b := w.bucket(t, "")
 	w.upload(t, b, "a", random(5<<20))
 	w.upload(t, b, "b", random(100), random(200))
-	if err := w.DeleteBucket(t.Context(), b.Name); err != nil {
+	if err := w.DeleteBucket(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	w.nothingLeaks(t, 0)
@@ -77,7 +77,7 @@ func TestCompleteInADeletedBucketLeavesNothing(t *testing.T) {
 	if _, err := w.meta.SetUploadState(t.Context(), *u, meta.UploadCompleting); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.DeleteBucket(t.Context(), b.Name); err != nil {
+	if err := w.DeleteBucket(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	_, err = w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts})
@@ -88,7 +88,7 @@ func TestCompleteInADeletedBucketLeavesNothing(t *testing.T) {
 func TestDeleteByOutdatedSettingsKeepsVersions(t *testing.T) {
 	w := newWorld(t)
 	old := w.bucket(t, "")
-	b, err := w.UpdateBucket(t.Context(), old.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
+	b, err := w.UpdateBucket(t.Context(), old, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestVersionsAreCopiedOntoTheirKey(t *testing.T) {
 		b := w.bucket(t, store.VersioningEnabled)
 		body := random(size)
 		v := w.put(t, b, "k", body)
-		b, err := w.UpdateBucket(t.Context(), b.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningSuspended; return nil })
+		b, err := w.UpdateBucket(t.Context(), b, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningSuspended; return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestVersionsAreCopiedOntoTheirKey(t *testing.T) {
 func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 	w := newWorld(t)
 	old := w.bucket(t, "")
-	if err := w.DeleteBucket(t.Context(), old.Name); err != nil {
+	if err := w.DeleteBucket(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	fresh, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: old.Name, Owner: "bob"})
@@ -146,7 +146,7 @@ func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 	}
 	w.put(t, fresh, "k", []byte("bob's"))
 	_, err = w.Get(t.Context(), old, "k", store.GetInput{})
-	wantKind(t, err, store.SlowDown)
+	wantKind(t, err, store.BucketRemade)
 }
 
 // TestListingsOfARememberedBucketAreOfItsPresentLife: another gateway may have
@@ -154,7 +154,7 @@ func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 func TestListingsOfARememberedBucketAreOfItsPresentLife(t *testing.T) {
 	w := newWorld(t)
 	old := w.bucket(t, "")
-	if err := w.DeleteBucket(t.Context(), old.Name); err != nil {
+	if err := w.DeleteBucket(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.List(t.Context(), old, store.ListInput{Limit: 10})

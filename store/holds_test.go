@@ -141,7 +141,7 @@ func TestWhileABackupHoldsNothingIsDeleted(t *testing.T) {
 	if err := w.AbortUpload(t.Context(), b, "upload", upload); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.DeleteBucket(t.Context(), doomed.Name); err != nil {
+	if err := w.DeleteBucket(t.Context(), doomed); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.Put(t.Context(), b, "broken", store.PutInput{Attributes: store.Attributes{Owner: "alice"}, Body: bytes.NewReader(random(50_000)), Size: 60_000})

@@ -107,7 +107,16 @@ func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput
 		return nil, err
 	}
 	r.into(v, seal)
-	return s.place(ctx, b, key, v, r, &in.Conditions, ahead)
+	result, err := s.commitBody(ctx, b, key, v, r, &in.Conditions, ahead)
+	if isRemade(err) && in.Remade != nil {
+		result, err = s.putAgain(ctx, key, in, v, r, seal)
+		s.discard(r)
+		return result, err
+	}
+	if err != nil && !unknown(err) {
+		s.discard(r)
+	}
+	return result, err
 }
 
 // into makes v a version with this body.
@@ -116,12 +125,21 @@ func (r *received) into(v *meta.Version, seal *sealer) {
 	v.Inline, v.Payload, v.Segments = r.inline, r.payload, []meta.Segment{r.segment}
 }
 
-// place makes v, whose body is stored, the current version of key.
-func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions, ahead *early) (*PutResult, error) {
+// place makes v, whose body is stored, the current version of key. The body goes
+// where that fails.
+func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions) (*PutResult, error) {
+	result, err := s.commitBody(ctx, b, key, v, r, conditions, nil)
+	if err != nil && !unknown(err) {
+		s.discard(r)
+	}
+	return result, err
+}
+
+// commitBody is place, which leaves the body of a change that failed.
+func (s *Store) commitBody(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions, ahead *early) (*PutResult, error) {
 	b, err := s.current(ctx, b)
 	if err != nil {
 		ahead.cancel(ctx)
-		s.discard(r)
 		return nil, err
 	}
 	v.Null = b.Config.Versioning != VersioningEnabled
@@ -135,9 +153,6 @@ func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.V
 		return m, replaceNull(h, v, m)
 	})
 	if err != nil {
-		if !unknown(err) {
-			s.discard(r)
-		}
 		return nil, err
 	}
 	s.kept(r)
@@ -149,7 +164,7 @@ func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.V
 func (s *Store) current(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
 	now, err := s.Bucket(ctx, b.Name)
 	if err == nil && now.ID != b.ID {
-		return nil, noSuchBucket(b.Name)
+		return nil, errRemade(b)
 	}
 	return now, err
 }
@@ -194,5 +209,9 @@ func (s *Store) precheck(ctx context.Context, b *meta.Bucket, key string, c *Con
 	if err != nil {
 		return err
 	}
-	return c.write(h.Current())
+	err = c.write(h.Current())
+	if absent(err) {
+		err = s.orRemade(ctx, b, err)
+	}
+	return err
 }

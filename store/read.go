@@ -98,26 +98,6 @@ func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string,
 	return fresh, v, err
 }
 
-// remade returns the bucket that has taken the place of b, which may have been
-// remembered; nil if it still is b.
-func (s *Store) remade(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
-	fresh, err := s.freshBucket(ctx, b.Name)
-	if err != nil || fresh.ID == b.ID {
-		return nil, err
-	}
-	if fresh.Owner != b.Owner {
-		// Whoever was allowed to read the former owner's bucket was not
-		// asked for this one. The next request finds it.
-		return nil, &Error{Kind: SlowDown, Message: "The bucket was just made anew by another owner; please try again"}
-	}
-	return fresh, nil
-}
-
-func absent(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && (e.Kind == NoSuchKey || e.Kind == NoSuchVersion)
-}
-
 func (s *Store) findIn(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Version, error) {
 	read := meta.ReadOptions{Payload: payload}
 	if versionID != "" {
@@ -380,6 +360,9 @@ func (s *Store) UpdateVersion(ctx context.Context, b *meta.Bucket, key, versionI
 		result = &changed
 		return &mutation{put: []*meta.Version{result}}, nil
 	})
+	if absent(err) {
+		err = s.orRemade(ctx, b, err)
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -64,6 +64,9 @@ func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in Rename
 			err = meta.ErrConflict
 		}
 		if err := s.tryAgain(ctx, b, try, err); err != nil {
+			if absent(err) {
+				err = s.orRemade(ctx, b, err)
+			}
 			return err
 		}
 	}

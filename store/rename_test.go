@@ -123,9 +123,9 @@ func TestRenameThatDiesIsDoneOrNot(t *testing.T) {
 			g.want(b, "to", body)
 		},
 		"delete the bucket": func(g *ground, b *meta.Bucket, at string, body []byte) {
-			wantKind(g.T, g.well.DeleteBucket(g.Context(), b.Name), store.BucketNotEmpty)
+			wantKind(g.T, g.well.DeleteBucket(g.Context(), b), store.BucketNotEmpty)
 			g.remove(b, at)
-			g.must(g.well.DeleteBucket(g.Context(), b.Name))
+			g.must(g.well.DeleteBucket(g.Context(), b))
 		},
 	}
 	onEngines(t, func(g *ground) {

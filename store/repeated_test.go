@@ -22,7 +22,7 @@ func TestRepeatedCompleteDoesNotBringAnObjectBack(t *testing.T) {
 		"deleted":     func(g *ground, b *meta.Bucket) { g.remove(b, "k") },
 		"renamed":     func(g *ground, b *meta.Bucket) { g.must(g.rename(g.well, b, "k", "elsewhere")) },
 		"under a version": func(g *ground, b *meta.Bucket) {
-			b, err := g.well.UpdateBucket(g.Context(), b.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
+			b, err := g.well.UpdateBucket(g.Context(), b, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
 			g.must(err)
 			g.put(b, "k", newer, store.EncryptionRequest{})
 		},

@@ -81,7 +81,7 @@ func (w *world) bucket(t *testing.T, versioning string) *meta.Bucket {
 	name := "b-" + meta.NewID().String()[:12]
 	b, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: name, Owner: "alice"})
 	if err == nil && versioning != "" {
-		b, err = w.UpdateBucket(t.Context(), name, func(c *meta.BucketConfig) error { c.Versioning = versioning; return nil })
+		b, err = w.UpdateBucket(t.Context(), b, func(c *meta.BucketConfig) error { c.Versioning = versioning; return nil })
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +277,7 @@ func TestVersionsOfAKey(t *testing.T) {
 	w := newWorld(t)
 	plain := w.bucket(t, "")
 	w.put(t, plain, "k", []byte("null one"))
-	b, err := w.UpdateBucket(t.Context(), plain.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
+	b, err := w.UpdateBucket(t.Context(), plain, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestVersionsOfAKey(t *testing.T) {
 	if got := string(w.get(t, b, "k", store.GetInput{})); got != "one" {
 		t.Fatal(got)
 	}
-	b, _ = w.UpdateBucket(t.Context(), b.Name, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningSuspended; return nil })
+	b, _ = w.UpdateBucket(t.Context(), b, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningSuspended; return nil })
 	w.put(t, b, "k", []byte("null two"))
 	if got := list(); got != "true/true/false false/false/false" {
 		t.Fatal(got)
@@ -585,14 +585,14 @@ func TestDeletedAndRemadeBucketShowsNothingOld(t *testing.T) {
 	w := newWorld(t)
 	b := w.bucket(t, "")
 	w.put(t, b, "k", []byte("old"))
-	wantKind(t, w.DeleteBucket(t.Context(), b.Name), store.BucketNotEmpty)
+	wantKind(t, w.DeleteBucket(t.Context(), b), store.BucketNotEmpty)
 	w.put(t, b, "k2", []byte("the bucket takes writes again"))
 	for _, k := range []string{"k", "k2"} {
 		if _, err := w.Delete(t.Context(), b, k, store.DeleteInput{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.DeleteBucket(t.Context(), b.Name); err != nil {
+	if err := w.DeleteBucket(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	fresh, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: b.Name, Owner: "bob"})
@@ -600,7 +600,7 @@ func TestDeletedAndRemadeBucketShowsNothingOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.Put(t.Context(), b, "k", store.PutInput{Body: strings.NewReader("late"), Size: 4})
-	wantKind(t, err, store.NoSuchBucket)
+	wantKind(t, err, store.BucketRemade)
 	if got := w.list(t, fresh, "", "", 10); got != "" {
 		t.Fatalf("the new bucket shows %q", got)
 	}

@@ -39,8 +39,7 @@ func (s *Store) CreateUpload(ctx context.Context, b *meta.Bucket, key string, in
 		case err == nil:
 			return &u, nil
 		case errors.Is(err, meta.ErrBucketGone):
-			s.buckets.drop(b.Name)
-			return nil, noSuchBucket(b.Name)
+			return nil, s.gone(ctx, b)
 		case !errors.Is(err, meta.ErrBucketDeleting):
 			return nil, err
 		}
@@ -59,7 +58,7 @@ func (s *Store) Upload(ctx context.Context, b *meta.Bucket, key, id string) (*me
 	}
 	u, err := s.meta.Upload(ctx, b.ID, key, uid)
 	if errors.Is(err, meta.ErrNotFound) {
-		return nil, noSuchUpload(id)
+		return nil, s.orRemade(ctx, b, noSuchUpload(id))
 	}
 	if err != nil {
 		return nil, err
@@ -165,6 +164,13 @@ func (s *Store) ListParts(ctx context.Context, b *meta.Bucket, key, uploadID str
 // ListUploads returns one page of the uploads under way, by key and then id.
 // (ListMultipartUploads in the S3 API reference.)
 func (s *Store) ListUploads(ctx context.Context, b *meta.Bucket, in ListUploadsInput) (*ListUploadsResult, error) {
+	return listed(ctx, s, b, func(b *meta.Bucket) (*ListUploadsResult, bool, error) {
+		r, err := s.listUploadsIn(ctx, b, in)
+		return r, err == nil && in.Limit > 0 && len(r.Uploads)+len(r.Prefixes) == 0, err
+	})
+}
+
+func (s *Store) listUploadsIn(ctx context.Context, b *meta.Bucket, in ListUploadsInput) (*ListUploadsResult, error) {
 	result := &ListUploadsResult{}
 	if in.Limit <= 0 {
 		return result, nil

@@ -189,7 +189,7 @@ regions:
 		_, err := p.Delete(t.Context(), p.bucket, key, store.DeleteInput{})
 		p.ok(err)
 	}
-	p.ok(p.DeleteBucket(t.Context(), "bucket"))
+	p.ok(p.DeleteBucket(t.Context(), p.bucket))
 	if n := rows(t, s, buckets+".bucket"); n != 0 {
 		t.Errorf("the bucket is gone, but table bucket has %d rows", n)
 	}
@@ -319,7 +319,7 @@ regions:
 		_, err := b.Delete(t.Context(), b.bucket, key, store.DeleteInput{})
 		b.ok(err)
 	}
-	b.ok(b.DeleteBucket(t.Context(), "bucket-b"))
+	b.ok(b.DeleteBucket(t.Context(), b.bucket))
 	b.ok(e.Flush(t.Context()))
 	last := opened(t, cfg, OpenOptions{Now: clock.now})
 	if done := clock.collected(t, last); done.Deleted < 5 {

@@ -85,7 +85,7 @@ func (s *Server) Remove(t testing.TB, name string) {
 	if !s.removeVersions(ctx, t, name) {
 		return
 	}
-	if err := s.Store.DeleteBucket(ctx, name); err != nil {
+	if err := s.Store.DeleteBucket(ctx, b); err != nil {
 		t.Errorf("remove bucket %s: %v", name, err)
 	}
 }

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/pithos/pithos/meta"
+)
+
+// A bucket that a request was authorized for comes from the cache: it may have
+// been deleted and created again through another gateway since, even by another
+// tenant. Both lives have the same name and different ids. The rule:
+//
+//  1. No change is made in a bucket of another id than the request was
+//     authorized for. Commits hold that by the id, and so do changes of settings
+//     and the removal of the bucket.
+//  2. Where the id is outdated, the operation returns BucketRemade and has
+//     changed nothing. The API layer reads the bucket again, authorizes the
+//     request for it and repeats the operation.
+//  3. "It is not there" is no answer of an outdated id: the bucket's row is read
+//     before NoSuchBucket, NoSuchKey, NoSuchUpload, an empty listing or "there
+//     was nothing to delete" is said.
+
+// errRemade says that there is a bucket of b's name, and that it is another one.
+func errRemade(b *meta.Bucket) error {
+	return &Error{Kind: BucketRemade, Message: "The bucket was deleted and created again; please try again", Details: map[string]string{"BucketName": b.Name}}
+}
+
+// gone is the error of a change whose commit has found no bucket of b's id.
+func (s *Store) gone(ctx context.Context, b *meta.Bucket) error {
+	s.buckets.drop(b.Name)
+	return s.orRemade(ctx, b, noSuchBucket(b.Name))
+}
+
+// orRemade returns err, unless the bucket b is outdated: then BucketRemade, or
+// NoSuchBucket.
+func (s *Store) orRemade(ctx context.Context, b *meta.Bucket, err error) error {
+	switch fresh, readErr := s.freshBucket(ctx, b.Name); {
+	case readErr != nil:
+		return readErr
+	case fresh.ID != b.ID:
+		return errRemade(b)
+	}
+	return err
+}
+
+// ConfirmBucket returns nil if b still is the bucket of its name, and else
+// BucketRemade or NoSuchBucket. A DELETE that found nothing to delete asks.
+func (s *Store) ConfirmBucket(ctx context.Context, b *meta.Bucket) error {
+	return s.orRemade(ctx, b, nil)
+}
+
+// remade returns the bucket that has taken the place of b, which may have been
+// remembered; nil if it still is b. What the owner of b may read there, they may
+// read in their own new bucket; for another owner's the request is authorized
+// again.
+func (s *Store) remade(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
+	fresh, err := s.freshBucket(ctx, b.Name)
+	if err != nil || fresh.ID == b.ID {
+		return nil, err
+	}
+	if fresh.Owner != b.Owner {
+		return nil, errRemade(b)
+	}
+	return fresh, nil
+}
+
+func absent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Kind == NoSuchKey || e.Kind == NoSuchVersion)
+}
+
+func isRemade(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == BucketRemade
+}
+
+// putAgain makes the change that in asks for in the bucket that has taken the
+// place of b, after the body was stored for b: r, as v, by seal. The client
+// cannot send the body again, so it is read from where it was stored: what is
+// encrypted, placed and queued for collection by bucket is so for the new one.
+func (s *Store) putAgain(ctx context.Context, key string, in PutInput, v *meta.Version, r *received, seal *sealer) (*PutResult, error) {
+	b, again, err := in.Remade(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body := s.body(ctx, v, seal, 0, r.size)
+	defer body.Close()
+	again.Body, again.Size = io.Reader(body), r.size
+	return s.Put(ctx, b, key, again)
+}
