@@ -222,7 +222,14 @@ func (c *checker) loadBuckets(ctx context.Context) error {
 		}
 		for i := range page {
 			after = page[i].Name
-			all[page[i].ID] = &page[i]
+			b, err := c.Meta.Bucket(ctx, after) // with its settings
+			if errors.Is(err, meta.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("bucket %q: %w", after, err)
+			}
+			all[b.ID] = &b
 		}
 		if len(page) < bucketPage {
 			break

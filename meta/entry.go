@@ -56,6 +56,8 @@ func (d *entryDecoder) field(e *Entry, field uint64) (ok bool) {
 		e.Several, ok = d.truth()
 	case 11:
 		e.Moving, ok = d.truth()
+	case 12:
+		e.DeleteMarker, ok = d.truth()
 	}
 	return ok
 }

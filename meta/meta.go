@@ -106,8 +106,8 @@ type Buckets interface {
 
 	// UpdateBucket replaces the row of b.Name, whose revision must be ifRev
 	// and whose ID must be b.ID, and sets its revision to b.Rev (> ifRev);
-	// ErrConflict, or ErrNotFound where the bucket is gone. Name, ID, Owner
-	// and Created never change.
+	// ErrConflict, or ErrNotFound where the bucket is gone. Name, ID, Owner,
+	// Created and the region never change.
 	UpdateBucket(ctx context.Context, b Bucket, ifRev int64) error
 
 	// RemoveBucket removes the row of b.Name if its revision still is b.Rev
@@ -116,7 +116,8 @@ type Buckets interface {
 	RemoveBucket(ctx context.Context, b Bucket) error
 
 	// ListBuckets returns up to limit buckets whose names follow after, in
-	// the order of names: those of owner, or everybody's where owner is "".
+	// the order of names: those of owner, or everybody's where owner is "". They
+	// are as [Bucket.Listed] returns them; their settings are not read.
 	ListBuckets(ctx context.Context, owner, after string, limit int) ([]Bucket, error)
 
 	// Empty reports whether the bucket, which is in the state
@@ -242,6 +243,9 @@ type Listings interface {
 	// ScanAll is Scan over all keys that have any version or delete marker.
 	ScanAll(ctx context.Context, bucket BucketID, from, to string, limit int) (keys []KeyEntry, more bool, err error)
 
+	// ListVersions is [Objects.Versions] with no more than what listings show.
+	ListVersions(ctx context.Context, bucket BucketID, key string, before int64, limit int) ([]Entry, error)
+
 	// DropListing removes what is left of the listing of a bucket that was
 	// removed, from a part on: the zero part is all of it. It is called for
 	// no bucket that exists. If it fails it may be called again.
@@ -291,7 +295,8 @@ type Uploads interface {
 	// ListUploads returns, in the order of (key, id), up to limit uploads
 	// that are open, with from <= key, and key < to unless to is "". Of
 	// the key from itself, only those with an id above afterID are returned,
-	// unless afterID is zero.
+	// unless afterID is zero. Their docs are what [UploadDoc.Listed] returns,
+	// and no more uploads are read than are returned or found closed.
 	ListUploads(ctx context.Context, bucket BucketID, from, to string, afterID UploadID, limit int) ([]Upload, error)
 
 	// ForgetUpload removes the upload's parts and takes it out of listings.

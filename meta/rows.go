@@ -61,6 +61,11 @@ type Bucket struct {
 	Config  BucketConfig
 }
 
+// Listed is what a listing shows of a bucket: what never changes.
+func (b *Bucket) Listed() Bucket {
+	return Bucket{Name: b.Name, ID: b.ID, Owner: b.Owner, Created: b.Created, Config: BucketConfig{Region: b.Config.Region}}
+}
+
 // BucketConfig is what a bucket is set to. Its fields are stored under
 // numbers that never change.
 type BucketConfig struct {
@@ -241,11 +246,14 @@ type Entry struct {
 	Several bool `cbor:"10,keyasint,omitempty"`
 	// Moving says that the version is being renamed: see [Version.Moving].
 	Moving bool `cbor:"11,keyasint,omitempty"`
+	// DeleteMarker is set in lists of versions only: no key is listed by one.
+	DeleteMarker bool `cbor:"12,keyasint,omitempty"`
 }
 
-// EntryOf returns what a listing shows of the version v of key.
+// EntryOf returns what a listing shows of the version v of key. A listing reads
+// no more than that of a version: the rest of it may be many times as large.
 func EntryOf(key string, v *Version) *Entry {
-	e := &Entry{Key: key, Seq: v.Seq, Null: v.Null, Size: v.Size, ETag: v.ETag, Modified: v.Modified, Owner: v.Owner, Class: v.Class, Moving: v.Moving != nil}
+	e := &Entry{Key: key, Seq: v.Seq, Null: v.Null, Size: v.Size, ETag: v.ETag, Modified: v.Modified, Owner: v.Owner, Class: v.Class, Moving: v.Moving != nil, DeleteMarker: v.DeleteMarker}
 	if v.Checksum != nil {
 		e.Checksum, e.SumType = v.Checksum.Algorithm, v.Checksum.Type
 	}
@@ -287,6 +295,12 @@ type UploadDoc struct {
 	// upload has made, for a repeated Complete.
 	Completed    string `cbor:"6,keyasint,omitempty"`
 	CompletedSeq int64  `cbor:"7,keyasint,omitempty"`
+}
+
+// Listed is what a listing shows of an upload: of its version, owner and class.
+func (d *UploadDoc) Listed() UploadDoc {
+	return UploadDoc{Initiated: d.Initiated, Initiator: d.Initiator, ChecksumAlgorithm: d.ChecksumAlgorithm, ChecksumType: d.ChecksumType,
+		Version: Version{Owner: d.Version.Owner, Class: d.Version.Class}}
 }
 
 // Part is one uploaded part.

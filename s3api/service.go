@@ -39,7 +39,7 @@ func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 			return err
 		}
 	}
-	buckets, more, err := a.bucketsIn(r, q.Get("bucket-region"), q.Get("prefix"), after, limit)
+	buckets, next, err := a.bucketsIn(r, q.Get("bucket-region"), q.Get("prefix"), after, limit)
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 	for _, b := range buckets {
 		out.Buckets.Buckets = append(out.Buckets.Buckets, bucketXML{Name: text(b.Name), CreationDate: stamp(b.Created), BucketRegion: b.Config.Region, BucketArn: text(bucketARN(b.Name))})
 	}
-	if more {
-		out.ContinuationToken = a.sealToken([]byte(r.Caller.Secret), "buckets", buckets[len(buckets)-1].Name)
+	if next != "" {
+		out.ContinuationToken = a.sealToken([]byte(r.Caller.Secret), "buckets", next)
 	}
 	return writeXML(w, out)
 }
@@ -65,27 +65,30 @@ func bucketLimit(r *Request) (int, error) {
 	return n, nil
 }
 
-// bucketsIn lists the caller's buckets, those of one region if it is not "".
-func (a *API) bucketsIn(r *Request, region, prefix, after string, limit int) (found []meta.Bucket, more bool, err error) {
-	for {
-		page, truncated, err := a.store.ListBuckets(r.Context(), r.Caller.Tenant, prefix, after, limit)
-		if err != nil {
-			return nil, false, err
+// bucketsIn lists the caller's buckets, those of one region if it is not "". It
+// looks at maxBuckets names at most: where few are in the region, the page has
+// few, or none, and says where the next one goes on. next is "" at the end.
+func (a *API) bucketsIn(r *Request, region, prefix, after string, limit int) (found []meta.Bucket, next string, err error) {
+	want := limit
+	if region != "" {
+		want = maxBuckets
+	}
+	page, more, err := a.store.ListBuckets(r.Context(), r.Caller.Tenant, prefix, after, want)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, b := range page {
+		if len(found) == limit {
+			return found, next, nil
 		}
-		for _, b := range page {
-			after = b.Name
-			if region != "" && b.Config.Region != region {
-				continue
-			}
-			if len(found) == limit {
-				return found, true, nil
-			}
+		if next = b.Name; region == "" || b.Config.Region == region {
 			found = append(found, b)
 		}
-		if !truncated || region == "" {
-			return found, truncated, nil
-		}
 	}
+	if !more {
+		next = ""
+	}
+	return found, next, nil
 }
 
 // optional is a parameter as the answer repeats it: not at all if it was not given.

@@ -236,7 +236,8 @@ type ListVersionsInput struct {
 	Limit                    int
 }
 
-// ListedVersion is one version or delete marker in a listing.
+// ListedVersion is one version or delete marker in a listing. Its Version has
+// no more than [meta.EntryOf] returns.
 type ListedVersion struct {
 	Key       string
 	VersionID string

@@ -128,7 +128,8 @@ func (s *Store) ListBuckets(ctx context.Context, owner, prefix, after string, li
 		after = before
 	}
 	for {
-		page, err := s.meta.ListBuckets(ctx, owner, after, 1000)
+		want := min(limit+1-len(found), maxScan)
+		page, err := s.meta.ListBuckets(ctx, owner, after, want)
 		if err != nil {
 			return nil, false, err
 		}
@@ -145,7 +146,7 @@ func (s *Store) ListBuckets(ctx context.Context, owner, prefix, after string, li
 			}
 			found = append(found, b)
 		}
-		if len(page) < 1000 {
+		if len(page) < want {
 			return found, false, nil
 		}
 	}

@@ -287,12 +287,12 @@ func (l *versionLister) prefix(common string) bool {
 }
 
 // add puts versions of one key on the page.
-func (l *versionLister) add(key string, versions []meta.Version, latest bool) {
+func (l *versionLister) add(key string, versions []meta.Entry, latest bool) {
 	for i := range versions {
 		if l.full() {
 			return
 		}
-		v := ListedVersion{Key: key, VersionID: FormatVersionID(versions[i].Seq, versions[i].Null), IsLatest: latest && i == 0, Version: versions[i]}
+		v := ListedVersion{Key: key, VersionID: FormatVersionID(versions[i].Seq, versions[i].Null), IsLatest: latest && i == 0, Version: versionOf(&versions[i])}
 		l.last = v
 		l.result.Versions = append(l.result.Versions, v)
 	}
@@ -301,7 +301,7 @@ func (l *versionLister) add(key string, versions []meta.Version, latest bool) {
 // key puts all versions of a key on the page.
 func (l *versionLister) key(e meta.KeyEntry) error {
 	if e.Entry != nil {
-		l.add(e.Key, []meta.Version{versionOf(e.Entry)}, true)
+		l.add(e.Key, []meta.Entry{*e.Entry}, true)
 		return nil
 	}
 	return l.after(e.Key, 0)
@@ -313,7 +313,7 @@ func (l *versionLister) after(key string, before int64) error {
 	latest := before == 0
 	for {
 		want := l.limit - l.count + 1
-		page, err := l.store.meta.Versions(l.ctx, l.bucket.ID, key, before, min(want, maxScan))
+		page, err := l.store.meta.ListVersions(l.ctx, l.bucket.ID, key, before, min(want, maxScan))
 		if err != nil {
 			return err
 		}
@@ -384,7 +384,7 @@ func (l *versionLister) anyIn(entries []meta.KeyEntry, common string) (bool, err
 		if e.Entry != nil {
 			return true, nil
 		}
-		page, err := l.store.meta.Versions(l.ctx, l.bucket.ID, e.Key, 0, 1)
+		page, err := l.store.meta.ListVersions(l.ctx, l.bucket.ID, e.Key, 0, 1)
 		if err == nil {
 			page, err = l.store.withoutMoved(l.ctx, l.bucket, e.Key, page)
 		}
@@ -397,7 +397,7 @@ func (l *versionLister) anyIn(entries []meta.KeyEntry, common string) (bool, err
 
 // versionOf is the version that an entry describes, as far as listings show it.
 func versionOf(e *meta.Entry) meta.Version {
-	v := meta.Version{Seq: e.Seq, Null: e.Null, Size: e.Size, ETag: e.ETag, Modified: e.Modified, Owner: e.Owner, Class: e.Class}
+	v := meta.Version{Seq: e.Seq, Null: e.Null, Size: e.Size, ETag: e.ETag, Modified: e.Modified, Owner: e.Owner, Class: e.Class, DeleteMarker: e.DeleteMarker}
 	if e.Checksum != "" {
 		v.Checksum = &meta.Checksum{Algorithm: e.Checksum, Type: e.SumType}
 	}

@@ -68,8 +68,15 @@ func (r *rewrapper) allBuckets(ctx context.Context) error {
 			return err
 		}
 		for i := range page {
-			b := &page[i]
-			r.buckets[b.ID], after = b, b.Name
+			after = page[i].Name
+			b, err := r.store.meta.Bucket(ctx, after) // with its settings
+			if errors.Is(err, meta.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			r.buckets[b.ID] = &b
 			if e := b.Config.Encryption; e != nil && e.KMSKeyID != "" {
 				r.found.Defaults[e.KMSKeyID] = append(r.found.Defaults[e.KMSKeyID], b.Name)
 			}

@@ -50,8 +50,8 @@ func (s *Store) scanAll(ctx context.Context, b *meta.Bucket, from, to string, li
 
 // withoutMoved leaves out of a page of a key's versions the one that was
 // renamed to another key.
-func (s *Store) withoutMoved(ctx context.Context, b *meta.Bucket, key string, page []meta.Version) ([]meta.Version, error) {
-	marked := func(v meta.Version) bool { return v.Moving != nil }
+func (s *Store) withoutMoved(ctx context.Context, b *meta.Bucket, key string, page []meta.Entry) ([]meta.Entry, error) {
+	marked := func(e meta.Entry) bool { return e.Moving }
 	i := slices.IndexFunc(page, marked)
 	if i < 0 {
 		return page, nil

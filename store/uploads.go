@@ -197,7 +197,8 @@ func (s *Store) listUploadsIn(ctx context.Context, b *meta.Bucket, in ListUpload
 		return false
 	}
 	for !c.done {
-		page, err := s.meta.ListUploads(ctx, b.ID, c.from, c.to, afterID, maxScan)
+		want := min(c.step, maxScan)
+		page, err := s.meta.ListUploads(ctx, b.ID, c.from, c.to, afterID, want)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +207,7 @@ func (s *Store) listUploadsIn(ctx context.Context, b *meta.Bucket, in ListUpload
 			keys[i] = page[i].Key
 		}
 		jumped := c.from
-		ok := c.page(keys, len(page) == maxScan, func(i int) bool {
+		ok := c.page(keys, len(page) == want, func(i int) bool {
 			if full(keys[i], page[i].ID.String()) {
 				return false
 			}
@@ -223,7 +224,7 @@ func (s *Store) listUploadsIn(ctx context.Context, b *meta.Bucket, in ListUpload
 			break
 		}
 		afterID = meta.UploadID{}
-		if n := len(page); n == maxScan && c.from == page[n-1].Key+"\x00" && jumped != c.from {
+		if n := len(page); n == want && c.from == page[n-1].Key+"\x00" && jumped != c.from {
 			c.from, afterID = page[n-1].Key, page[n-1].ID // the key may have more uploads
 		}
 	}
@@ -273,16 +274,22 @@ func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
 			return err
 		}
 		for i := range page {
-			u := &page[i]
-			from, after = u.Key, u.ID
-			aborted, err := s.meta.SetUploadState(ctx, *u, meta.UploadAborted)
+			from, after = page[i].Key, page[i].ID
+			u, err := s.meta.Upload(ctx, b.ID, page[i].Key, page[i].ID) // whole: the change of state writes its doc
+			if errors.Is(err, meta.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			aborted, err := s.meta.SetUploadState(ctx, u, meta.UploadAborted)
 			switch {
 			case errors.Is(err, meta.ErrConflict), errors.Is(err, meta.ErrNotFound):
 				continue // somebody else ends it
 			case err != nil:
 				return err
 			}
-			s.clearUpload(ctx, aborted, untouched(u))
+			s.clearUpload(ctx, aborted, untouched(&u))
 		}
 		if len(page) < maxScan {
 			return nil

@@ -16,10 +16,10 @@ var listingCases = []testCase{
 	{"ListDelimiterLong", small, "a delimiter is searched for once in each key", listDelimiter},
 	{"ListVersionsOfLongHeaders", page, "a listing reads what it shows of a version", listVersions},
 	{"ListVersionsOne", small, "a listing reads one more than it shows", listVersionsOne},
-	//{"ListUploadsOne", small, "a listing reads one more than it shows", listUploadsOne},
+	{"ListUploadsOne", small, "a listing reads one more than it shows", listUploadsOne},
 	{"ListUploadsOfLongHeaders", page, "a listing reads what it shows of an upload", listUploads},
 	{"ListPartsOne", small, "a listing reads one more than it shows", listPartsOne},
-	//{"ListBuckets", page, "a listing of buckets reads no settings", listBuckets},
+	{"ListBuckets", page, "a listing of buckets reads no settings", listBuckets},
 	{"ListRefused", refused, "authorization comes before the listing", listRefused},
 	{"GetOfLongHeaders", small, "the headers of an object are bounded", getLongHeaders},
 }

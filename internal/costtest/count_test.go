@@ -61,6 +61,13 @@ func (c *rowCounter) Versions(ctx context.Context, bucket meta.BucketID, key str
 	return found, err
 }
 
+// ListVersions implements [meta.Listings].
+func (c *rowCounter) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
+	found, err := c.Store.ListVersions(ctx, bucket, key, before, limit)
+	c.add(len(found))
+	return found, err
+}
+
 // Scan implements [meta.Listings].
 func (c *rowCounter) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.Entry, bool, error) {
 	found, more, err := c.Store.Scan(ctx, bucket, from, to, limit)

@@ -99,6 +99,13 @@ func (s *metaCalls) Versions(ctx context.Context, bucket meta.BucketID, key stri
 	})
 }
 
+// ListVersions implements [meta.Listings].
+func (s *metaCalls) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
+	return result(ctx, s.o, metaStore, "ListVersions", func(ctx context.Context) ([]meta.Entry, error) {
+		return s.Store.ListVersions(ctx, bucket, key, before, limit)
+	})
+}
+
 // page is what a listing returns.
 type page[T any] struct {
 	rows []T

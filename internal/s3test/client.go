@@ -105,7 +105,7 @@ func (s *Server) removeVersions(ctx context.Context, t testing.TB, name string) 
 			return false
 		}
 		for _, v := range page.Versions {
-			if v.Version.LegalHold {
+			if b.Config.Lock != nil && !v.Version.DeleteMarker {
 				if _, err := s.Store.SetLegalHold(ctx, b, v.Key, v.VersionID, false); err != nil {
 					t.Errorf("lift the hold of %s/%s: %v", name, v.Key, err)
 				}

@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	insertBucket = `INSERT INTO @.bucket (name, id, rev, state, owner, created, config) VALUES (?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS`
-	selectBucket = `SELECT id, rev, state, owner, created, config FROM @.bucket WHERE name = ?`
-	updateBucket = `UPDATE @.bucket SET rev = ?, state = ?, config = ? WHERE name = ? IF id = ? AND rev = ?`
-	removeBucket = `DELETE FROM @.bucket WHERE name = ? IF id = ? AND rev = ?`
+	insertBucket       = `INSERT INTO @.bucket (name, id, rev, state, owner, created, config, region) VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS`
+	selectBucket       = `SELECT id, rev, state, owner, created, config FROM @.bucket WHERE name = ?`
+	selectListedBucket = `SELECT id, owner, created, region FROM @.bucket WHERE name = ?`
+	updateBucket       = `UPDATE @.bucket SET rev = ?, state = ?, config = ? WHERE name = ? IF id = ? AND rev = ?`
+	removeBucket       = `DELETE FROM @.bucket WHERE name = ? IF id = ? AND rev = ?`
 
 	// Rows of the indexes belong to one life of a bucket, so they are written
 	// once and deleted once: two fixed timestamps are enough, and no clock.
@@ -46,7 +47,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 	if err := s.index(ctx, b, putBucketOwner, entry(putBucketName, b.ID[:], b.Name)); err != nil {
 		return meta.Bucket{}, wrap(err, "create bucket %q", b.Name)
 	}
-	insert := entry(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config)
+	insert := entry(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config, b.Config.Region)
 	for try := range tries {
 		applied, err := s.buckets.cas(ctx, insert)
 		if applied {
@@ -236,6 +237,25 @@ func (s *Store) indexed(ctx context.Context, shelf, after string, limit int) ([]
 	return names[:min(len(names), limit)], err
 }
 
+// readListedBucket reads what a listing shows of a bucket. One that an older
+// program made, which did not store its region apart, is read whole.
+func (s *Store) readListedBucket(ctx context.Context, name string) (meta.Bucket, bool, error) {
+	var id []byte
+	var created int64
+	var region *string
+	b := meta.Bucket{Name: name}
+	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&id, &b.Owner, &created, &region}, selectListedBucket, name)
+	if err != nil || !found {
+		return meta.Bucket{}, false, err
+	}
+	if region == nil {
+		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
+		return b.Listed(), found, err
+	}
+	b.ID, b.Created, b.Config.Region = idOf(id), time.UnixMicro(created).UTC(), *region
+	return b, true, nil
+}
+
 // readBuckets reads the buckets of index rows, in their order, without those
 // that are gone.
 func (s *Store) readBuckets(ctx context.Context, rows []indexedBucket) ([]meta.Bucket, error) {
@@ -244,7 +264,7 @@ func (s *Store) readBuckets(ctx context.Context, rows []indexedBucket) ([]meta.B
 	g.SetLimit(resolveAtOnce)
 	for i, r := range rows {
 		g.Go(func() error {
-			b, ok, err := s.readBucket(gctx, s.buckets.consistency, r.name)
+			b, ok, err := s.readListedBucket(gctx, r.name)
 			if ok && slices.Contains(r.ids, b.ID) {
 				found[i] = &b
 			}

@@ -16,12 +16,12 @@ const (
 	setHeadUnknown = `UPDATE @.object USING TTL ? SET rev = ?, null_seq = ?, commit_id = ? WHERE bucket_id = ? AND key = ? IF rev = null`
 	// A version that is new, and all that changes: one statement costs less
 	// than a batch of two.
-	addVersionKnown   = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = ?`
-	addVersionUnknown = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = null`
-	addInlineKnown    = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, payload = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = ?`
-	addInlineUnknown  = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, payload = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = null`
+	addVersionKnown   = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = ?`
+	addVersionUnknown = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = null`
+	addInlineKnown    = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ?, payload = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = ?`
+	addInlineUnknown  = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ?, payload = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = null`
 
-	putVersion    = `INSERT INTO @.object (bucket_id, key, seq, doc, payload) VALUES (?, ?, ?, ?, ?)`
+	putVersion    = `INSERT INTO @.object (bucket_id, key, seq, doc, payload, listed) VALUES (?, ?, ?, ?, ?, ?)`
 	deleteVersion = `DELETE FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 )
 
@@ -121,15 +121,27 @@ func (s *Store) holds(ctx context.Context, bucket meta.BucketID, key string, v m
 	return found && bytes.Equal(doc, want) && bytes.Equal(payload, v.Payload), err
 }
 
+// encodeVersion returns a version as it is stored, and what listings show of it.
+// Each statement that writes the one writes the other. (Programs before schema
+// version 6 do not: while both serve, a version that one of them renames stays
+// listed under its old name until the rename is done.)
+func encodeVersion(key string, v *meta.Version) (doc, listed []byte, err error) {
+	if doc, err = meta.Marshal(v); err != nil {
+		return nil, nil, err
+	}
+	listed, err = meta.Marshal(meta.EntryOf(key, v))
+	return doc, listed, err
+}
+
 // addOne is the statement for a change that only adds a version.
 func addOne(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
 	v := c.Put[0]
-	doc, err := meta.Marshal(v)
+	doc, listed, err := encodeVersion(key, &v)
 	if err != nil {
 		return nil, err
 	}
 	known, unknown := addVersionKnown, addVersionUnknown
-	args := []any{c.Rev, c.NullSeq, c.ID[:], doc}
+	args := []any{c.Rev, c.NullSeq, c.ID[:], doc, listed}
 	if v.Payload != nil {
 		known, unknown = addInlineKnown, addInlineUnknown
 		args = append(args, v.Payload)
@@ -156,12 +168,12 @@ func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.Batch
 	batch := []gocql.BatchEntry{first}
 	put := map[int64]bool{}
 	for _, v := range c.Put {
-		doc, err := meta.Marshal(v)
+		doc, listed, err := encodeVersion(key, &v)
 		if err != nil {
 			return nil, err
 		}
 		put[v.Seq] = true
-		batch = append(batch, entry(putVersion, bucket[:], key, v.Seq, doc, v.Payload))
+		batch = append(batch, entry(putVersion, bucket[:], key, v.Seq, doc, v.Payload, listed))
 	}
 	for _, seq := range c.Delete {
 		// One batch has one timestamp, at which a deletion beats an insertion.

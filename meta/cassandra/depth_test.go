@@ -111,8 +111,8 @@ func (d *distant) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, err
 		return true, nil
 	}
 	if a := first.Args; first.Stmt == addInlineKnown || first.Stmt == addInlineUnknown {
-		keep(a[6], a[4])
-		without := append(append([]any{}, a[:4]...), a[5:]...)
+		keep(a[7], a[5])
+		without := append(append([]any{}, a[:5]...), a[6:]...)
 		batch = []gocql.BatchEntry{entry(map[string]string{addInlineKnown: addVersionKnown, addInlineUnknown: addVersionUnknown}[first.Stmt], without...)}
 	}
 	for _, e := range batch[1:] {

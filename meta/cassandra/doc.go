@@ -40,6 +40,11 @@
 //	    so that H5 still works. Every change based on an earlier revision fails
 //	    from then on (head.go).
 //
+// A version row has the whole version in doc and, in listed, what listings show
+// of it (meta.Entry): a page of versions reads listed alone. So do the tables
+// upload and bucket (listed, region). Rows of older programs have no such
+// columns and are read whole.
+//
 // # Listing rows (table listing)
 //
 // A bucket's listing is an ordered set of rows, kept in shards. A shard is one

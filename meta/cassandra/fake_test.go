@@ -453,12 +453,12 @@ func (f *fake) apply(batch []gocql.BatchEntry) bool {
 		h.nullSeq, h.commit = a[2].(int64), a[3].([]byte)
 		h.change(batch[1:])
 	case addVersionUnknown, addVersionKnown:
-		h := f.head(a[4], a[5])
-		if !h.setRev(a[0], a[7:]) {
+		h := f.head(a[5], a[6])
+		if !h.setRev(a[0], a[8:]) {
 			return false
 		}
 		h.nullSeq, h.commit = a[1].(int64), a[2].([]byte)
-		h.change([]gocql.BatchEntry{entry(putVersion, a[4], a[5], a[6], a[3], nil)})
+		h.change([]gocql.BatchEntry{entry(putVersion, a[5], a[6], a[7], a[3], nil, a[4])})
 	default:
 		panic(batch[0].Stmt)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -27,6 +28,8 @@ const (
 	selectHeadPayload = `SELECT rev, null_seq, commit_id, seq, doc, payload FROM @.object WHERE bucket_id = ? AND key = ? LIMIT ?`
 	selectVersion     = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectVersionBody = `SELECT rev, null_seq, commit_id, seq, doc, payload FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
+	selectListed      = `SELECT seq, listed FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
+	selectVersionDoc  = `SELECT doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectVersions    = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
 )
 
@@ -149,6 +152,56 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	}
 	h, _, err := s.scanHead(ctx, s.o.Consistency, limit, false, selectVersions, bucket[:], key, before, min(limit, maxLimit))
 	return h.Versions, wrap(err, "read versions of key")
+}
+
+// ListVersions implements [meta.Listings]. Versions that an older program wrote
+// are read whole, one at a time.
+func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	var found []meta.Entry
+	var whole []int // those to read whole
+	limit = min(limit, maxLimit)
+	err := s.each(ctx, s.o.Consistency, min(limit, maxPage), func(row gocql.Scanner) error {
+		var seq int64
+		var listed []byte
+		if err := row.Scan(&seq, &listed); err != nil {
+			return err
+		}
+		e := meta.Entry{Key: key}
+		if len(listed) == 0 {
+			whole = append(whole, len(found))
+		} else if err := meta.Unmarshal(listed, &e); err != nil {
+			return fmt.Errorf("version %d: %w", seq, err)
+		}
+		e.Seq = seq
+		found = append(found, e)
+		return nil
+	}, selectListed, bucket[:], key, before, limit)
+	for _, i := range whole {
+		if err == nil {
+			found[i], err = s.readWhole(ctx, bucket, key, found[i].Seq)
+		}
+	}
+	if err != nil {
+		return nil, wrap(err, "list versions of key")
+	}
+	return slices.DeleteFunc(found, func(e meta.Entry) bool { return e.Seq == 0 }), nil
+}
+
+// readWhole reads what a listing shows of a version of which nothing is stored
+// but the whole; its Seq is 0 where it was removed meanwhile.
+func (s *Store) readWhole(ctx context.Context, bucket meta.BucketID, key string, seq int64) (meta.Entry, error) {
+	var doc []byte
+	found, err := s.one(ctx, s.o.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, seq)
+	if err != nil || !found {
+		return meta.Entry{}, err
+	}
+	return meta.UnmarshalEntryOf(doc, key, seq)
 }
 
 const (

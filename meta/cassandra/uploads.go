@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	insertUpload = `UPDATE @.upload SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = null`
-	updateUpload = `UPDATE @.upload SET rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ? AND bucket_id = ? AND key = ?`
-	expireUpload = `UPDATE @.upload USING TTL ? SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, change_id = ? WHERE upload_id = ? IF rev = ? AND bucket_id = ? AND key = ?`
-	selectUpload = `SELECT bucket_id, key, rev, state, doc, change_id FROM @.upload WHERE upload_id = ? LIMIT 1`
+	insertUpload       = `UPDATE @.upload SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, listed = ?, change_id = ? WHERE upload_id = ? IF rev = null`
+	updateUpload       = `UPDATE @.upload SET rev = ?, state = ?, doc = ?, listed = ?, change_id = ? WHERE upload_id = ? IF rev = ? AND bucket_id = ? AND key = ?`
+	expireUpload       = `UPDATE @.upload USING TTL ? SET bucket_id = ?, key = ?, rev = ?, state = ?, doc = ?, listed = ?, change_id = ? WHERE upload_id = ? IF rev = ? AND bucket_id = ? AND key = ?`
+	selectListedUpload = `SELECT bucket_id, key, rev, state, listed FROM @.upload WHERE upload_id = ? LIMIT 1`
+	selectUpload       = `SELECT bucket_id, key, rev, state, doc, change_id FROM @.upload WHERE upload_id = ? LIMIT 1`
 
 	// An index row is written once and deleted once.
 	putUploadIndex    = `INSERT INTO @.upload_by_bucket (bucket_id, slot, key, upload_id) VALUES (?, ?, ?, ?) USING TIMESTAMP 1`
@@ -49,7 +50,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 	if err := meta.CheckText(u.Key); err != nil {
 		return wrap(err, "create upload")
 	}
-	doc, err := meta.Marshal(u.Doc)
+	doc, listed, err := encodeUpload(u)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 		return wrap(err, "create upload")
 	}
 	change := meta.NewID()
-	insert := entry(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, change[:], u.ID[:])
+	insert := entry(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:])
 	if err := s.changeUpload(ctx, u, 0, change, insert); err != nil {
 		return wrap(err, "create upload")
 	}
@@ -71,6 +72,15 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 		}
 	})
 	return wrap(err, "create upload")
+}
+
+// encodeUpload returns an upload's doc, and what listings show of it.
+func encodeUpload(u meta.Upload) (doc, listed []byte, err error) {
+	if doc, err = meta.Marshal(u.Doc); err != nil {
+		return nil, nil, err
+	}
+	listed, err = meta.Marshal(u.Doc.Listed())
+	return doc, listed, err
 }
 
 // changeUpload makes a conditional change of an upload's state; change is
@@ -129,14 +139,14 @@ func (s *Store) readUpload(ctx context.Context, c gocql.Consistency, id meta.Upl
 
 // SetUploadState implements [meta.Uploads].
 func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.UploadState) (meta.Upload, error) {
-	doc, err := meta.Marshal(u.Doc)
+	doc, listed, err := encodeUpload(u)
 	if err != nil {
 		return meta.Upload{}, err
 	}
 	change := meta.NewID()
 	next := u
 	next.Rev, next.State = meta.NextRev(u.Rev, s.o.Now()), state
-	update := entry(updateUpload, next.Rev, string(state), doc, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	update := entry(updateUpload, next.Rev, string(state), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
 	if err := s.changeUpload(ctx, u, u.Rev, change, update); err != nil {
 		return meta.Upload{}, wrap(err, "upload %s to %s", u.ID, state)
 	}
@@ -145,12 +155,12 @@ func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.Up
 
 // ForgetUpload implements [meta.Uploads].
 func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
-	doc, err := meta.Marshal(u.Doc)
+	doc, listed, err := encodeUpload(u)
 	if err != nil {
 		return err
 	}
 	change := meta.NewID()
-	expire := entry(expireUpload, rememberUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	expire := entry(expireUpload, rememberUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
 	if err := s.changeUpload(ctx, u, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return wrap(err, "forget upload %s", u.ID)
 	}
@@ -173,17 +183,42 @@ func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to 
 		if err != nil {
 			return nil, wrap(err, "list uploads")
 		}
-		found, err := s.openUploads(ctx, bucket, names)
-		if err != nil {
-			return nil, wrap(err, "list uploads")
+		// The index is read from all of its slots at once. Of the uploads only
+		// those are read that may still be wanted.
+		for i := 0; i < len(names) && len(list) < limit; {
+			n := min(limit-len(list), len(names)-i)
+			found, err := s.openUploads(ctx, bucket, names[i:i+n])
+			if err != nil {
+				return nil, wrap(err, "list uploads")
+			}
+			list = append(list, found...)
+			i += n
 		}
-		list = append(list, found...)
 		if end {
 			break
 		}
 		at = names[len(names)-1]
 	}
 	return list[:min(len(list), max(limit, 0))], nil
+}
+
+// readListedUpload reads what a listing shows of an upload; its state is "" if
+// it is not there. An upload that an older program wrote is read whole.
+func (s *Store) readListedUpload(ctx context.Context, id meta.UploadID) (meta.Upload, error) {
+	var bucket, listed []byte
+	var state string
+	u := meta.Upload{ID: id}
+	found, err := s.one(ctx, s.o.Consistency, []any{&bucket, &u.Key, &u.Rev, &state, &listed}, selectListedUpload, id[:])
+	if err != nil || !found || u.Rev == 0 {
+		return meta.Upload{}, err
+	}
+	if len(listed) == 0 {
+		whole, _, err := s.readUpload(ctx, s.o.Consistency, id)
+		whole.Doc = whole.Doc.Listed()
+		return whole.Upload, err
+	}
+	u.Bucket, u.State = idOf(bucket), meta.UploadState(state)
+	return u, meta.Unmarshal(listed, &u.Doc)
 }
 
 // uploadName is an upload's place in the order of listings.
@@ -204,12 +239,12 @@ func (a uploadName) compare(b uploadName) int {
 
 // openUploads reads the uploads of index rows and returns those that are open.
 func (s *Store) openUploads(ctx context.Context, bucket meta.BucketID, names []uploadName) ([]meta.Upload, error) {
-	found := make([]storedUpload, len(names))
+	found := make([]meta.Upload, len(names))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(resolveAtOnce)
 	for i, n := range names {
 		g.Go(func() (err error) {
-			found[i], _, err = s.readUpload(gctx, s.o.Consistency, n.id)
+			found[i], err = s.readListedUpload(gctx, n.id)
 			return err
 		})
 	}
@@ -219,7 +254,7 @@ func (s *Store) openUploads(ctx context.Context, bucket meta.BucketID, names []u
 	var list []meta.Upload
 	for i, u := range found {
 		if u.State == meta.UploadOpen && u.Bucket == bucket && u.Key == names[i].key {
-			list = append(list, u.Upload)
+			list = append(list, u)
 		}
 	}
 	return list, nil

@@ -29,6 +29,15 @@ func (r bucketRow) bucket(name string) meta.Bucket {
 	return meta.Bucket{Name: name, ID: r.ID, Rev: r.Rev, State: r.State, Owner: r.Owner, Created: time.UnixMicro(r.Created).UTC(), Config: r.Config}
 }
 
+// ownedRow is the value of a row of the index of owners' buckets: what a
+// listing shows of a bucket beside its name, which never changes. Rows of old
+// are empty.
+type ownedRow struct {
+	ID      meta.BucketID `cbor:"1,keyasint"`
+	Created int64         `cbor:"2,keyasint"` // µs since 1970
+	Region  string        `cbor:"3,keyasint,omitempty"`
+}
+
 func ownerKey(owner, name string) []byte {
 	return append(escaped([]byte{tableOwner}, owner), name...)
 }
@@ -53,7 +62,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 		return errors.Join(
 			setRow(batch, key, row),
 			batch.Set(idKey(tableState, b.ID), []byte(b.State), nil),
-			batch.Set(ownerKey(b.Owner, b.Name), nil, nil))
+			setRow(batch, ownerKey(b.Owner, b.Name), ownedRow{b.ID, row.Created, b.Config.Region}))
 	})
 	return row.bucket(b.Name), err
 }
@@ -157,39 +166,10 @@ func (s *Store) checkState(id meta.BucketID) error {
 
 // ListBuckets implements [meta.Buckets].
 func (s *Store) ListBuckets(ctx context.Context, owner, afterName string, limit int) ([]meta.Bucket, error) {
-	if err := meta.CheckText(owner, afterName); err != nil {
-		return nil, fmt.Errorf("list buckets: %w", err)
-	}
 	if err := s.enter(ctx); err != nil {
 		return nil, fmt.Errorf("list buckets: %w", err)
 	}
 	defer s.leave()
-	var found []meta.Bucket
-	for len(found) < limit {
-		want := limit - len(found)
-		names, err := s.bucketNames(ctx, owner, afterName, want)
-		if err != nil {
-			return nil, fmt.Errorf("list buckets: %w", err)
-		}
-		for _, name := range names {
-			b, err := s.Bucket(ctx, name)
-			if errors.Is(err, meta.ErrNotFound) || err == nil && owner != "" && b.Owner != owner {
-				continue // removed meanwhile, and perhaps made again by somebody else
-			}
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, b)
-		}
-		if len(names) < want {
-			break
-		}
-		afterName = names[len(names)-1]
-	}
-	return found, nil
-}
-
-func (s *Store) bucketNames(ctx context.Context, owner, afterName string, limit int) ([]string, error) {
 	prefix := []byte{tableBucket}
 	if owner != "" {
 		prefix = ownerKey(owner, "")
@@ -198,18 +178,50 @@ func (s *Store) bucketNames(ctx context.Context, owner, afterName string, limit 
 	if afterName != "" {
 		lo = append(lo, 0)
 	}
-	var names []string
-	err := s.each(ctx, lo, after(prefix), func(key, _ []byte) (bool, error) {
-		if len(names) >= limit {
+	var found []meta.Bucket
+	err := s.each(ctx, lo, after(prefix), func(key, value []byte) (bool, error) {
+		if len(found) >= limit {
 			return false, nil
 		}
-		names = append(names, string(key[len(prefix):]))
-		return true, nil
+		b, err := s.listedBucket(string(key[len(prefix):]), owner, value)
+		if errors.Is(err, meta.ErrNotFound) {
+			return true, nil // removed since the iteration began
+		}
+		found = append(found, b)
+		return true, err
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.flights.wait(ctx, nameKey(tableBucket, afterName), []byte{tableBucket + 1})
 	}
-	return names, s.flights.wait(ctx, nameKey(tableBucket, afterName), []byte{tableBucket + 1})
+	if err != nil {
+		return nil, fmt.Errorf("list buckets: %w", err)
+	}
+	return found, nil
+}
+
+// listedBucket is what a row of the index of owner or, without one, a row of
+// the table of buckets shows.
+func (s *Store) listedBucket(name, owner string, value []byte) (meta.Bucket, error) {
+	var b meta.Bucket
+	var err error
+	switch {
+	case owner == "":
+		var row bucketRow
+		err = meta.Unmarshal(value, &row)
+		b = row.bucket(name)
+	case len(value) == 0: // of old
+		unlock := s.names.rlock(nameKey(tableBucket, name))
+		b, err = s.bucket(name)
+		unlock()
+		if err == nil && b.Owner != owner {
+			err = meta.ErrNotFound // removed, and made again by another
+		}
+	default:
+		var row ownedRow
+		err = meta.Unmarshal(value, &row)
+		b = bucketRow{ID: row.ID, Owner: owner, Created: row.Created, Config: meta.BucketConfig{Region: row.Region}}.bucket(name)
+	}
+	return b.Listed(), err
 }
 
 // Empty implements [meta.Buckets]. The state was set with the bucket locked

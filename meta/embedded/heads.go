@@ -171,29 +171,38 @@ func (s *Store) loadPayload(bucket meta.BucketID, key string, v *meta.Version) e
 	return err
 }
 
-// versions reads up to limit versions with a Seq below before, or all.
-func (s *Store) versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int, payload bool) ([]meta.Version, error) {
+// eachVersion visits up to limit rows of versions with a Seq below before, or
+// of all, newest first. The caller holds a lock of the key.
+func (s *Store) eachVersion(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int, visit func(seq int64, value []byte) error) error {
 	prefix := keyPrefix(tableVersion, bucket, key)
 	lo := prefix
 	if before != 0 {
 		lo = after(withSeq(prefix, before))
 	}
-	var found []meta.Version
-	err := s.each(ctx, lo, after(prefix), func(k, value []byte) (bool, error) {
-		if len(found) >= limit {
+	return s.each(ctx, lo, after(prefix), func(k, value []byte) (bool, error) {
+		if limit <= 0 {
 			return false, nil
 		}
-		v := meta.Version{Seq: seqOf(k)}
+		limit--
+		return true, visit(seqOf(k), value)
+	})
+}
+
+// versions reads up to limit versions with a Seq below before, or all.
+func (s *Store) versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int, payload bool) ([]meta.Version, error) {
+	var found []meta.Version
+	err := s.eachVersion(ctx, bucket, key, before, limit, func(seq int64, value []byte) error {
+		v := meta.Version{Seq: seq}
 		if err := meta.Unmarshal(value, &v); err != nil {
-			return false, err
+			return err
 		}
 		if payload && v.Inline {
 			if err := s.loadPayload(bucket, key, &v); err != nil {
-				return false, err
+				return err
 			}
 		}
 		found = append(found, v)
-		return true, nil
+		return nil
 	})
 	return found, err
 }
@@ -211,6 +220,25 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	found, err := s.versions(ctx, bucket, key, before, limit, false)
 	if err != nil {
 		return nil, fmt.Errorf("versions of %q: %w", key, err)
+	}
+	return found, nil
+}
+
+// ListVersions implements [meta.Listings]. One row at a time is read whole.
+func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, fmt.Errorf("list versions of %q: %w", key, err)
+	}
+	defer s.leave()
+	defer s.keys.rlock(rowKey(tableHead, bucket, key))()
+	var found []meta.Entry
+	err := s.eachVersion(ctx, bucket, key, before, limit, func(seq int64, value []byte) error {
+		e, err := meta.UnmarshalEntryOf(value, key, seq)
+		found = append(found, e)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list versions of %q: %w", key, err)
 	}
 	return found, nil
 }

@@ -23,8 +23,22 @@ func (r uploadRow) upload(id meta.UploadID) meta.Upload {
 	return meta.Upload{ID: id, Bucket: r.Bucket, Key: r.Key, Rev: r.Rev, State: r.State, Doc: r.Doc}
 }
 
-// openKey is the row by which an open upload is listed. It repeats the
-// upload's row, so that a page is one look at the database.
+// listedUploadRow is what a listing reads of an uploadRow.
+type listedUploadRow struct {
+	Bucket meta.BucketID        `cbor:"1,keyasint"`
+	Key    string               `cbor:"2,keyasint"`
+	Rev    int64                `cbor:"3,keyasint"`
+	State  meta.UploadState     `cbor:"4,keyasint"`
+	Doc    meta.ListedUploadDoc `cbor:"5,keyasint"`
+}
+
+func (r listedUploadRow) upload(id meta.UploadID) meta.Upload {
+	return meta.Upload{ID: id, Bucket: r.Bucket, Key: r.Key, Rev: r.Rev, State: r.State, Doc: r.Doc.Doc()}
+}
+
+// openKey is the row by which an open upload is listed. It is an uploadRow with
+// what listings show of the upload's, so that a page is one look at the
+// database; rows of old have the whole.
 func openKey(bucket meta.BucketID, key string, id meta.UploadID) []byte {
 	return append(keyPrefix(tableOpen, bucket, key), id[:]...)
 }
@@ -61,6 +75,7 @@ func (s *Store) setUpload(u meta.Upload) error {
 			return err
 		}
 		if u.State == meta.UploadOpen {
+			row.Doc = u.Doc.Listed()
 			return setRow(b, listed, row)
 		}
 		return b.Delete(listed, nil)
@@ -193,7 +208,7 @@ func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to 
 		if len(found) >= limit {
 			return false, nil
 		}
-		var row uploadRow
+		var row listedUploadRow
 		if err := meta.Unmarshal(value, &row); err != nil {
 			return false, err
 		}

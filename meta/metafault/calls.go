@@ -113,6 +113,11 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string,
 	return p.rows, p.more, err
 }
 
+// ListVersions implements [meta.Listings].
+func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
+	return result(ctx, s, ListVersions, func() ([]meta.Entry, error) { return s.store.ListVersions(ctx, bucket, key, before, limit) })
+}
+
 // DropListing implements [meta.Listings].
 func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
 	return s.call(ctx, DropListing, func() error { return s.store.DropListing(ctx, part) })

@@ -41,6 +41,7 @@ const (
 	Cancel          Op = "Cancel"
 	Fence           Op = "Fence"
 	Versions        Op = "Versions"
+	ListVersions    Op = "ListVersions"
 	Scan            Op = "Scan"
 	ScanAll         Op = "ScanAll"
 	DropListing     Op = "DropListing"

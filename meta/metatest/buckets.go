@@ -53,7 +53,7 @@ func testBucketKeepsEveryField(s *suite) {
 	s.equal("read", got, b)
 	list, err := s.ListBuckets(s.ctx, b.Owner, b.Name[:len(b.Name)-1], 1000)
 	s.ok(err)
-	s.equal("listed", list[0], b)
+	s.equal("listed", list[0], b.Listed())
 	rev := b.Rev
 	b.Rev, b.Config = rev+2, meta.BucketConfig{Versioning: "Suspended"}
 	s.ok(s.UpdateBucket(s.ctx, b, rev))
@@ -219,10 +219,30 @@ func testListBuckets(s *suite) {
 	}
 	everybody, err := s.ListBuckets(s.ctx, "", prefix, 9)
 	s.ok(err)
+	for _, listed := range append(everybody, s.owned(owner)...) {
+		whole, err := s.Bucket(s.ctx, listed.Name)
+		s.ok(err)
+		s.equal("a listed bucket", listed, whole.Listed())
+	}
 	found := names(everybody)
 	if !slices.IsSorted(found) || len(found) != 9 || found[0] != prefix+"-a" || found[8] != prefix+"-other" {
 		s.Fatalf("everybody's buckets after %q are %q", prefix, found)
 	}
+}
+
+// owned are up to nine buckets of an owner, one of them with large settings.
+func (s *suite) owned(owner string) []meta.Bucket {
+	list, err := s.ListBuckets(s.ctx, owner, "", 9)
+	s.ok(err)
+	b, err := s.Bucket(s.ctx, list[0].Name)
+	s.ok(err)
+	was := b.Rev
+	b.Rev = meta.NextRev(was, time.Now())
+	b.Config.Documents = map[string][]byte{"cors": make([]byte, 64<<10)}
+	s.ok(s.UpdateBucket(s.ctx, b, was))
+	list, err = s.ListBuckets(s.ctx, owner, "", 9)
+	s.ok(err)
+	return list
 }
 
 func names(buckets []meta.Bucket) []string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pithos/pithos/meta"
@@ -47,6 +48,7 @@ var objectContracts = []contract{
 	{"NullVersionIsKnown", testNullVersion},
 	{"GoneKeyCanBeMadeAgain", testGoneKey},
 	{"VersionsArePaged", testVersionsPaged},
+	{"ListedVersions", testListVersions},
 	{"KeysThatArePrefixesStayApart", func(s *suite) {
 		b := s.bucket()
 		for _, key := range []string{"a", "a\x00", "a\x00\x01", "aa"} {
@@ -270,6 +272,62 @@ func testVersionsPaged(s *suite) {
 	got, err := s.Versions(s.ctx, b.ID, "k", want[1].Seq+1, 1)
 	s.ok(err)
 	s.equal("below a Seq that is no version's", got, want[1:2])
+}
+
+// entriesOf is what listings show of versions of a key.
+func entriesOf(key string, versions []meta.Version) []meta.Entry {
+	var entries []meta.Entry
+	for i := range versions {
+		entries = append(entries, *meta.EntryOf(key, &versions[i]))
+	}
+	return entries
+}
+
+// testListVersions lists versions with all that a version can have.
+func testListVersions(s *suite) {
+	b := s.bucket()
+	rev := meta.NextRev(0, time.Now())
+	var versions []meta.Version
+	for i := range 6 {
+		v := version(rev + int64(i))
+		v.Null, v.Owner, v.Class = i == 1, "owner", "COLD"
+		v.Headers = map[string]string{"Content-Disposition": strings.Repeat("d", 1000)}
+		v.Segments = make([]meta.Segment, 100*i)
+		for n := range v.Segments {
+			v.Segments[n] = meta.Segment{Store: "store", Blob: meta.NewID(), Part: n + 1}
+		}
+		switch i {
+		case 2:
+			v = meta.Version{Seq: v.Seq, DeleteMarker: true, Modified: 5, Owner: "owner"}
+		case 3:
+			v.Checksum = &meta.Checksum{Algorithm: "CRC32", Type: "COMPOSITE", Value: "AAAAAA==-3"}
+		case 4:
+			v.Moving = &meta.Move{ID: meta.NewID(), Key: "other"}
+		}
+		versions = append([]meta.Version{v}, versions...)
+	}
+	c := plan("k", meta.Head{}, versions[0].Seq, versions)
+	c.NullSeq = versions[4].Seq
+	s.ok(commit(s.ctx, s.Store, b.ID, "k", c))
+	want := entriesOf("k", versions)
+	for limit := 1; limit <= 7; limit++ {
+		var got []meta.Entry
+		for before := int64(0); ; {
+			page, err := s.ListVersions(s.ctx, b.ID, "k", before, limit)
+			s.ok(err)
+			if len(page) == 0 {
+				break
+			}
+			got = append(got, page...)
+			before = page[len(page)-1].Seq
+		}
+		s.equal(fmt.Sprint("versions listed by pages of ", limit), got, want)
+	}
+	none, err := s.ListVersions(s.ctx, b.ID, "none", 0, 10)
+	s.ok(err)
+	if len(none) != 0 {
+		s.Fatalf("a key that is not there has %v", none)
+	}
 }
 
 func testRacingCommits(s *suite) {

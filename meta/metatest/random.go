@@ -322,6 +322,11 @@ func (r *random) checkVersions(name string) {
 	if len(got) != len(want) || len(want) > 0 && differs(got, want) != "" {
 		r.Fatalf("%d versions of %q below %d: %s", limit, name, before, differs(got, want))
 	}
+	entries, err := r.ListVersions(r.ctx, r.home, name, before, limit)
+	r.ok(err)
+	if shown := entriesOf(name, want); len(entries) != len(shown) || len(shown) > 0 && differs(entries, shown) != "" {
+		r.Fatalf("%d listed versions of %q below %d: %s", limit, name, before, differs(entries, shown))
+	}
 }
 
 // span is a random range, as those of listings are, and the model's keys in it, in order.

@@ -87,7 +87,7 @@ func (r *random) checkParts(u *modelUpload) {
 func (r *random) checkUploads() {
 	var want []meta.Upload
 	for _, u := range r.sorted() {
-		want = append(want, u.Upload)
+		want = append(want, listed(u.Upload))
 		r.checkParts(u)
 		r.equal("upload", r.upload(u.Upload), u.Upload)
 	}

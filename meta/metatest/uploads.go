@@ -21,7 +21,7 @@ var uploadContracts = []contract{
 		s.equal("upload", s.upload(u), u)
 		list, err := s.ListUploads(s.ctx, b.ID, "", "", meta.UploadID{}, 10)
 		s.ok(err)
-		s.equal("listing", list, []meta.Upload{u})
+		s.equal("listing", list, []meta.Upload{listed(u)})
 	}},
 	{"NotFoundElsewhere", func(s *suite) {
 		u := s.newUpload(s.bucket().ID, "k")
@@ -88,7 +88,7 @@ var uploadContracts = []contract{
 		}
 		list, err := s.ListUploads(s.ctx, b.ID, "", "", meta.UploadID{}, 10)
 		s.ok(err)
-		s.equal("listing", list, []meta.Upload{open})
+		s.equal("listing", list, []meta.Upload{listed(open)})
 	}},
 	{"ForgottenOnesLoseTheirParts", func(s *suite) {
 		u := s.newUpload(s.bucket().ID, "k")
@@ -210,11 +210,17 @@ func testPartAgainstState(s *suite) {
 	}
 }
 
+// listed is an upload as a listing returns it.
+func listed(u meta.Upload) meta.Upload {
+	u.Doc = u.Doc.Listed()
+	return u
+}
+
 func testListUploads(s *suite) {
 	b := s.bucket()
 	var want []meta.Upload
 	for _, key := range []string{"b", "a", "a\x00", "b", "a/b", "\U0010ffff", "b"} {
-		want = append(want, s.newUpload(b.ID, key))
+		want = append(want, listed(s.newUpload(b.ID, key)))
 	}
 	slices.SortFunc(want, func(x, y meta.Upload) int {
 		return cmp.Or(cmp.Compare(x.Key, y.Key), bytes.Compare(x.ID[:], y.ID[:]))

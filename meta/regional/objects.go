@@ -51,6 +51,15 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string,
 	return store.Scan(ctx, bucket, from, to, limit)
 }
 
+// ListVersions implements [meta.Listings].
+func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
+	store, err := s.at(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	return store.ListVersions(ctx, bucket, key, before, limit)
+}
+
 // DropListing implements [meta.Listings]. Where a bucket was that is gone is
 // known to whoever has removed it, or has met its listing: else it is dropped
 // everywhere.

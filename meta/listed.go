@@ -1,0 +1,41 @@
+package meta
+
+// Rows that were stored whole are decoded for listings without what these do
+// not show: the decoder passes over fields that a type does not have.
+
+type listedVersion struct {
+	Null         bool      `cbor:"1,keyasint,omitempty"`
+	DeleteMarker bool      `cbor:"2,keyasint,omitempty"`
+	Size         int64     `cbor:"3,keyasint,omitempty"`
+	ETag         string    `cbor:"4,keyasint,omitempty"`
+	Modified     int64     `cbor:"5,keyasint,omitempty"`
+	Owner        string    `cbor:"6,keyasint,omitempty"`
+	Class        string    `cbor:"7,keyasint,omitempty"`
+	Checksum     *Checksum `cbor:"12,keyasint,omitempty"`
+	Moving       *Move     `cbor:"21,keyasint,omitempty"`
+}
+
+// UnmarshalEntryOf decodes what EntryOf returns of an encoded Version.
+func UnmarshalEntryOf(version []byte, key string, seq int64) (Entry, error) {
+	var v listedVersion
+	if err := Unmarshal(version, &v); err != nil {
+		return Entry{}, err
+	}
+	return *EntryOf(key, &Version{Seq: seq, Null: v.Null, DeleteMarker: v.DeleteMarker, Size: v.Size, ETag: v.ETag, Modified: v.Modified,
+		Owner: v.Owner, Class: v.Class, Checksum: v.Checksum, Moving: v.Moving}), nil
+}
+
+// ListedUploadDoc is an UploadDoc to decode for a listing.
+type ListedUploadDoc struct {
+	Initiated         int64         `cbor:"1,keyasint"`
+	Initiator         string        `cbor:"2,keyasint,omitempty"`
+	Version           listedVersion `cbor:"3,keyasint"`
+	ChecksumAlgorithm string        `cbor:"4,keyasint,omitempty"`
+	ChecksumType      string        `cbor:"5,keyasint,omitempty"`
+}
+
+// Doc is what [UploadDoc.Listed] returns of the whole.
+func (d *ListedUploadDoc) Doc() UploadDoc {
+	return UploadDoc{Initiated: d.Initiated, Initiator: d.Initiator, ChecksumAlgorithm: d.ChecksumAlgorithm, ChecksumType: d.ChecksumType,
+		Version: Version{Owner: d.Version.Owner, Class: d.Version.Class}}
+}
