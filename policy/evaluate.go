@@ -13,6 +13,8 @@ type Decision struct {
 	Allowed bool
 	// Explicit says that a Deny statement refused.
 	Explicit bool
+	// ByACL says that an ACL allowed it: neither ownership nor a policy did.
+	ByACL bool
 	// Reason is for logs and operators; it holds no secret, but names rules
 	// that the requester may not know.
 	Reason string
@@ -223,7 +225,9 @@ func (e *evaluation) decideACL() Decision {
 	if !ok {
 		return refuse("no rule allows %s on %s, and the %s's ACL does not grant %s", e.Action, e.resource(), what, want)
 	}
-	return allow("the %s's ACL grants %s to %s", what, g.Permission, g.Grantee)
+	d := allow("the %s's ACL grants %s to %s", what, g.Permission, g.Grantee)
+	d.ByACL = true
+	return d
 }
 
 // facts loads the object, once; it is nil where there is none.

@@ -2,7 +2,9 @@ package s3api
 
 import (
 	"context"
+	"net/http"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -23,45 +25,95 @@ type Access struct {
 	// Each says that a refusal concerns this resource alone: it goes to Err,
 	// and the request goes on. It is for DeleteObjects.
 	Each bool
-	// Implied says that only an explicit Deny refuses it: it is part of
-	// another access, which was allowed.
+	// Also is a second action upon the same resource; "" for none. The access
+	// is refused where either is.
+	Also string
+	// Implied says that only an explicit Deny refuses it where an ACL allows
+	// the request itself: ACLs know of no such action.
 	Implied bool
+	// New says that the object is the one that the request makes: the owner and
+	// the ACL of the one that it replaces do not count.
+	New bool
+	// Carried says that the request takes over attributes of this object, those
+	// that the row says (Operation.Carries).
+	Carried bool
 	// Err is why this access is refused; nil if it is not.
 	Err error
 
 	found *store.Found // the version that was looked up to decide, if it was
+	byACL bool         // an ACL allowed it
 }
 
-// authorize asks whether the caller may do all that the row says the request
-// does. AccessDenied; NoSuchKey where the caller may know that.
+// authorize asks whether the caller may do all that the request does.
+// AccessDenied; NoSuchKey where the caller may know that.
+//
+// What a request does is declared, not coded in handlers: by the row's Action,
+// by its Resources, and by the table of request headers (requestHeader.Needs),
+// as AWS documents the permissions that each operation needs. What is read is
+// decided first, because what the request takes over from there (tags, an
+// ACL) is part of what it writes, and conditions see it.
 func (a *API) authorize(r *Request) error {
-	var all []Access
-	if action := r.Op.action(r); action != "" && !r.Op.Public {
-		all = append(all, Access{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: action})
-	}
-	all = append(all, byHeaders(r)...)
-	primary := len(all)
 	if err := a.possible(r); err != nil {
 		return err
 	}
+	reads, writes := byHeaders(r)
 	if r.Op.Resources != nil {
 		more, err := r.Op.Resources(a, r)
 		if err != nil {
 			return err
 		}
-		all = append(all, more...)
+		r.Resources = more
 	}
-	for i := range all {
+	for _, list := range [][]Access{r.Resources, reads} {
+		if err := a.decide(r, list); err != nil {
+			return err
+		}
+		carried, err := a.carried(r, list)
+		if err != nil {
+			return err
+		}
+		if err := a.decide(r, carried); err != nil {
+			return err
+		}
+	}
+	action := r.Op.action(r)
+	if action == "" || r.Op.Public {
+		return nil
+	}
+	own := []Access{{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: action}}
+	if err := a.decide(r, own); err != nil {
+		return err
+	}
+	if len(r.carriedTags) > 0 {
+		writes = append(writes, Access{Bucket: r.Bucket, Key: r.Key, Action: "s3:PutObjectTagging", Implied: true})
+	}
+	if r.carriesACL {
+		writes = append(writes, Access{Bucket: r.Bucket, Key: r.Key, Action: "s3:PutObjectAcl", Implied: true, New: true})
+	}
+	for i := range writes {
+		writes[i].Implied = writes[i].Implied && own[0].byACL
+	}
+	return a.decide(r, writes)
+}
+
+// decide asks about each access of a list.
+func (a *API) decide(r *Request, list []Access) error {
+	for i := range list {
 		if err := r.Context().Err(); err != nil {
 			return err // nobody waits for the answer
 		}
-		err := a.allowed(r, &all[i])
-		if err != nil && !all[i].Each {
+		x := &list[i]
+		err := a.allowed(r, x)
+		if err == nil && x.Also != "" {
+			also := *x
+			also.Action = x.Also
+			err = a.allowed(r, &also)
+		}
+		if err != nil && !x.Each {
 			return err
 		}
-		all[i].Err = err
+		x.Err = err
 	}
-	r.Resources = all[primary:]
 	return nil
 }
 
@@ -81,28 +133,72 @@ func (a *API) possible(r *Request) error {
 	return nil
 }
 
-// byHeaders is what the headers of a write do besides: they set what has
-// operations and actions of its own.
-func byHeaders(r *Request) (all []Access) {
-	if r.Op.Action != "s3:PutObject" {
-		return nil
+// byHeaders is what the headers of a write need besides its own action: reads
+// tell of the object that is there, writes set what has actions of its own.
+func byHeaders(r *Request) (reads, writes []Access) {
+	if r.Key == "" || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil, nil
 	}
-	add := func(action string, implied bool) {
-		all = append(all, Access{Bucket: r.Bucket, Key: r.Key, Action: action, Implied: implied})
+	seen := map[string]bool{r.Op.Action: true}
+	for name, values := range r.Header {
+		row := headerRows[name]
+		if row == nil || row.Needs == "" || seen[row.Needs] && row.Kind != Offset {
+			continue
+		}
+		x := Access{Bucket: r.Bucket, Key: r.Key, Action: row.Needs, Implied: row.Kind&(SetACL|SetTags) != 0, New: row.Kind == SetACL}
+		switch {
+		case row.Needs != "s3:GetObject":
+			writes = append(writes, x)
+		case row.Kind == IfMatch && slices.Equal(values, []string{"*"}): // tells what If-None-Match does, to whom may write
+			continue
+		default:
+			x.VersionID, x.Carried = r.VersionID(), row.Kind == Offset
+			x.Action = ofVersion(x.Action, x.VersionID)
+			reads = append(reads, x)
+		}
+		seen[row.Needs] = true
 	}
-	if _, canned := r.Header["X-Amz-Acl"]; canned || slices.ContainsFunc(grantHeaders, func(g grantHeader) bool { return r.Header[g.header] != nil }) {
-		add("s3:PutObjectAcl", true)
+	return reads, writes
+}
+
+// ofVersion is the action of those upon objects that is for the version id, if
+// that is not "".
+func ofVersion(action, id string) string {
+	if id == "" {
+		return action
 	}
-	if r.Header.Get("X-Amz-Tagging") != "" {
-		add("s3:PutObjectTagging", true)
+	return strings.Replace(action, "Object", "ObjectVersion", 1)
+}
+
+// carried notes what the request takes over from the objects of a list, and
+// returns what reading that needs. Setting it is decided by authorize.
+func (a *API) carried(r *Request, list []Access) (needs []Access, err error) {
+	for i := range list {
+		x := &list[i]
+		if !x.Carried || r.Op.Carries == 0 {
+			continue
+		}
+		if x.found == nil {
+			x.found, err = a.store.Find(r.Context(), x.Bucket, x.Key, x.VersionID)
+		}
+		if isKind(err, store.NoSuchKey) || isKind(err, store.NoSuchVersion) || isKind(err, store.MethodNotAllowed) {
+			return needs, nil // there is nothing to take over; the handler says so
+		}
+		if err != nil {
+			return nil, err
+		}
+		v := x.found.Version
+		if r.Op.Carries&SetTags != 0 && len(v.Tags) > 0 {
+			r.carriedTags = v.Tags
+			r.evaluators = nil // they were made before conditions could see the tags
+			if x.Bucket != r.Bucket || x.Key != r.Key || x.VersionID != "" {
+				needs = append(needs, Access{Bucket: x.Bucket, Key: x.Key, VersionID: x.VersionID, Action: ofVersion("s3:GetObjectTagging", x.VersionID)})
+			}
+		}
+		owner := objectOwner(x.Bucket, v)
+		r.carriesACL = r.Op.Carries&SetACL != 0 && slices.ContainsFunc(v.ACL.Grants, func(g meta.Grant) bool { return g.Grantee != owner })
 	}
-	if r.Header.Get("X-Amz-Object-Lock-Mode") != "" || r.Header.Get("X-Amz-Object-Lock-Retain-Until-Date") != "" {
-		add("s3:PutObjectRetention", false)
-	}
-	if r.Header.Get("X-Amz-Object-Lock-Legal-Hold") != "" {
-		add("s3:PutObjectLegalHold", false)
-	}
-	return all
+	return needs, nil
 }
 
 // action is the policy action that the request needs.
@@ -128,13 +224,14 @@ func (a *API) allowed(r *Request, x *Access) error {
 		return err
 	}
 	q := &question{Access: policy.Access{Action: x.Action, Key: x.Key, Context: accessContext(r, x)}}
-	if x.Key != "" {
+	if x.Key != "" && !x.New {
 		q.Object = func() (*policy.ObjectFacts, error) { return a.objectFacts(r, x, q) }
 	}
 	d, err := e.Decide(q.Access)
 	if err != nil {
 		return err
 	}
+	x.byACL = d.ByACL
 	if d.Allowed || x.Implied && !d.Explicit {
 		return nil
 	}

@@ -371,15 +371,10 @@ func lockHeaders(h http.Header, now time.Time, at *store.Attributes) error {
 	return nil
 }
 
-// writeLock tells what lock is on an object.
-func writeLock(h http.Header, v *meta.Version) {
-	if v.Retention != nil {
-		h.Set("X-Amz-Object-Lock-Mode", v.Retention.Mode)
-		h.Set("X-Amz-Object-Lock-Retain-Until-Date", xmlTime(v.Retention.Until))
-	}
-	if v.LegalHold || v.HoldOff {
-		h.Set("X-Amz-Object-Lock-Legal-Hold", holdStatus(v.LegalHold))
-	}
+// writeRetention tells what retention is on an object.
+func writeRetention(h http.Header, retention *meta.Retention) {
+	h.Set("X-Amz-Object-Lock-Mode", retention.Mode)
+	h.Set("X-Amz-Object-Lock-Retain-Until-Date", xmlTime(retention.Until))
 }
 
 // xmlTime is the form of times in S3's documents, of µs since 1970.

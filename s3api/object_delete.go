@@ -84,6 +84,9 @@ func deletedResources(_ *API, r *Request) ([]Access, error) {
 		if o.VersionId != "" {
 			all[i].Action = "s3:DeleteObjectVersion"
 		}
+		if o.ETag != nil && *o.ETag != "*" || o.Size != nil || o.LastModifiedTime != nil {
+			all[i].Also = ofVersion("s3:GetObject", o.VersionId) // as the headers of DeleteObject do
+		}
 	}
 	if wantsBypass(r) {
 		for _, o := range doc.Objects {
@@ -127,11 +130,11 @@ func copiedResources(a *API, r *Request) ([]Access, error) {
 	if want := r.Header.Get("X-Amz-Source-Expected-Bucket-Owner"); want != "" && want != b.Owner {
 		return nil, fail("AccessDenied")
 	}
-	x := Access{Bucket: b, Key: c.key, VersionID: c.version, Action: "s3:GetObject"}
-	if c.version != "" {
-		x.Action = "s3:GetObjectVersion"
+	replaceTags, err := directive(r.Header, "X-Amz-Tagging-Directive")
+	if err != nil {
+		return nil, err
 	}
-	return []Access{x}, nil
+	return []Access{{Bucket: b, Key: c.key, VersionID: c.version, Action: ofVersion("s3:GetObject", c.version), Carried: !replaceTags}}, nil
 }
 
 // sourceFound is the source of a copy as it was when authorization looked at

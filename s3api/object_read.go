@@ -131,18 +131,30 @@ func (a *API) objectHeaders(h http.Header, r *Request, o *store.Object) error {
 	if v.Class != store.ClassStandard {
 		h.Set("X-Amz-Storage-Class", v.Class)
 	}
-	if len(v.Tags) > 0 {
+	if len(v.Tags) > 0 && a.may(r, ofVersion("s3:GetObjectTagging", r.VersionID())) {
 		h.Set("X-Amz-Tagging-Count", strconv.Itoa(len(v.Tags)))
 	}
 	if r.Has("partNumber") && o.PartsCount > 0 {
 		h.Set("X-Amz-Mp-Parts-Count", strconv.Itoa(o.PartsCount))
 	}
 	writeEncryption(h, v.Encryption)
-	writeLock(h, v)
+	if v.Retention != nil && a.may(r, "s3:GetObjectRetention") {
+		writeRetention(h, v.Retention)
+	}
+	if (v.LegalHold || v.HoldOff) && a.may(r, "s3:GetObjectLegalHold") {
+		h.Set("X-Amz-Object-Lock-Legal-Hold", holdStatus(v.LegalHold))
+	}
 	if strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
 		writeChecksum(h, shownChecksum(o))
 	}
 	return nil
+}
+
+// may reports whether the caller may do something else with the object of the
+// request as well. GetObject and HeadObject tell of tags and object lock only
+// then, as on AWS.
+func (a *API) may(r *Request, action string) bool {
+	return a.allowed(r, &Access{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: action}) == nil
 }
 
 // shownChecksum is the checksum that fits what is answered: the object's, or
@@ -217,6 +229,12 @@ func readSome(r io.Reader, buf []byte) (int, error) {
 			return n, err
 		}
 	}
+}
+
+// attributesResources declares that attributes are read of an object that the
+// caller may read: AWS wants both actions, and the object's ACL counts.
+func attributesResources(_ *API, r *Request) ([]Access, error) {
+	return []Access{{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: ofVersion("s3:GetObject", r.VersionID())}}, nil
 }
 
 // getObjectAttributes is GetObjectAttributes in the S3 API reference.

@@ -203,6 +203,9 @@ func copyObject(a *API, w http.ResponseWriter, r *Request) error {
 	if in.ReplaceTags, err = directive(r.Header, "X-Amz-Tagging-Directive"); err != nil {
 		return err
 	}
+	if !in.ReplaceTags { // those that the caller was allowed to take over
+		in.ReplaceTags, in.Tags = true, r.carriedTags
+	}
 	if in.Conditions, err = writeConditions(r.Header); err != nil {
 		return err
 	}
@@ -243,7 +246,7 @@ func renamedResources(_ *API, r *Request) ([]Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Access{{Bucket: r.Bucket, Key: from, Action: "s3:GetObject"}, {Bucket: r.Bucket, Key: from, Action: "s3:DeleteObject"}}, nil
+	return []Access{{Bucket: r.Bucket, Key: from, Action: "s3:GetObject", Carried: true}, {Bucket: r.Bucket, Key: from, Action: "s3:DeleteObject"}}, nil
 }
 
 // renameObject is RenameObject in the S3 API reference.

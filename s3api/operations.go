@@ -78,6 +78,10 @@ type Operation struct {
 	// one on some key of the bucket. It is for rows whose Resources are named by
 	// the body: who has no chance is refused before the body is read.
 	Possible []string
+	// Carries are the kinds of attributes that the operation takes over from the
+	// object of an Access that is Carried: setting them needs the same actions
+	// as setting them by a header.
+	Carries Headers
 	// Resources declares what else the request touches, for authorization.
 	Resources func(a *API, r *Request) ([]Access, error)
 	// Authenticate takes the place of the signature check: POST forms carry

@@ -100,6 +100,7 @@ func (a *API) setDocumentContext(c policy.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
+	tags = append(tags, r.carriedTags...)
 	var lock store.Attributes
 	if err := lockHeaders(r.Header, a.options.Now(), &lock); err != nil {
 		return err

@@ -41,6 +41,11 @@ type Request struct {
 
 	byHost    bool
 	admission admission
+	// carriedTags are the tags that a write takes over from another object, or
+	// from the one that it appends to, as they were when it was authorized.
+	carriedTags []meta.Tag
+	// carriesACL: the write takes over an ACL that grants something to others.
+	carriesACL bool
 	// unknownHeaders are the x-amz-* headers that mean nothing to Pithos.
 	unknownHeaders []string
 	found          *store.Found // the version that authorization has looked up

@@ -110,6 +110,10 @@ type requestHeader struct {
 	// List: HTTP or S3 defines the header as a list, so several lines are one
 	// list. Without it, a second line is refused.
 	List bool
+	// Needs is the action that a write of an object needs for this header
+	// besides its own: what the header sets has an action of its own, or what
+	// it asks for tells of the object that is there.
+	Needs string
 	// KeepEmpty: the header asks for a check of the body or for encryption, and
 	// without a value the code that reads it refuses it, as AWS does. For policy
 	// conditions it is absent then, as every other header is.
@@ -134,7 +138,7 @@ func requestHeaders() []requestHeader {
 		{Name: "content-type"},
 		{Name: "date"},
 		{Name: "expires"},
-		{Name: "if-match", Kind: IfMatch, List: true},
+		{Name: "if-match", Kind: IfMatch, Needs: "s3:GetObject", List: true},
 		{Name: "if-modified-since", Kind: IfDate},
 		{Name: "if-none-match", Kind: IfNoneMatch, List: true},
 		{Name: "if-range"},
@@ -165,16 +169,16 @@ func requestHeaders() []requestHeader {
 		{Name: "x-amz-user-agent"},
 
 		// What is stored.
-		{Name: "x-amz-acl", Kind: SetACL},
-		{Name: "x-amz-grant-full-control", Kind: SetACL, List: true},
-		{Name: "x-amz-grant-read", Kind: SetACL, List: true},
-		{Name: "x-amz-grant-read-acp", Kind: SetACL, List: true},
-		{Name: "x-amz-grant-write", Kind: SetACL, List: true},
-		{Name: "x-amz-grant-write-acp", Kind: SetACL, List: true},
-		{Name: "x-amz-tagging", Kind: SetTags},
-		{Name: "x-amz-object-lock-mode", Kind: SetLock},
-		{Name: "x-amz-object-lock-retain-until-date", Kind: SetLock},
-		{Name: "x-amz-object-lock-legal-hold", Kind: SetLock},
+		{Name: "x-amz-acl", Kind: SetACL, Needs: "s3:PutObjectAcl"},
+		{Name: "x-amz-grant-full-control", Kind: SetACL, Needs: "s3:PutObjectAcl", List: true},
+		{Name: "x-amz-grant-read", Kind: SetACL, Needs: "s3:PutObjectAcl", List: true},
+		{Name: "x-amz-grant-read-acp", Kind: SetACL, Needs: "s3:PutObjectAcl", List: true},
+		{Name: "x-amz-grant-write", Kind: SetACL, Needs: "s3:PutObjectAcl", List: true},
+		{Name: "x-amz-grant-write-acp", Kind: SetACL, Needs: "s3:PutObjectAcl", List: true},
+		{Name: "x-amz-tagging", Kind: SetTags, Needs: "s3:PutObjectTagging"},
+		{Name: "x-amz-object-lock-mode", Kind: SetLock, Needs: "s3:PutObjectRetention"},
+		{Name: "x-amz-object-lock-retain-until-date", Kind: SetLock, Needs: "s3:PutObjectRetention"},
+		{Name: "x-amz-object-lock-legal-hold", Kind: SetLock, Needs: "s3:PutObjectLegalHold"},
 		{Name: "x-amz-server-side-encryption", Kind: SetEncryption, KeepEmpty: true},
 		{Name: "x-amz-server-side-encryption-aws-kms-key-id", Kind: SetEncryption},
 		{Name: "x-amz-server-side-encryption-bucket-key-enabled", Kind: SetEncryption},
@@ -184,7 +188,7 @@ func requestHeaders() []requestHeader {
 		{Name: "x-amz-server-side-encryption-customer-key-md5", Kind: CustomerKey},
 		{Name: "x-amz-storage-class", Kind: SetClass},
 		{Name: "x-amz-website-redirect-location", Kind: SetRedirect},
-		{Name: "x-amz-write-offset-bytes", Kind: Offset},
+		{Name: "x-amz-write-offset-bytes", Kind: Offset, Needs: "s3:GetObject"},
 		{Name: "x-amz-mp-object-size", Kind: ObjectSize},
 		{Name: "x-amz-checksum-algorithm"},
 		{Name: "x-amz-checksum-mode"},
@@ -212,8 +216,8 @@ func requestHeaders() []requestHeader {
 		// Deletes.
 		{Name: "x-amz-bypass-governance-retention", Kind: Bypass},
 		{Name: "x-amz-if-match-initiated-time", Kind: IfInitiated},
-		{Name: "x-amz-if-match-last-modified-time", Kind: IfSame},
-		{Name: "x-amz-if-match-size", Kind: IfSame},
+		{Name: "x-amz-if-match-last-modified-time", Kind: IfSame, Needs: "s3:GetObject"},
+		{Name: "x-amz-if-match-size", Kind: IfSame, Needs: "s3:GetObject"},
 
 		// Buckets.
 		{Name: "x-amz-bucket-namespace", Kind: SetBucket},
