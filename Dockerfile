@@ -1,24 +1,32 @@
 # The image is the static binary and what it needs of a system: the authorities
 # of TLS, a user, and a directory for the embedded engine.
 #
-#   docker build -t pithos/pithos .
-#   docker buildx build --platform linux/amd64,linux/arm64 -t pithos/pithos .
+#   docker build -t localhost/pithos .
+#   docker buildx build --platform linux/amd64,linux/arm64 -t localhost/pithos .
+#
+# The builder of old (DOCKER_BUILDKIT=0) builds it too, for its own platform.
+#
+# The name has a registry in it, this machine, so that no registry is asked for
+# an image that was not built yet. To publish one, give it your registry's name.
 #
 # The same source and the same GO_IMAGE give the same layer, byte for byte. For
 # the same image give BuildKit the time that it notes, too: SOURCE_DATE_EPOCH=0.
 ARG GO_IMAGE=golang:1.26
 
-FROM --platform=${BUILDPLATFORM} ${GO_IMAGE} AS build
+# Only BuildKit says what BUILDPLATFORM is; "linux" is that of the daemon.
+FROM --platform=${BUILDPLATFORM:-linux} ${GO_IMAGE} AS build
 WORKDIR /src
+ENV CGO_ENABLED=0 GOFLAGS=-buildvcs=false
+# A layer of their own, which a change of the source keeps.
+COPY go.mod go.sum ./
+RUN go mod download
 COPY . .
 # BuildKit says what they are. With a default here it would not: another
-# machine's image would hold this one's binary.
+# machine's image would hold this one's binary. Empty ones are the daemon's own.
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=
-ENV CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOMODCACHE=/go/pkg/mod GOCACHE=/root/.cache/go-build
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \
+RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \
       -ldflags="-s -w -buildid= -X main.version=${VERSION}" -o /image/usr/bin/pithos ./cmd/pithos \
  && mkdir -p /image/etc/ssl/certs /image/data \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \

@@ -70,7 +70,7 @@ func settingsOf(t *testing.T, s set) config.Config {
 	return cfg
 }
 
-func isPithos(c corev1.Container) bool { return strings.HasPrefix(c.Image, "pithos/pithos:") }
+func isPithos(c corev1.Container) bool { return strings.HasPrefix(c.Image, "localhost/pithos:") }
 
 // server returns the container that serves.
 func server(t *testing.T, s set) corev1.Container {

@@ -62,9 +62,9 @@ func headOf(t *testing.T, file string) []string {
 }
 
 func TestREADMERunsTheImageWithKeysAndBuckets(t *testing.T) {
-	want := regexp.MustCompile(`^docker run -p 8080:8080 -e PITHOS_ACCESS_KEY=\S+ -e PITHOS_SECRET_KEY=\S+ -e PITHOS_BUCKETS=demo pithos/pithos$`)
+	want := regexp.MustCompile(`^docker run -p 8080:8080 -v pithos:/data -e PITHOS_ACCESS_KEY=\S+ -e PITHOS_SECRET_KEY=\S+ -e PITHOS_BUCKETS=demo localhost/pithos$`)
 	lines := section(t, "In containers")
-	if lines[0] != "docker build -t pithos/pithos ." {
+	if lines[0] != "docker build -t localhost/pithos ." {
 		t.Errorf("the first line builds nothing: %s", lines[0])
 	}
 	if !slices.ContainsFunc(lines, want.MatchString) {
@@ -177,7 +177,7 @@ func TestTheDocumentedContainerServes(t *testing.T) {
 	if os.Getenv("PITHOS_TEST_DOCKER") == "build" {
 		bash(t, lines[0])
 	}
-	docker(t, "pithos/pithos")
+	docker(t, "localhost/pithos")
 	for _, line := range lines {
 		rest, found := strings.CutPrefix(line, "docker run ")
 		if !found {
@@ -187,7 +187,9 @@ func TestTheDocumentedContainerServes(t *testing.T) {
 			id := filepath.Join(t.TempDir(), "id")
 			// After it has stopped; the volume with it.
 			t.Cleanup(func() { bash(t, "docker rm -fv $(cat "+id+")") })
-			runs(t, "docker run --cidfile "+id+" "+rest)
+			volume := fmt.Sprintf("pithos-test-%d", os.Getpid())
+			t.Cleanup(func() { bash(t, "docker volume rm "+volume) })
+			runs(t, "docker run --cidfile "+id+" "+strings.Replace(rest, "-v pithos:", "-v "+volume+":", 1))
 			value := func(name string) string {
 				return regexp.MustCompile(name + `=(\S+)`).FindStringSubmatch(line)[1]
 			}
@@ -200,7 +202,7 @@ func TestTheDocumentedContainerServes(t *testing.T) {
 }
 
 func TestTheComposeFilesServe(t *testing.T) {
-	for file, images := range map[string][]string{"compose.yaml": {"pithos/pithos"}, "compose.cassandra.yaml": {"pithos/pithos", "cassandra:5.0"}} {
+	for file, images := range map[string][]string{"compose.yaml": {"localhost/pithos"}, "compose.cassandra.yaml": {"localhost/pithos", "cassandra:5.0"}} {
 		t.Run(file, func(t *testing.T) {
 			for _, image := range images {
 				docker(t, image)

@@ -1,7 +1,9 @@
 package k8s
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -71,6 +73,8 @@ func TestTheBuildOfTheImageGetsEveryPackage(t *testing.T) {
 type composed struct {
 	Services map[string]struct {
 		Image       string            `json:"image"`
+		Build       string            `json:"build"`
+		PullPolicy  string            `json:"pull_policy"`
 		Command     []string          `json:"command"`
 		Environment map[string]string `json:"environment"`
 	} `json:"services"`
@@ -124,5 +128,49 @@ func TestComposeFilesSetVariablesThatExist(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestNoRegistryIsAskedForTheImage holds that the image which is built here has
+// a name that no registry can answer for, everywhere: an unqualified
+// pithos/pithos is the one of whoever has that name at Docker Hub.
+func TestNoRegistryIsAskedForTheImage(t *testing.T) {
+	const name = "localhost/pithos"
+	for _, file := range []string{"../compose.yaml", "../compose.cassandra.yaml"} {
+		for service, s := range compose(t, file).Services {
+			if s.Build != "" && (s.Image != name+":latest" || s.PullPolicy != "build") {
+				t.Errorf("%s: service %s is %s, pull_policy %q", file, service, s.Image, s.PullPolicy)
+			}
+		}
+	}
+	unqualified := regexp.MustCompile(`(^|[^\w./@-])pithos/pithos([^\w./-]|$)`)
+	for _, pattern := range []string{"../*.md", "../*.yaml", "../Dockerfile", "../docs/*.md", "../docs/*/*.md", "../charts/pithos/*", "../charts/pithos/templates/*",
+		"*/*.yaml", "*/*/*.yaml", "*.sh", "*/*.sh"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if info, err := os.Stat(file); err != nil || info.IsDir() || strings.HasSuffix(file, "CHANGELOG.md") {
+				continue
+			}
+			if at := unqualified.FindString(text(t, file)); at != "" {
+				t.Errorf("%s names an image without a registry: %q", file, at)
+			}
+		}
+	}
+}
+
+// TestTheImageIsBuiltWithoutBuildKit holds that the Dockerfile asks for nothing
+// that Docker's builder of old does not have.
+func TestTheImageIsBuiltWithoutBuildKit(t *testing.T) {
+	file := text(t, "../Dockerfile")
+	for _, only := range []string{"RUN --mount", "COPY --link", "COPY --chmod", "ADD --checksum", "<<", "# syntax"} {
+		if strings.Contains(file, only) {
+			t.Errorf("%s needs BuildKit", only)
+		}
+	}
+	if strings.Contains(file, "--platform=${BUILDPLATFORM} ") {
+		t.Error("the platform is empty without BuildKit")
 	}
 }

@@ -22,17 +22,16 @@ type clientSettings struct {
 
 // endpointURL is the address for clients on this machine of a server that
 // listens on address (host:port, as the listener knows it). A server that
-// listens on every interface is reached by the loopback one.
+// listens on every interface is reached by the loopback one: 127.0.0.1, also
+// where the listener calls itself [::], which takes both families. So it is the
+// address at which a container's port is published, too.
 func endpointURL(address string, tls bool) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", fmt.Errorf("endpoint of %q: %w", address, err)
 	}
-	switch ip, err := netip.ParseAddr(host); {
-	case host == "" || err == nil && ip.IsUnspecified() && ip.Is4():
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.Unmap().WithZone("").IsUnspecified() {
 		host = "127.0.0.1"
-	case err == nil && ip.IsUnspecified():
-		host = "::1"
 	}
 	scheme := "http"
 	if tls {

@@ -97,7 +97,10 @@ func TestEndpointIsWhereClientsReachTheServer(t *testing.T) {
 		{"127.0.0.1:8080", false, "http://127.0.0.1:8080"},
 		{"0.0.0.0:8080", false, "http://127.0.0.1:8080"},
 		{":8080", false, "http://127.0.0.1:8080"},
-		{"[::]:8080", true, "https://[::1]:8080"},
+		{"[::]:8080", true, "https://127.0.0.1:8080"}, // as Go calls the wildcard of both families
+		{"[::ffff:0.0.0.0]:8080", false, "http://127.0.0.1:8080"},
+		{"[::1]:8080", false, "http://[::1]:8080"},
+		{"[fe80::1]:8080", false, "http://[fe80::1]:8080"},
 		{"s3.example.com:443", true, "https://s3.example.com:443"},
 	}
 	for _, c := range cases {
