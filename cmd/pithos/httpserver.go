@@ -9,13 +9,16 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/gateway"
 )
 
 // newHTTPServer gives net/http the limits of the configuration. Bodies have
 // no limit in time but that they must not stand still: see package gateway.
-func newHTTPServer(cfg config.Service, h http.Handler, t *tls.Config, logger *zap.Logger) *http.Server {
+func newHTTPServer(cfg config.Service, g *gateway.Server, t *tls.Config, logger *zap.Logger) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           g,
+		ConnState:         g.Connections().State,
+		ConnContext:       g.Connections().Context,
 		TLSConfig:         t,
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,

@@ -176,7 +176,7 @@ func (s *serving) listen() error {
 		return errors.Join(err, listener.Close())
 	}
 	s.http = newHTTPServer(s.cfg.Service, s.gateway, tlsConfig, s.log)
-	go s.serve(listener, tlsConfig != nil)
+	go s.serve(s.gateway.Connections().Listen(listener), tlsConfig != nil)
 	s.log.Info("pithos listens", zap.String("address", s.endpoint),
 		zap.String("engine", string(s.cfg.Engine())), zap.String("version", currentBuild().Version))
 	systemd("READY=1\nSTATUS=waiting for the engine")

@@ -93,6 +93,33 @@ func TestRequestsLeaveNoMemory(t *testing.T) {
 	})
 }
 
+// TestUnfinishedHeadersHoldLittle begins many requests whose headers do not end.
+func TestUnfinishedHeadersHoldLittle(t *testing.T) {
+	s3test.Engines(t, func(t *testing.T, s *s3test.Server) {
+		x := &fixture{T: t, s: s}
+		bucket := x.object()
+		addr := strings.TrimPrefix(s.URL, "http://")
+		const connections, most = 400, 64 << 20 // they send 24 MB, which would be 96 MB in memory
+		s.HTTP.CloseIdleConnections()
+		before := live()
+		for range connections {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n"+fill("A: b\r\n", room)) // the server may have closed it
+		}
+		time.Sleep(200 * time.Millisecond) // it reads what was sent: less is held until it has
+		if grown := live() - before; grown > most {
+			t.Errorf("%d unfinished headers of %s hold %s, allowed %s", connections, size(room), size(grown), size(most))
+		}
+		if got := send(t, addr, x.request(s3test.Alice, "GET", "/"+bucket+"/key", nil)); got.status != http.StatusOK {
+			t.Errorf("meanwhile an ordinary request is answered %d: %s", got.status, got.head)
+		}
+	})
+}
+
 // TestRequestsMakeNoMetrics counts the series of metrics: no label has a value
 // that a client makes up.
 func TestRequestsMakeNoMetrics(t *testing.T) {

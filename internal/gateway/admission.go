@@ -24,6 +24,18 @@ const (
 	formsPart = 8
 )
 
+// maxHeaderLines is the most lines of a request's header. Each takes about 100
+// bytes of memory beside its own, and is looked at several times. The 8 KB that
+// AWS takes have room for 450 entries of user metadata.
+const maxHeaderLines = 500
+
+func headerLines(h http.Header) (n int) {
+	for _, values := range h {
+		n += len(values)
+	}
+	return n
+}
+
 // bodyMemory is service.max-memory; where that is not set, what holds without
 // any limit.
 func bodyMemory(cfg *config.Config) int64 {
@@ -89,6 +101,10 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
 	t := &ticket{callers: callers{a.shareOf(r)}}
+	if headerLines(r.Header) > maxHeaderLines {
+		refuse(w, r, http.StatusBadRequest, "RequestHeaderSectionTooLarge", "Your request header section exceeds the maximum allowed request header section size.", 0)
+		return t
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.wait)
 	defer cancel()
 	if !a.turns.take(ctx, t.callers) {

@@ -93,4 +93,12 @@ func (s *Server) show(a *admission) {
 		_, _, waiting := a.turns.state()
 		return float64(waiting)
 	})
+	s.metrics.Gauge("pithos_connections", "Connections that are open.", func() float64 {
+		open, _ := s.connections.figures()
+		return float64(open)
+	})
+	s.metrics.Counter("pithos_connections_refused_total", "Connections that were closed because there were too many, or because of the headers that they had begun.", func() float64 {
+		_, refused := s.connections.figures()
+		return float64(refused)
+	})
 }

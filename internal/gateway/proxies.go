@@ -209,8 +209,9 @@ func isTokenChar(r rune) bool {
 // share is the name that requests of a client are accounted to: an address, or
 // the /64 of IPv6 that a customer gets; "" for a trusted proxy, behind which
 // many clients may be, and where the address is not known.
-func (p proxies) share(r *http.Request) string {
-	a := s3api.ClientOf(r).Address
+func (p proxies) share(r *http.Request) string { return p.shareOf(s3api.ClientOf(r).Address) }
+
+func (p proxies) shareOf(a netip.Addr) string {
 	switch {
 	case !a.IsValid() || p.trusts(a):
 		return ""

@@ -40,10 +40,11 @@ type Server struct {
 	now     func() time.Time
 	handler http.Handler
 	// admission is the first of handler's.
-	admission *admission
-	proxies   proxies
-	metrics   *metrics.Metrics
-	tracer    trace.Tracer
+	admission   *admission
+	connections *Connections
+	proxies     proxies
+	metrics     *metrics.Metrics
+	tracer      trace.Tracer
 
 	api    atomic.Pointer[http.Handler]
 	engine atomic.Pointer[Engine]
@@ -70,6 +71,7 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	a := newAdmission(cfg.Service.MaxRequests, bodyMemory(cfg), streamBytes(cfg), queueWait, guarded)
 	a.shareOf = s.proxies.share
 	s.handler, s.admission = a, a
+	s.connections = newConnections(cfg.Service.MaxRequests, s.proxies)
 	s.show(a)
 	return s
 }
@@ -109,6 +111,7 @@ func (s *Server) Drain() { s.draining.Store(true) }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	headRead(r.Context())
 	if strings.HasPrefix(r.URL.Path, "/-/") && !s.namesBucket(r.Host) {
 		s.health(w, r)
 		return

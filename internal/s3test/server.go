@@ -115,6 +115,8 @@ func (s *Server) listen(cfg *config.Config, h *gateway.Server) error {
 		server.Config.MaxHeaderBytes = int(cfg.Service.MaxHeader)
 		server.Config.ReadHeaderTimeout = cfg.Service.HeaderTimeout
 		server.Config.IdleTimeout = cfg.Service.IdleTimeout
+		server.Config.ConnState, server.Config.ConnContext = h.Connections().State, h.Connections().Context
+		server.Listener = h.Connections().Listen(server.Listener)
 	}
 	plain.Start()
 	secure.StartTLS()
