@@ -111,7 +111,7 @@ var keys = []Key{
 	{Name: "s3:VersionId", Type: String, Actions: onVersions, From: "the version that the request names", Own: true},
 	{Name: "s3:x-amz-acl", Type: String, Actions: aclWrites, Header: "X-Amz-Acl"},
 	{Name: "s3:x-amz-content-sha256", Type: String, From: "the header of that name; `UNSIGNED-PAYLOAD` for presigned requests and signed forms without it"},
-	{Name: "s3:x-amz-copy-source", Type: String, Actions: writes, Header: "X-Amz-Copy-Source"},
+	{Name: "s3:x-amz-copy-source", Type: Strings, Actions: writes, From: "the header of that name, decoded and without a version, as `bucket/key` and as `/bucket/key`"},
 	{Name: "s3:x-amz-grant-full-control", Type: String, Actions: aclWrites, Header: "X-Amz-Grant-Full-Control"},
 	{Name: "s3:x-amz-grant-read", Type: String, Actions: aclWrites, Header: "X-Amz-Grant-Read"},
 	{Name: "s3:x-amz-grant-read-acp", Type: String, Actions: aclWrites, Header: "X-Amz-Grant-Read-Acp"},

@@ -277,3 +277,31 @@ func TestConditionKeysThatNoRequestCarries(t *testing.T) {
 		}
 	})
 }
+
+// A Deny that names what is copied holds however the request spells it.
+func TestCopySourceIsComparedInEverySpelling(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.put("private/x y", "body")
+		x.put("public/x", "body")
+		copyOf := func(source string) *reply {
+			return x.as(s3test.Bob, "PUT", "/"+x.bucket+"/copy", "", "X-Amz-Copy-Source", source)
+		}
+		for _, denial := range []string{
+			`{"StringLike":{"s3:x-amz-copy-source":"` + x.bucket + `/private/*"}}`,
+			`{"StringLike":{"s3:x-amz-copy-source":"/` + x.bucket + `/private/*"}}`,
+			`{"StringEquals":{"s3:x-amz-copy-source":"` + x.bucket + `/private/x y"}}`,
+			`{"StringNotLike":{"s3:x-amz-copy-source":"` + x.bucket + `/public/*"}}`,
+			`{"StringNotLike":{"s3:x-amz-copy-source":"/` + x.bucket + `/public/*"}}`,
+		} {
+			x.setPolicy(policyOf(x.bucket, `"Action":"s3:PutObject","Condition":`+denial))
+			for _, source := range []string{"private/x%20y", "private/x+y", "private%2Fx%20y", "%70rivate/x%20y", "private/x%20y?versionId=null"} {
+				for _, slash := range []string{"", "/", "%2F"} {
+					if r := copyOf(slash + x.bucket + "/" + source); r.resp.StatusCode != 403 {
+						x.Errorf("%s: a copy of %s%s answers %d %s", denial, slash, source, r.resp.StatusCode, r.body)
+					}
+				}
+			}
+			copyOf("/"+x.bucket+"/public%2Fx").want(200, "")
+		}
+	})
+}

@@ -23,6 +23,7 @@ func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) 
 		c.Set("aws:SourceIp", r.Client.Address.String())
 	}
 	c.Set("aws:SecureTransport", strconv.FormatBool(r.Client.Secure))
+	setCopySource(c, r)
 	c.Set("aws:RequestedRegion", cmp.Or(b.Config.Region, a.options.Region))
 	c.Set("s3:ObjectCreationOperation", strconv.FormatBool(!uploadsInParts[r.Op.Name]))
 	for _, t := range b.Config.Tags {
@@ -43,6 +44,21 @@ func setFromTable(c policy.Context, r *Request, own bool) {
 		case k.Param != "" && r.Has(k.Param):
 			c.Set(k.Name, r.Query().Get(k.Param))
 		}
+	}
+}
+
+// setCopySource tells what is copied by one spelling: a header can have it with
+// and without a slash before it, encoded and with a version, and a Deny that
+// names an object must hold for all of these. Policies are written both with
+// the slash and without.
+func setCopySource(c policy.Context, r *Request) {
+	v := r.Header.Get("X-Amz-Copy-Source")
+	if v == "" {
+		return
+	}
+	if source, err := parseCopySource(v); err == nil {
+		v = source.bucket + "/" + source.key
+		c.Set("s3:x-amz-copy-source", v, "/"+v)
 	}
 }
 
