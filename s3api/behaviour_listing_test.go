@@ -254,7 +254,7 @@ func TestListingsOfLongPrefixesAndMarkers(t *testing.T) {
 			x.upload(key)
 		}
 		for _, listing := range []string{"?", "?list-type=2&", "?versions&", "?uploads&"} {
-			for _, n := range []int{513, 516, 3000, 9000} {
+			for _, n := range []int{513, 516, 3000} { // three of the last one fit into service.max-header
 				long := url.QueryEscape(strings.Repeat("ü", n))
 				for query, want := range map[string]string{
 					"prefix=" + long: "", "prefix=" + long + "&delimiter=" + long: "", "delimiter=" + long: "a ü z",
