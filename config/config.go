@@ -168,6 +168,7 @@ type Tracing struct {
 // Embedded is the embedded engine's settings.
 type Embedded struct {
 	Directory string `key:"directory" default:"./pithos-data" env:"PITHOS_DATA" doc:"Directory for everything: metadata, objects, keys. One process at a time. Relative to the working directory."`
+	Pod       string `env:"PITHOS_POD" doc:"Name of the pod of a StatefulSet that this process is in. In any but the first one, whose name ends in -0, the embedded engine refuses to serve: the volume of another replica is another store. Only from the environment."`
 }
 
 // Bucketstore is the cluster with what all regions share.

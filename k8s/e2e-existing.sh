@@ -26,7 +26,7 @@ existing() {
 VALUES
   helm_waits "helm install" install pithos charts/pithos -f "$work/values.yaml"
   helm_tests
-  over_existing deployment/pithos job/pithos-bootstrap-1
+  over_existing deployment/pithos "$(k get job -l app.kubernetes.io/component=bootstrap -o name)"
   end existing
   namespace=$there
   clear_namespace

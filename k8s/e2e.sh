@@ -325,6 +325,7 @@ helm_waits() {
 }
 
 helm_tests() {
+  helm_waits "helm upgrade, with its test" upgrade pithos charts/pithos --reuse-values --set tests.enabled=true
   h test pithos --timeout 120s >"$work/helm" 2>&1 || fail "helm test: $(tail -n 10 "$work/helm")"
   grep -q 'Phase: *Succeeded' "$work/helm" || fail "helm test ran nothing: $(cat "$work/helm")"
   say "helm test"

@@ -189,6 +189,11 @@ func (s set) pods() map[string]corev1.PodTemplateSpec {
 	for _, o := range s {
 		if pod := o.pod(); pod != nil {
 			found[o.name()] = *pod
+			if s, ok := o.body.(*appsv1.StatefulSet); ok { // as its controller labels the first
+				first := *pod.DeepCopy()
+				first.Labels["statefulset.kubernetes.io/pod-name"] = s.Name + "-0"
+				found[o.name()] = first
+			}
 		}
 	}
 	return found

@@ -101,8 +101,22 @@ func TestStatefulSetsNameTheirService(t *testing.T) {
 	eachSet(t, func(t *testing.T, s set) {
 		for _, body := range all[*appsv1.StatefulSet](s) {
 			service := find[*corev1.Service](t, s, body.Spec.ServiceName)
-			if !matches(service.Spec.Selector, body.Spec.Template.Labels) {
-				t.Errorf("service %s does not select the pods of %s", service.Name, body.Name)
+			labels := maps.Clone(body.Spec.Template.Labels)
+			labels["statefulset.kubernetes.io/pod-name"] = body.Name + "-0"
+			if !matches(service.Spec.Selector, labels) {
+				t.Errorf("service %s does not select the first pod of %s", service.Name, body.Name)
+			}
+			// Whoever scales the embedded engine must not split the store.
+			labels["statefulset.kubernetes.io/pod-name"] = body.Name + "-1"
+			if isPithos(body.Spec.Template.Spec.Containers[0]) {
+				if matches(service.Spec.Selector, labels) {
+					t.Errorf("service %s leads to a second replica of %s", service.Name, body.Name)
+				}
+				if !slices.ContainsFunc(body.Spec.Template.Spec.Containers[0].Env, func(e corev1.EnvVar) bool {
+					return e.Name == "PITHOS_POD" && e.ValueFrom != nil && e.ValueFrom.FieldRef.FieldPath == "metadata.name"
+				}) {
+					t.Errorf("a second replica of %s does not know that it is one", body.Name)
+				}
 			}
 		}
 	})

@@ -58,7 +58,7 @@ func TestTheChartMakesThePodsOfTheKustomization(t *testing.T) {
 		got := map[string]corev1.PodSpec{
 			"gateways":  find[*appsv1.Deployment](t, chart, "pithos").Spec.Template.Spec,
 			"cassandra": find[*appsv1.StatefulSet](t, chart, "pithos-cassandra").Spec.Template.Spec,
-			"bootstrap": find[*batchv1.Job](t, chart, "pithos-bootstrap-1").Spec.Template.Spec,
+			"bootstrap": all[*batchv1.Job](chart)[0].Spec.Template.Spec,
 		}[name]
 		if a, b := bare(t, got), bare(t, want); a != b {
 			t.Errorf("%s: the chart's pod\n%s\ndiffers from the kustomization's\n%s", name, a, b)

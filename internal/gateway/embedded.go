@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -31,6 +32,9 @@ const (
 func openEmbedded(cfg *config.Config, o OpenOptions) (_ *Engine, err error) {
 	e := &Engine{Kind: config.EmbeddedEngine}
 	defer e.closeAfter(&err)
+	if err := firstPod(cfg.Embedded.Pod); err != nil {
+		return nil, err // before a directory is made
+	}
 	fresh, err := e.openEmbeddedMeta(cfg.Embedded.Directory, o)
 	if err != nil {
 		return nil, err
@@ -77,7 +81,7 @@ func (e *Engine) openEmbeddedMeta(dir string, o OpenOptions) (fresh bool, err er
 		fresh = true
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return false, fmt.Errorf("data directory: %w", err)
+		return false, dataDirError(dir, err)
 	}
 	s, err := embedded.Open(path, embedded.Options{
 		Logf:   log.Sugar().Warnf,
@@ -115,5 +119,17 @@ func dataDirError(dir string, err error) error {
 	if errors.Is(err, embedded.ErrNewer) || errors.Is(err, file.ErrNewer) {
 		return fmt.Errorf("%w: %w", ErrSchemaNewer, err)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("data directory %s: %w: %s", dir, err, whoseIs(dir))
+	}
 	return fmt.Errorf("data directory %s: %w", dir, err)
+}
+
+// firstPod refuses every pod of a StatefulSet but the first. Another replica has
+// a volume of its own: behind one address the store would be in two halves.
+func firstPod(pod string) error {
+	if pod == "" || strings.HasSuffix(pod, "-0") {
+		return nil
+	}
+	return fmt.Errorf("%w: the embedded engine serves from one pod, and this is %s: scale the StatefulSet back to one replica, or keep the data in Cassandra to have several", ErrConfig, pod)
 }

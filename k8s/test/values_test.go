@@ -33,6 +33,10 @@ func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
 		"an access key without its secret":    {"keys: {accessKey: ADMIN}", "keys.secretKey"},
 		"keys in two places":                  {"keys: {accessKey: A, existingSecret: mine}", "exclude each other"},
 		"an Ingress without a name":           {"ingress: {enabled: true}\nserviceURI: [localhost]", "serviceURI"},
+		"another port of the pods":            {"config: {service: {port: 9000}}", "config.service.port"},
+		"another address of the pods":         {"config: {service: {host: 127.0.0.1}}", "config.service.host"},
+		"TLS without a mounted certificate":   {"config: {service: {tls: {certificate: /x}}}", "config.service.tls"},
+		"another directory":                   {"config: {embedded: {directory: /srv}}", "config.embedded.directory"},
 		"a proxy by name":                     {"ingress: {trustedProxies: [ingress.example.com]}", "trustedProxies"},
 		"a service name with a scheme":        {"serviceURI: ['http://s3.example.com']", "serviceURI"},
 	} {
@@ -122,5 +126,44 @@ func TestEveryTopLevelValueIsExplained(t *testing.T) {
 		case line[0] != ' ' && line[0] != '-' && !explained:
 			t.Errorf("nothing is said about %s", line)
 		}
+	}
+}
+
+// TestWhatIsOnlyRenderedCanBeUpgraded holds that two versions of the chart's
+// output can follow one another without Helm: the Job, which cannot be changed,
+// has another name when it is another one, and the same name else; no pod is
+// there which only Helm would leave out.
+func TestWhatIsOnlyRenderedCanBeUpgraded(t *testing.T) {
+	job := func(values string) string {
+		t.Helper()
+		rendered, err := render(t, valuesOf(t, "mode: cassandra\n"+values))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pod := strings.TrimSpace(rendered["pithos/templates/test.yaml"]); pod != "" {
+			t.Errorf("the pod of 'helm test' is there:\n%s", pod)
+		}
+		_, rest, _ := strings.Cut(rendered["pithos/templates/bootstrap.yaml"], "\n  name: ")
+		name, _, _ := strings.Cut(rest, "\n")
+		return name
+	}
+	first := job("image: {tag: v1}")
+	seen := map[string]string{first: "the first"}
+	if again := job("image: {tag: v1}\nreplicaCount: 7\ningress: {enabled: true}"); again != first {
+		t.Errorf("the Job of the same image is %s and %s", first, again)
+	}
+	for _, values := range []string{
+		"image: {tag: v2}", "image: {tag: v1, repository: r.example.com/pithos}", "image: {tag: v1, pullSecrets: [s]}", "image: {tag: v1}\nbootstrap: {timeout: 5m}",
+		"image: {tag: v1}\ncassandra: {keyspace: other}", "image: {tag: v1}\nnodeSelector: {a: b}",
+		"fullnameOverride: " + strings.Repeat("x", 50) + "-pithos",
+	} {
+		name := job(values)
+		if seen[name] != "" {
+			t.Errorf("%s: the Job has the name of %s", values, seen[name])
+		}
+		if len(name) > 63 {
+			t.Errorf("the name %s is too long for a Job", name)
+		}
+		seen[name] = values
 	}
 }

@@ -17,6 +17,16 @@ app.kubernetes.io/name: pithos
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Labels of the pods that the service leads to. Embedded: of the first pod
+     alone, the one that has the data, whoever scales the StatefulSet. */}}
+{{- define "pithos.serviceSelector" -}}
+{{ include "pithos.selector" . }}
+app.kubernetes.io/component: gateway
+{{- if eq .Values.mode "embedded" }}
+statefulset.kubernetes.io/pod-name: {{ include "pithos.fullname" . }}-0
+{{- end }}
+{{- end -}}
+
 {{- define "pithos.labels" -}}
 {{ include "pithos.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -168,6 +178,9 @@ spec:
         - {name: PITHOS_LISTEN, value: ""}
         {{- if eq .Values.mode "embedded" }}
         - {name: PITHOS_DATA, value: ""}
+        # Another one than the first refuses to serve: its volume is empty.
+        - name: PITHOS_POD
+          valueFrom: {fieldRef: {fieldPath: metadata.name}}
         {{- end }}
         {{- range $variable, $entry := dict "PITHOS_ACCESS_KEY" "access-key" "PITHOS_SECRET_KEY" "secret-key" "PITHOS_MASTER_KEY" "master-key" }}
         - name: {{ $variable }}
@@ -205,4 +218,57 @@ spec:
   volumes:
     - name: config
       configMap: {name: {{ include "pithos.fullname" . }}-config}
+{{- end -}}
+
+{{/* The pod that installs the schema. */}}
+{{- define "pithos.bootstrapPod" -}}
+metadata:
+  labels:
+    {{- include "pithos.selector" . | nindent 4 }}
+    app.kubernetes.io/component: bootstrap
+spec:
+  restartPolicy: OnFailure
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    seccompProfile: {type: RuntimeDefault}
+  {{- with .Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: pithos-bootstrap
+      image: {{ include "pithos.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args: [bootstrap, -f, /etc/pithos/pithos.yaml, --timeout, {{ .Values.bootstrap.timeout | quote }}]
+      {{- with include "pithos.credentials" . }}
+      env: {{- . | nindent 8 }}
+      {{- end }}
+      securityContext: {{- include "pithos.containerSecurity" . | nindent 8 }}
+      resources: {{- toYaml .Values.bootstrap.resources | nindent 8 }}
+      volumeMounts:
+        - {name: config, mountPath: /etc/pithos, readOnly: true}
+  volumes:
+    - name: config
+      configMap: {name: {{ include "pithos.fullname" . }}-config}
+{{- end -}}
+
+{{/* A Job cannot be changed. So it is named for what it runs and for the
+     configuration that it reads: another image is another Job, and the same one
+     the same, whatever installs it. The release's revision is 1 for ever where
+     the chart is only rendered (helm template, GitOps). */}}
+{{- define "pithos.bootstrapJob" -}}
+{{- $hash := print (include "pithos.bootstrapPod" .) (include "pithos.config" .) | sha256sum | trunc 8 -}}
+{{ include "pithos.fullname" . | trunc 43 | trimSuffix "-" }}-bootstrap-{{ $hash }}
 {{- end -}}
