@@ -274,7 +274,7 @@ func TestBodiesUnderObjectLockNeedADigest(t *testing.T) {
 			x.chunked("/k", payload, "body", [2]string{"x-amz-checksum-sha256", sum[1]}).want(200, "")
 		}
 		x.chunked("/k", sigv4test.Chunked, "body").want(400, "InvalidRequest")
-		x.presigned("PUT", "/k?"+sdkQuery, "body").want(400, "InvalidRequest") // nobody verifies that
+		x.presigned("PUT", "/k?"+sdkQuery, "body").want(400, "InvalidRequest") // it is not verified
 		x.presigned("PUT", "/k?"+sdkQuery, "body", sum...).want(200, "")
 	})
 }

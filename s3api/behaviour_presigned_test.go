@@ -77,7 +77,7 @@ func TestChecksumsInHeadersOfPresignedRequestsAreVerified(t *testing.T) {
 			}
 		}
 		r := x.presign("PUT", "/k", "body")
-		r.Header.Set(sumHeader("CRC32"), sumOf("CRC32", "body")) // by whoever has the URL
+		r.Header.Set(sumHeader("CRC32"), sumOf("CRC32", "body")) // added by the uploader, not signed
 		x.send(r).want(403, "AccessDenied")
 	})
 }
@@ -116,7 +116,7 @@ func TestHeadersInThePresignedQueryTakeEffect(t *testing.T) {
 	})
 }
 
-// Whoever holds a presigned URL cannot bend it to another operation by adding
+// A presigned URL cannot be bent to another operation by adding
 // the parameter that selects it.
 func TestPresignedURLsAreGoodForOneOperation(t *testing.T) {
 	s := newServer(t)
