@@ -1,6 +1,9 @@
 package s3api
 
-import "context"
+import (
+	"context"
+	"strconv"
+)
 
 // Work is what a request is about to do, as far as it costs memory or time.
 //
@@ -15,7 +18,7 @@ type Work struct {
 	// Tenant is the caller's; "" where the caller is anonymous, or not known yet.
 	Tenant string
 	// Bytes is the length of the body of a WorkStream, -1 if it is not known,
-	// and the memory that a WorkDocument takes; 0 for the other kinds.
+	// and the memory that a WorkDocument or WorkPage takes; 0 for the other kinds.
 	Bytes int64
 }
 
@@ -36,6 +39,8 @@ const (
 	WorkCopy
 	// WorkObject answers with the bytes of an object.
 	WorkObject
+	// WorkPage answers with a page of a listing.
+	WorkPage
 )
 
 // admit asks whether the request may go on with work of that kind.
@@ -58,6 +63,35 @@ func (r *Request) work() (WorkKind, int64) {
 		return WorkCopy, 0
 	case r.Op.Name == "GetObject":
 		return WorkObject, 0
+	case r.Op.Page != nil:
+		return WorkPage, r.Op.Page.bytes(r)
 	}
 	return WorkOther, 0
+}
+
+// Page says how long the pages of a listing are: the row of each listing has
+// one. The memory of a page is asked for before it is read.
+type Page struct {
+	// Param is the query parameter by which the client limits the page.
+	Param string
+	// Rows is the most that a page has, RowBytes about what one takes in memory
+	// as it is read and as it is shown.
+	Rows, RowBytes int
+}
+
+// The pages of listings. A row of keys has up to 1 KiB of key.
+var (
+	pageOfKeys    = &Page{Param: "max-keys", Rows: maxKeys, RowBytes: 2 << 10}
+	pageOfUploads = &Page{Param: "max-uploads", Rows: maxKeys, RowBytes: 2 << 10}
+	pageOfParts   = &Page{Param: "max-parts", Rows: maxKeys, RowBytes: 1 << 10}
+	pageOfBuckets = &Page{Param: "max-buckets", Rows: maxBuckets, RowBytes: 512}
+)
+
+// bytes is the memory of the page that r asks for.
+func (p *Page) bytes(r *Request) int64 {
+	rows := p.Rows
+	if n, err := strconv.Atoi(r.Query().Get(p.Param)); err == nil {
+		rows = min(rows, max(n, 0))
+	}
+	return int64(rows+1) * int64(p.RowBytes) // one more tells whether there are more
 }

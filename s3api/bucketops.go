@@ -8,7 +8,7 @@ import (
 func serviceOperations() []Operation {
 	return []Operation{
 		{Name: "ListBuckets", Method: http.MethodGet, Scope: ScopeService,
-			Action: "s3:ListAllMyBuckets", Handler: listBuckets},
+			Action: "s3:ListAllMyBuckets", Page: pageOfBuckets, Handler: listBuckets},
 		{Name: "ListDirectoryBuckets", Method: http.MethodGet, Scope: ScopeService, Query: []Selector{{"x-id", "ListDirectoryBuckets"}},
 			Action: "s3express:ListAllMyDirectoryBuckets"},
 	}
@@ -27,12 +27,12 @@ func bucketOperations() []Operation {
 		{Name: "GetBucketLocation", Method: http.MethodGet, Scope: ScopeBucket, Query: with("location"),
 			Action: "s3:GetBucketLocation", Handler: getBucketLocation},
 		{Name: "ListObjects", Method: http.MethodGet, Scope: ScopeBucket,
-			Action: "s3:ListBucket", Handler: listObjects,
+			Action: "s3:ListBucket", Page: pageOfKeys, Handler: listObjects,
 			Differs: "The element Prefix is never URL-encoded."},
 		{Name: "ListObjectsV2", Method: http.MethodGet, Scope: ScopeBucket, Query: []Selector{{"list-type", "2"}},
-			Action: "s3:ListBucket", Handler: listObjectsV2},
+			Action: "s3:ListBucket", Page: pageOfKeys, Handler: listObjectsV2},
 		{Name: "ListObjectVersions", Method: http.MethodGet, Scope: ScopeBucket, Query: with("versions"),
-			Action: "s3:ListBucketVersions", Handler: listObjectVersions},
+			Action: "s3:ListBucketVersions", Page: pageOfKeys, Handler: listObjectVersions},
 		{Name: "OptionsBucket", Method: http.MethodOptions, Scope: ScopeBucket,
 			Public: true, Handler: preflight},
 	}

@@ -98,6 +98,9 @@ type Operation struct {
 	// NeedDigest: a Content-MD5 or x-amz-checksum-* must come with the body.
 	NeedDigest bool
 
+	// Page is that of a listing; nil for other operations.
+	Page *Page
+
 	// ObjectChecksum: an x-amz-checksum-* is that of the object, not of the
 	// document in the body.
 	ObjectChecksum bool

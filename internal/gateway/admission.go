@@ -228,6 +228,8 @@ func (a *admission) bytes(w s3api.Work) int64 {
 		return a.stream
 	case s3api.WorkObject:
 		return a.answer.get()
+	case s3api.WorkPage:
+		return min(w.Bytes, a.stream) // so that it fits, however little memory there is
 	case s3api.WorkDocument:
 		if w.Bytes > requestBytes {
 			return a.body(w.Bytes) // as it is, and what is made of it

@@ -351,3 +351,44 @@ func TestClientThatSendsItsBodyFirstHearsTheRefusal(t *testing.T) {
 		})
 	}
 }
+
+// A page takes its memory before it is read, but never more than there is.
+func TestPagesTakeTheMemoryThatTheyAskFor(t *testing.T) {
+	const stream = 1 << 20
+	entered, release := make(chan string, 8), make(chan struct{})
+	var a *admission
+	a = newAdmission(100, stream+4*requestBytes, stream, time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		bytes, _ := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64)
+		if err := a.admit(r.Context(), s3api.Work{Kind: s3api.WorkPage, Bytes: bytes}); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		answerOf(10, entered, release)(w, r)
+	}))
+	list := func(bytes int) int {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequest("GET", "/b?bytes="+strconv.Itoa(bytes), nil))
+		return w.Code
+	}
+	close(release)
+	for _, bytes := range []int{0, 1 << 10, stream, 100 << 20} {
+		if got := list(bytes); got != 200 {
+			t.Errorf("a page of %d bytes alone: %d", bytes, got)
+		}
+		<-entered
+	}
+	ctx := context.Background()
+	if !a.memory.take(ctx, stream, 0, callers{}) {
+		t.Fatal("there is no memory")
+	}
+	if got := list(1 << 20); got != 503 {
+		t.Errorf("a page while the memory is taken: %d", got)
+	}
+	if got := list(1 << 10); got != 200 {
+		t.Errorf("a short page while the memory is taken: %d", got)
+	}
+	a.memory.give(stream, callers{})
+	if got := list(1 << 20); got != 200 {
+		t.Errorf("a page once the memory is free again: %d", got)
+	}
+}
