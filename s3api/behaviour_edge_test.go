@@ -66,6 +66,28 @@ func TestMalformedChunksAreTheClientsFault(t *testing.T) {
 	})
 }
 
+// TestRequestsThatProxiesMayTakeForOthers: framing that is not read alike
+// everywhere ends the connection; an empty line before a request is harmless.
+func TestRequestsThatProxiesMayTakeForOthers(t *testing.T) {
+	behaviour(t, func(x *story) {
+		host := "Host: " + strings.TrimPrefix(x.s.URL, "http://") + "\r\n"
+		for text, want := range map[string]string{
+			"\r\nGET /no-such-bucket HTTP/1.1\r\n" + host + "\r\n":                                              "404",
+			"PUT /b/k HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n": "400",
+			"PUT /b/k HTTP/1.1\r\n" + host + "Content-Length: 5\r\ntransfer-encoding:chunked\r\n\r\nhello":      "400",
+			"PUT /b/k HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n":                      "400",
+			"PUT /b/k HTTP/1.1\r\n" + host + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello":              "400",
+			"PUT /b/k HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\nhello":                             "501",
+			"GET / HTTP/1.1\r\n" + host + strings.Repeat("a:\r\n", 600) + "\r\n":                                "400",
+			"GET / HTTP/1.1\r\n" + host + "A: " + strings.Repeat("a", 100<<10) + "\r\n\r\n":                     "431",
+		} {
+			if got := x.dialogue(text); !strings.HasPrefix(got[len("HTTP/1.x "):], want) {
+				x.Errorf("%.120q: %s, want %s", text, got, want)
+			}
+		}
+	})
+}
+
 // TestConditionsSeeTheClientBehindProxies: s3test trusts this machine as one.
 func TestConditionsSeeTheClientBehindProxies(t *testing.T) {
 	behaviour(t, func(x *story) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"log"
 	"net/http"
 
@@ -14,12 +13,9 @@ import (
 
 // newHTTPServer gives net/http the limits of the configuration. Bodies have
 // no limit in time but that they must not stand still: see package gateway.
-func newHTTPServer(cfg config.Service, g *gateway.Server, t *tls.Config, logger *zap.Logger) *http.Server {
+func newHTTPServer(cfg config.Service, g *gateway.Server, logger *zap.Logger) *http.Server {
 	return &http.Server{
 		Handler:           g,
-		ConnState:         g.Connections().State,
-		ConnContext:       g.Connections().Context,
-		TLSConfig:         t,
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    int(cfg.MaxHeader),

@@ -175,8 +175,8 @@ func (s *serving) listen() error {
 	if err := s.openAdminPort(admin); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.http = newHTTPServer(s.cfg.Service, s.gateway, tlsConfig, s.log)
-	go s.serve(s.gateway.Connections().Listen(listener), tlsConfig != nil)
+	s.http = newHTTPServer(s.cfg.Service, s.gateway, s.log)
+	go s.serve(s.gateway.Listen(s.http, listener, tlsConfig))
 	s.log.Info("pithos listens", zap.String("address", s.endpoint),
 		zap.String("engine", string(s.cfg.Engine())), zap.String("version", currentBuild().Version))
 	systemd("READY=1\nSTATUS=waiting for the engine")
@@ -191,12 +191,8 @@ func (s *serving) reread() (config.Config, error) {
 }
 
 // serve answers until the server is closed; over TLS also by HTTP/2.
-func (s *serving) serve(listener net.Listener, secure bool) {
-	serve := s.http.Serve
-	if secure {
-		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
-	}
-	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+func (s *serving) serve(listener net.Listener) {
+	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		s.failed <- fmt.Errorf("the listener failed: %w", err)
 	}
 }

@@ -2,12 +2,13 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/pithos/pithos/internal/httpconn"
 )
 
 const (
@@ -30,8 +31,9 @@ const (
 //   - Beyond the bytes, the connection with the longest unfinished header is
 //     closed. Ordinary headers have 1 KB and are read at once.
 //
-// It is used by an http.Server in three places: [Connections.Listen] for the
-// listener, State for ConnState and Context for ConnContext.
+// It is used by an http.Server in three places, which [Server.Listen] sets:
+// [Connections.Listen] for the listener, State for ConnState and Context for
+// ConnContext.
 type Connections struct {
 	most    int64
 	proxies proxies
@@ -224,10 +226,7 @@ func headRead(ctx context.Context) {
 
 // counted is the connection below TLS; nil for one of another listener.
 func counted(raw net.Conn) *connection {
-	if t, ok := raw.(*tls.Conn); ok {
-		raw = t.NetConn()
-	}
-	conn, _ := raw.(*connection)
+	conn, _ := httpconn.Raw(raw).(*connection)
 	return conn
 }
 

@@ -4,7 +4,7 @@
 // It is the wiring that the command and the tests over HTTP share; beside the
 // command itself it is the only place that knows which engines there are.
 //
-//	listener → health → trusted proxies → admission → stall guard → gate (is the engine there?) → s3api
+//	httpconn → health → trusted proxies → admission → stall guard → gate (is the engine there?) → s3api
 //
 // A request is admitted twice. The first time, before anything is known of it,
 // it gets a turn and a small constant amount of memory, and what is read of its

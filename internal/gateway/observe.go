@@ -34,8 +34,8 @@ func noteOf(ctx context.Context) *note {
 	return &note{}
 }
 
-// observed serves a request, counts it and makes a span of it.
-func (s *Server) observed(w http.ResponseWriter, r *http.Request) {
+// observe serves a request by h, counts it and makes a span of it.
+func (s *Server) observe(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	start := time.Now()
 	end := s.metrics.Begin()
 	n := &note{body: &countedBody{ReadCloser: r.Body}}
@@ -63,7 +63,7 @@ func (s *Server) observed(w http.ResponseWriter, r *http.Request) {
 		refuse(out, observed, http.StatusBadRequest, "InvalidRequest", malformed.Error(), 0)
 		return
 	}
-	s.handler.ServeHTTP(out, observed)
+	h.ServeHTTP(out, observed)
 }
 
 // logRefused writes the line of a request that did not get as far as package

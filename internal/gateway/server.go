@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/httpconn"
 	"github.com/pithos/pithos/internal/metrics"
 	"github.com/pithos/pithos/internal/observe"
 	"github.com/pithos/pithos/s3api"
@@ -112,6 +113,11 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	headRead(r.Context())
+	r, refusal := httpconn.Request(r)
+	if refusal != nil {
+		s.refused(w, r, refusal)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/-/") && !s.namesBucket(r.Host) {
 		s.health(w, r)
 		return
@@ -121,7 +127,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		w.Header().Set("Connection", "close") // GOAWAY, in HTTP/2
 	}
-	s.observed(w, r)
+	s.observe(w, r, s.handler)
 }
 
 // Metrics are the figures of all that goes through the server.

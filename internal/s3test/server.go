@@ -115,10 +115,11 @@ func (s *Server) listen(cfg *config.Config, h *gateway.Server) error {
 		server.Config.MaxHeaderBytes = int(cfg.Service.MaxHeader)
 		server.Config.ReadHeaderTimeout = cfg.Service.HeaderTimeout
 		server.Config.IdleTimeout = cfg.Service.IdleTimeout
-		server.Config.ConnState, server.Config.ConnContext = h.Connections().State, h.Connections().Context
-		server.Listener = h.Connections().Listen(server.Listener)
 	}
+	plain.Listener = h.Listen(plain.Config, plain.Listener, nil)
 	plain.Start()
+	secure.Config.ConnState, secure.Config.ConnContext = h.Connections().State, h.Connections().Context
+	secure.Listener = h.Connections().Listen(secure.Listener) // httptest ends TLS itself
 	secure.StartTLS()
 	s.URL, s.TLSURL, s.HTTP = plain.URL, secure.URL, secure.Client()
 	s.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
