@@ -372,3 +372,32 @@ func TestUnknownHeadersAreReported(t *testing.T) {
 		t.Errorf("anonymous: %q", reported)
 	}
 }
+
+// The parts and the completion of an upload may say how it is encrypted, and
+// nothing else: conditions see what is so.
+func TestEncryptionOfPartsIsThatOfTheUpload(t *testing.T) {
+	behaviour(t, func(x *story) {
+		const sse = "X-Amz-Server-Side-Encryption"
+		for kind, others := range map[string][][]string{
+			"AES256":  {{sse, "aws:kms"}},
+			"aws:kms": {{sse, "AES256"}, {sse, "aws:kms", sse + "-Aws-Kms-Key-Id", "other"}},
+		} {
+			r := x.raw("POST", "/k?uploads", "", sse, kind).want(200, "")
+			_, id, _ := strings.Cut(r.body, "<UploadId>")
+			id, _, _ = strings.Cut(id, "<")
+			right := []string{sse, kind}
+			if key := r.header(sse + "-Aws-Kms-Key-Id"); key != "" {
+				right = append(right, sse+"-Aws-Kms-Key-Id", key)
+			}
+			part, complete := "/k?partNumber=1&uploadId="+id, "/k?uploadId="+id
+			etag := x.raw("PUT", part, "body", right...).want(200, "").header("Etag")
+			doc := "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" + etag + "</ETag></Part></CompleteMultipartUpload>"
+			for _, other := range others {
+				x.raw("PUT", part, "body", other...).want(400, "InvalidArgument")
+				x.raw("POST", complete, doc, other...).want(400, "InvalidArgument")
+			}
+			x.raw("POST", complete, doc, right...).want(200, "")
+			x.same("object", x.get("k"), "body")
+		}
+	})
+}

@@ -73,7 +73,6 @@ func objectOperations() []Operation {
 			Action:  "s3:AbortMultipartUpload",
 			Handler: abortMultipartUpload},
 		{Name: "ListParts", Method: http.MethodGet, Scope: ScopeObject, Query: with("uploadId"),
-			Honours: CustomerKey,
 			Action:  "s3:ListMultipartUploadParts",
 			Page:    pageOfParts,
 			Handler: listParts},

@@ -85,10 +85,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 // was said when the object was created. Content-Type and its like may come,
 // since clients send them unasked.
 func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
-	e := old.Encryption
-	sameKey := in.Encryption.Type == "" ||
-		e != nil && e.Type == SSES3 && in.Encryption.Type == AlgorithmAES256 ||
-		e != nil && e.Type == SSEKMS && in.Encryption.Type == AlgorithmKMS && (in.Encryption.KMSKeyID == "" || in.Encryption.KMSKeyID == e.KMSKeyID)
+	sameKey := in.Encryption.Type == "" || in.Encryption.Describes(old.Encryption)
 	switch {
 	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold, in.HoldOff:
 		return fail(InvalidRequest, "Metadata, tags and object lock cannot be set by an append")

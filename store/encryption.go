@@ -24,9 +24,16 @@ const (
 	AlgorithmKMS    = "aws:kms"
 )
 
-// Describes reports whether e asks for encryption of the type that was made.
+// Describes reports whether e asks for encryption of the type that was made,
+// and with the key that it was made with, if e names one.
 func (e *EncryptionRequest) Describes(made *meta.Encryption) bool {
-	return made != nil && (e.Type == AlgorithmAES256 && made.Type == SSES3 || e.Type == AlgorithmKMS && made.Type == SSEKMS)
+	switch {
+	case made == nil:
+		return false
+	case e.Type == AlgorithmKMS:
+		return made.Type == SSEKMS && (e.KMSKeyID == "" || e.KMSKeyID == made.KMSKeyID)
+	}
+	return e.Type == AlgorithmAES256 && made.Type == SSES3
 }
 
 // sealer is how the body of one version is encrypted. A nil sealer leaves it
