@@ -101,9 +101,17 @@ func (r *reader) condition(c condition, f field) (condition, error) {
 	if f.node.kind == '[' {
 		list = f.node.items
 	}
+	if r.values += len(list); r.values > MaxValues {
+		c.undecidable = true
+		if r.stored {
+			return c, nil
+		}
+		return c, r.at(f.node, "Policy has more than %d values in conditions", MaxValues)
+	}
 	if len(list) == 0 {
 		return c, r.at(f.node, "Empty list")
 	}
+	c.tests = make([]test, 0, len(list))
 	for _, item := range list {
 		if item.kind != 's' && item.kind != 'n' && item.kind != 'b' {
 			return c, r.at(item, "Expected a string, a number or a boolean")

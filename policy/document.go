@@ -13,6 +13,11 @@ const MaxBytes = 20 << 10
 // costs a copy of what can be a long header.
 const MaxVariables = 100
 
+// MaxValues is how many values all conditions of a bucket policy may have:
+// more than fit where each is an address or an account, and each takes a
+// hundred times the memory of its text.
+const MaxValues = 2500
+
 // Policy is a bucket policy that [Parse] has read. It does not change and may
 // be used concurrently; it is meant to be parsed once and kept.
 type Policy struct {
@@ -108,6 +113,7 @@ type reader struct {
 	stored    bool        // see ParseStored
 	covered   []actionSet // by each entry of the statement's actions
 	named     int         // variables so far
+	values    int         // of conditions so far
 }
 
 func (r *reader) document(root node, p *Policy) error {
@@ -307,7 +313,7 @@ func (r *reader) resources(n node) ([]resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []resource
+	out := make([]resource, 0, len(list))
 	for _, item := range list {
 		path, ok := item.text, item.text == "*"
 		for _, partition := range []string{"aws", "aws-cn", "aws-us-gov"} {

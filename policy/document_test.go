@@ -100,6 +100,7 @@ func TestMalformedPoliciesAreRefusedWithTheirPlace(t *testing.T) {
 		"no base64":                       {with("Condition", `{"BinaryEquals":{"aws:Referer":"*"}}`), "wants base64"},
 		"no ARN in a condition":           {with("Condition", `{"ArnLike":{"aws:PrincipalArn":"my-bucket"}}`), "wants an ARN of six parts"},
 		"an open variable in a condition": {with("Condition", `{"StringLike":{"aws:Referer":"${aws:userid"}}`), "not closed"},
+		"too many values":                 {with("Condition", `{"NumericEquals":{"aws:EpochTime":[`+strings.Repeat("1,", 1249)+`1]},"DateEquals":{"aws:EpochTime":["2026"`+strings.Repeat(`,"2026"`, 1250)+`]}}`), "more than 2500 values"},
 		"too many variables":              {with("Resource", `["*"`+strings.Repeat(`,"arn:aws:s3:::b/${aws:userid}"`, MaxVariables+1)+`]`), "more than 100 variables"},
 		"Null of two":                     {with("Condition", `{"Null":{"aws:Referer":["true","false"]}}`), "Null takes one value"},
 	} {
@@ -123,6 +124,7 @@ func TestWellFormedPolicies(t *testing.T) {
 	for name, text := range map[string]string{
 		"old version, single statement": `{"Version":"2008-10-17","Id":"x","Statement":{` + minimal + "}}",
 		"no version":                    `{"Statement":[{` + minimal + "}]}",
+		"as many values as may be":      with("Condition", `{"NumericEquals":{"aws:EpochTime":[`+strings.Repeat("1,", 1249)+`1]},"DateEquals":{"aws:EpochTime":["2026"`+strings.Repeat(`,"2026"`, 1249)+`]}}`),
 		"spaces":                        " \n" + doc("{"+minimal+"}") + "\n\t",
 		"a sid twice":                   doc(`{"Sid":"a b",`+minimal+"}", `{"Sid":"a b",`+minimal+"}"),
 		"kinds of principal":            with("Principal", `{"AWS":["*","444455556666","arn:aws:iam::a-b:root","arn:aws-cn:iam::1:user/x/y"],"CanonicalUser":"c0ffee","Service":["logging.s3.amazonaws.com"]}`),

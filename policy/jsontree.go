@@ -35,14 +35,16 @@ func (e *MalformedError) Error() string {
 	return text
 }
 
-// node is a JSON value that knows where it stands.
+// node is a JSON value that knows where it stands. It is kept small: 20 KB can
+// hold ten thousand of them.
 type node struct {
-	kind   byte // '{', '[', 's'tring, 'n'umber, 'b'ool, '0' null
 	text   string
 	items  []node
 	fields []field
-	place  *place
-	offset int64
+	place  *place // of the node, or of the list that it is an item of
+	offset int32
+	index  int32 // in the list; -1 where place is its own
+	kind   byte  // '{', '[', 's'tring, 'n'umber, 'b'ool, '0' null
 }
 
 // place is where a node is. The path is spelled only where an error shows it:
@@ -51,7 +53,7 @@ type node struct {
 type place struct {
 	parent *place
 	name   string // of a field
-	index  int    // of an item of a list, where there is no name
+	index  int32  // of an item of a list; -1 for a field
 }
 
 // path leads to the place, as Statement[0].Action; "" is the document.
@@ -59,7 +61,7 @@ func (p *place) path() string {
 	var steps []string
 	for ; p != nil; p = p.parent {
 		switch {
-		case p.name == "" && p.index >= 0:
+		case p.index >= 0:
 			steps = append(steps, fmt.Sprintf("[%d]", p.index))
 		case p.parent == nil:
 			steps = append(steps, p.name)
@@ -69,6 +71,14 @@ func (p *place) path() string {
 	}
 	slices.Reverse(steps)
 	return strings.Join(steps, "")
+}
+
+// own is the node's place.
+func (n *node) own() *place {
+	if n.index < 0 {
+		return n.place
+	}
+	return &place{parent: n.place, index: n.index}
 }
 
 type field struct {
@@ -94,7 +104,7 @@ func parseTree(data []byte) (node, *tree, error) {
 	if !utf8.Valid(data) {
 		return node{}, t, t.fail(0, nil, "This policy contains invalid Json: it is not UTF-8")
 	}
-	root, err := t.value(nil, 0)
+	root, err := t.value(nil, -1, 0)
 	if err != nil {
 		return node{}, t, err
 	}
@@ -117,7 +127,7 @@ func (t *tree) fail(offset int64, at *place, format string, args ...any) *Malfor
 
 // at is an error about a node.
 func (t *tree) at(n node, format string, args ...any) *MalformedError {
-	return t.fail(n.offset, n.place, format, args...)
+	return t.fail(int64(n.offset), n.own(), format, args...)
 }
 
 // next is where the next token begins.
@@ -141,18 +151,18 @@ func (t *tree) token(at *place) (json.Token, int64, error) {
 	return nil, start, t.fail(start, at, "This policy contains invalid Json: %v", err)
 }
 
-func (t *tree) value(at *place, depth int) (node, error) {
+func (t *tree) value(at *place, index int32, depth int) (node, error) {
 	token, start, err := t.token(at)
 	if err != nil {
 		return node{}, err
 	}
-	n := node{place: at, offset: start}
+	n := node{place: at, index: index, offset: int32(start)}
 	switch v := token.(type) {
 	case json.Delim:
 		if depth == maxDepth {
 			return node{}, t.at(n, "This policy contains invalid Json: nested too deeply")
 		}
-		n.kind = byte(v)
+		n.kind, n.place, n.index = byte(v), n.own(), -1 // others refer to it
 		if v == '{' {
 			err = t.object(&n, depth)
 		} else {
@@ -183,7 +193,7 @@ func (t *tree) object(n *node, depth int) error {
 			return t.fail(start, at, "This policy contains invalid Json: the field is there twice")
 		}
 		seen[name] = true
-		value, err := t.value(at, depth+1)
+		value, err := t.value(at, -1, depth+1)
 		if err != nil {
 			return err
 		}
@@ -195,9 +205,12 @@ func (t *tree) object(n *node, depth int) error {
 
 func (t *tree) array(n *node, depth int) error {
 	for t.dec.More() {
-		item, err := t.value(&place{parent: n.place, index: len(n.items)}, depth+1)
+		item, err := t.value(n.place, int32(len(n.items)), depth+1)
 		if err != nil {
 			return err
+		}
+		if len(n.items) == cap(n.items) {
+			n.items = slices.Grow(n.items, 1+len(n.items)) // append would copy more often
 		}
 		n.items = append(n.items, item)
 	}

@@ -122,6 +122,7 @@ func TestStoredPoliciesFailClosed(t *testing.T) {
 		"allow, unknown variable":                   {doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::amzn-s3-demo-bucket/${aws:username, 'k'}"}`), false},
 		"allow all but a variable's":                {doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","NotResource":"arn:aws:s3:::amzn-s3-demo-bucket/${aws:username, 'x'}"}`), false},
 		"deny, too many variables":                  {doc(allow, `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::amzn-s3-demo-bucket/x"`+strings.Repeat(`,"arn:aws:s3:::amzn-s3-demo-bucket/${aws:userid}"`, 101)+`]}`), false},
+		"deny, too many values":                     {doc(allow, `{"Effect":"Deny",`+everyone+`,"Condition":{"NumericEquals":{"aws:EpochTime":[`+strings.Repeat("1,", MaxValues)+`1]}}}`), false},
 		"no policy at all":                          {`{`, false},
 		"unknown action":                            {doc(allow, `{"Effect":"Deny","Principal":"*","Action":"s3:Frobnicate","Resource":"*"}`), false},
 	} {

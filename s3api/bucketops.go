@@ -84,7 +84,7 @@ func bucketConfigOperations() []Operation {
 			Action: "s3:GetBucketPolicy", Handler: getBucketPolicy},
 		{Name: "PutBucketPolicy", Method: http.MethodPut, Scope: ScopeBucket, Query: with("policy"),
 			Action: "s3:PutBucketPolicy", Body: BodyDocument, Handler: putBucketPolicy,
-			Differs: "Principals are tenants; roles, sessions and federated users are refused. At most 100 policy variables. Condition keys: see below."},
+			Differs: "Principals are tenants; roles, sessions and federated users are refused. At most 100 policy variables and 2,500 values in conditions. Condition keys: see below."},
 		{Name: "DeleteBucketPolicy", Method: http.MethodDelete, Scope: ScopeBucket, Query: with("policy"),
 			Action: "s3:DeleteBucketPolicy", Handler: deleteBucketPolicy},
 		{Name: "GetBucketPolicyStatus", Method: http.MethodGet, Scope: ScopeBucket, Query: with("policyStatus"),
