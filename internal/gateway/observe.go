@@ -72,7 +72,7 @@ func (s *Server) logRefused(r *http.Request, n *note, out *countedWriter, took t
 	if n.logged {
 		return
 	}
-	fields := []zap.Field{zap.String("op", ""), zap.String("method", r.Method), zap.Int("status", out.status),
+	fields := []zap.Field{zap.String("op", ""), zap.String("method", shownMethod(r)), zap.Int("status", out.status),
 		zap.Duration("duration", took), zap.Int64("bytes", out.bytes), zap.Int64("received", n.body.read),
 		zap.String("code", n.Code)}
 	s.log.Info("request", append(fields, s3api.LogClient(r)...)...)
@@ -95,12 +95,15 @@ func (s *Server) served(ctx context.Context, served s3api.Served) []zap.Field {
 	return fields
 }
 
+// shownMethod is a method for logs and traces: clients may make up one of 60 KB.
+func shownMethod(r *http.Request) string { return r.Method[:min(len(r.Method), 32)] }
+
 // startSpan starts a request's span, within the trace that the client brings
 // in the header traceparent (W3C Trace Context), if any.
 func (s *Server) startSpan(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-	return s.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("http.request.method", r.Method), attribute.String("client.address", clientAddress(r)),
+	return s.tracer.Start(ctx, shownMethod(r), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+		attribute.String("http.request.method", shownMethod(r)), attribute.String("client.address", clientAddress(r)),
 		attribute.String("network.protocol.version", r.Proto)))
 }
 
