@@ -1,11 +1,14 @@
 package s3api
 
-import (
-	"io"
-	"net/http"
-)
+import "net/http"
 
 // response notes what was answered.
+//
+// It has no ReadFrom on purpose, nor have the gateway's writers around it. The
+// server's own (sendfile) needs a file, and blobs are verified in memory before
+// a byte of them is sent; and what a client takes too slowly is noticed from
+// one Write to the next. Any other ReadFrom would only keep io.CopyBuffer from
+// its caller's buffer.
 type response struct {
 	http.ResponseWriter
 	status int // 0 until the header is written
@@ -27,16 +30,6 @@ func (w *response) Write(p []byte) (int, error) {
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
-	return n, err
-}
-
-// ReadFrom lets the server copy files without a detour through memory.
-func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	n, err := io.Copy(w.ResponseWriter, src)
-	w.bytes += n
 	return n, err
 }
 
