@@ -198,6 +198,30 @@ func TestBytesThatCameEarlyAreNotSavedUp(t *testing.T) {
 	})
 }
 
+// TestSlowTrailerEnds: what follows the last chunk is part of the body.
+func TestSlowTrailerEnds(t *testing.T) {
+	throughAdmission(t, time.Minute, func(w http.ResponseWriter, r *http.Request, admit func(s3api.WorkKind) error) {
+		if err := admit(s3api.WorkStream); err != nil {
+			t.Error(err)
+		}
+		_, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, err != nil) // net/http takes the time-out for a malformed trailer
+	}, func(t *testing.T, conn net.Conn) {
+		begun := time.Now()
+		send(t, conn, "PUT /b/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: a\r\n\r\n5\r\nhello\r\n0\r\na: ")
+		defer nowAndThen(conn, 20*time.Second, func(int) bool {
+			_, err := conn.Write([]byte("x"))
+			return err == nil
+		})()
+		if got := answered(t, bufio.NewReader(conn)); got != "200 true" {
+			t.Errorf("got %s", got)
+		}
+		if took := time.Since(begun); took > 2*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // TestTimeOfTheEngineIsNotTheClients: a handler that is slow to read costs the
 // client nothing.
 func TestTimeOfTheEngineIsNotTheClients(t *testing.T) {
