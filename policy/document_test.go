@@ -183,6 +183,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"1"},"NotAction":"s3:Get*","NotResource":"arn:aws:s3:::b/${aws:Referer,'x'}"}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := Parse(text)
+		if stored, why := ParseStored(text); stored == nil || stored.Bytes() <= 0 || (why == nil) != (err == nil) {
+			t.Fatalf("stored: %v, %v; %v", stored, why, err)
+		}
 		if err != nil {
 			var malformed *MalformedError
 			if !errors.As(err, &malformed) || malformed.Message == "" {

@@ -50,7 +50,7 @@ func (k *Key) several() bool { return k.Type == Strings }
 //
 // The rule: a policy may name exactly the keys of this table, because a
 // condition on a key that no request carries decides nothing: a Deny that
-// depends on it never applies. Whoever adds a key here also sets it (in
+// depends on it never applies. A key that is added here must also be set (in
 // package s3api, or in this package where the key tells about the principal,
 // the bucket or the time), and a test of s3api holds that each one is set.
 func Keys() []Key { return keys }

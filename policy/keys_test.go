@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// never are keys that AWS or nobody knows and that no request here carries.
+// never are keys, of AWS and misspelt ones, that no request here carries.
 var never = []string{
 	"aws:SecureTransprot", "aws:x", "aws:", "", "aws", "s3:", "s3:prefixes", "ec2:Vpc", "sts:ExternalId", "prefix", "s3:prefix/x", "aws:SourceIp/x", "aws:SecureTransport ",
 	"aws:username", "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge", "aws:PrincipalOrgID", "aws:PrincipalTag/a", "aws:ResourceTag/a", "aws:RequestTag/a", "aws:TagKeys",

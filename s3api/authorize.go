@@ -100,7 +100,7 @@ func (a *API) authorize(r *Request) error {
 func (a *API) decide(r *Request, list []Access) error {
 	for i := range list {
 		if err := r.Context().Err(); err != nil {
-			return err // nobody waits for the answer
+			return err // the client has left
 		}
 		x := &list[i]
 		err := a.allowed(r, x)

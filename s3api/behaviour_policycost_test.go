@@ -64,7 +64,7 @@ func TestHostilePoliciesCostLittle(t *testing.T) {
 	})
 }
 
-// Work stops when nobody waits for the answer: between the keys of a
+// Work stops when the client has left, also between the keys of a
 // DeleteObjects too.
 func TestAuthorizationStopsWhenTheClientHasLeft(t *testing.T) {
 	s := newServer(t)

@@ -182,7 +182,7 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 	for i := range doc.Objects {
 		slots <- struct{}{}
 		if r.Context().Err() != nil {
-			break // nobody waits for the answer
+			break // the client has left
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
