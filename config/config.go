@@ -26,12 +26,15 @@ type Config struct {
 	Tracing     Tracing           `key:"tracing" doc:"Traces of requests, sent to a collector of OpenTelemetry (OTLP over HTTP)."`
 	Embedded    Embedded          `key:"embedded" doc:"The engine that runs where no Cassandra is named."`
 	Bucketstore Bucketstore       `key:"bucketstore" doc:"The Cassandra cluster with what all regions share: buckets and keys. Naming a 'cluster' here chooses the Cassandra engine; regions inherit these settings."`
-	Regions     map[string]Region `key:"regions" name:"region" doc:"Regions by name: those that a bucket's location constraint may name. A bucket's objects stay in the region that it was made in, and in no other; so a region may neither be renamed nor be given another metastore while it has buckets. Where there are none, the default region exists and takes all its settings from 'bucketstore'."`
+	Regions     map[string]Region `key:"regions" name:"region" doc:"Regions by name: those that a bucket's location constraint may name. A bucket's objects stay in the region that it was made in, and in no other; so a region may neither be renamed nor be given another metastore while it has buckets. Where there are none, the default region exists and takes all its settings from 'bucketstore'; then a location constraint may name any region: the bucket lies in the default region and shows the one that was named, unless 'options.enforce-region' is set."`
 
 	_ struct{} `key:"reporters" ignored:"events are written to the log; there are no reporters to configure"`
 	_ struct{} `key:"sentry" ignored:"errors are written to the log; Sentry is not spoken"`
 	_ struct{} `key:"cassandra" ignored:"Pithos no longer starts a Cassandra inside itself; configure that server in its own cassandra.yaml"`
 
+	// AnyLocation says that no regions are configured: Regions has the default
+	// region alone, and a location constraint may name any.
+	AnyLocation bool
 	// Source is the file that was read, or empty where there was none.
 	Source string
 	// Warnings are sentences for the operator about keys without effect, with

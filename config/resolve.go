@@ -150,7 +150,7 @@ func (d *decoder) bucketstore(store *Bucketstore) bool {
 func (d *decoder) regions(cfg *Config, base *Cassandra) {
 	d.defaultRegion(cfg)
 	if len(cfg.Regions) == 0 {
-		cfg.Regions = map[string]Region{cfg.Options.DefaultRegion: newRegion()}
+		cfg.Regions, cfg.AnyLocation = map[string]Region{cfg.Options.DefaultRegion: newRegion()}, !cfg.Options.EnforceRegion
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Regions)) {
 		region := cfg.Regions[name]

@@ -107,7 +107,7 @@ type Buckets interface {
 	// UpdateBucket replaces the row of b.Name, whose revision must be ifRev
 	// and whose ID must be b.ID, and sets its revision to b.Rev (> ifRev);
 	// ErrConflict, or ErrNotFound where the bucket is gone. Name, ID, Owner,
-	// Created and the region never change.
+	// Created, the region and the location never change.
 	UpdateBucket(ctx context.Context, b Bucket, ifRev int64) error
 
 	// RemoveBucket removes the row of b.Name if its revision still is b.Rev

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -63,7 +64,7 @@ type Bucket struct {
 
 // Listed is what a listing shows of a bucket: what never changes.
 func (b *Bucket) Listed() Bucket {
-	return Bucket{Name: b.Name, ID: b.ID, Owner: b.Owner, Created: b.Created, Config: BucketConfig{Region: b.Config.Region}}
+	return Bucket{Name: b.Name, ID: b.ID, Owner: b.Owner, Created: b.Created, Config: BucketConfig{Region: b.Config.Region, Location: b.Config.Location}}
 }
 
 // BucketConfig is what a bucket is set to. Its fields are stored under
@@ -81,7 +82,14 @@ type BucketConfig struct {
 	Documents map[string][]byte `cbor:"8,keyasint,omitempty"`
 	// Located says that the region was asked for by a location constraint.
 	Located bool `cbor:"9,keyasint,omitempty"`
+	// Location is the location constraint of a bucket that lies in Region and
+	// shows another region: where no regions are configured, any is accepted.
+	Location string `cbor:"10,keyasint,omitempty"`
 }
+
+// ShownRegion is the region that clients are told. Region says where the bucket
+// lies.
+func (c *BucketConfig) ShownRegion() string { return cmp.Or(c.Location, c.Region) }
 
 // LockConfig is a bucket's object lock; its presence means it is enabled.
 type LockConfig struct {

@@ -60,7 +60,7 @@ func (a *API) recreated(b *meta.Bucket, in store.CreateBucketInput, err error) e
 	if !slices.Equal(was.Grants, asked.Grants) {
 		return fail("BucketAlreadyExists").with("BucketName", b.Name)
 	}
-	if in.Region != "" && in.Region != b.Config.Region || in.LockEnabled && b.Config.Lock == nil || in.Ownership != b.Config.Ownership && in.Ownership != "" {
+	if in.Region != "" && in.Region != b.Config.ShownRegion() || in.LockEnabled && b.Config.Lock == nil || in.Ownership != b.Config.Ownership && in.Ownership != "" {
 		return err
 	}
 	return nil
@@ -125,7 +125,7 @@ func (a *API) createBucketDocument(r *Request, in *store.CreateBucketInput) erro
 
 // headBucket is HeadBucket.
 func headBucket(_ *API, w http.ResponseWriter, r *Request) error {
-	w.Header().Set("x-amz-bucket-region", r.Bucket.Config.Region)
+	w.Header().Set("x-amz-bucket-region", r.Bucket.Config.ShownRegion())
 	w.Header().Set("x-amz-access-point-alias", "false")
 	w.Header().Set("X-Amz-Bucket-Arn", bucketARN(r.BucketName))
 	w.WriteHeader(http.StatusOK)
@@ -150,10 +150,10 @@ type locationXML struct {
 // us-east-1 have none, unless they were created with that very one.
 func getBucketLocation(_ *API, w http.ResponseWriter, r *Request) error {
 	c := &r.Bucket.Config
-	if c.Region == "us-east-1" && !c.Located {
+	if c.ShownRegion() == "us-east-1" && !c.Located {
 		return writeXML(w, locationXML{})
 	}
-	return writeXML(w, locationXML{Location: text(c.Region)})
+	return writeXML(w, locationXML{Location: text(c.ShownRegion())})
 }
 
 type versioningXML struct {

@@ -24,7 +24,7 @@ func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) 
 	}
 	c.Set("aws:SecureTransport", strconv.FormatBool(r.Client.Secure))
 	setCopySource(c, r)
-	c.Set("aws:RequestedRegion", cmp.Or(b.Config.Region, a.options.Region))
+	c.Set("aws:RequestedRegion", cmp.Or(b.Config.ShownRegion(), a.options.Region))
 	c.Set("s3:ObjectCreationOperation", strconv.FormatBool(!uploadsInParts[r.Op.Name]))
 	for _, t := range b.Config.Tags {
 		c.Set("s3:BucketTag/"+t.Key, t.Value)

@@ -45,7 +45,7 @@ func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	out := listBucketsXML{Owner: ownerOf(r.Caller.CanonicalID()), Prefix: optional(r, "prefix")}
 	for _, b := range buckets {
-		out.Buckets.Buckets = append(out.Buckets.Buckets, bucketXML{Name: text(b.Name), CreationDate: stamp(b.Created), BucketRegion: b.Config.Region, BucketArn: text(bucketARN(b.Name))})
+		out.Buckets.Buckets = append(out.Buckets.Buckets, bucketXML{Name: text(b.Name), CreationDate: stamp(b.Created), BucketRegion: b.Config.ShownRegion(), BucketArn: text(bucketARN(b.Name))})
 	}
 	if next != "" {
 		out.ContinuationToken = a.sealToken([]byte(r.Caller.Secret), "buckets", next)
@@ -81,7 +81,7 @@ func (a *API) bucketsIn(r *Request, region, prefix, after string, limit int) (fo
 		if len(found) == limit {
 			return found, next, nil
 		}
-		if next = b.Name; region == "" || b.Config.Region == region {
+		if next = b.Name; region == "" || b.Config.ShownRegion() == region {
 			found = append(found, b)
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -46,18 +47,15 @@ func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.B
 	if err := checkBucketName(in.Name); err != nil {
 		return nil, err
 	}
-	region := in.Region
-	if region == "" {
-		region = s.region
-	} else if s.regions != nil && region != s.region && !slices.Contains(s.regions, region) {
-		return nil, &Error{Kind: InvalidLocation, Message: "The specified location-constraint is not valid",
-			Details: map[string]string{"LocationConstraint": region}}
+	region, location, err := s.locate(in.Region)
+	if err != nil {
+		return nil, err
 	}
 	now := s.now()
 	b := meta.Bucket{
 		Name: in.Name, ID: meta.NewID(), Rev: meta.NextRev(0, now), State: meta.BucketActive,
 		Owner: in.Owner, Created: now.UTC().Truncate(time.Microsecond),
-		Config: meta.BucketConfig{Region: region, Located: in.Region != "", ACL: in.ACL, Ownership: in.Ownership, Tags: in.Tags},
+		Config: meta.BucketConfig{Region: region, Located: in.Region != "", Location: location, ACL: in.ACL, Ownership: in.Ownership, Tags: in.Tags},
 	}
 	if in.LockEnabled {
 		b.Config.Lock = &meta.LockConfig{}
@@ -73,6 +71,38 @@ func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.B
 	s.buckets.drop(in.Name)
 	return &b, nil
 }
+
+// locate returns the region in which a bucket with this location constraint lies,
+// and the one to show if that is another. InvalidLocation.
+func (s *Store) locate(constraint string) (region, location string, err error) {
+	switch {
+	case constraint == "" || constraint == s.region:
+		return s.region, "", nil
+	case slices.Contains(s.regions, constraint):
+		return constraint, "", nil
+	case s.regions == nil && regionName(constraint):
+		return s.region, constraint, nil
+	}
+	return "", "", &Error{Kind: InvalidLocation, Message: "The specified location-constraint is not valid",
+		Details: map[string]string{"LocationConstraint": fmt.Sprintf("%.80s", constraint)}}
+}
+
+// regionName reports whether s could be the name of a region: one on AWS, or of
+// another service's like them.
+func regionName(s string) bool {
+	if len(s) > maxRegionName {
+		return false
+	}
+	for i, c := range s {
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || c != '-' && c != '_') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+const maxRegionName = 63
 
 func (s *Store) existing(was *meta.Bucket, in CreateBucketInput) (*meta.Bucket, error) {
 	details := map[string]string{"BucketName": was.Name}

@@ -39,8 +39,9 @@ type Options struct {
 	Ring *crypt.Ring
 	// Region is that of buckets created without a location constraint.
 	Region string
-	// Regions are those that a bucket may be created in beside Region; nil
-	// means any.
+	// Regions are those that a bucket may be created in beside Region. nil
+	// means that there are no others: then any location constraint is accepted,
+	// remembered and shown, and the bucket lies in Region.
 	Regions []string
 	// GCGrace is how long a blob that nothing refers to is kept; 0 is a day.
 	// A GET of an overwritten or deleted object, and an upload of one part,

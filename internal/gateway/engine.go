@@ -91,6 +91,9 @@ func (e *Engine) finish(cfg *config.Config, c *classes, o OpenOptions) error {
 		Region: cfg.Options.DefaultRegion, Regions: slices.Sorted(maps.Keys(cfg.Regions)),
 		GCGrace: grace, Now: o.Now, Log: o.Log.Named("store"),
 	}
+	if cfg.AnyLocation {
+		options.Regions = nil
+	}
 	if c.several {
 		options.RegionClasses = c.names
 	}

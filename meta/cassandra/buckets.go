@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	insertBucket       = `INSERT INTO @.bucket (name, id, rev, state, owner, created, config, region) VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS`
+	insertBucket       = `INSERT INTO @.bucket (name, id, rev, state, owner, created, config, region, location) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS`
 	selectBucket       = `SELECT id, rev, state, owner, created, config FROM @.bucket WHERE name = ?`
-	selectListedBucket = `SELECT id, owner, created, region FROM @.bucket WHERE name = ?`
+	selectListedBucket = `SELECT id, owner, created, region, location FROM @.bucket WHERE name = ?`
 	updateBucket       = `UPDATE @.bucket SET rev = ?, state = ?, config = ? WHERE name = ? IF id = ? AND rev = ?`
 	removeBucket       = `DELETE FROM @.bucket WHERE name = ? IF id = ? AND rev = ?`
 
@@ -47,7 +47,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 	if err := s.index(ctx, b, putBucketOwner, entry(putBucketName, b.ID[:], b.Name)); err != nil {
 		return meta.Bucket{}, wrap(err, "create bucket %q", b.Name)
 	}
-	insert := entry(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config, b.Config.Region)
+	insert := entry(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config, b.Config.Region, b.Config.Location)
 	for try := range tries {
 		applied, err := s.buckets.cas(ctx, insert)
 		if applied {
@@ -244,7 +244,7 @@ func (s *Store) readListedBucket(ctx context.Context, name string) (meta.Bucket,
 	var created int64
 	var region *string
 	b := meta.Bucket{Name: name}
-	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&id, &b.Owner, &created, &region}, selectListedBucket, name)
+	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&id, &b.Owner, &created, &region, &b.Config.Location}, selectListedBucket, name)
 	if err != nil || !found {
 		return meta.Bucket{}, false, err
 	}

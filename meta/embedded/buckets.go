@@ -36,6 +36,8 @@ type ownedRow struct {
 	ID      meta.BucketID `cbor:"1,keyasint"`
 	Created int64         `cbor:"2,keyasint"` // µs since 1970
 	Region  string        `cbor:"3,keyasint,omitempty"`
+	// Location is [meta.BucketConfig.Location].
+	Location string `cbor:"4,keyasint,omitempty"`
 }
 
 func ownerKey(owner, name string) []byte {
@@ -62,7 +64,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 		return errors.Join(
 			setRow(batch, key, row),
 			batch.Set(idKey(tableState, b.ID), []byte(b.State), nil),
-			setRow(batch, ownerKey(b.Owner, b.Name), ownedRow{b.ID, row.Created, b.Config.Region}))
+			setRow(batch, ownerKey(b.Owner, b.Name), ownedRow{b.ID, row.Created, b.Config.Region, b.Config.Location}))
 	})
 	return row.bucket(b.Name), err
 }
@@ -219,7 +221,7 @@ func (s *Store) listedBucket(name, owner string, value []byte) (meta.Bucket, err
 	default:
 		var row ownedRow
 		err = meta.Unmarshal(value, &row)
-		b = bucketRow{ID: row.ID, Owner: owner, Created: row.Created, Config: meta.BucketConfig{Region: row.Region}}.bucket(name)
+		b = bucketRow{ID: row.ID, Owner: owner, Created: row.Created, Config: meta.BucketConfig{Region: row.Region, Location: row.Location}}.bucket(name)
 	}
 	return b.Listed(), err
 }
