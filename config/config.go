@@ -101,6 +101,7 @@ type Options struct {
 	SignatureV2     bool          `key:"signature-v2" default:"true" doc:"Accept signature version 2, which old clients speak."`
 	ClockSkew       time.Duration `key:"clock-skew" default:"15m" min:"1s" max:"24h" doc:"How far a request's date may be from this machine's clock."`
 	MasterkeyAccess bool          `key:"masterkey-access" default:"true" doc:"Whether a key with 'master: true' may reach the buckets of every tenant."`
+	ObjectOwnership string        `key:"object-ownership" default:"ObjectWriter" enum:"BucketOwnerEnforced|BucketOwnerPreferred|ObjectWriter" doc:"Object ownership of a bucket whose creation names none (the header x-amz-object-ownership wins). 'BucketOwnerEnforced', which is what AWS sets, switches ACLs off: the bucket's owner owns every object, and policies alone let others in. With 'ObjectWriter' ACLs count, as old clients expect. The setting is written into each new bucket: buckets that exist keep what they have, and one that has none, or whose ownership controls were deleted, is 'ObjectWriter'."`
 	Buckets         []string      `key:"buckets" env:"PITHOS_BUCKETS" doc:"Buckets that are made at start for the root key, where they do not exist."`
 
 	_ struct{} `key:"server-side-encryption" classes:"true" refused:"encryption cannot be switched off: it happens when a request or a bucket asks for it; remove this line"`

@@ -362,7 +362,9 @@ const (
 )
 
 // ownership is the object ownership of a bucket; one that says nothing keeps
-// ACLs alive, as buckets made with s3cmd and its like expect.
+// ACLs alive, as buckets made with s3cmd and its like expect. The configured
+// default is written into buckets when they are created, and not looked up here:
+// a change of it changes no bucket that exists.
 func ownership(b *meta.Bucket) string {
 	if b.Config.Ownership == "" {
 		return objectWriter

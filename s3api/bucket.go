@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"net/http"
@@ -96,7 +97,7 @@ func (a *API) createBucketInput(r *Request) (store.CreateBucketInput, error) {
 	if given {
 		in.ACL = acl
 	}
-	if given && in.Ownership == ownerEnforced && !onlyOwner(acl, in.Owner) {
+	if given && cmp.Or(in.Ownership, a.store.Ownership()) == ownerEnforced && !onlyOwner(acl, in.Owner) {
 		return in, fail("InvalidBucketAclWithObjectOwnership")
 	}
 	return in, nil

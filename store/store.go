@@ -43,6 +43,9 @@ type Options struct {
 	// means that there are no others: then any location constraint is accepted,
 	// remembered and shown, and the bucket lies in Region.
 	Regions []string
+	// Ownership is the object ownership of buckets created without one; "" leaves
+	// it open.
+	Ownership string
 	// GCGrace is how long a blob that nothing refers to is kept; 0 is a day.
 	// A GET of an overwritten or deleted object, and an upload of one part,
 	// may go on that long.
@@ -63,11 +66,13 @@ type Store struct {
 	ring    *crypt.Ring
 	region  string
 	regions []string
-	grace   time.Duration
-	now     func() time.Time
-	log     *zap.Logger
-	buckets bucketCache
-	newKeys newKeys
+	// ownership is [Options.Ownership].
+	ownership string
+	grace     time.Duration
+	now       func() time.Time
+	log       *zap.Logger
+	buckets   bucketCache
+	newKeys   newKeys
 
 	background sync.WaitGroup
 	collecting sync.Mutex
@@ -93,7 +98,7 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		meta: o.Meta, blobs: o.Blobs, classes: classes, ring: o.Ring,
-		region: o.Region, regions: o.Regions, grace: o.GCGrace, now: o.Now, log: o.Log,
+		region: o.Region, regions: o.Regions, ownership: o.Ownership, grace: o.GCGrace, now: o.Now, log: o.Log,
 	}
 	if s.grace <= 0 {
 		s.grace = 24 * time.Hour
@@ -140,6 +145,9 @@ func (s *Store) classesOf(b *meta.Bucket) map[string]string {
 	}
 	return s.classes[""]
 }
+
+// Ownership is the object ownership of buckets created without one.
+func (s *Store) Ownership() string { return s.ownership }
 
 // Region is the region of buckets made without a location constraint.
 func (s *Store) Region() string { return s.region }

@@ -94,6 +94,9 @@ func (e *Engine) finish(cfg *config.Config, c *classes, o OpenOptions) error {
 	if cfg.AnyLocation {
 		options.Regions = nil
 	}
+	if o := cfg.Options.ObjectOwnership; o != "ObjectWriter" { // which a bucket has that says nothing
+		options.Ownership = o
+	}
 	if c.several {
 		options.RegionClasses = c.names
 	}
