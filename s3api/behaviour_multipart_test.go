@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -242,6 +243,37 @@ func TestRacingCompletesAndAborts(t *testing.T) {
 		}
 		if after := x.blobs(); len(after) != len(before) {
 			x.Errorf("%d blobs are left", len(after)-len(before))
+		}
+	})
+}
+
+// The upload that completes last is the current version, whichever was created
+// last, and it is dated when it is completed: what a client was told is what the
+// next GET shows.
+func TestTheUploadThatCompletesLastIsCurrent(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.versioning(types.BucketVersioningStatusEnabled)
+		first, second := x.upload("k"), x.upload("k")
+		one, two := x.part("k", first, 1, "first"), x.part("k", second, 1, "second")
+		_, err := x.complete("k", second, two)
+		x.must(err)
+		x.same("after the second", x.get("k"), "second")
+		between := *x.put("k", "between").VersionId
+		x.s.Shift(x.T, time.Hour)
+		out, err := x.complete("k", first, one)
+		x.must(err)
+		x.same("after the first", x.get("k"), "first")
+		head, err := x.c.HeadObject(x.Context(), &s3.HeadObjectInput{Bucket: &x.bucket, Key: ptr("k")})
+		x.must(err)
+		if *head.VersionId != *out.VersionId || head.LastModified.Before(time.Now().Add(30*time.Minute)) {
+			x.Errorf("version %s of %v, want %s", *head.VersionId, head.LastModified, *out.VersionId)
+		}
+		var order []string
+		for _, v := range x.versionsOf("k") {
+			order = append(order, v.VersionId)
+		}
+		if len(order) != 3 || order[0] != *out.VersionId || order[1] != between {
+			x.Errorf("versions %v, want %s before %s", order, *out.VersionId, between)
 		}
 	})
 }

@@ -67,7 +67,7 @@ func objectOperations() []Operation {
 			Honours: SetEncryption | CustomerKey | BodyChecksum | ObjectSize | IfMatch | IfNoneMatch, Ignores: repeatedHeaders,
 			Action: "s3:PutObject", MaxBody: 4 << 20, Body: BodyDocument,
 			ObjectChecksum: true, Handler: completeMultipartUpload,
-			Differs: "The parts' checksums of a COMPOSITE upload may all be left out; AWS wants each. `x-amz-server-side-encryption` is taken where it is of the upload's type."},
+			Differs: "The parts' checksums of a COMPOSITE upload may all be left out; AWS wants each. `x-amz-server-side-encryption` is taken where it is of the upload's type. The object is dated, and in a versioned bucket becomes the current version, when its upload is completed; on AWS both are decided when the upload is created, so that a completed upload may be born below a newer version. See [multipart uploads](design.md#multipart-uploads) for the reason."},
 		{Name: "AbortMultipartUpload", Method: http.MethodDelete, Scope: ScopeObject, Query: with("uploadId"),
 			Honours: IfInitiated,
 			Action:  "s3:AbortMultipartUpload",
