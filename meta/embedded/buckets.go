@@ -168,6 +168,9 @@ func (s *Store) checkState(id meta.BucketID) error {
 
 // ListBuckets implements [meta.Buckets].
 func (s *Store) ListBuckets(ctx context.Context, owner, afterName string, limit int) ([]meta.Bucket, error) {
+	if err := meta.CheckText(owner, afterName); err != nil {
+		return nil, fmt.Errorf("list buckets: %w", err)
+	}
 	if err := s.enter(ctx); err != nil {
 		return nil, fmt.Errorf("list buckets: %w", err)
 	}
