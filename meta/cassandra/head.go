@@ -163,6 +163,9 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 	if before == 0 {
 		before = math.MaxInt64
 	}
+	if err := meta.CheckText(key); err != nil {
+		return nil, wrap(err, "list versions of key")
+	}
 	var found []meta.Entry
 	var whole []int // those to read whole
 	limit = min(limit, maxLimit)

@@ -175,6 +175,9 @@ func (s *Store) ListBuckets(ctx context.Context, owner, afterName string, limit 
 		return nil, fmt.Errorf("list buckets: %w", err)
 	}
 	defer s.leave()
+	if err := meta.CheckText(owner, afterName); err != nil {
+		return nil, fmt.Errorf("list buckets: %w", err)
+	}
 	prefix := []byte{tableBucket}
 	if owner != "" {
 		prefix = ownerKey(owner, "")

@@ -230,6 +230,9 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 		return nil, fmt.Errorf("list versions of %q: %w", key, err)
 	}
 	defer s.leave()
+	if err := meta.CheckText(key); err != nil {
+		return nil, fmt.Errorf("list versions of a key: %w", err)
+	}
 	defer s.keys.rlock(rowKey(tableHead, bucket, key))()
 	var found []meta.Entry
 	err := s.eachVersion(ctx, bucket, key, before, limit, func(seq int64, value []byte) error {

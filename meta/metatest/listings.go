@@ -201,6 +201,7 @@ func testBadText(s *suite) {
 			"ListUploads to": func() error { _, err := s.ListUploads(s.ctx, b.ID, "", bad, meta.UploadID{}, 1); return err },
 			"Read":           func() error { _, err := s.Read(s.ctx, b.ID, bad, all); return err },
 			"Versions":       func() error { _, err := s.Versions(s.ctx, b.ID, bad, 0, 1); return err },
+			"ListVersions":   func() error { _, err := s.ListVersions(s.ctx, b.ID, bad, 0, 1); return err },
 			"Fence":          func() error { _, err := s.Fence(s.ctx, b.ID, bad, 1, all); return err },
 			"Begin":          func() error { _, err := s.Begin(s.ctx, b.ID, bad, 100, false); return err },
 			"CreateUpload":   func() error { return s.CreateUpload(s.ctx, uploadOf(b.ID, bad)) },
