@@ -34,11 +34,12 @@ const headBytes = 64 << 10
 // setting can be another tenant's: neither may cost much.
 var (
 	// refused: requests that are answered before the caller's rights are known,
-	// or because the caller has none.
+	// or because the caller has none. A policy of 20 KB, which has to be parsed
+	// once after each change, takes most of the memory.
 	refused = bound{
 		name: "that authorization refuses, or that are answered before it",
 		cpu:  30 * time.Millisecond, cpuHead: time.Millisecond, cpuBody: 30 * time.Microsecond,
-		alloc: 512 << 10, allocHead: 160, allocBody: 2, rows: 4,
+		alloc: 4 << 20, allocHead: 160, allocBody: 2, rows: 4,
 	}
 	// small: requests that are allowed and do one thing to one resource.
 	small = bound{
@@ -84,11 +85,6 @@ type usage struct {
 	cpu            time.Duration
 	alloc, rows    int64
 	sent, received int64 // bytes on the wire
-}
-
-// least is the least of two measurements of the same request.
-func (u usage) least(v usage) usage {
-	return usage{min(u.cpu, v.cpu), min(u.alloc, v.alloc), min(u.rows, v.rows), u.sent, max(u.received, v.received)}
 }
 
 func (u usage) String() string {

@@ -24,6 +24,8 @@ var policyCases = []testCase{
 	{"PolicyARNs", refused, "an ARN is taken apart once", policyARNs},
 	{"PolicyStatementsMany", refused, "statements are tried until one applies", policyStatements},
 	{"PolicyTagKeys", small, "every value is compared with every test, ten tags at most", policyTagKeys},
+	{"PolicyIsPublic", refused, "whether a policy is public is decided once for each policy", policyIsPublic},
+	{"PolicyPrincipals", refused, "principals are compared once for each statement", policyManyPrincipals},
 	{"PolicyOfMissingKey", refused, "a policy is evaluated a fixed number of times", policyMissing},
 	{"PolicyPutStars", setting, "validation is linear in the policy", policyStars},
 	{"PolicyPutDeep", setting, "depth is bounded", policyDeep},
@@ -174,6 +176,36 @@ func policyTagKeys(x *fixture) attack {
 func policyMissing(x *fixture) attack {
 	bucket := x.conditioned("StringLike", "aws:UserAgent", policyRoom/9, func(int) string { return "*aaab*" })
 	return attack{requests: [][]byte{x.raw("GET", "/"+bucket+"/missing", "User-Agent", fill("a", room)), x.raw("HEAD", "/"+bucket+"/missing", "User-Agent", fill("a", room))}, status: []int{400, 403, 404}}
+}
+
+func policyIsPublic(x *fixture) attack {
+	bucket := x.object()
+	x.policy(bucket, policyRoom/22, func(n int) string {
+		values := make([]string, n)
+		for i := range values {
+			values[i] = fmt.Sprintf(`"10.%d.%d.0/28"`, i/256, i%256)
+		}
+		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"arn:aws:s3:::%s/*","Condition":{"IpAddress":{"aws:SourceIp":[%s]}}}]}`, bucket, strings.Join(values, ","))
+	})
+	block := []byte("<PublicAccessBlockConfiguration><RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>")
+	x.must(s3test.Alice, "PUT", "/"+bucket+"?publicAccessBlock", block, "Content-Md5", md5Of(block))
+	return attack{requests: [][]byte{
+		x.raw("GET", "/"+bucket+"/key"),
+		x.request(s3test.Bob, "GET", "/"+bucket+"/key", nil),
+		x.request(s3test.Alice, "GET", "/"+bucket+"?policyStatus", nil),
+	}, status: []int{200, 403}}
+}
+
+func policyManyPrincipals(x *fixture) attack {
+	bucket := x.object()
+	x.policy(bucket, policyRoom/9, func(n int) string {
+		values := make([]string, n)
+		for i := range values {
+			values[i] = fmt.Sprintf(`"a%05d"`, i)
+		}
+		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":[%s]},"Action":"*","Resource":"arn:aws:s3:::%s/*"}]}`, strings.Join(values, ","), bucket)
+	})
+	return attack{requests: [][]byte{x.raw("GET", "/"+bucket+"/key"), x.request(s3test.Bob, "GET", "/"+bucket+"/key", nil)}, status: []int{403}}
 }
 
 // put is a PutBucketPolicy of each text, by the bucket's owner.

@@ -25,7 +25,7 @@ func table() string {
 		if o.answer {
 			rows += " + those shown"
 		}
-		fmt.Fprintf(&b, "| %s | %v + %v/KiB (%v/KiB) | %d KiB + %d B/B (%d B/B) | %s |\n", o.name,
+		fmt.Fprintf(&b, "| %s | %v + %v/KiB (%v) | %d KiB + %d bytes/byte (%d) | %s |\n", o.name,
 			o.cpu, o.cpuHead, o.cpuBody.Round(time.Microsecond), o.alloc>>10, o.allocHead, o.allocBody, rows)
 	}
 	fmt.Fprintf(&b, "\nThe answer to a refused request has %d KiB at most, whatever was sent.\n", errorBytes>>10)
