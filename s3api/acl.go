@@ -210,6 +210,30 @@ func (a *API) resolve(r *Request, wanted []wantedGrant) ([]meta.Grant, error) {
 	return grants, nil
 }
 
+// grantsBucketOwnerOnly reports whether the request's headers give an object an
+// ACL, and that grants to the bucket's owner alone. The policies in AWS' user
+// guide that demand such an ACL allow s3:PutObject without s3:PutObjectAcl.
+func grantsBucketOwnerOnly(r *Request) bool {
+	if r.Bucket == nil {
+		return false
+	}
+	if canned := r.Header.Get("X-Amz-Acl"); canned != "" {
+		return canned == "bucket-owner-full-control" || canned == "bucket-owner-read"
+	}
+	var grants []wantedGrant
+	var err error
+	for _, g := range grantHeaders {
+		for _, value := range r.Header[g.header] {
+			if grants, err = appendGrants(grants, g, value); err != nil {
+				return false // the handler refuses it
+			}
+		}
+	}
+	return len(grants) > 0 && !slices.ContainsFunc(grants, func(g wantedGrant) bool {
+		return g.kind != policy.CanonicalUser || g.who != r.Bucket.Owner
+	})
+}
+
 // appendGrants reads the value of a grant header: id="…", uri=…, emailAddress=…
 func appendGrants(grants []wantedGrant, g grantHeader, value string) ([]wantedGrant, error) {
 	for part := range strings.SplitSeq(value, ",") {

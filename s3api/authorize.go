@@ -28,8 +28,9 @@ type Access struct {
 	// Also is a second action upon the same resource; "" for none. The access
 	// is refused where either is.
 	Also string
-	// Implied says that only an explicit Deny refuses it where an ACL allows
-	// the request itself: ACLs know of no such action.
+	// Implied says that only an explicit Deny refuses it. That is so where an
+	// ACL allows the request itself, because ACLs know of no such action, and
+	// where an object's ACL grants to the bucket's owner alone.
 	Implied bool
 	// New says that the object is the one that the request makes: the owner and
 	// the ACL of the one that it replaces do not count.
@@ -90,8 +91,10 @@ func (a *API) authorize(r *Request) error {
 	if r.carriesACL {
 		writes = append(writes, Access{Bucket: r.Bucket, Key: r.Key, Action: "s3:PutObjectAcl", Implied: true, New: true})
 	}
+	ownerOnly := grantsBucketOwnerOnly(r)
 	for i := range writes {
-		writes[i].Implied = writes[i].Implied && own[0].byACL
+		w := &writes[i]
+		w.Implied = w.Implied && (own[0].byACL || w.Action == "s3:PutObjectAcl" && ownerOnly)
 	}
 	return a.decide(r, writes)
 }
