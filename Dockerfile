@@ -33,6 +33,7 @@ RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \
  && echo 'pithos:x:65532:65532:pithos:/data:/usr/bin/pithos' > /image/etc/passwd \
  && echo 'pithos:x:65532:' > /image/etc/group \
  && chown 65532:65532 /image/data \
+ && chmod 700 /image/data \
  && find /image -exec touch -h -d @0 {} +
 
 FROM scratch

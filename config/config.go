@@ -40,6 +40,9 @@ type Config struct {
 	// Warnings are sentences for the operator about keys without effect, with
 	// file and line. They hold no secrets.
 	Warnings []string
+	// SecretsInFile says that the file has secrets in it, whatever the
+	// environment adds.
+	SecretsInFile bool
 }
 
 // Service is the listener.

@@ -47,6 +47,7 @@ func Load(path string, explicit bool, getenv func(string) string) (Config, error
 	}
 	d := newDecoder(path)
 	d.document(data, &cfg)
+	inFile := hasSecret(reflect.ValueOf(&cfg).Elem()) // before the environment adds its own
 	fileClusters := clusters(&cfg)
 	d.environment(getenv, &cfg)
 	if len(d.errs) == 0 {
@@ -55,7 +56,7 @@ func Load(path string, explicit bool, getenv func(string) string) (Config, error
 	if len(d.errs) > 0 {
 		return Config{}, d.errs.sorted()
 	}
-	cfg.Source, cfg.Warnings = path, d.notes
+	cfg.Source, cfg.Warnings, cfg.SecretsInFile = path, d.notes, inFile
 	return cfg, nil
 }
 

@@ -40,7 +40,9 @@ func LoadKeyFile(path string) (keys []MasterKey, warnings []string, err error) {
 	if keys, err = parseKeys(data); err != nil {
 		return nil, nil, fmt.Errorf("key file %s: %w", path, err)
 	}
-	if mode.Perm()&0o077 != 0 {
+	// The group may read: so a file that root owns is given to a service, in
+	// Secret volumes of Kubernetes for instance.
+	if mode.Perm()&0o037 != 0 {
 		warnings = append(warnings, fmt.Sprintf("key file %s can be read or changed by others (mode %04o): chmod 600 it", path, mode.Perm()))
 	}
 	return keys, warnings, nil

@@ -73,7 +73,7 @@ func TestLoadKeyFileNamesTheBadLineNotTheKey(t *testing.T) {
 }
 
 func TestLoadKeyFileWarnsWhenOthersCanReadIt(t *testing.T) {
-	for mode, want := range map[os.FileMode]int{0o600: 0, 0o400: 0, 0o640: 1, 0o644: 1, 0o602: 1} {
+	for mode, want := range map[os.FileMode]int{0o600: 0, 0o400: 0, 0o640: 0, 0o440: 0, 0o660: 1, 0o644: 1, 0o602: 1} {
 		_, warnings, err := LoadKeyFile(writeKeys(t, b64(1), mode))
 		if err != nil || len(warnings) != want {
 			t.Errorf("mode %o: %v, warnings %q", mode, err, warnings)

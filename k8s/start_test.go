@@ -46,11 +46,12 @@ func (n node) start(t *testing.T) string {
 	write(t, filepath.Join(dir, "docker-entrypoint.sh"), fakeEntrypoint)
 	write(t, filepath.Join(dir, "cassandra"), n.serving)
 	write(t, filepath.Join(dir, "cassandra-nodes"), n.all)
+	write(t, filepath.Join(dir, "cassandra.yaml"), "cluster_name: c\n")
 	if n.joined {
 		write(t, filepath.Join(dir, "joined"), "")
 	}
 	cmd := exec.CommandContext(t.Context(), bash, filepath.Join(dir, "start.sh"))
-	cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "FAKE=" + dir, "CASSANDRA_DATA=" + dir,
+	cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "FAKE=" + dir, "CASSANDRA_DATA=" + dir, "CASSANDRA_CONF=" + dir,
 		"POD_IP=127.9.0.5", "FOUNDER_WAIT=1", "TURN_WAIT=1", "STEP=1"}
 	// The watch for the port of clients outlives the script: it ends with the
 	// group of processes.
@@ -75,6 +76,13 @@ func (n node) start(t *testing.T) string {
 		if strings.HasPrefix(lines.Text(), "started: ") {
 			break
 		}
+	}
+	conf, err := os.ReadFile(filepath.Join(dir, "cassandra.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(conf), "\npaxos_variant: v2\n") != 1 {
+		t.Errorf("cassandra.yaml is\n%s", conf)
 	}
 	return text.String()
 }

@@ -115,7 +115,7 @@ func (r *reloader) apply() error {
 func needRestart(old, now *config.Config) []string {
 	a, b := *old, *now
 	a.Keystore.Keys, a.Logging.Level, a.Service.TLS = b.Keystore.Keys, b.Logging.Level, b.Service.TLS
-	a.Source, a.Warnings = b.Source, b.Warnings
+	a.Source, a.Warnings, a.SecretsInFile = b.Source, b.Warnings, b.SecretsInFile
 	return changed("", reflect.ValueOf(a), reflect.ValueOf(b))
 }
 

@@ -36,8 +36,10 @@ defaults hold: the embedded engine in ./pithos-data on 127.0.0.1:8080.
 
 These environment variables win over the file:
   PITHOS_LISTEN          address to listen on, host:port
+  PITHOS_TRUSTED_PROXIES  proxies that tell the address of their clients
   PITHOS_ADMIN_LISTEN    address of the port for operators: metrics, profiles
   PITHOS_DATA            directory of the embedded engine
+  PITHOS_POD             pod of a StatefulSet: only the first one serves
   PITHOS_ACCESS_KEY      access key of a root key, with
   PITHOS_SECRET_KEY      its secret
   PITHOS_BUCKETS         buckets to make at start: demo,backup

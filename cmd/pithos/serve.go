@@ -206,6 +206,7 @@ func (s *serving) open(ctx context.Context) (*gateway.Engine, error) {
 	if err := s.gateway.Use(e); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	warnOfReaders(s.log, s.cfg)
 	s.reload.opened(e)
 	s.endControl = s.control(e)
 	systemd("STATUS=serving")

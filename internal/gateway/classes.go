@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/pithos/pithos/blob"
@@ -59,6 +60,10 @@ func (c *classes) add(region, class string, s blob.Store) error {
 func (e *Engine) openFiles(dir string, o OpenOptions) (blob.Store, error) {
 	if s := e.files[dir]; s != nil {
 		return s, nil
+	}
+	// Others have no business there, whatever the mode of what it is made in.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, dataDirError(dir, err)
 	}
 	s, err := file.Open(dir, file.Options{Log: o.Log.Named("blob")})
 	if err != nil {

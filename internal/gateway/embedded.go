@@ -80,7 +80,8 @@ func (e *Engine) openEmbeddedMeta(dir string, o OpenOptions) (fresh bool, err er
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		fresh = true
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// Others have no business there, whatever the mode of what it is made in.
+	if err := os.MkdirAll(path, 0o700); err != nil {
 		return false, dataDirError(dir, err)
 	}
 	s, err := embedded.Open(path, embedded.Options{

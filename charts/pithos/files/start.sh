@@ -71,6 +71,12 @@ choose_seeds
 CASSANDRA_SEEDS=$(tr ' ' '\n' <<<"$seeds" | grep . | head -n 3 | paste -sd, -)
 export CASSANDRA_SEEDS
 say "seeds: $CASSANDRA_SEEDS"
+# Every change of a key is a round of Paxos, which takes half of the messages in
+# version 2. Nodes of both versions understand each other.
+conf=${CASSANDRA_CONF:-/etc/cassandra}/cassandra.yaml
+if [ -w "$conf" ] && ! grep -q '^paxos_variant:' "$conf"; then
+  echo 'paxos_variant: v2' >>"$conf"
+fi
 # Clients are served once the node has joined.
 (until answers "$POD_IP" 9042; do sleep 5; done; touch "$data/joined") &
 exec docker-entrypoint.sh cassandra -f

@@ -79,7 +79,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.ingress.enabled .Values.ingress.trustedProxies -}}{{- $_ := set $service "trusted-proxies" .Values.ingress.trustedProxies -}}{{- end -}}
 {{- $options := dict "service-uri" .Values.serviceURI -}}
 {{- if .Values.buckets -}}{{- $_ := set $options "buckets" .Values.buckets -}}{{- end -}}
-{{- $own := dict "service" $service "logging" (dict "level" "info" "json" true) "options" $options -}}
+{{- $encryption := dict "master-key-file" "/etc/pithos-keys/master-key" -}}
+{{- $own := dict "service" $service "encryption" $encryption "logging" (dict "level" "info" "json" true) "options" $options -}}
 {{- with .Values.cassandra -}}
 {{- $store := dict "keyspace" .keyspace "datacenter" .datacenter "replication" (dict "factor" (int .copies)) -}}
 {{- if eq $.Values.mode "embedded" -}}
@@ -135,8 +136,8 @@ spec:
     runAsNonRoot: true
     runAsUser: 65532
     runAsGroup: 65532
-    {{- if eq .Values.mode "embedded" }}
     fsGroup: 65532
+    {{- if eq .Values.mode "embedded" }}
     fsGroupChangePolicy: OnRootMismatch
     {{- end }}
     seccompProfile: {type: RuntimeDefault}
@@ -182,7 +183,7 @@ spec:
         - name: PITHOS_POD
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
         {{- end }}
-        {{- range $variable, $entry := dict "PITHOS_ACCESS_KEY" "access-key" "PITHOS_SECRET_KEY" "secret-key" "PITHOS_MASTER_KEY" "master-key" }}
+        {{- range $variable, $entry := dict "PITHOS_ACCESS_KEY" "access-key" "PITHOS_SECRET_KEY" "secret-key" }}
         - name: {{ $variable }}
           valueFrom: {secretKeyRef: {name: {{ include "pithos.keysSecret" $ }}, key: {{ $entry }}}}
         {{- end }}
@@ -212,12 +213,19 @@ spec:
         failureThreshold: 2
       volumeMounts:
         - {name: config, mountPath: /etc/pithos, readOnly: true}
+        - {name: keys, mountPath: /etc/pithos-keys, readOnly: true}
         {{- if eq .Values.mode "embedded" }}
         - {name: data, mountPath: /data}
         {{- end }}
   volumes:
     - name: config
       configMap: {name: {{ include "pithos.fullname" . }}-config}
+    # A file, not a variable: while master keys are rotated it has two.
+    - name: keys
+      secret:
+        secretName: {{ include "pithos.keysSecret" . }}
+        defaultMode: 0440 # of the group below fsGroup
+        items: [{key: master-key, path: master-key}]
 {{- end -}}
 
 {{/* The pod that installs the schema. */}}
