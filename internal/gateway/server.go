@@ -52,6 +52,7 @@ type Server struct {
 	// draining: told to stop; ready says so to load balancers.
 	draining atomic.Bool
 	running  sync.WaitGroup
+	ping     *pinger
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -62,6 +63,7 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	s := &Server{
 		cfg: cfg, log: log, now: now, tracer: noop.NewTracerProvider().Tracer(observe.Scope),
 		metrics: metrics.New(metrics.Options{Buckets: cfg.Metrics.Buckets, AccessKeys: cfg.Metrics.AccessKeys}),
+		ping:    newPinger(),
 	}
 	var err error
 	if s.proxies, err = newProxies(&cfg.Service); err != nil {
@@ -202,10 +204,14 @@ func (s *Server) ready(ctx context.Context) (int, string) {
 	case e == nil:
 		return http.StatusServiceUnavailable, "waiting for the engine"
 	}
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	if err := e.Store.Ping(ctx); err != nil {
-		s.log.Warn("not ready", zap.Error(err))
+	err := s.ping.do(ctx, func(ctx context.Context) error {
+		err := e.Store.Ping(ctx)
+		if err != nil {
+			s.log.Warn("not ready", zap.Error(err))
+		}
+		return err
+	})
+	if err != nil {
 		return http.StatusServiceUnavailable, "the engine does not answer"
 	}
 	return http.StatusOK, "ready"
