@@ -193,7 +193,7 @@ func repeat(ctx context.Context, f func() error) error {
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil || n == attempts || !worthRepeating(err) {
-			return err
+			return counted(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -201,6 +201,16 @@ func repeat(ctx context.Context, f func() error) error {
 		case <-time.After(time.Duration(n) * 250 * time.Millisecond):
 		}
 	}
+}
+
+// counted says of a missing quorum how many replicas there are, which
+// Cassandra's own text leaves out.
+func counted(err error) error {
+	var missing *gocql.RequestErrUnavailable
+	if !errors.As(err, &missing) {
+		return err
+	}
+	return fmt.Errorf("%w: %d replicas are up and %d are needed", err, missing.Alive, missing.Required)
 }
 
 func worthRepeating(err error) bool {
