@@ -176,7 +176,7 @@ func TestHangUpsLeaveNoGoroutines(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					_, _ = io.WriteString(conn, string(raw[:n])) // the server may have refused it
+					_, _ = conn.Write([]byte(raw[:n])) // the server may have refused it
 					_ = conn.Close()
 				}
 			}

@@ -290,8 +290,7 @@ func TestPaceOfReaders(t *testing.T) {
 // TestRefusedBodyHoldsNeitherTurnNorMemory: the client may send on for a while,
 // but at nobody's cost.
 func TestRefusedBodyHoldsNeitherTurnNorMemory(t *testing.T) {
-	var a *admission
-	a = newAdmission(10, 1<<30, 5<<20, time.Second, stallGuard(time.Minute, 1<<40, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	a := newAdmission(10, 1<<30, 5<<20, time.Second, stallGuard(time.Minute, 1<<40, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusForbidden)
 	})))
