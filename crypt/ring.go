@@ -19,10 +19,12 @@ type MasterKey struct {
 // GenerateMasterKey returns a fresh random key without a name.
 func GenerateMasterKey() MasterKey { return MasterKey{hidden: randomKey()} }
 
-// ParseMasterKey reads the standard base64 of [KeyBytes] bytes. Its error,
-// [ErrInvalidKey], does not repeat the text.
+// ParseMasterKey reads the base64 of [KeyBytes] bytes: standard or URL-safe, with
+// or without padding, as the configuration reads it from the environment. Its
+// error, [ErrInvalidKey], does not repeat the text.
 func ParseMasterKey(text string) (MasterKey, error) {
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	text = strings.TrimRight(strings.TrimSpace(text), "=")
+	raw, err := base64.RawStdEncoding.DecodeString(strings.NewReplacer("-", "+", "_", "/").Replace(text))
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("%w: not base64; want the base64 of %d bytes (openssl rand -base64 32)", ErrInvalidKey, KeyBytes)
 	}

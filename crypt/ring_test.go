@@ -192,6 +192,12 @@ func TestNewRingRefusesContradictions(t *testing.T) {
 
 func TestParseMasterKey(t *testing.T) {
 	good := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, KeyBytes))
+	other := bytes.Repeat([]byte{0xfb, 0xff}, KeyBytes/2)
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if key, err := ParseMasterKey(encoding.EncodeToString(other)); err != nil || !bytes.Equal(key.bytes(), other) {
+			t.Errorf("%s: %v", encoding.EncodeToString(other), err)
+		}
+	}
 	for text, ok := range map[string]bool{
 		good: true, " " + good + "\n": true, "": false, "!" + good: false, good[:40]: false,
 		base64.StdEncoding.EncodeToString(make([]byte, 33)): false, hex.EncodeToString(make([]byte, 32)): false,

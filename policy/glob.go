@@ -244,7 +244,7 @@ func (s *searcher) number(r rune) int {
 	switch {
 	case r < utf8.RuneSelf && s.ascii[r] != 0:
 		return int(s.ascii[r])
-	case r >= utf8.RuneSelf && s.others[r] != 0:
+	case s.others[r] != 0: // also of ASCII, once the small numbers are used up
 		return s.others[r]
 	case r < utf8.RuneSelf && n <= 255:
 		s.ascii[r] = uint8(n)

@@ -95,6 +95,15 @@ func TestGlobsAgreeWithANaiveMatcher(t *testing.T) {
 		mustAgree(t, "*"+string(part)+"*", text)
 		mustAgree(t, "*"+string(part)+"b*a?*", text)
 	}
+	// More distinct runes than have small numbers, before runes of ASCII.
+	var many strings.Builder
+	for i := range 300 {
+		many.WriteRune(rune(0x4E00 + i))
+	}
+	for _, end := range []string{"xx", "xyx", "x?x", "aza"} {
+		mustAgree(t, "*"+many.String()+"?"+end+"*", "a"+many.String()+"b"+end+"c")
+		mustAgree(t, "*"+many.String()+"?"+end+"*", "a"+many.String()+"b"+end[1:]+"c")
+	}
 }
 
 func TestARNsMatchPartByPart(t *testing.T) {

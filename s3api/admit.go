@@ -90,7 +90,7 @@ var (
 // bytes is the memory of the page that r asks for.
 func (p *Page) bytes(r *Request) int64 {
 	rows := p.Rows
-	if n, err := strconv.Atoi(r.Query().Get(p.Param)); err == nil {
+	if n, err := strconv.Atoi(r.Query().Get(p.Param)); err == nil && r.Query().Get("bucket-region") == "" { // it looks at all names
 		rows = min(rows, max(n, 0))
 	}
 	return int64(rows+1) * int64(p.RowBytes) // one more tells whether there are more

@@ -261,3 +261,43 @@ func TestLocksAreToldToWhomMayReadThem(t *testing.T) {
 		x.raw("HEAD", "/k", "").has("X-Amz-Object-Lock-Mode", "GOVERNANCE", "X-Amz-Object-Lock-Legal-Hold", "ON")
 	})
 }
+
+// A caller who may not list learns of a missing key nothing: neither that it
+// has a delete marker nor the marker's version.
+func TestAMissingKeyTellsNothingToThoseWhoMayNotList(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.raw("PUT", "?versioning", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>").want(200, "")
+		x.put("deleted", "body")
+		x.raw("DELETE", "/deleted", "").want(204, "")
+		x.raw("PUT", "?policy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"bob"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::`+x.bucket+`/*"}}`).want(204, "")
+		for _, method := range []string{"GET", "HEAD"} {
+			for _, key := range []string{"/deleted", "/never"} {
+				r := x.as(s3test.Bob, method, "/"+x.bucket+key, "")
+				if r.resp.StatusCode != 403 {
+					x.Errorf("%s %s: %s", method, key, r.resp.Status)
+				}
+				for _, name := range []string{"X-Amz-Delete-Marker", "X-Amz-Version-Id", "Last-Modified"} {
+					if v := r.resp.Header.Values(name); len(v) > 0 {
+						x.Errorf("%s %s: %s: %q", method, key, name, v)
+					}
+				}
+			}
+		}
+		if r := x.raw("GET", "/deleted", ""); r.resp.Header.Get("X-Amz-Delete-Marker") != "true" {
+			x.Errorf("the owner: %v", r.resp.Header)
+		}
+	})
+}
+
+// Owners of buckets are confirmed to nobody before authentication.
+func TestExpectedOwnerIsLookedAtAfterAuthentication(t *testing.T) {
+	behaviour(t, func(x *story) {
+		var answers []string
+		for _, owner := range []string{"alice", "bob", "nobody"} {
+			answers = append(answers, x.as(s3test.Key{}, "POST", "/"+x.bucket, "no form", "X-Amz-Expected-Bucket-Owner", owner).Code)
+		}
+		if answers[0] != answers[1] || answers[0] != answers[2] {
+			x.Errorf("anonymous forms that expect an owner: %v", answers)
+		}
+	})
+}

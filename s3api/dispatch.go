@@ -127,6 +127,9 @@ func (a *API) performOnce(w *response, r *Request, admitted *bool) error {
 	if err := a.loadBucket(r); err != nil {
 		return err
 	}
+	if err := expectOwner(r); err != nil {
+		return err
+	}
 	if err := a.authorize(r); err != nil {
 		return err
 	}
@@ -139,7 +142,15 @@ func (a *API) performOnce(w *response, r *Request, admitted *bool) error {
 		}
 		*admitted = true
 	}
-	return a.hideMissing(r, r.Op.Handler(a, w, r))
+	err := r.Op.Handler(a, w, r)
+	hidden := a.hideMissing(r, err)
+	if hidden != err { //nolint:errorlint // the same error, or another
+		// Nothing may tell a delete marker from a key that never was.
+		for _, name := range []string{"X-Amz-Delete-Marker", "X-Amz-Version-Id", "Last-Modified"} {
+			w.Header().Del(name)
+		}
+	}
+	return hidden
 }
 
 // noticedBody notes whether a body was read.
@@ -154,8 +165,8 @@ func (b *noticedBody) Read(p []byte) (int, error) {
 	return b.Reader.Read(p)
 }
 
-// loadBucket looks the request's bucket up, and holds it to the owner that
-// the client expects.
+// loadBucket looks the request's bucket up. It may run before the caller is
+// authenticated.
 func (a *API) loadBucket(r *Request) error {
 	if r.BucketName == "" || r.Op.NoBucket || r.Bucket != nil {
 		return nil
@@ -165,7 +176,13 @@ func (a *API) loadBucket(r *Request) error {
 		return err
 	}
 	r.Bucket = b
-	if want := r.Header.Get("X-Amz-Expected-Bucket-Owner"); want != "" && want != b.Owner {
+	return nil
+}
+
+// expectOwner holds the bucket to the owner that the client expects. It runs
+// after authentication: otherwise a POST form would confirm owners to anyone.
+func expectOwner(r *Request) error {
+	if want := r.Header.Get("X-Amz-Expected-Bucket-Owner"); want != "" && r.Bucket != nil && want != r.Bucket.Owner {
 		return fail("AccessDenied")
 	}
 	return nil
