@@ -244,7 +244,8 @@ func (a *API) writeError(w *response, r *Request, e *Error) {
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
-	if r.Request.ContentLength > unreadLimit || r.Request.ContentLength < 0 {
+	// In HTTP/2 it would end all other streams of the connection.
+	if r.ProtoMajor == 1 && (r.Request.ContentLength > unreadLimit || r.Request.ContentLength < 0) {
 		h.Set("Connection", "close")
 	}
 	if status == http.StatusNotModified {

@@ -11,6 +11,11 @@ import (
 	"github.com/pithos/pithos/internal/gateway"
 )
 
+// streamsPerConnection is the most requests that run over one connection of
+// HTTP/2: each has a goroutine and its headers. SDKs that use it open more
+// connections for more requests.
+const streamsPerConnection = 64
+
 // newHTTPServer gives net/http the limits of the configuration. Bodies have
 // no limit in time but that they must not stand still: see package gateway.
 func newHTTPServer(cfg config.Service, g *gateway.Server, logger *zap.Logger) *http.Server {
@@ -19,6 +24,7 @@ func newHTTPServer(cfg config.Service, g *gateway.Server, logger *zap.Logger) *h
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    int(cfg.MaxHeader),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsPerConnection},
 		ErrorLog:          log.New(httpLog{logger.Named("http")}, "", 0),
 	}
 }

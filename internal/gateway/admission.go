@@ -101,26 +101,27 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
 	t := &ticket{callers: callers{a.shareOf(r)}}
-	if headerLines(r.Header) > maxHeaderLines {
-		refuse(w, r, http.StatusBadRequest, "RequestHeaderSectionTooLarge", "Your request header section exceeds the maximum allowed request header section size.", 0)
-		return t
-	}
+	// With its ticket the request is refused without lingering: that is left
+	// until it holds nothing.
+	r = r.WithContext(context.WithValue(r.Context(), ticketKey{}, t))
 	ctx, cancel := context.WithTimeout(r.Context(), a.wait)
 	defer cancel()
 	if !a.turns.take(ctx, t.callers) {
+		t.unread = true
 		slowDown(w, r)
 		return t
 	}
 	outcome := engineUnknown
 	defer func() { a.turns.leave(outcome, t.callers) }()
 	if !a.memory.take(ctx, requestBytes, 0, t.callers) {
+		t.unread = true
 		slowDown(w, r)
 		return t
 	}
 	t.holds = requestBytes
 	out := &admitted{ResponseWriter: w, request: r, admission: a, ticket: t}
 	defer func() {
-		t.unread = t.unread && out.status >= http.StatusBadRequest && r.ProtoMajor == 1
+		t.unread = t.unread && out.status >= http.StatusBadRequest
 		a.memory.give(t.holds, t.callers)
 		a.leaveForms(t)
 		switch {
@@ -131,7 +132,7 @@ func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
 			outcome = engineServed
 		}
 	}()
-	a.next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), ticketKey{}, t)))
+	a.next.ServeHTTP(out, r)
 	return t
 }
 
@@ -267,6 +268,7 @@ func (w *admitted) WriteHeader(status int) {
 	w.status = status
 	if w.request.Method == http.MethodGet && status < http.StatusMultipleChoices && !w.fit() {
 		w.refused, w.ticket.refused = true, true
+		w.status = http.StatusServiceUnavailable
 		clear(w.Header())
 		slowDown(w.ResponseWriter, w.request)
 		return

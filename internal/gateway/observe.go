@@ -61,9 +61,12 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, h http.Handler)
 	}
 	if malformed != nil {
 		refuse(out, observed, http.StatusBadRequest, "InvalidRequest", malformed.Error(), 0)
-		return
+	} else {
+		h.ServeHTTP(out, observed)
 	}
-	h.ServeHTTP(out, observed)
+	if out.bytes > 0 {
+		flushStream(out, r)
+	}
 }
 
 // logRefused writes the line of a request that did not get as far as package

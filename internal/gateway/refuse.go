@@ -26,8 +26,10 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	if retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(max(1, retry.Seconds()))))
 	}
-	if r.ContentLength != 0 {
-		h.Set("Connection", "close") // rather than read a body that nobody wants
+	if r.ContentLength != 0 && r.ProtoMajor == 1 {
+		// Rather than read a body that nobody wants. In HTTP/2 it would end all
+		// other streams of the connection; there the one stream is reset.
+		h.Set("Connection", "close")
 	}
 	if r.Method == http.MethodHead {
 		w.WriteHeader(status)
@@ -41,6 +43,11 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	}
 }
 
+// headerTooLarge refuses a request with more than maxHeaderLines.
+func headerTooLarge(w http.ResponseWriter, r *http.Request) {
+	refuse(w, r, http.StatusBadRequest, "RequestHeaderSectionTooLarge", "Your request header section exceeds the maximum allowed request header section size.", 0)
+}
+
 const (
 	lingerTime  = 2 * time.Second
 	lingerBytes = 16 << 20
@@ -50,8 +57,9 @@ const (
 // read no answer before they have sent it all, and a connection that is closed
 // under their hands takes the answer with it (RFC 9112, section 9.6). One that
 // asked first (Expect: 100-continue) may have given up waiting for the answer.
+// HTTP/2 resets the stream and keeps the answer, so nothing is to be done there.
 func linger(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength == 0 || r.Body == nil {
+	if r.ContentLength == 0 || r.Body == nil || r.ProtoMajor != 1 {
 		return
 	}
 	c := http.NewResponseController(w)

@@ -32,6 +32,13 @@ const (
 	retryAfter = 5 * time.Second
 	// pingTimeout bounds the answer of /-/ready.
 	pingTimeout = 3 * time.Second
+	// answerTimeout is the time for a short answer that the gateway gives by
+	// itself, from the arrival of the request until the client has taken it.
+	answerTimeout = 10 * time.Second
+	// requestsPerTurn is how many requests there may be for each of
+	// service.max-requests: those that are served, as many that wait in line,
+	// and as many that are refused or ask for the health.
+	requestsPerTurn = 3
 )
 
 // Server answers HTTP requests, with or without an engine.
@@ -41,7 +48,10 @@ type Server struct {
 	now     func() time.Time
 	handler http.Handler
 	// admission is the first of handler's.
-	admission   *admission
+	admission *admission
+	// requests counts all requests from the first to the last instruction of
+	// ServeHTTP, also those that no turn is held for. Nothing waits in line.
+	requests    *pool
 	connections *Connections
 	proxies     proxies
 	metrics     *metrics.Metrics
@@ -74,6 +84,7 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	a := newAdmission(cfg.Service.MaxRequests, bodyMemory(cfg), streamBytes(cfg), queueWait, guarded)
 	a.shareOf = s.proxies.share
 	s.handler, s.admission = a, a
+	s.requests = newPool(requestsPerTurn*int64(cfg.Service.MaxRequests), 0)
 	s.connections = newConnections(cfg.Service.MaxRequests, s.proxies)
 	s.show(a)
 	return s
@@ -113,15 +124,34 @@ func (s *Server) Use(e *Engine) error {
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // ServeHTTP implements http.Handler.
+//
+// No answer may wait for its client without a limit in time: a client of HTTP/2
+// may grant no window, one of HTTP/1 may not read. So the write deadline is set
+// first of all, for every answer; stallGuard replaces it for those that are
+// longer. And as many requests may wait within that time as requestsPerTurn
+// says, a part of them for each client. One beyond that gets no answer, since
+// that could wait too: its connection or stream ends.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	headRead(r.Context())
+	from := callers{s.proxies.share(r)}
+	if !s.requests.take(r.Context(), 1, 0, from) {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.requests.give(1, from)
+	// A writer without deadlines is none of a connection.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	r, refusal := httpconn.Request(r)
 	if refusal != nil {
 		s.refused(w, r, refusal)
 		return
 	}
+	if headerLines(r.Header) > maxHeaderLines {
+		s.observe(w, r, http.HandlerFunc(headerTooLarge))
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/-/") && !s.namesBucket(r.Host) {
 		s.health(w, r)
+		flushStream(w, r)
 		return
 	}
 	s.running.Add(1)
@@ -130,6 +160,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // GOAWAY, in HTTP/2
 	}
 	s.observe(w, r, s.handler)
+}
+
+// flushStream has an answer of HTTP/2 wait for its client now. net/http would
+// do that after ServeHTTP, where the request is no longer counted but still
+// has its memory. HTTP/1 needs none of it: there a connection has one request.
+func flushStream(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor > 1 {
+		_ = http.NewResponseController(w).Flush() // a client that is gone needs no answer
+	}
 }
 
 // Metrics are the figures of all that goes through the server.

@@ -14,10 +14,15 @@ import (
 // stallGuard closes connections whose body is too slow, in either direction,
 // see [pace]: what a request holds is not held for longer than its size
 // justifies.
+//
+// A deadline holds while the client is waited for, and no longer: in HTTP/2 one
+// that passes ends the stream at once, even if nothing is being read or written
+// and only the engine works. So it is lifted there after each read and write.
 func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
-		out := &guardedWriter{ResponseWriter: w, deadline: deadline{set: rc.SetWriteDeadline}, pace: streamPace(stall)}
+		out := &guardedWriter{ResponseWriter: w, deadline: deadline{set: rc.SetWriteDeadline}, pace: streamPace(stall), streams: r.ProtoMajor != 1}
+		out.deadline.lift() // that of Server.ServeHTTP
 		// What is still buffered is written after the handler has returned.
 		defer out.deadline.in(stall)
 		if r.Body == nil || r.Body == http.NoBody {
@@ -26,7 +31,10 @@ func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Hand
 		}
 		in := &guardedBody{
 			ReadCloser: r.Body, left: wireLimit(maxBody), limit: maxBody,
-			deadline: deadline{set: rc.SetReadDeadline}, pace: streamPace(stall),
+			deadline: deadline{set: rc.SetReadDeadline}, pace: streamPace(stall), streams: r.ProtoMajor != 1,
+		}
+		if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+			in.writes = rc.SetWriteDeadline // the first read writes 100 Continue
 		}
 		if t := ticketOf(r.Context()); t != nil {
 			in.pace = strangerPace
@@ -35,7 +43,9 @@ func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Hand
 		}
 		// The server reads on in what the handler leaves unread, also before
 		// it writes: so the answer's deadline must be behind the body's.
-		in.deadline.in(in.pace.credit)
+		if !in.streams {
+			in.deadline.in(in.pace.credit)
+		}
 		out.pace.credit += stall
 		out.pace.most += stall
 		defer in.leave()
@@ -126,8 +136,11 @@ type guardedBody struct {
 	pace        pace
 	kind        s3api.WorkKind
 	left, limit int64
+	streams     bool // HTTP/2: the deadline is lifted between reads
 	ended       bool
 	tooSlow     bool
+	// writes sets the write deadline; nil: reading writes nothing.
+	writes func(time.Time) error
 }
 
 // admitted changes the pace to that of the work that the request was admitted
@@ -152,9 +165,19 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	}
 	b.deadline.in(b.pace.credit)
 	start := time.Now()
+	if b.writes != nil { // errors: as in deadline.in
+		_ = b.writes(start.Add(b.pace.credit))
+	}
 	n, err := b.ReadCloser.Read(p)
+	if b.writes != nil {
+		_ = b.writes(time.Time{})
+		b.writes = nil
+	}
 	b.pace.spend(time.Since(start), n)
 	b.left -= int64(n)
+	if b.streams && err == nil {
+		b.deadline.lift()
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		// From now on the server watches the connection in the background,
@@ -191,22 +214,39 @@ type guardedWriter struct {
 	http.ResponseWriter
 	deadline deadline
 	pace     pace
+	streams  bool // HTTP/2: the deadline is lifted between writes
 }
 
 // Write implements io.Writer.
 func (w *guardedWriter) Write(p []byte) (int, error) {
 	written := 0
 	for {
-		w.deadline.in(w.pace.credit)
-		start := time.Now()
-		n, err := w.ResponseWriter.Write(p[:min(len(p), pieceBytes)])
-		w.pace.spend(time.Since(start), n)
+		n, err := w.await(func() (int, error) { return w.ResponseWriter.Write(p[:min(len(p), pieceBytes)]) })
 		written += n
 		p = p[n:]
 		if err != nil || len(p) == 0 {
 			return written, err
 		}
 	}
+}
+
+// FlushError is for http.ResponseController: what is flushed waits for the
+// client as what is written does.
+func (w *guardedWriter) FlushError() error {
+	_, err := w.await(func() (int, error) { return 0, http.NewResponseController(w.ResponseWriter).Flush() })
+	return err
+}
+
+// await writes within the deadline, and accounts the time.
+func (w *guardedWriter) await(write func() (int, error)) (int, error) {
+	w.deadline.in(w.pace.credit)
+	start := time.Now()
+	n, err := write()
+	w.pace.spend(time.Since(start), n)
+	if w.streams && err == nil {
+		w.deadline.lift()
+	}
+	return n, err
 }
 
 // Unwrap is for http.ResponseController.
