@@ -76,8 +76,8 @@ type admission struct {
 	answer mean  // of what an object's body took lately
 	wait   time.Duration
 	next   http.Handler
-	// shareOf is the name that a request's client address is accounted to.
-	shareOf func(*http.Request) string
+	// shareOf is who a request is accounted to by its client's address.
+	shareOf func(*http.Request) callers
 }
 
 // newAdmission lets up to limit requests through to next, while their bodies,
@@ -86,7 +86,7 @@ func newAdmission(limit int, memory, stream int64, wait time.Duration, next http
 	memory = max(memory, requestBytes+stream) // or none would ever fit
 	a := &admission{
 		turns: newTurns(limit), memory: newPool(memory, int64(limit)), forms: newPool(int64(max(1, limit/formsPart)), int64(limit)),
-		stream: stream, wait: wait, next: next, shareOf: func(*http.Request) string { return "" },
+		stream: stream, wait: wait, next: next, shareOf: func(*http.Request) callers { return callers{} },
 	}
 	a.answer.set(stream) // until it is known better
 	return a
@@ -100,7 +100,7 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
-	t := &ticket{callers: callers{a.shareOf(r)}}
+	t := &ticket{callers: a.shareOf(r)}
 	// With its ticket the request is refused without lingering: that is left
 	// until it holds nothing.
 	r = r.WithContext(context.WithValue(r.Context(), ticketKey{}, t))
@@ -195,7 +195,7 @@ func (a *admission) grant(ctx context.Context, t *ticket, w s3api.Work) bool {
 // leaveForms gives back the place of a form whose fields were read.
 func (a *admission) leaveForms(t *ticket) {
 	if t.form {
-		a.forms.give(1, callers{t.callers[0]})
+		a.forms.give(1, callers{t.callers[0], "", t.callers[2]}) // its tenant was not known yet
 		t.form = false
 	}
 }

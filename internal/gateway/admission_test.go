@@ -46,7 +46,7 @@ func admitting(a **admission, next http.HandlerFunc) http.HandlerFunc {
 }
 
 // byHeader accounts requests to the address in a header.
-func byHeader(r *http.Request) string { return r.Header.Get("Address") }
+func byHeader(r *http.Request) callers { return callers{r.Header.Get("Address")} }
 
 func TestBodiesBeyondTheMemoryAreToldToSlowDown(t *testing.T) {
 	const stream = 5 << 20

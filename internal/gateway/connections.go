@@ -25,9 +25,9 @@ const (
 // read. Anyone can open a connection, and 60 KB of header that never end take
 // 240 KB each.
 //
-//   - Beyond the number, the connection that has waited longest for a request
-//     is closed for a new one. Where none waits, the new one is closed. No
-//     address can use up the number, see [pool].
+//   - Beyond the number, a connection that waits for a request is closed for a
+//     new one, see [Connections.victim]. Where none may be, the new one is
+//     closed. No address can use up the number, see [pool].
 //   - Beyond the bytes, the connection with the longest unfinished header is
 //     closed. Ordinary headers have 1 KB and are read at once.
 //
@@ -40,7 +40,8 @@ type Connections struct {
 
 	mu      sync.Mutex
 	open    map[*connection]struct{}
-	held    map[string]int64 // connections by address
+	held    map[string]int64 // connections by address and network
+	unnamed int64            // connections that held does not count
 	reading int64            // bytes of headers
 	refused int64            // connections that were closed for these bounds
 }
@@ -49,8 +50,8 @@ type Connections struct {
 // can do (sendfile, splice), but that the bytes of headers are counted.
 type connection struct {
 	*net.TCPConn
-	all    *Connections
-	caller string
+	all     *Connections
+	callers callers
 
 	// Under all.mu:
 	since   time.Time // when it began to wait for a request
@@ -94,27 +95,90 @@ func (l *countedListener) Accept() (net.Conn, error) {
 
 // admit counts a new connection. It returns nil where there is no room for it.
 func (c *Connections) admit(tcp *net.TCPConn) *connection {
-	conn := &connection{TCPConn: tcp, all: c, caller: c.share(tcp.RemoteAddr()), since: time.Now(), waiting: true}
+	conn := &connection{TCPConn: tcp, all: c, callers: c.share(tcp.RemoteAddr()), since: time.Now(), waiting: true}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	need := &waiting{need: 1, count: 1, callers: callers{conn.caller}}
-	if !within(c.held, c.most-int64(len(c.open)), need) {
+	if !within(c.held, c.most-int64(len(c.open)), &waiting{need: 1, count: 1, callers: conn.callers}) {
 		c.refused++
-		own := "" // whose waiting connection makes room: anyone's, or the same client's
-		if int64(len(c.open)) < c.most {
-			own = conn.caller
-		}
-		victim := c.find(func(o, than *connection) bool {
-			return (own == "" || o.caller == own) && (than == nil || o.since.Before(than.since))
-		})
+		victim := c.victim(conn)
 		if victim == nil {
 			return nil
 		}
 		c.drop(victim)
 	}
 	c.open[conn] = struct{}{}
-	account(c.held, 1, callers{conn.caller})
+	c.count(conn, 1)
 	return conn
+}
+
+func (c *Connections) count(conn *connection, n int64) {
+	account(c.held, n, conn.callers)
+	if conn.callers == (callers{}) {
+		c.unnamed += n
+	}
+}
+
+// victim returns the waiting connection that is closed for a new one; nil if
+// the new one is refused.
+//
+// A client over its share makes room from its own connections. Where all are
+// used up, room is made by the client that holds most, of those that hold more
+// than the new one's; if there are none, by its own connections. A client that
+// holds as much as any other gets no more: else it could take them all, one by
+// one. Of a client's connections the one is closed that has waited longest.
+func (c *Connections) victim(conn *connection) *connection {
+	may := func(o *connection) bool { return c.yields(o, conn) }
+	if free := c.most - int64(len(c.open)); free > 0 {
+		over := 0
+		if within(c.held, free, &waiting{need: 1, count: 1, callers: callers{conn.callers[0]}}) {
+			over = 2 // the network
+		}
+		may = func(o *connection) bool { return o.callers[over] == conn.callers[over] }
+	}
+	return c.find(func(o, than *connection) bool {
+		if !may(o) {
+			return false
+		}
+		if than == nil {
+			return true
+		}
+		if a, b := c.heldByNetwork(o), c.heldByNetwork(than); a != b {
+			return a > b
+		}
+		if a, b := c.held[o.callers[0]], c.held[than.callers[0]]; a != b {
+			return a > b
+		}
+		return o.since.Before(than.since)
+	})
+}
+
+// yields reports whether o may be closed for conn where all connections are
+// used up: it is of the same client, or of one that holds more. Within a
+// network its links are compared, else the networks.
+func (c *Connections) yields(o, conn *connection) bool {
+	if o.callers[0] == conn.callers[0] {
+		return true
+	}
+	if network(o) == network(conn) {
+		return c.held[o.callers[0]] > c.held[conn.callers[0]]
+	}
+	// What a trusted proxy holds is of many clients: it counts as none.
+	return c.heldByNetwork(o) > c.held[network(conn)]
+}
+
+// network is the widest name of a connection's client.
+func network(conn *connection) string {
+	if conn.callers[2] != "" {
+		return conn.callers[2]
+	}
+	return conn.callers[0]
+}
+
+func (c *Connections) heldByNetwork(conn *connection) int64 {
+	if conn.callers == (callers{}) {
+		return c.unnamed
+	}
+	return c.held[network(conn)]
 }
 
 // find returns the waiting connection that is better than all others.
@@ -139,17 +203,17 @@ func (c *Connections) remove(conn *connection) {
 	}
 	conn.closed = true
 	delete(c.open, conn)
-	account(c.held, -1, callers{conn.caller})
+	c.count(conn, -1)
 	c.reading -= conn.head
 	conn.head = 0
 }
 
-// share is the name that a connection is accounted to, as [proxies.share] is
-// for requests.
-func (c *Connections) share(a net.Addr) string {
+// share is who a connection is accounted to, as [proxies.share] is for
+// requests.
+func (c *Connections) share(a net.Addr) callers {
 	from, err := netip.ParseAddrPort(a.String())
 	if err != nil {
-		return ""
+		return callers{}
 	}
 	return c.proxies.shareOf(from.Addr().Unmap())
 }
@@ -167,6 +231,10 @@ func (conn *connection) Read(p []byte) (int, error) {
 func (c *Connections) read(conn *connection, n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.readHead(conn, n)
+}
+
+func (c *Connections) readHead(conn *connection, n int64) {
 	if !conn.waiting || conn.closed {
 		return
 	}
@@ -206,6 +274,9 @@ func (c *Connections) State(raw net.Conn, state http.ConnState) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		conn.waiting, conn.since = true, time.Now()
+		// What was read ahead while the last request ran was not counted: it
+		// is of the next one's header.
+		c.readHead(conn, int64(httpconn.Buffered(raw)))
 	}
 }
 

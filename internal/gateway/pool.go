@@ -32,9 +32,10 @@ type pool struct {
 	waits map[string]int64
 }
 
-// callers are who a request is accounted to: the address of its client, and its
-// tenant once it is known. The empty name is not capped.
-type callers [2]string
+// callers are who a request is accounted to: the address of its client, its
+// tenant once it is known, and the network of its client, see [proxies.shareOf].
+// The empty name is not capped.
+type callers [3]string
 
 // waiting is a request for a part of the pool.
 type waiting struct {

@@ -206,17 +206,19 @@ func isTokenChar(r rune) bool {
 	return r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/;<=>?@\{}`, r)
 }
 
-// share is the name that requests of a client are accounted to: an address, or
-// the /64 of IPv6 that a customer gets; "" for a trusted proxy, behind which
-// many clients may be, and where the address is not known.
-func (p proxies) share(r *http.Request) string { return p.shareOf(s3api.ClientOf(r).Address) }
+// share is who requests of a client are accounted to.
+func (p proxies) share(r *http.Request) callers { return p.shareOf(s3api.ClientOf(r).Address) }
 
-func (p proxies) shareOf(a netip.Addr) string {
+// shareOf names an address of IPv4; of IPv6 the /64, which is a link, and the
+// /48, which is the most that a customer gets: 65,536 links must not have as
+// many shares. Both are "" for a trusted proxy, behind which many clients may
+// be, and where the address is not known.
+func (p proxies) shareOf(a netip.Addr) callers {
 	switch {
 	case !a.IsValid() || p.trusts(a):
-		return ""
+		return callers{}
 	case a.Is6():
-		return netip.PrefixFrom(a, 64).Masked().String()
+		return callers{netip.PrefixFrom(a, 64).Masked().String(), "", netip.PrefixFrom(a, 48).Masked().String()}
 	}
-	return a.String()
+	return callers{a.String()}
 }

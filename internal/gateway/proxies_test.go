@@ -97,8 +97,9 @@ func TestNobodyIsAProxyUnlessConfigured(t *testing.T) {
 
 func TestSharesAreOfAddressesAndNetworks(t *testing.T) {
 	p := proxies{}
-	for peer, want := range map[string]string{
-		"192.0.2.1:80": "192.0.2.1", "[2001:db8:1:2:3::4]:80": "2001:db8:1:2::/64", "[::ffff:192.0.2.1]:80": "192.0.2.1", "@": "",
+	for peer, want := range map[string]callers{
+		"192.0.2.1:80": {"192.0.2.1"}, "[2001:db8:1:2:3::4]:80": {"2001:db8:1:2::/64", "", "2001:db8:1::/48"},
+		"[::ffff:192.0.2.1]:80": {"192.0.2.1"}, "@": {},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = peer
@@ -112,7 +113,7 @@ func TestSharesAreOfAddressesAndNetworks(t *testing.T) {
 	}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "192.0.2.1:5"
-	if got := p.share(r); got != "" {
+	if got := p.share(r); got != (callers{}) {
 		t.Errorf("a trusted proxy is capped as %q", got)
 	}
 }

@@ -133,7 +133,7 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // that could wait too: its connection or stream ends.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	headRead(r.Context())
-	from := callers{s.proxies.share(r)}
+	from := s.proxies.share(r)
 	if !s.requests.take(r.Context(), 1, 0, from) {
 		panic(http.ErrAbortHandler)
 	}

@@ -86,6 +86,19 @@ type plainConn struct{ *conn }
 // ReadFrom implements io.ReaderFrom.
 func (c *plainConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.conn.Conn, r) }
 
+// Buffered is the number of bytes that were read from c and not handed on yet.
+// It must not be called during a Read: net/http does none when it says that a
+// connection is idle.
+func Buffered(c net.Conn) int {
+	switch x := c.(type) {
+	case *plainConn:
+		return Buffered(x.conn)
+	case *conn:
+		return len(x.in.raw) + len(x.in.out)
+	}
+	return 0
+}
+
 // Refusal is why a request is not to be served.
 type Refusal struct {
 	// Code is S3's error code, Message is for the user.
