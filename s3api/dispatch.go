@@ -119,8 +119,14 @@ func (a *API) perform(w *response, r *Request) error {
 	}
 }
 
-// forgetBucket has the bucket looked up again, and all that depends on it.
-func (r *Request) forgetBucket() { r.Bucket, r.found, r.Resources = nil, nil, nil }
+// forgetBucket has the bucket looked up and the request authorized again: it
+// forgets all that authorization has found and noted, so that nothing of an
+// earlier decision is part of the next. A field of Request that authorize or
+// loadBucket sets belongs here.
+func (r *Request) forgetBucket() {
+	r.Bucket, r.found, r.Resources, r.evaluators = nil, nil, nil, nil
+	r.carriedTags, r.carriesACL = nil, false
+}
 
 // performOnce sets admitted once the request's work was admitted.
 func (a *API) performOnce(w *response, r *Request, admitted *bool) error {

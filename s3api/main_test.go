@@ -4,6 +4,12 @@ import (
 	"testing"
 
 	"github.com/pithos/pithos/internal/s3test"
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/metafault"
 )
 
-func TestMain(m *testing.M) { s3test.Main(m) }
+// Tests reach the metadata store of a server between two calls of a request: see
+// story.before.
+func TestMain(m *testing.M) {
+	s3test.Main(m, s3test.WrapMeta(func(s meta.Store) meta.Store { return metafault.Wrap(s, 1) }))
+}
