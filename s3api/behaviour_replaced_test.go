@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
 	"github.com/pithos/pithos/store"
@@ -66,5 +67,71 @@ func TestARepeatedRequestTakesOverNothingOfTheFirst(t *testing.T) {
 		r := x.raw("GET", "/k", "").want(200, "")
 		x.same("copy", r.body, "plain")
 		x.same("count of tags", r.header("X-Amz-Tagging-Count"), "")
+	})
+}
+
+// The source of a copy may be overwritten between the authorization and the
+// copy. What is copied then was authorized, with its own tags, or nothing is.
+func TestACopyOfASourceThatIsReplacedMeanwhileIsAuthorizedAgain(t *testing.T) {
+	old, replaced := random(2<<20), random(2<<20+1)
+	behaviour(t, func(x *story) {
+		x.policy(x.rule("Allow", "bob", "", `{"StringLike":{"s3:ExistingObjectTag/kind":"public*"}}`, "s3:GetObject"),
+			x.rule("Allow", "bob", "", "", "s3:PutObject", "s3:GetObjectTagging", "s3:PutObjectTagging"))
+		for name, c := range map[string]struct {
+			to, directive string
+			op            metafault.Op
+		}{
+			"shared":      {"/k", "COPY", metafault.AddReferences},
+			"onto itself": {"/from", "REPLACE", metafault.Begin},
+		} {
+			send := func() *reply {
+				return x.as(s3test.Bob, "PUT", "/"+x.bucket+c.to, "", "X-Amz-Copy-Source", x.bucket+"/from",
+					"X-Amz-Metadata-Directive", c.directive, "X-Amz-Meta-A", "b")
+			}
+			overwrite := func(tag string) func(ctx context.Context) error {
+				return func(ctx context.Context) error { return x.overwrite(ctx, x.bucket, "from", replaced, tag) }
+			}
+			prepare := func() {
+				x.must(x.overwrite(x.Context(), x.bucket, "from", old, "public"))
+				x.raw("DELETE", "/k", "").want(204, "")
+			}
+			x.Run(name, func(t *testing.T) {
+				in := &story{T: t, s: x.s, c: x.c, bucket: x.bucket}
+				prepare()
+				ran := in.before(c.op, 1, overwrite("private"))
+				if r := send(); r.resp.StatusCode != 403 || ran() != 1 {
+					in.Errorf("by a private version: %d %s, after %d", r.resp.StatusCode, r.Code, ran())
+				}
+				if c.to == "/k" {
+					in.raw("HEAD", "/k", "").want(404, "")
+				}
+				prepare()
+				ran = in.before(c.op, 1, overwrite("public-too"))
+				if r := send(); r.resp.StatusCode != 200 || ran() != 1 {
+					in.Errorf("by a public version: %d %s, after %d", r.resp.StatusCode, r.Code, ran())
+				}
+				if in.as(s3test.Bob, "GET", "/"+x.bucket+c.to, "").want(200, "").body != replaced {
+					in.Error("the copy is not one of the new version")
+				}
+				in.as(s3test.Bob, "GET", "/"+x.bucket+c.to+"?tagging", "").want(200, "").says("<Value>public-too</Value>")
+				prepare()
+				ran = in.before(c.op, 1<<20, overwrite("public"))
+				if r := send(); r.resp.StatusCode != 503 || r.Code != "SlowDown" || ran() > 100 {
+					in.Errorf("by one version after another: %d %s, after %d", r.resp.StatusCode, r.Code, ran())
+				}
+				in.before(c.op, 0, nil)
+				prepare()
+				ran = in.before(c.op, 1, func(ctx context.Context) error {
+					b, err := in.s.Store.Bucket(ctx, in.bucket)
+					if err == nil {
+						_, err = in.s.Store.Delete(ctx, b, "from", store.DeleteInput{})
+					}
+					return err
+				})
+				if r := send(); r.resp.StatusCode/100 != 4 || ran() != 1 {
+					in.Errorf("deleted: %d %s, after %d", r.resp.StatusCode, r.Code, ran())
+				}
+			})
+		}
 	})
 }

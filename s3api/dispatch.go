@@ -90,27 +90,43 @@ func (a *API) serve(w *response, r *Request) error {
 	return a.perform(w, r)
 }
 
-// maxRemade is how many times a request is repeated since its bucket was created
-// again.
-const maxRemade = 3
+const (
+	// maxRemade is how many times a request is repeated since its bucket was
+	// created again.
+	maxRemade = 3
+	// maxReplaced is how many times a copy is repeated since its source was
+	// replaced: a busy one may be so each time.
+	maxReplaced = 10
+)
 
 // perform authorizes a request for its bucket, and has it handled. A bucket that
 // was remembered may be another one by now, of another tenant even: then both are
 // repeated for the bucket that has the name now, unless the body was read (a
-// handler that can does it by itself: see [store.PutInput.Remade]).
+// handler that can does it by itself: see [store.PutInput.Remade]). So are they
+// where the source of a copy is no longer the version that was authorized.
 func (a *API) perform(w *response, r *Request) error {
 	body := &noticedBody{Reader: r.Body}
 	if r.Body != nil && r.Op.Body != BodyDocument { // a document is read once, and kept
 		r.Body = body
 	}
 	admitted := false
-	for try := 0; ; try++ {
+	for remade, replaced := 0, 0; ; {
 		before := w.Header().Clone()
 		err := a.performOnce(w, r, &admitted)
 		if r.Bucket != nil && errors.Is(err, meta.ErrBucketGone) {
 			err = cmp.Or(a.store.ConfirmBucket(r.Context(), r.Bucket), err)
 		}
-		if !isKind(err, store.BucketRemade) || w.status != 0 || body.read || try == maxRemade {
+		switch {
+		case w.status != 0 || body.read:
+			return err
+		case isKind(err, store.BucketRemade) && remade < maxRemade:
+			remade++
+		case isKind(err, store.SourceReplaced) && replaced < maxReplaced:
+			if err := store.BackOff(r.Context(), replaced); err != nil {
+				return err
+			}
+			replaced++
+		default:
 			return err
 		}
 		clear(w.Header())

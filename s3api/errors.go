@@ -249,6 +249,7 @@ var kindCodes = map[store.Kind]string{
 	store.InvalidWriteOffset:     "InvalidWriteOffset",
 	store.SlowDown:               "SlowDown",
 	store.BucketRemade:           "SlowDown", // what the dispatcher could not repeat
+	store.SourceReplaced:         "SlowDown", // likewise
 	store.Unavailable:            "ServiceUnavailable",
 }
 

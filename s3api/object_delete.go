@@ -138,7 +138,8 @@ func copiedResources(a *API, r *Request) ([]Access, error) {
 }
 
 // sourceFound is the source of a copy as it was when authorization looked at
-// it: what is copied is what the caller may read.
+// it: what is copied is what the caller may read. It is nil where nothing of
+// the object mattered.
 func (r *Request) sourceFound() *store.Found {
 	for i := range r.Resources {
 		if a := r.Resources[i].Action; a == "s3:GetObject" || a == "s3:GetObjectVersion" {

@@ -196,8 +196,8 @@ type CopyInput struct {
 	SourceVersion    string
 	SourceConditions Conditions
 	SourceKeySSEC    EncryptionRequest // to decrypt the source
-	// SourceFound, if not nil, is what Find has returned for the source: it
-	// is taken instead of being looked up.
+	// SourceFound, if not nil, is what Find has returned for the source: that
+	// version is copied, or none; see [Store.Copy].
 	SourceFound *Found
 	// ReplaceMetadata, ReplaceTags: take Attributes' instead of the source's.
 	ReplaceMetadata, ReplaceTags bool

@@ -232,7 +232,7 @@ func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta
 		case try == maxTries:
 			return nil, &Error{Kind: OperationAborted, Err: err}
 		}
-		if err := backOff(ctx, try); err != nil {
+		if err := BackOff(ctx, try); err != nil {
 			return nil, err
 		}
 	}
@@ -297,7 +297,7 @@ func (s *Store) setBucketState(ctx context.Context, it *meta.Bucket, state meta.
 func (s *Store) writable(ctx context.Context, b *meta.Bucket, try int) error {
 	s.buckets.drop(b.Name)
 	if try < deleterPatience {
-		return backOff(ctx, try)
+		return BackOff(ctx, try)
 	}
 	_, err := s.setBucketState(ctx, b, meta.BucketActive)
 	return err

@@ -18,8 +18,8 @@ const (
 	deleterPatience = 8
 )
 
-// backOff sleeps for a random while that grows with try, up to half a second.
-func backOff(ctx context.Context, try int) error {
+// BackOff sleeps for a random while that grows with try, up to half a second.
+func BackOff(ctx context.Context, try int) error {
 	limit := min(time.Millisecond<<min(try+1, 9), 500*time.Millisecond)
 	t := time.NewTimer(rand.N(limit) + time.Millisecond)
 	defer t.Stop()
@@ -97,7 +97,7 @@ func (s *Store) tryAgain(ctx context.Context, b *meta.Bucket, try int, err error
 	case try >= maxTries:
 		return &Error{Kind: OperationAborted, Message: "Too many others are changing this key; please try again", Err: err}
 	}
-	return backOff(ctx, try)
+	return BackOff(ctx, try)
 }
 
 // attempt reads, decides and commits once.

@@ -35,7 +35,7 @@ func (s *Store) MendListing(ctx context.Context, bucket meta.BucketID, key strin
 		if !errors.Is(err, meta.ErrConflict) || try == maxTries {
 			return err
 		}
-		if err := backOff(ctx, try); err != nil {
+		if err := BackOff(ctx, try); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 		if err == nil || !s.overtaken(ctx, b, key, in.UploadID, err) {
 			return result, err
 		}
-		if err := backOff(ctx, 5); err != nil {
+		if err := BackOff(ctx, 5); err != nil {
 			return nil, err
 		}
 	}

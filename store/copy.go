@@ -10,24 +10,32 @@ import (
 
 // Copy makes an object of another one, or anew of itself. (CopyObject in the
 // S3 API reference.)
+//
+// What is copied is the version that the caller has found, and was authorized
+// for. Where that was replaced or deleted before the copy could refer to its
+// blobs, Copy returns SourceReplaced and has changed nothing: the caller
+// authorizes the request for the version that is there now, and repeats it.
+// Only a source that the caller has not looked at is looked up again here.
 func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
 	for try := 0; ; try++ {
 		result, err := s.copyOnce(ctx, b, key, in)
-		if !errors.Is(err, errReplaced) || in.SourceVersion != "" || try == maxTries {
+		if !errors.Is(err, errReplaced) || in.SourceVersion != "" {
 			return result, err
 		}
-		if err := backOff(ctx, try); err != nil {
+		if in.SourceFound != nil || try == maxTries {
+			return nil, &Error{Kind: SourceReplaced, Message: "The source was changed while it was copied; please try again", Err: err}
+		}
+		if err := BackOff(ctx, try); err != nil {
 			return nil, err
 		}
-		in.SourceFound = nil
 	}
 }
 
-// errReplaced says that the source of a copy onto itself was deleted or
-// overwritten before the copy was committed.
+// errReplaced says that the source of a copy was deleted or overwritten before
+// the copy referred to its blobs.
 var errReplaced = errors.New("the source was replaced meanwhile")
 
 func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {

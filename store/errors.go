@@ -14,7 +14,8 @@ type Kind string
 // The kinds of errors that a Store returns.
 const (
 	NoSuchBucket           Kind = "no such bucket"
-	BucketRemade           Kind = "bucket remade" // another bucket has the name: authorize again, and repeat
+	BucketRemade           Kind = "bucket remade"   // another bucket has the name: authorize again, and repeat
+	SourceReplaced         Kind = "source replaced" // the source of a copy is not the one that was authorized: authorize again, and repeat
 	BucketExists           Kind = "bucket exists"
 	BucketOwnedByYou       Kind = "bucket owned by you"
 	BucketNotEmpty         Kind = "bucket not empty"

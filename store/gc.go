@@ -280,7 +280,7 @@ func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool,
 		if try == maxTries {
 			return nil, fmt.Errorf("the key changed %d times while its versions were read", try)
 		}
-		if err := backOff(ctx, try); err != nil {
+		if err := BackOff(ctx, try); err != nil {
 			return nil, err
 		}
 	}

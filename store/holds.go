@@ -114,7 +114,7 @@ func (a HoldAdmin) change(ctx context.Context, id meta.ID, do func(meta.Hold) er
 		if !errors.Is(err, meta.ErrConflict) || try >= maxTries {
 			return err
 		}
-		if err := backOff(ctx, try); err != nil {
+		if err := BackOff(ctx, try); err != nil {
 			return err
 		}
 	}

@@ -221,7 +221,7 @@ func (s *Store) endMark(ctx context.Context, bucket meta.BucketID, id meta.ID, k
 		if !errors.Is(err, meta.ErrConflict) || try >= maxTries {
 			return err
 		}
-		if err := backOff(ctx, try); err != nil {
+		if err := BackOff(ctx, try); err != nil {
 			return err
 		}
 	}

@@ -252,7 +252,7 @@ func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID s
 		case !errors.Is(err, meta.ErrConflict) || try == maxTries:
 			return err
 		}
-		if err := backOff(ctx, try); err != nil {
+		if err := BackOff(ctx, try); err != nil {
 			return err
 		}
 	}
