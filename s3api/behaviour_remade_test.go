@@ -261,3 +261,36 @@ func TestAWriterIntoABucketCreatedAgainOwnsWhatTheBucketSays(t *testing.T) {
 		}
 	})
 }
+
+// A read is allowed by the policy of the bucket that has the name now, though
+// the same tenant owned both.
+func TestABucketThatItsOwnerCreatedAgainIsReadByItsOwnPolicy(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.policy(fmt.Sprintf(`{"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:ListBucket","s3:ListBucketMultipartUploads","s3:ListBucketVersions"],"Resource":["arn:aws:s3:::%[1]s","arn:aws:s3:::%[1]s/*"]}`, x.bucket))
+		x.other("gone", "public")
+		x.as(nobody, "GET", "/"+x.bucket+"/gone", "").want(200, "")
+		x.raw("DELETE", "/gone", "").want(204, "")
+		for _, target := range []string{"/k", "", "?list-type=2", "?versions", "?uploads"} {
+			x.remember()
+			x.as(nobody, "GET", "/"+x.bucket+"?list-type=2", "").want(200, "")
+			policy := x.raw("GET", "?policy", "").want(200, "").body
+			x.remake("alice", nil)
+			x.other("k", "private")
+			x.as(nobody, "GET", "/"+x.bucket+target, "").want(403, "AccessDenied")
+			x.raw("DELETE", "/k", "").want(204, "")
+			x.raw("PUT", "?policy", policy).want(204, "")
+		}
+	})
+}
+
+// The token of the first page is one of the bucket that the page is of.
+func TestListingsOfABucketCreatedAgainGoOn(t *testing.T) {
+	behaviour(t, func(x *story) {
+		x.remember()
+		x.remake("alice", nil)
+		for _, key := range []string{"a", "b", "c"} {
+			x.other(key, "body")
+		}
+		x.same("keys", strings.Join(x.pages("v2", 1, url.Values{}), " "), "a b c")
+	})
+}

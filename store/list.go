@@ -131,24 +131,10 @@ func (c *cursor) page(keys []string, more bool, visit func(i int) bool, roll fun
 // List returns one page of the current objects of a bucket, in the order of
 // their keys. (ListObjects, ListObjectsV2 in the S3 API reference.)
 func (s *Store) List(ctx context.Context, b *meta.Bucket, in ListInput) (*ListResult, error) {
-	return listed(ctx, s, b, func(b *meta.Bucket) (*ListResult, bool, error) {
-		r, err := s.listIn(ctx, b, in)
-		return r, err == nil && in.Limit > 0 && len(r.Objects)+len(r.Prefixes) == 0, err
-	})
-}
-
-// listed makes a listing of b, which may have been remembered: one that is
-// empty is made once more if the bucket was made anew since.
-func listed[R any](ctx context.Context, s *Store, b *meta.Bucket, list func(*meta.Bucket) (r R, empty bool, err error)) (R, error) {
-	r, empty, err := list(b)
-	if !empty {
-		return r, err
+	r, err := s.listIn(ctx, b, in)
+	if err == nil && in.Limit > 0 && len(r.Objects)+len(r.Prefixes) == 0 {
+		err = s.ConfirmBucket(ctx, b)
 	}
-	fresh, err := s.remade(ctx, b)
-	if err != nil || fresh == nil {
-		return r, err
-	}
-	r, _, err = list(fresh)
 	return r, err
 }
 
@@ -202,10 +188,11 @@ func (s *Store) listIn(ctx context.Context, b *meta.Bucket, in ListInput) (*List
 // ListVersions returns one page of all versions and delete markers, by key
 // and then newest first. (ListObjectVersions in the S3 API reference.)
 func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersionsInput) (*ListVersionsResult, error) {
-	return listed(ctx, s, b, func(b *meta.Bucket) (*ListVersionsResult, bool, error) {
-		r, err := s.listVersionsIn(ctx, b, in)
-		return r, err == nil && in.Limit > 0 && len(r.Versions)+len(r.Prefixes) == 0, err
-	})
+	r, err := s.listVersionsIn(ctx, b, in)
+	if err == nil && in.Limit > 0 && len(r.Versions)+len(r.Prefixes) == 0 {
+		err = s.ConfirmBucket(ctx, b)
+	}
+	return r, err
 }
 
 func (s *Store) listVersionsIn(ctx context.Context, b *meta.Bucket, in ListVersionsInput) (*ListVersionsResult, error) {

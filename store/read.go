@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ type Found struct {
 // where it is "", without opening its body: no key is needed. What it found
 // can be given to Get and Head, which then read nothing again.
 func (s *Store) Find(ctx context.Context, b *meta.Bucket, key, versionID string) (*Found, error) {
-	b, v, err := s.find(ctx, b, key, versionID, true)
+	v, err := s.find(ctx, b, key, versionID, true)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +46,7 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 		b, v = f.Bucket, f.Version
 	} else {
 		var err error
-		if b, v, err = s.find(ctx, b, key, in.VersionID, open); err != nil {
+		if v, err = s.find(ctx, b, key, in.VersionID, open); err != nil {
 			return nil, err
 		}
 	}
@@ -80,22 +79,16 @@ func withValidators(err error, b *meta.Bucket, v *meta.Version) error {
 }
 
 // find returns the version of key that versionID names, or the current one.
-// It returns the bucket too: the one given may have been remembered, and be
-// gone and made anew since.
-func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Bucket, *meta.Version, error) {
+// BucketRemade where b was remembered, and another bucket has its name by now.
+func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Version, error) {
 	if err := checkKey(key); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	v, err := s.findIn(ctx, b, key, versionID, payload)
-	if err == nil || !absent(err) {
-		return b, v, err
+	if err != nil && absent(err) {
+		return nil, s.orRemade(ctx, b, err)
 	}
-	fresh, again := s.remade(ctx, b)
-	if again != nil || fresh == nil {
-		return b, nil, cmp.Or(again, err) // whether the key is there, nobody knows then
-	}
-	v, err = s.findIn(ctx, fresh, key, versionID, payload)
-	return fresh, v, err
+	return v, err
 }
 
 func (s *Store) findIn(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Version, error) {

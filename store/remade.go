@@ -21,6 +21,8 @@ import (
 //  3. "It is not there" is no answer of an outdated id: the bucket's row is read
 //     before NoSuchBucket, NoSuchKey, NoSuchUpload, an empty listing or "there
 //     was nothing to delete" is said.
+//  4. Nothing is read from the other bucket either, whoever owns it: its policy
+//     decides, and tokens of listings are for its id.
 
 // errRemade says that there is a bucket of b's name, and that it is another one.
 func errRemade(b *meta.Bucket) error {
@@ -46,24 +48,10 @@ func (s *Store) orRemade(ctx context.Context, b *meta.Bucket, err error) error {
 }
 
 // ConfirmBucket returns nil if b still is the bucket of its name, and else
-// BucketRemade or NoSuchBucket. A DELETE that found nothing to delete asks.
+// BucketRemade or NoSuchBucket. A DELETE that found nothing to delete asks, and a
+// listing that is empty.
 func (s *Store) ConfirmBucket(ctx context.Context, b *meta.Bucket) error {
 	return s.orRemade(ctx, b, nil)
-}
-
-// remade returns the bucket that has taken the place of b, which may have been
-// remembered; nil if it still is b. What the owner of b may read there, they may
-// read in their own new bucket; for another owner's the request is authorized
-// again.
-func (s *Store) remade(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
-	fresh, err := s.freshBucket(ctx, b.Name)
-	if err != nil || fresh.ID == b.ID {
-		return nil, err
-	}
-	if fresh.Owner != b.Owner {
-		return nil, errRemade(b)
-	}
-	return fresh, nil
 }
 
 func absent(err error) bool {

@@ -83,7 +83,7 @@ func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *R
 	if err != nil {
 		return err
 	}
-	_, src, err := s.find(ctx, b, in.From, "", true)
+	src, err := s.find(ctx, b, in.From, "", true)
 	if err != nil {
 		if cur := dst.Current(); in.Token != "" && absent(err) && cur != nil && cur.Moved != nil && cur.Moved.Token == in.Token {
 			return nil // this is it, said again

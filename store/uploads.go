@@ -164,10 +164,11 @@ func (s *Store) ListParts(ctx context.Context, b *meta.Bucket, key, uploadID str
 // ListUploads returns one page of the uploads under way, by key and then id.
 // (ListMultipartUploads in the S3 API reference.)
 func (s *Store) ListUploads(ctx context.Context, b *meta.Bucket, in ListUploadsInput) (*ListUploadsResult, error) {
-	return listed(ctx, s, b, func(b *meta.Bucket) (*ListUploadsResult, bool, error) {
-		r, err := s.listUploadsIn(ctx, b, in)
-		return r, err == nil && in.Limit > 0 && len(r.Uploads)+len(r.Prefixes) == 0, err
-	})
+	r, err := s.listUploadsIn(ctx, b, in)
+	if err == nil && in.Limit > 0 && len(r.Uploads)+len(r.Prefixes) == 0 {
+		err = s.ConfirmBucket(ctx, b)
+	}
+	return r, err
 }
 
 func (s *Store) listUploadsIn(ctx context.Context, b *meta.Bucket, in ListUploadsInput) (*ListUploadsResult, error) {
