@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/gocql/gocql"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -154,8 +154,8 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	return h.Versions, wrap(err, "read versions of key")
 }
 
-// ListVersions implements [meta.Listings]. Versions that an older program wrote
-// are read whole, one at a time.
+// ListVersions implements [meta.Listings]. A page shorter than limit is the last
+// one: where versions were removed while it was read, it goes on after them.
 func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -166,10 +166,37 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 	if err := meta.CheckText(key); err != nil {
 		return nil, wrap(err, "list versions of key")
 	}
-	var found []meta.Entry
-	var whole []int // those to read whole
 	limit = min(limit, maxLimit)
-	err := s.each(ctx, s.o.Consistency, min(limit, maxPage), func(row gocql.Scanner) error {
+	var found []meta.Entry
+	for {
+		want := limit - len(found)
+		rows, err := s.listRows(ctx, bucket, key, before, want)
+		if err != nil {
+			return nil, wrap(err, "list versions of key")
+		}
+		for i := range rows {
+			if !rows[i].removed {
+				found = append(found, rows[i].Entry)
+			}
+		}
+		if len(rows) < want || len(found) == limit {
+			return found, nil
+		}
+		before = rows[len(rows)-1].Seq
+	}
+}
+
+// listedRow is a version as listings show it.
+type listedRow struct {
+	meta.Entry
+	removed bool // after its row was found, and before it was read whole
+}
+
+// listRows reads limit versions that are older than before. Those that a program
+// before schema 6 wrote have no column for listings, and are read whole.
+func (s *Store) listRows(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) (rows []listedRow, err error) {
+	var whole []int // those to read whole
+	err = s.each(ctx, s.o.Consistency, min(limit, maxPage), func(row gocql.Scanner) error {
 		var seq int64
 		var listed []byte
 		if err := row.Scan(&seq, &listed); err != nil {
@@ -177,34 +204,35 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 		}
 		e := meta.Entry{Key: key}
 		if len(listed) == 0 {
-			whole = append(whole, len(found))
+			whole = append(whole, len(rows))
 		} else if err := meta.Unmarshal(listed, &e); err != nil {
 			return fmt.Errorf("version %d: %w", seq, err)
 		}
 		e.Seq = seq
-		found = append(found, e)
+		rows = append(rows, listedRow{Entry: e})
 		return nil
 	}, selectListed, bucket[:], key, before, limit)
-	for _, i := range whole {
-		if err == nil {
-			found[i], err = s.readWhole(ctx, bucket, key, found[i].Seq)
-		}
-	}
 	if err != nil {
-		return nil, wrap(err, "list versions of key")
+		return nil, err
 	}
-	return slices.DeleteFunc(found, func(e meta.Entry) bool { return e.Seq == 0 }), nil
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(resolveAtOnce)
+	for _, i := range whole {
+		g.Go(func() error { return s.readWhole(gctx, bucket, key, &rows[i]) })
+	}
+	return rows, g.Wait()
 }
 
 // readWhole reads what a listing shows of a version of which nothing is stored
-// but the whole; its Seq is 0 where it was removed meanwhile.
-func (s *Store) readWhole(ctx context.Context, bucket meta.BucketID, key string, seq int64) (meta.Entry, error) {
+// but the whole.
+func (s *Store) readWhole(ctx context.Context, bucket meta.BucketID, key string, r *listedRow) error {
 	var doc []byte
-	found, err := s.one(ctx, s.o.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, seq)
-	if err != nil || !found {
-		return meta.Entry{}, err
+	found, err := s.one(ctx, s.o.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, r.Seq)
+	if r.removed = !found; err != nil || !found {
+		return err
 	}
-	return meta.UnmarshalEntryOf(doc, key, seq)
+	r.Entry, err = meta.UnmarshalEntryOf(doc, key, r.Seq)
+	return err
 }
 
 const (

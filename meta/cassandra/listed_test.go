@@ -1,8 +1,11 @@
 package cassandra
 
 import (
+	"context"
 	"fmt"
 	"reflect"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +73,81 @@ func TestRowsOfOlderProgramsAreListed(t *testing.T) {
 	}
 	if got := list(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// afterRows is a database in which do runs once, when a statement has read its rows.
+type afterRows struct {
+	database
+	stmt string
+	do   func()
+	once sync.Once
+}
+
+func (d *afterRows) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	err := d.database.each(ctx, c, page, row, stmt, args...)
+	if stmt == d.stmt {
+		d.once.Do(d.do)
+	}
+	return err
+}
+
+// A page of versions is short at the end of the key only, though rows of older
+// programs are removed while it is read.
+func TestPageOfOldVersionsIsFullWhereSomeAreRemovedMeanwhile(t *testing.T) {
+	cluster, keyspace := newKeyspace(t)
+	session := newSession(t, cluster, keyspace)
+	s := newStore(t, session, keyspace, Options{})
+	b := meta.Bucket{Name: "old", ID: meta.NewID(), Rev: 1, State: meta.BucketActive, Owner: "owner"}
+	if _, err := s.CreateBucket(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	const last = 20_000
+	cas := func(stmt string) {
+		if applied, err := session.Query(stmt).MapScanCAS(map[string]any{}); err != nil || !applied {
+			t.Errorf("%s: %v, %v", stmt, applied, err)
+		}
+	}
+	var want []int64
+	for rev := int64(1000); rev <= last; rev += 1000 {
+		p, err := s.Begin(t.Context(), b.ID, "k", rev, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := meta.Version{Seq: rev, ETag: fmt.Sprint(rev), Owner: "o"}
+		if err := p.Commit(t.Context(), meta.Change{IfRev: rev - 1000, Rev: rev, ID: meta.NewID(), Put: []meta.Version{v}, Entry: meta.EntryOf("k", &v), History: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removed := map[int64]bool{last - 3000: true, last - 5000: true, last - 9000: true}
+	for seq := int64(last); seq > 0; seq -= 1000 {
+		if seq%2000 != 0 || removed[seq] || seq < 5000 {
+			cas(fmt.Sprintf(`UPDATE %q.object SET listed = null WHERE bucket_id = 0x%s AND key = 'k' AND seq = %d IF rev = %d`, keyspace, b.ID, seq, last))
+		}
+		if !removed[seq] {
+			want = append(want, seq)
+		}
+	}
+	for _, limit := range []int{10, 17, 18, 100} {
+		s.database = &afterRows{database: s.database, stmt: selectListed, do: func() {
+			for seq := range removed {
+				cas(fmt.Sprintf(`DELETE FROM %q.object WHERE bucket_id = 0x%s AND key = 'k' AND seq = %d IF rev = %d`, keyspace, b.ID, seq, last))
+			}
+		}}
+		page, err := s.ListVersions(t.Context(), b.ID, "k", 0, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for _, e := range page {
+			if e.ETag != fmt.Sprint(e.Seq) || e.Key != "k" {
+				t.Errorf("got %+v", e)
+			}
+			got = append(got, e.Seq)
+		}
+		if want := want[:min(limit, len(want))]; !slices.Equal(got, want) {
+			t.Errorf("a page of %d: got %d\nwant %d", limit, got, want)
+		}
 	}
 }
 
