@@ -68,6 +68,10 @@ type Served struct {
 	Bucket, AccessKey string
 	// Code is the code of the error that was answered; "" for success.
 	Code string
+	// EngineFailed: the engine could not be reached, or is overloaded, so that
+	// fewer requests should be sent to it. A full disk, and an upload that is to
+	// be repeated, are not that.
+	EngineFailed bool
 	// UnknownHeaders are the names of x-amz-* headers that were ignored because
 	// Pithos does not know them. Of a request without a signature that was right
 	// each is "": anybody could make names up.

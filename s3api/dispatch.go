@@ -379,7 +379,7 @@ func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) 
 	}
 	if err != nil {
 		if e := toError(err); !hungUp(r, e) {
-			served.Code = e.Code
+			served.Code, served.EngineFailed = e.Code, engineFailed(e)
 			fields = append(fields, zap.String("code", served.Code))
 		}
 	}

@@ -119,6 +119,17 @@ func toError(err error) *Error {
 	return fromEngine(err)
 }
 
+// engineFailed is [Served.EngineFailed].
+func engineFailed(e *Error) bool {
+	switch e.Code {
+	case "ServiceUnavailable":
+		return !errors.Is(e.Err, blob.ErrFull)
+	case "SlowDown":
+		return errors.Is(e.Err, meta.ErrOverloaded) || errors.Is(e.Err, blob.ErrOverloaded)
+	}
+	return false
+}
+
 // fromEngine maps the sentinels of meta and blob.
 func fromEngine(err error) *Error {
 	switch {

@@ -126,6 +126,7 @@ func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
 		a.leaveForms(t)
 		switch {
 		case t.refused:
+		case out.status == http.StatusServiceUnavailable && noteOf(r.Context()).reached():
 		case out.status == http.StatusServiceUnavailable:
 			outcome = engineUnavailable
 		default:

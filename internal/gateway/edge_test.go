@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/s3api"
 )
 
 // serveOneHTTP2 is serveOne for HTTP/2 without TLS.
@@ -370,5 +371,33 @@ func TestRefusedStreamsLeaveTheConnection(t *testing.T) {
 				t.Errorf("%d connections were needed", n)
 			}
 		})
+	}
+}
+
+// TestOnlyAFailingEngineHasFewerServed: a full disk is no reason to refuse
+// those who read.
+func TestOnlyAFailingEngineHasFewerServed(t *testing.T) {
+	for name, c := range map[string]struct {
+		note  *note
+		fewer bool
+	}{
+		"reached":              {&note{logged: true}, false},
+		"failed":               {&note{logged: true, Served: s3api.Served{EngineFailed: true}}, true},
+		"there is none":        {&note{}, true},
+		"nobody has noted any": {nil, true},
+	} {
+		a := newAdmission(100, 1<<30, 5<<20, time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}))
+		for range 50 {
+			r := httptest.NewRequest(http.MethodGet, "/b/k", nil)
+			if c.note != nil {
+				r = r.WithContext(context.WithValue(r.Context(), noteKey{}, c.note))
+			}
+			a.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		if size, _, _ := a.turns.state(); (size < 100) != c.fewer {
+			t.Errorf("%s: %d are served at a time", name, size)
+		}
 	}
 }

@@ -24,6 +24,10 @@ type note struct {
 	logged  bool // by package s3api
 }
 
+// reached reports whether package s3api has answered and says that the engine
+// did not fail: a 503 of it does not make fewer requests be served.
+func (n *note) reached() bool { return n.logged && !n.EngineFailed }
+
 type noteKey struct{}
 
 // noteOf is the note of a request; one that nobody reads where there is none.

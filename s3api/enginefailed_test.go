@@ -1,0 +1,36 @@
+package s3api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
+)
+
+// TestWhatCountsAsFailureOfTheEngine: of the errors that are answered 503.
+func TestWhatCountsAsFailureOfTheEngine(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{meta.ErrUnavailable, true},
+		{meta.ErrUnknownOutcome, true},
+		{meta.ErrOverloaded, true},
+		{blob.ErrUnavailable, true},
+		{blob.ErrOverloaded, true},
+		{context.DeadlineExceeded, true},
+		{blob.ErrFull, false},
+		{&store.Error{Kind: store.SlowDown}, false},
+		{&store.Error{Kind: store.BucketRemade}, false},
+		{&store.Error{Kind: store.NoSuchKey}, false},
+		{errors.New("other"), false},
+	} {
+		if got := engineFailed(toError(fmt.Errorf("with more: %w", c.err))); got != c.want {
+			t.Errorf("%v: %t, want %t", c.err, got, c.want)
+		}
+	}
+}
