@@ -169,8 +169,8 @@ func TestRequestsAreBoundedAlsoOutsideTheirTurn(t *testing.T) {
 	var s *Server
 	serveOneHTTP2(t, func() http.Handler {
 		cfg := config.Default()
-		cfg.Service.MaxRequests = 2
 		s = NewServer(&cfg, zap.NewNop(), nil)
+		s.requests = newPool(2*requestsPerTurn, 0)
 		return s
 	}, func(t *testing.T, conn net.Conn) {
 		w := newWindowless(t, conn)

@@ -39,6 +39,11 @@ const (
 	// service.max-requests: those that are served, as many that wait in line,
 	// and as many that are refused or ask for the health.
 	requestsPerTurn = 3
+	// leastClients is the service.max-requests that connections, and requests
+	// without a turn, are bounded for at least: where few requests are served at
+	// a time, many clients must still hear that they are to slow down, and keep
+	// their connections.
+	leastClients = 256
 )
 
 // Server answers HTTP requests, with or without an engine.
@@ -84,8 +89,9 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	a := newAdmission(cfg.Service.MaxRequests, bodyMemory(cfg), streamBytes(cfg), queueWait, guarded)
 	a.shareOf = s.proxies.share
 	s.handler, s.admission = a, a
-	s.requests = newPool(requestsPerTurn*int64(cfg.Service.MaxRequests), 0)
-	s.connections = newConnections(cfg.Service.MaxRequests, s.proxies)
+	clients := max(cfg.Service.MaxRequests, leastClients)
+	s.requests = newPool(requestsPerTurn*int64(clients), 0)
+	s.connections = newConnections(clients, s.proxies)
 	s.show(a)
 	return s
 }
