@@ -167,8 +167,8 @@ func step(now state, in input, out output) (bool, state) {
 	case opDelete:
 		next = now.write(in.key, in.value)
 	case opDeleteSee:
-		// S3 deletes what is not there, whatever the condition says.
-		holds, next = top == in.see || top == absent, now.write(in.key, absent)
+		// What is not there meets no condition: 404, and no delete marker.
+		holds, next = top == in.see, now.write(in.key, absent)
 	case opDeleteVersion:
 		next[slot(in.key)] = has.without(in.see)
 	case opRename:
