@@ -91,7 +91,9 @@ func setHeader(c policy.Context, key string, h http.Header, name string) {
 
 // setSignature tells how the request was signed.
 func (a *API) setSignature(c policy.Context, r *Request) {
-	if r.TLS != nil && r.Client.Proxy == "" { // a proxy's connection says nothing of the client's
+	// What a proxy forwards says nothing of the client's own connection.
+	forwarded := r.Client.Proxy != "" && (r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("X-Forwarded-Proto") != "" || r.Header.Get("Forwarded") != "")
+	if r.TLS != nil && !forwarded {
 		// 0x0303 is TLS 1.2, and so on.
 		c.Set("s3:TlsVersion", strconv.FormatFloat(1+float64(int(r.TLS.Version)-0x0301)/10, 'f', 1, 64))
 	}
