@@ -117,8 +117,8 @@
 // several neighbours (merge). Any gateway may start, repeat or finish it:
 //
 //	S1. Seal: a compare-and-set on the shard's static columns names the split
-//	    key and the children. The first seal wins; nobody sees a loser's
-//	    children.
+//	    key and the children. The first seal wins; the children that a losing
+//	    seal names are never seen.
 //	S2. Copy the rows, pending ones too, into the children with their own
 //	    timestamps. A copier stops at the first page that says copied.
 //	S3. Mark the shard copied.
