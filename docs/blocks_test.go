@@ -62,7 +62,7 @@ var code = map[string][]held{
 	},
 	"docs/kubernetes.md": {{by: cluster, why: "PITHOS_TEST_KUBECTL"}},
 	"docs/monitoring.md": {
-		{section: "The operators' port", blocks: 1, by: "deploy/prometheus/test TestTheDocumentedScrapeConfigurationLoads"},
+		{section: "The admin port", blocks: 1, by: "deploy/prometheus/test TestTheDocumentedScrapeConfigurationLoads"},
 		{section: "systemd and packages", blocks: 1, why: "nfpm is not at hand: the packages are made and installed by hand"},
 	},
 	"docs/operations.md": {{by: "cmd/pithos TestTheCommandsOfOperationsWork"}},

@@ -10,7 +10,7 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-var update = flag.Bool("update", false, "write the generated pages anew")
+var update = flag.Bool("update", false, "rewrite the generated pages")
 
 func TestGeneratedPagesAreUpToDate(t *testing.T) {
 	for file, text := range map[string]string{

@@ -28,8 +28,8 @@ type Grant struct {
 }
 
 // ACL is an access control list. The zero ACL is the default one: the owner
-// has full control, nobody else anything. One with an owner and no grants
-// grants nothing.
+// has full control, and no other principal has any. An ACL with an owner and no
+// grants grants nothing.
 type ACL struct {
 	Owner  string
 	Grants []Grant

@@ -7,7 +7,7 @@ func (p *Policy) Bytes() int {
 	for i := range p.Statements {
 		s := &p.Statements[i]
 		n += 512 + len(s.Sid)
-		for _, list := range [][]string{s.who.accounts, s.who.arns, s.who.canonical, s.who.services} {
+		for _, list := range [][]string{s.principals.accounts, s.principals.arns, s.principals.canonical, s.principals.services} {
 			for _, name := range list {
 				n += 32 + len(name)
 			}

@@ -6,8 +6,8 @@
 // [Evaluator] is the one entry. In this order, the first that applies decides:
 //
 //  1. A master key may do everything.
-//  2. A Deny statement of the bucket policy refuses, whoever asks; only the
-//     bucket's owner itself may always get, put and delete the policy.
+//  2. A Deny statement of the bucket policy refuses every principal; only the
+//     bucket's owner may always get, put and delete the policy.
 //  3. The bucket's owner may do everything, but read an object, or touch the
 //     ACL of one, that another tenant owns.
 //  4. An Allow statement of the bucket policy allows, but for such objects of

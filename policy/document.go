@@ -33,13 +33,13 @@ type Statement struct {
 	Sid  string
 	Deny bool // its Effect; Allow otherwise
 
-	index      int
-	who        principals
-	notWho     bool      // NotPrincipal
-	actions    actionSet // those that it is about
-	resources  []resource
-	notOn      bool // NotResource
-	conditions []condition
+	index         int
+	principals    principals
+	notPrincipals bool      // NotPrincipal
+	actions       actionSet // those that it is about
+	resources     []resource
+	notOn         bool // NotResource
+	conditions    []condition
 }
 
 type resource struct {
@@ -209,8 +209,8 @@ func (r *reader) element(name string, n node, s *Statement) (err error) {
 	case "Effect":
 		return r.effect(n, s)
 	case "Principal", "NotPrincipal":
-		s.notWho = name == "NotPrincipal"
-		return r.principals(n, &s.who)
+		s.notPrincipals = name == "NotPrincipal"
+		return r.principals(n, &s.principals)
 	case "Action", "NotAction":
 		return r.actions(n, name == "NotAction", s)
 	case "Resource", "NotResource":

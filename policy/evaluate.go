@@ -102,8 +102,8 @@ type Access struct {
 	Context Context
 }
 
-// uponNone are the actions that are upon no bucket there is.
-var uponNone = []string{"s3:CreateBucket", "s3:ListAllMyBuckets"}
+// serviceActions are the actions that concern no existing bucket.
+var serviceActions = []string{"s3:CreateBucket", "s3:ListAllMyBuckets"}
 
 func (e *evaluation) resource() string {
 	if e.Key == "" {
@@ -112,7 +112,7 @@ func (e *evaluation) resource() string {
 	return e.bucket.Name + "/" + e.Key
 }
 
-// ownPolicy are the actions upon the policy itself, which no policy can take
+// ownPolicy are the actions on the policy itself, which no policy can take
 // from the bucket's owner.
 var ownPolicy = []string{"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"}
 
@@ -159,10 +159,10 @@ func (e *evaluation) decide() Decision {
 		return allow("a master key may do everything")
 	case !known:
 		return refuse("unknown action %q", e.Action)
-	case slices.Contains(uponNone, e.Action):
+	case slices.Contains(serviceActions, e.Action):
 		return e.decideService()
 	case e.bucket.Name == "":
-		return refuse("%s is upon a bucket, and none is named", e.Action)
+		return refuse("%s is an action on a bucket, and none is named", e.Action)
 	}
 	owner := e.principal.is(e.bucket.Owner)
 	if owner && e.principal.User == "" && slices.Contains(ownPolicy, e.Action) {
@@ -186,7 +186,7 @@ func (e *evaluation) decide() Decision {
 	return e.decideACL()
 }
 
-// decideService decides what is upon no bucket: listing one's own and making
+// decideService decides the actions that concern no bucket: listing one's own and making
 // new ones.
 func (e *evaluation) decideService() Decision {
 	if e.principal.Anonymous || e.principal.ID == "" {
@@ -280,7 +280,7 @@ func (e *evaluation) find(deny bool) *Statement {
 func (e *evaluation) choose(which relevance) (relevant []*Statement) {
 	for i := range e.bucket.Policy.Statements {
 		s := &e.bucket.Policy.Statements[i]
-		if s.Deny == which.deny && s.actions.has(which.action) && s.who.contain(e.principal) != s.notWho && s.meets(e, false) {
+		if s.Deny == which.deny && s.actions.has(which.action) && s.principals.contain(e.principal) != s.notPrincipals && s.meets(e, false) {
 			relevant = append(relevant, s)
 		}
 	}

@@ -31,7 +31,7 @@ func (e *Evaluator) Possible(actions ...string) bool {
 // mayAllow reports whether a statement allows p any of the actions on something.
 func (p *Policy) mayAllow(who Principal, actions []string) bool {
 	return slices.ContainsFunc(p.Statements, func(s Statement) bool {
-		return !s.Deny && s.who.contain(who) != s.notWho && slices.ContainsFunc(actions, s.covers)
+		return !s.Deny && s.principals.contain(who) != s.notPrincipals && slices.ContainsFunc(actions, s.covers)
 	})
 }
 

@@ -78,7 +78,7 @@ func (p Principal) arn() string {
 // principals is what a Principal or NotPrincipal element names.
 type principals struct {
 	all       bool // "*"
-	anyone    bool // {"AWS": "*"}: whoever is no service
+	anyone    bool // {"AWS": "*"}: every principal except services
 	accounts  []string
 	arns      []string // of users
 	canonical []string

@@ -7,7 +7,7 @@ import (
 
 // PublicAccessBlock is a bucket's public access block (PutPublicAccessBlock).
 // [Evaluate] honours IgnorePublicAcls and RestrictPublicBuckets; the other two
-// are for whoever puts an ACL or a policy.
+// apply when an ACL or a policy is put.
 type PublicAccessBlock struct {
 	BlockPublicAcls       bool
 	IgnorePublicAcls      bool
@@ -30,7 +30,7 @@ func (b PublicAccessBlock) AdmitsPolicy(p *Policy) bool {
 func (p *Policy) IsPublic() bool { return p != nil && p.public }
 
 func (s *Statement) public() bool {
-	if !s.who.all && !s.who.anyone {
+	if !s.principals.all && !s.principals.anyone {
 		return false
 	}
 	for i := range s.conditions {

@@ -67,7 +67,7 @@ func acquire(ctx context.Context, session *gocql.Session, keyspace string) (*loc
 	}
 }
 
-// extend makes the lock last anew, or fails if it has been lost.
+// extend renews the lock, or fails if it has been lost.
 func (l *lock) extend(ctx context.Context) error {
 	stmt := fmt.Sprintf("UPDATE %s.schema_lock USING TTL %d SET owner = ? WHERE name = ? IF owner = ?", quote(l.keyspace), lockSeconds)
 	var applied bool

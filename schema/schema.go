@@ -157,7 +157,7 @@ func (l *lock) migrate(ctx context.Context, role Role, m migration, d dialect) e
 	if err := l.extend(ctx); err != nil {
 		return err
 	}
-	// A plain write: whoever else writes this row writes the same.
+	// A plain write: concurrent writers of this row write the same.
 	stmt := fmt.Sprintf("INSERT INTO %s.schema_version (role, version, checksum, name, applied) VALUES (?, ?, ?, ?, ?)", quote(l.keyspace))
 	err := repeat(ctx, func() error {
 		return l.session.Query(stmt, string(role), m.version, m.checksum(), m.name, time.Now().UTC()).WithContext(ctx).Exec()

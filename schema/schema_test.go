@@ -242,9 +242,9 @@ func TestApplyWaitsForTheLockAndEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := l.extend(t.Context()); err == nil {
-		t.Error("extended a lock that somebody else holds")
+		t.Error("extended a lock that another process holds")
 	}
-	l.release(t.Context()) // somebody else's
+	l.release(t.Context()) // another process holds it
 	if err := next.extend(t.Context()); err != nil {
 		t.Errorf("a former owner released the lock: %v", err)
 	}

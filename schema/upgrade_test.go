@@ -14,7 +14,7 @@ import (
 
 // TestUpgradeFromEveryVersionKeepsData takes a keyspace through all versions,
 // and writes a row into every table at each. In the end all of them must be
-// there, whole, and the tables must be those of a keyspace made anew.
+// there, whole, and the tables must be those of a new keyspace.
 func TestUpgradeFromEveryVersionKeepsData(t *testing.T) {
 	c := cassandratest.Start(t)
 	s := open(t, c)
@@ -50,10 +50,10 @@ func TestUpgradeFromEveryVersionKeepsData(t *testing.T) {
 			}
 			mustApply(t, s, fresh, role, ms)
 			if a, b := describe(t, s, old), describe(t, s, fresh); !maps.Equal(a, b) {
-				t.Errorf("upgraded step by step:\n%v\nmade anew:\n%v", a, b)
+				t.Errorf("upgraded step by step:\n%v\nnew:\n%v", a, b)
 			}
 			if a, b := settings(t, s, old), settings(t, s, fresh); !maps.Equal(a, b) {
-				t.Errorf("upgraded step by step:\n%v\nmade anew:\n%v", a, b)
+				t.Errorf("upgraded step by step:\n%v\nnew:\n%v", a, b)
 			}
 		})
 	}

@@ -21,7 +21,7 @@
 // PITHOS_TEST_CASSANDRA_REQUIRED=1 is set, as in CI.
 //
 // The shared server belongs to a supervisor process. Each test process holds
-// a lock on a lease file until it ends, in whatever way; when nobody has held
+// a lock on a lease file until it ends, in whatever way; when no process has held
 // one for PITHOS_TEST_CASSANDRA_IDLE (default 3m), the supervisor ends the
 // server, removes its data and ends itself.
 //

@@ -12,7 +12,7 @@ import (
 // however it ends. It is closed to release it.
 type fileLock struct{ f *os.File }
 
-// errLocked tells that a lock is held by somebody else.
+// errLocked says that another process holds the lock.
 var errLocked = errors.New("locked")
 
 // lockFile takes the lock that the named file stands for; how is LOCK_SH or

@@ -103,7 +103,7 @@ func TestSharedServerOutlivesItsStarterAndEndsWhenIdle(t *testing.T) {
 	}
 }
 
-// gone tells whether nobody listens any more. A server that is too busy to
+// gone reports whether the port is closed. A server that is too busy to
 // answer is there.
 func gone(t *testing.T, c Cluster) bool {
 	t.Helper()

@@ -48,7 +48,7 @@ type sharedServer struct {
 }
 
 // supervise starts a server, reports where it listens, and ends it when
-// nobody has held a lease for a while.
+// no process has held a lease for a while.
 func supervise(dir stateDir, report *os.File) error {
 	// A predecessor without a server may take a moment to end.
 	alive, err := lockFile(dir.file("alive"), syscall.LOCK_EX)
@@ -202,7 +202,7 @@ func (d stateDir) inUse() bool {
 	return false
 }
 
-// claim takes the lock, unless somebody is about to join: then it returns nil.
+// claim takes the lock, unless a process is about to join: then it returns nil.
 func (d stateDir) claim() *fileLock {
 	l, err := lockFile(d.file("lock"), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil {

@@ -174,7 +174,7 @@ type registry struct {
 }
 
 type answer struct {
-	code   int // 0 where nobody answers
+	code   int // 0 without an answer
 	body   []byte
 	header http.Header
 	from   string // scheme and host of who has answered, after redirects

@@ -80,7 +80,7 @@ func newLoki(t *testing.T, a application) *loki {
 	return &loki{a, t, command, "http://127.0.0.1:" + strconv.Itoa(port)}
 }
 
-// freePort returns a port where nobody listens.
+// freePort returns a port that is not in use.
 func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -150,7 +150,7 @@ func pushed(t *testing.T, begin time.Time) []byte {
 // hasty gives a request up that Loki, not ready yet, never answers.
 var hasty = &http.Client{Timeout: 30 * time.Second}
 
-// ask returns the status of a request; 0 where nobody answers.
+// ask returns the status of a request; 0 without an answer.
 func (l *loki) ask(method, path string, body []byte) int {
 	r, err := http.NewRequestWithContext(l.t.Context(), method, l.url+path, bytes.NewReader(body))
 	if err != nil {

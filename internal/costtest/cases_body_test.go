@@ -51,7 +51,7 @@ func putBody(x *fixture) attack {
 // chunked is a PUT with an aws-chunked body.
 func (x *fixture) chunked(payload string, b sigv4test.Body) []byte {
 	x.Helper()
-	r := x.s.Request(x.T, nobody, "PUT", "/"+x.s.Bucket(x.T)+"/key", nil)
+	r := x.s.Request(x.T, unsigned, "PUT", "/"+x.s.Bucket(x.T)+"/key", nil)
 	x.signer().SignChunked(r, payload, b)
 	return x.bytes(r)
 }
@@ -71,7 +71,7 @@ func chunksSmall(x *fixture) attack {
 func chunkExtension(x *fixture) attack {
 	a := attack{status: []int{400, 403}}
 	for _, head := range []string{"1;" + fill("x", 4<<20), fill("0", 4<<20), "1;chunk-signature=" + fill("a", 4<<20)} {
-		r := x.s.Request(x.T, nobody, "PUT", "/"+x.s.Bucket(x.T)+"/key", []byte(head))
+		r := x.s.Request(x.T, unsigned, "PUT", "/"+x.s.Bucket(x.T)+"/key", []byte(head))
 		r.Header.Set("Content-Encoding", "aws-chunked")
 		r.Header.Set("X-Amz-Decoded-Content-Length", "1000")
 		x.signer().SignHeader(r, sigv4test.Chunked)
@@ -81,7 +81,7 @@ func chunkExtension(x *fixture) attack {
 }
 
 func chunksHTTP(x *fixture) attack {
-	r := x.s.Request(x.T, nobody, "PUT", "/"+x.s.Bucket(x.T)+"/key", nil)
+	r := x.s.Request(x.T, unsigned, "PUT", "/"+x.s.Bucket(x.T)+"/key", nil)
 	r.ContentLength = -1
 	r.Body = http.NoBody
 	x.signer().SignHeader(r, sigv4test.Unsigned)
@@ -97,7 +97,7 @@ func trailerLong(x *fixture) attack {
 }
 
 func trailersDeclared(x *fixture) attack {
-	r := x.s.Request(x.T, nobody, "PUT", "/"+x.s.Bucket(x.T)+"/key", nil)
+	r := x.s.Request(x.T, unsigned, "PUT", "/"+x.s.Bucket(x.T)+"/key", nil)
 	r.Header.Set("X-Amz-Trailer", strings.Join(names("x-amz-checksum-", room/24), ","))
 	x.signer().SignChunked(r, sigv4test.UnsignedTrailer, sigv4test.Body{Data: []byte("x")})
 	return oneOf(x.bytes(r), 400, 403)
@@ -115,7 +115,7 @@ const boundary = "boundary"
 
 // form is an anonymous POST of a form.
 func (x *fixture) form(bucket, boundary, body string) []byte {
-	return x.request(nobody, "POST", "/"+bucket, []byte(body), "Content-Type", "multipart/form-data; boundary="+boundary)
+	return x.request(unsigned, "POST", "/"+bucket, []byte(body), "Content-Type", "multipart/form-data; boundary="+boundary)
 }
 
 func field(name, value string) string {
@@ -157,9 +157,9 @@ func formBoundaries(x *fixture) attack {
 		x.form(bucket, long, "--"+long+"\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n"+fill("\r\n"+fill("-", 71), 4<<20)),
 		x.form(bucket, boundary, fill("\r\n--boundar", 4<<20)),
 		x.form(bucket, boundary, strings.Repeat("--"+boundary+"\r\n\r\n", 4<<20/14)),
-		x.request(nobody, "POST", "/"+bucket, []byte("x"), "Content-Type", "multipart/form-data; "+fill(`a="\";`, room)+"boundary=b"),
-		x.request(nobody, "POST", "/"+bucket, []byte("x"), "Content-Type", "multipart/form-data; "+strings.Join(names("p", room/8), `="";`)),
-		x.request(nobody, "POST", "/"+bucket, []byte("x"), "Content-Type", "multipart/form-data; "+strings.Join(names("p", room/11), `*=a;`)),
+		x.request(unsigned, "POST", "/"+bucket, []byte("x"), "Content-Type", "multipart/form-data; "+fill(`a="\";`, room)+"boundary=b"),
+		x.request(unsigned, "POST", "/"+bucket, []byte("x"), "Content-Type", "multipart/form-data; "+strings.Join(names("p", room/8), `="";`)),
+		x.request(unsigned, "POST", "/"+bucket, []byte("x"), "Content-Type", "multipart/form-data; "+strings.Join(names("p", room/11), `*=a;`)),
 	}, status: formStatus}
 }
 

@@ -108,7 +108,7 @@ func deleteElements(x *fixture) attack {
 }
 
 func deleteElementsRefused(x *fixture) attack {
-	return x.bombsTo(nobody, "/"+x.object()+"?delete", "Delete", 2<<20-100)
+	return x.bombsTo(unsigned, "/"+x.object()+"?delete", "Delete", 2<<20-100)
 }
 
 func deleteObjects(x *fixture) attack {

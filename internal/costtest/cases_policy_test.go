@@ -111,7 +111,7 @@ func policyEachKey(x *fixture) attack {
 	x.policy(bucket, policyRoom, func(n int) string {
 		return statement(bucket, `"StringLike":{"aws:UserAgent":"*`+fill("a", n/2)+`*`+fill("a", n/2)+`b*c"}`)
 	})
-	return attack{requests: [][]byte{x.deleteMany(nobody, bucket, deletes, func(i int) string { return fmt.Sprint("k", i) }, "User-Agent", fill("a", room-500))},
+	return attack{requests: [][]byte{x.deleteMany(unsigned, bucket, deletes, func(i int) string { return fmt.Sprint("k", i) }, "User-Agent", fill("a", room-500))},
 		status: []int{200, 403}, units: deletes}
 }
 
@@ -124,7 +124,7 @@ func policyResourcesEachKey(x *fixture) attack {
 		}
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":[%s]}]}`, strings.Join(resources, ","))
 	})
-	return attack{requests: [][]byte{x.deleteMany(nobody, bucket, deletes, func(i int) string { return fmt.Sprintf("%d%s", i, fill("a", 1000)) })},
+	return attack{requests: [][]byte{x.deleteMany(unsigned, bucket, deletes, func(i int) string { return fmt.Sprintf("%d%s", i, fill("a", 1000)) })},
 		status: []int{200, 403}, units: deletes}
 }
 

@@ -121,9 +121,10 @@ func (x *fixture) shared(name string, make func(x *fixture) string) string {
 	return x.made[name]
 }
 
-var nobody s3test.Key
+// unsigned is the key of requests without a signature.
+var unsigned s3test.Key
 
-// request makes the bytes of a request, signed by key unless that is nobody.
+// request makes the bytes of a request, signed by key unless that is unsigned.
 // header are pairs of name and value.
 func (x *fixture) request(key s3test.Key, method, target string, body []byte, header ...string) []byte {
 	x.Helper()

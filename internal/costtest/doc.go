@@ -1,6 +1,6 @@
 // Package costtest holds the law that every request has a bounded cost
 // (docs/security.md, "Bounds"): CPU time, memory and reads are bounded by the
-// size of the request and of its answer, whoever sends it and whatever
+// size of the request and of its answer, independent of its sender and of whatever
 // policies, CORS rules, headers or metadata others have stored. Before
 // authorization the bound is small.
 //

@@ -94,5 +94,5 @@ func (v *values) named(etag string) (int, error) {
 	if value, ok := v.etags[etag]; ok {
 		return value, nil
 	}
-	return 0, fmt.Errorf("torn: nobody has written a value with the ETag %s", etag)
+	return 0, fmt.Errorf("torn: no client has written a value with the ETag %s", etag)
 }

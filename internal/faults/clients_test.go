@@ -276,7 +276,7 @@ func (w *worker) knowVersion(key string, value int, version string) {
 func (w *worker) settle(in input, from int64, err error) outcome {
 	out, recorded := w.judge(in, err)
 	if !recorded || out.outcome == unknown {
-		time.Sleep(rand.N(2 * restTime)) // as clients do whom nobody answers
+		time.Sleep(rand.N(2 * restTime)) // as clients do that get no answer
 	}
 	if !recorded {
 		return ""
@@ -306,7 +306,7 @@ func (w *worker) judge(in input, err error) (out output, recorded bool) {
 	return output{}, false
 }
 
-// unsent tells that nobody was there to take the request.
+// unsent reports that no server accepted the request.
 func unsent(err error) bool {
 	var network *net.OpError
 	return errors.As(err, &network) && network.Op == "dial"

@@ -153,7 +153,7 @@ bucketstore: {%s}
 	return file
 }
 
-// freePort is an address that nobody listens on now.
+// freePort is an address that is not in use now.
 func freePort(t testing.TB) string {
 	t.Helper()
 	address, err := freeport.Local()
@@ -241,7 +241,7 @@ func (g *gatewayProcess) pause(t testing.TB) {
 	}
 }
 
-// ready is the status of /-/ready; 0 where nobody answers.
+// ready is the status of /-/ready; 0 without an answer.
 func (g *gatewayProcess) ready() int {
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(g.url + "/-/ready")

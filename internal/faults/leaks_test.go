@@ -94,7 +94,7 @@ func (k *keeper) blobs(t *testing.T) []blob.Info {
 	return all
 }
 
-// empty deletes all that the buckets list: versions, and uploads that nobody
+// empty deletes all that the buckets list: versions, and uploads that no client
 // has ended.
 func empty(t *testing.T, client *s3.Client) {
 	t.Helper()

@@ -209,7 +209,7 @@ func (h *history) judge(t *testing.T) {
 }
 
 // explained reports whether a key's history can be explained without some of
-// the changes whose outcome is unknown. They may all come last, where nobody
+// the changes whose outcome is unknown. They may all come last, where no read
 // sees them: so it then can be explained with them too. If not, that says
 // nothing, but mostly this is all it takes, and each of them doubles the search.
 func explained(ops []porcupine.Operation) bool {

@@ -37,7 +37,7 @@ func TestTheModelTellsViolations(t *testing.T) {
 		"two reads beside a put go back":                    {[]porcupine.Operation{op(1, 9, opPut, 1, 0, ok), op(2, 3, opRead, 0, 0, read(1)), op(4, 5, opRead, 0, 0, read(absent))}, false},
 		"two winners of If-None-Match":                      {[]porcupine.Operation{op(1, 9, opPutNew, 1, 0, ok), op(1, 9, opPutNew, 2, 0, ok)}, false},
 		"one winner of If-None-Match":                       {[]porcupine.Operation{op(1, 9, opPutNew, 1, 0, ok), op(1, 9, opPutNew, 2, 0, output{outcome: unmet})}, true},
-		"nobody wins If-None-Match":                         {[]porcupine.Operation{op(1, 9, opPutNew, 1, 0, output{outcome: unmet})}, false},
+		"no writer wins If-None-Match":                      {[]porcupine.Operation{op(1, 9, opPutNew, 1, 0, output{outcome: unmet})}, false},
 		"a lost update":                                     {[]porcupine.Operation{op(1, 2, opPut, 1, 0, ok), op(3, 9, opPutOver, 2, 1, ok), op(3, 9, opPutOver, 3, 1, ok)}, false},
 		"If-Match on a key that is not there":               {[]porcupine.Operation{op(1, 2, opPutOver, 2, 1, output{outcome: missing})}, true},
 		"If-Match says missing, and it is there":            {[]porcupine.Operation{op(1, 2, opPut, 1, 0, ok), op(3, 4, opPutOver, 3, 2, output{outcome: missing})}, false},

@@ -134,7 +134,7 @@ func (w *worker) upload(ctx context.Context, via int, in input) {
 	from := w.h.now()
 	got, err := w.gateways[via].CompleteMultipartUpload(ctx, complete)
 	if codeOf(err) == "NoSuchUpload" && !race {
-		w.h.tear(fmt.Errorf("%s: an upload is gone that nobody has ended: %w", in.key, err))
+		w.h.tear(fmt.Errorf("%s: an upload is gone that no client has ended: %w", in.key, err))
 	}
 	if w.settle(in, from, err) == done {
 		w.know(in.key, in.value, aws.ToString(got.ETag), aws.ToString(got.VersionId))

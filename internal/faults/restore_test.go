@@ -292,7 +292,7 @@ func copyFolder(t testing.TB, from, to string) {
 		return os.WriteFile(filepath.Join(to, name), content, 0o600)
 	})
 	if err != nil {
-		t.Error(err) // whoever is stopped meanwhile has to go on
+		t.Error(err) // stopped processes have to continue
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	count  = 20_000
 )
 
-// Find returns n ports that nobody listens on, on any of the addresses.
+// Find returns n ports that are not in use on any of the addresses.
 func Find(n int, addresses ...string) ([]int, error) {
 	var ports []int
 	for range 1000 {
@@ -52,7 +52,7 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// Local is an address of this machine alone, host:port, that nobody listens on.
+// Local is an address of this machine alone, host:port, that is not in use.
 func Local() (string, error) {
 	const host = "127.0.0.1"
 	ports, err := Find(1, host)

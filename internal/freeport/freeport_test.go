@@ -22,7 +22,7 @@ func TestPortsThatAreFoundAreFreeAndDiffer(t *testing.T) {
 }
 
 func TestNoPortIsFreeWhereNobodyCanListen(t *testing.T) {
-	if ports, err := Find(1, "127.0.0.1", "192.0.2.1"); err == nil { // RFC 5737: nobody's
+	if ports, err := Find(1, "127.0.0.1", "192.0.2.1"); err == nil { // RFC 5737: no machine has it
 		t.Errorf("found %v", ports)
 	}
 }

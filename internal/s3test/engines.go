@@ -127,7 +127,7 @@ func startCassandra(folder string, cluster cassandratest.Cluster) (*Server, erro
 		return nil, err
 	}
 	shared.closers = append(shared.closers, func() error {
-		if err := dropKeyspace(cluster, keyspace); err != nil { // the keyspaces of a test server harm nobody
+		if err := dropKeyspace(cluster, keyspace); err != nil { // a keyspace left in a test server does no harm
 			fmt.Fprintln(os.Stderr, "s3test: drop keyspace "+keyspace+":", err)
 		}
 		return nil

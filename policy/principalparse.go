@@ -11,7 +11,8 @@ var (
 	serviceDNS = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 )
 
-// principals reads "*", or an object of AWS, CanonicalUser and Service.
+// principals parses the value of a Principal element: "*", or an object with
+// the members AWS, CanonicalUser and Service.
 func (r *reader) principals(n node, out *principals) error {
 	if n.kind == 's' && n.text == "*" {
 		out.all = true
@@ -26,16 +27,16 @@ func (r *reader) principals(n node, out *principals) error {
 			return err
 		}
 		for _, item := range list {
-			if why := out.add(f.name, item.text); why != "" {
-				return r.at(item, "Invalid principal in policy: %s", why)
+			if problem := out.add(f.name, item.text); problem != "" {
+				return r.at(item, "Invalid principal in policy: %s", problem)
 			}
 		}
 	}
 	return nil
 }
 
-// add takes one principal of a kind, or says why not.
-func (s *principals) add(kind, text string) (why string) {
+// add adds one principal of a kind; a problem says why it was not added.
+func (s *principals) add(kind, text string) (problem string) {
 	switch kind {
 	case "AWS":
 		return s.addAWS(text)
@@ -57,8 +58,8 @@ func (s *principals) add(kind, text string) (why string) {
 	return ""
 }
 
-// addAWS takes "*", an account id, or the ARN of an account or user.
-func (s *principals) addAWS(text string) (why string) {
+// addAWS adds "*", an account id, or the ARN of an account or user.
+func (s *principals) addAWS(text string) (problem string) {
 	if text == "*" {
 		s.anyone = true
 		return ""
