@@ -57,7 +57,6 @@ var code = map[string][]held{
 	"docs/clients/terraform.md": {{by: "internal/clienttest TestOpenTofusStateIsKeptAndLocked"}},
 	"docs/clients/velero.md":    {{by: "internal/clienttest TestVelerosBackupsAreStored"}},
 	"docs/design.md": {
-		{section: "The way of a request", blocks: 1, why: "a picture"},
 		{section: "Bodies", blocks: 1, why: "a picture"},
 	},
 	"docs/kubernetes.md": {{by: cluster, why: "PITHOS_TEST_KUBECTL"}},

@@ -74,7 +74,7 @@ func ParseStored(text []byte) (*Policy, error) {
 	if p, err := parse(text, true); err == nil {
 		return p.detached(), why
 	}
-	denyAll := Statement{Sid: "unreadable", Deny: true, who: principals{all: true}, actions: allActions(), notOn: true}
+	denyAll := Statement{Sid: "unreadable", Deny: true, principals: principals{all: true}, actions: allActions(), notOn: true}
 	return &Policy{Statements: []Statement{denyAll}}, why
 }
 
