@@ -1,14 +1,13 @@
-// Package cassandra opens sessions to Apache Cassandra as Pithos wants them.
+// Package cassandra opens sessions to Apache Cassandra as Pithos needs them.
 //
-// Requests go to a replica in the local datacenter, and nowhere else: a
-// coordinator elsewhere would take its own datacenter for the local one, and
-// decide conditional writes among the wrong replicas. The driver repeats no
-// statement by itself: only a caller knows what it may repeat. But a read that
-// may be repeated, and is slow, is asked of a second node too.
+// Requests go to a replica in the local datacenter only: a coordinator in another
+// datacenter would take that for the local one, and decide conditional writes among
+// the wrong replicas. The driver does not retry statements: only a caller knows what
+// may be repeated. But a slow idempotent read is also sent to a second node.
 //
-// A session outlives its cluster's absence: requests fail while it is away,
-// and succeed again within seconds of its return. A node that hangs is noticed,
-// asked last, and what waits there is cut loose.
+// A session survives an outage of its cluster: requests fail during the outage, and
+// succeed again within seconds after it. A node that hangs is detected and used last,
+// and its connections are closed, so that the requests waiting there fail.
 package cassandra
 
 import (
@@ -34,11 +33,11 @@ const (
 	DefaultConnections    = 2
 )
 
-// Config says how to reach a cluster. The zero value of each field but Hosts
-// has a meaning.
+// Config says how to reach a cluster. The zero value of each field except Hosts has
+// a meaning.
 type Config struct {
-	// Hosts are the contact points, each a host or host:port. A name stands
-	// for all its addresses. The other nodes are found through them.
+	// Hosts are the contact points, each a host or host:port. A name stands for
+	// all its addresses. The other nodes are discovered through them.
 	Hosts []string
 	// Port of all nodes, and of contact points without one; 0: that of the
 	// first contact point that has one, else 9042.
@@ -59,10 +58,9 @@ type Config struct {
 	Timeout        time.Duration // for a statement's answer; 0: 10 s
 	Connections    int           // to each node; 0: 2
 
-	// Log hears what the driver has to say; nil: nobody does. It is told no
-	// secrets.
+	// Log gets the driver's messages; nil: none. They contain no secrets.
 	Log *zap.Logger
-	// Observe hears what the session does; nil: nobody does.
+	// Observe is told of statements, connections and nodes; nil: none.
 	Observe Observer
 }
 
@@ -74,7 +72,7 @@ type TLS struct {
 	SkipVerify bool   // accept any certificate
 }
 
-// String hides the password, should a Config ever be printed.
+// String hides the password, in case a Config is printed.
 func (c Config) String() string {
 	return fmt.Sprintf("cassandra at %v, port %d, keyspace %q, user %q", c.Hosts, c.Port, c.Keyspace, c.Username)
 }
@@ -82,7 +80,7 @@ func (c Config) String() string {
 // GoString is String.
 func (c Config) GoString() string { return c.String() }
 
-// cluster returns the driver's configuration, but for what depends on the
+// cluster returns the driver's configuration, without what depends on the
 // datacenter.
 func (c Config) cluster() (*gocql.ClusterConfig, error) {
 	if len(c.Hosts) == 0 {
@@ -101,15 +99,14 @@ func (c Config) cluster() (*gocql.ClusterConfig, error) {
 	g.WriteTimeout = g.Timeout
 	g.NumConns = cmp.Or(c.Connections, DefaultConnections)
 	g.SocketKeepalive = 15 * time.Second
-	// The default, 60 s, would keep service away a minute after Cassandra is
-	// back.
+	// The default of 60 s would delay the recovery from an outage by a minute.
 	g.ReconnectInterval = time.Second
 	g.ReconnectionPolicy = &gocql.ExponentialReconnectionPolicy{
 		MaxRetries: 3, InitialInterval: 200 * time.Millisecond, MaxInterval: 2 * time.Second}
 	g.RetryPolicy = nil
-	// Where an order matters, statements carry a timestamp of their own;
-	// elsewhere a server's clock is as good as a gateway's, and conditional
-	// batches refuse a client's.
+	// Where an order matters, statements have explicit timestamps. Elsewhere a
+	// server's clock is as good as a gateway's, and conditional batches refuse a
+	// client's timestamp.
 	g.DefaultTimestamp = false
 	g.PageSize = 1000
 	g.MaxWaitSchemaAgreement = time.Minute

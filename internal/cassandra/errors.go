@@ -7,22 +7,22 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// Class says what the failure of a statement means for its effect.
+// Class says what the error of a statement means for its effect.
 type Class int
 
 const (
 	// OK is the class of no error.
 	OK Class = iota
-	// Unavailable: no effect; the cluster, or enough of it, cannot be reached
-	// or has too much to do. The same statement may succeed later.
+	// Unavailable: no effect; the cluster, or enough of it, cannot be reached or
+	// is overloaded. The same statement may succeed later.
 	Unavailable
-	// Unknown: the statement may have taken effect, now or yet to come. For a
-	// read it only means that there is no answer.
+	// Unknown: the statement may have taken effect, or may still do so. For a
+	// read it only means that there is no result.
 	Unknown
 	// Rejected: no effect, and repeating the statement will not help.
 	Rejected
-	// Other: not an error of the cluster. Whether the statement had an effect
-	// is not known: a context may have ended with the statement on its way.
+	// Other: not an error of the cluster. Whether the statement had an effect is
+	// unknown: a context may have ended while it was being sent.
 	Other
 )
 
@@ -41,8 +41,8 @@ func (c Class) String() string {
 	return "other"
 }
 
-// Classify returns the class of a driver's error. The codes are those of
-// CQL's native protocol v4, section 9.
+// Classify returns the class of a driver's error. The codes are defined in CQL's
+// native protocol v4, section 9.
 func Classify(err error) Class {
 	if err == nil {
 		return OK
@@ -72,9 +72,9 @@ func Classify(err error) Class {
 	return Other
 }
 
-// Overloaded tells that a statement was refused for want of room, by a node
-// or, where no stream is free on any connection, by the driver: less should be
-// asked. Its class says whether it took effect.
+// Overloaded reports that a statement was refused for lack of capacity, by a node or,
+// if no connection has a free stream, by the driver: the caller should send less. The
+// error's class says whether the statement took effect.
 func Overloaded(err error) bool {
 	var request gocql.RequestError
 	if errors.As(err, &request) {
@@ -92,8 +92,8 @@ func classifyCode(code int) Class {
 		gocql.ErrCodeFunctionFailure:
 		return Rejected
 	}
-	// Server errors, timeouts and failures of reads, writes (the stages of a
-	// conditional write among them), CDC and truncation, and codes to come:
-	// some replica may have done it.
+	// Server errors, timeouts and failures of reads and writes (including the stages
+	// of a conditional write), of CDC and truncation, and future codes: a replica may
+	// have applied the statement.
 	return Unknown
 }

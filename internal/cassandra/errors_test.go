@@ -35,10 +35,10 @@ func TestClassify(t *testing.T) {
 		{&net.OpError{Op: "read", Err: errors.New("reset")}, Unknown},
 		{gocql.ErrTimeoutNoResponse, Unknown},
 		{gocql.ErrConnectionClosed, Unknown},
-		{answer(gocql.ErrCodeWriteTimeout), Unknown}, // of whatever write type, CAS among them
+		{answer(gocql.ErrCodeWriteTimeout), Unknown}, // of any write type, CAS too
 		{answer(gocql.ErrCodeWriteFailure), Unknown},
 		{answer(gocql.ErrCodeCASWriteUnknown), Unknown},
-		{answer(gocql.ErrCodeReadTimeout), Unknown}, // what a conditional write's reading phase sends
+		{answer(gocql.ErrCodeReadTimeout), Unknown}, // sent by the read phase of a conditional write
 		{answer(gocql.ErrCodeServer), Unknown},
 		{answer(0x7fff), Unknown},
 		{answer(gocql.ErrCodeSyntax), Rejected},
@@ -54,7 +54,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-func TestOnlyWantOfRoomIsOverload(t *testing.T) {
+func TestOverloadedIsOnlyForLackOfCapacity(t *testing.T) {
 	for _, err := range []error{answer(gocql.ErrCodeOverloaded), gocql.ErrNoStreams, fmt.Errorf("read: %w", answer(gocql.ErrCodeOverloaded))} {
 		if !Overloaded(err) {
 			t.Errorf("%v is none", err)
@@ -67,7 +67,7 @@ func TestOnlyWantOfRoomIsOverload(t *testing.T) {
 	}
 }
 
-func TestPortIsTheConfiguredOrThatOfAContactPoint(t *testing.T) {
+func TestPortDefaultsToThatOfAContactPoint(t *testing.T) {
 	for _, c := range []struct {
 		cfg  Config
 		want int

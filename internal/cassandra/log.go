@@ -7,8 +7,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// driverLog gives the driver's messages, which have no level, to zap. They
-// are about hosts and connections; none is about statements or credentials.
+// driverLog passes the driver's messages, which have no level, to zap. They are about
+// hosts and connections, never about statements or credentials.
 type driverLog struct{ log *zap.Logger }
 
 func newDriverLog(log *zap.Logger) driverLog {

@@ -6,28 +6,29 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// Observer hears what a session does: each statement and each connection that
-// it makes. It is called by the goroutines that wait for the answers.
+// Observer is told what a session does: each statement and each connection. The
+// goroutines that wait for the results call it.
 type Observer interface {
 	gocql.QueryObserver
 	gocql.BatchObserver
 	gocql.ConnectObserver
-	// Nodes is given a function that tells how the session's nodes stand.
-	// What it returns is called once the session is closed.
+	// Nodes gets a function that returns the state of the session's nodes. The
+	// function that it returns is called after the session is closed.
 	Nodes(read func() []NodeState) (remove func())
 }
 
-// NodeState is how a node stands.
+// NodeState is the state of a node.
 type NodeState struct {
 	Address string
-	// Connections are open, Waiting requests have no answer yet.
+	// Connections is the number of open connections, Waiting the number of
+	// requests without a response.
 	Connections, Waiting int
-	// Silence is how long it has owed an answer and sent nothing.
+	// Silence is how long the node has owed a response and sent nothing.
 	Silence time.Duration
 }
 
-// states tells how all nodes stand that were ever connected to.
-func (w *watch) states() []NodeState {
+// states returns the state of all nodes that the session ever connected to.
+func (w *nodeMonitor) states() []NodeState {
 	var out []NodeState
 	now := w.now()
 	for _, n := range w.all() {
@@ -39,9 +40,9 @@ func (w *watch) states() []NodeState {
 	return out
 }
 
-// observe has the observer, if any, hear of the session to come, and returns
-// what ends that.
-func (w *watch) observe(g *gocql.ClusterConfig, o Observer) (end func()) {
+// observe connects the observer, if there is one, to the session that will be opened,
+// and returns the function that disconnects it.
+func (w *nodeMonitor) observe(g *gocql.ClusterConfig, o Observer) (end func()) {
 	if o == nil {
 		return func() {}
 	}

@@ -10,22 +10,21 @@ import (
 )
 
 const (
-	// speculateAfter is how long a read waits before another node is asked
-	// the same: longer than nearly all reads take.
+	// speculateAfter is how long a read waits before it is also sent to another
+	// node: longer than nearly all reads take.
 	speculateAfter = 150 * time.Millisecond
-	// speculateBelow is the number of requests under way from which on no
-	// read is asked twice: where there is much to do, asking twice is no help.
+	// speculateBelow is the number of requests in flight from which on no read is
+	// sent twice: under load that would make things worse.
 	speculateBelow = 128
 )
 
-// policy chooses nodes as the one that it is made of does, but those last
-// that do not answer. It also decides, with the same knowledge, which
-// statements a second node is asked: the driver consults it before it looks
-// at a statement's own setting.
+// policy chooses nodes in the order of the policy that it wraps, but puts nodes that do
+// not respond last. It also decides which statements are sent to a second node: the
+// driver calls it before it reads a statement's own setting.
 type policy struct {
 	gocql.HostSelectionPolicy
-	watch *watch
-	ready atomic.Bool
+	monitor *nodeMonitor
+	ready   atomic.Bool
 }
 
 var _ gocql.ReadyPolicy = (*policy)(nil)
@@ -36,12 +35,11 @@ func (p *policy) HostUp(h *gocql.HostInfo) {
 	p.ready.Store(true)
 }
 
-// Ready implements [gocql.ReadyPolicy]: one node is enough to begin with. The
-// driver would wait for all, and for one that hangs as long as several
-// time-outs.
+// Ready implements [gocql.ReadyPolicy]: one node is enough to start. The driver would
+// wait for all nodes, and for one that hangs as long as several timeouts.
 func (p *policy) Ready() bool { return p.ready.Load() }
 
-// pinned is the key of a context whose statements go to one node alone.
+// pinned is the key of a context whose statements go to one node only.
 type pinned struct{}
 
 // Pick implements [gocql.HostSelectionPolicy].
@@ -54,24 +52,24 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 		return filtered(next, func(h *gocql.HostInfo) bool { return h.ConnectAddressAndPort() == only.ConnectAddressAndPort() })
 	}
 	if q.Context().Value(replicaKey{}) != nil {
-		return next // one node is meant and no other
+		return next // the statement is meant for one node only
 	}
-	now := p.watch.now()
+	now := p.monitor.now()
 	if read, ok := q.(*gocql.Query); ok {
 		p.speculate(read, now)
 	}
-	if !p.watch.anySilent(now) {
+	if !p.monitor.anySilent(now) {
 		return next
 	}
-	return silentLast(next, func(h *gocql.HostInfo) bool { return p.watch.of(h).silence(now) >= avoidAfter })
+	return silentLast(next, func(h *gocql.HostInfo) bool { return p.monitor.nodeOf(h).silence(now) >= avoidAfter })
 }
 
-// speculate has another node asked where a read is slow. Only reads: what
-// loses is not waited for, and a write's buffers are used again; and not by
-// Paxos, where two that ask for the same stand in each other's way.
+// speculate has a slow read sent to another node too. Only plain reads: the slower of
+// two statements is not waited for, and the buffers of a write are reused; and two
+// reads by Paxos of the same row would delay each other.
 func (p *policy) speculate(q *gocql.Query, now time.Time) {
 	serial := q.GetConsistency() == gocql.Consistency(gocql.Serial) || q.GetConsistency() == gocql.Consistency(gocql.LocalSerial)
-	if q.IsIdempotent() && !serial && strings.HasPrefix(q.Statement(), "SELECT") && p.watch.calm(now) {
+	if q.IsIdempotent() && !serial && strings.HasPrefix(q.Statement(), "SELECT") && p.monitor.maySpeculate(now) {
 		q.SetSpeculativeExecutionPolicy(&gocql.SimpleSpeculativeExecution{NumAttempts: 1, TimeoutDelay: speculateAfter})
 	}
 }
@@ -86,7 +84,7 @@ func filtered(next gocql.NextHost, keep func(*gocql.HostInfo) bool) gocql.NextHo
 	}
 }
 
-// silentLast puts the hosts that are silent behind all others.
+// silentLast moves the silent hosts to the end.
 func silentLast(next gocql.NextHost, silent func(*gocql.HostInfo) bool) gocql.NextHost {
 	var last []gocql.SelectedHost
 	return func() gocql.SelectedHost {
@@ -105,12 +103,12 @@ func silentLast(next gocql.NextHost, silent func(*gocql.HostInfo) bool) gocql.Ne
 	}
 }
 
-// asker returns a function that asks one node for what every node knows.
-func asker(s *gocql.Session) func(*gocql.HostInfo) {
+// prober returns a function that sends a simple query to one node.
+func prober(s *gocql.Session) func(*gocql.HostInfo) {
 	return func(h *gocql.HostInfo) {
-		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), pinned{}, h), cutAfter)
+		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), pinned{}, h), closeAfter)
 		defer cancel()
-		// The watch hears the answer, if there is one.
+		// The monitor observes the response, if there is one.
 		_ = s.Query("SELECT key FROM system.local WHERE key = 'local'").WithContext(ctx).Consistency(gocql.One).Exec()
 	}
 }

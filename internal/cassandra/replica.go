@@ -12,24 +12,22 @@ import (
 // replicaKey is the key of a context's [replica].
 type replicaKey struct{}
 
-// replica is one of so many nodes that have a row.
+// replica is one of several nodes that have a row.
 type replica struct{ n, of int }
 
-// AtReplica has queries that are made with the context, and that name a row,
-// answered by one of the nodes that have it: number n of the first so many
-// that the session's policy would ask, in the order of their ids. No other
-// node is asked when it does not answer. The session's policy must be one of
-// [ReplicaPolicy]; others take no notice.
+// AtReplica has queries that use the context, and that name a row, answered by one of
+// the nodes that have the row: number n of the first of nodes that the session's policy
+// would choose, in the order of their ids. No other node is used if it does not respond.
+// The session's policy must be one of [ReplicaPolicy]; others ignore the context.
 //
-// At a consistency of one, a node that has the row answers with its own copy.
+// With consistency ONE, a node that has the row answers with its own copy.
 func AtReplica(ctx context.Context, n, of int) context.Context {
 	return context.WithValue(ctx, replicaKey{}, replica{n, of})
 }
 
-// ReplicaPolicy makes of a token-aware policy one that queries can tell which
-// replica to ask: see [AtReplica]. It also makes the policy know the replicas
-// of every keyspace that statements name, where the driver by itself knows but
-// those of the keyspace that the session was opened with.
+// ReplicaPolicy wraps a token-aware policy so that queries can select a replica: see
+// [AtReplica]. It also tells the policy the replicas of every keyspace that statements
+// name; the driver by itself tells only those of the session's keyspace.
 func ReplicaPolicy(p gocql.HostSelectionPolicy) gocql.HostSelectionPolicy {
 	return &replicaPolicy{HostSelectionPolicy: p, known: map[string]bool{}}
 }
@@ -71,8 +69,8 @@ func (p *replicaPolicy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	}
 }
 
-// learn has the policy find out who has the rows of a keyspace, beside the
-// query that names it first.
+// learn has the policy load the replicas of a keyspace, concurrently with the query that
+// names it first.
 func (p *replicaPolicy) learn(keyspace string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +93,7 @@ func (p *replicaPolicy) RemoveHost(host *gocql.HostInfo) {
 	p.learnAgain()
 }
 
-// learnAgain has all keyspaces looked at anew: the ring is another one.
+// learnAgain has all keyspaces loaded again: the ring has changed.
 func (p *replicaPolicy) learnAgain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// Open connects to the cluster and returns a session, which the caller closes.
-// It fails when no node answers: see [WaitFor].
+// Open connects to the cluster and returns a session, which the caller closes. It fails
+// if no node responds: see [WaitFor].
 func Open(ctx context.Context, cfg Config) (*gocql.Session, error) {
 	g, err := cfg.cluster()
 	if err != nil {
@@ -23,20 +23,20 @@ func Open(ctx context.Context, cfg Config) (*gocql.Session, error) {
 		}
 	}
 	g.HostFilter = gocql.DataCentreHostFilter(dc)
-	w := newWatch(g.ConnectTimeout, g.SocketKeepalive, cfg.Log)
+	w := newNodeMonitor(g.ConnectTimeout, g.SocketKeepalive, cfg.Log)
 	g.Dialer, g.StreamObserver, g.FrameHeaderObserver = w, w, w
-	g.PoolConfig.HostSelectionPolicy = &policy{watch: w, HostSelectionPolicy: ReplicaPolicy(
+	g.PoolConfig.HostSelectionPolicy = &policy{monitor: w, HostSelectionPolicy: ReplicaPolicy(
 		gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(dc), gocql.ShuffleReplicas()))}
-	unobserve := w.observe(g, cfg.Observe)
+	stopObserving := w.observe(g, cfg.Observe)
 	s, err := create(ctx, *g)
 	if err != nil {
-		unobserve()
+		stopObserving()
 	}
 	switch {
 	case err == nil:
 		go func() {
-			defer unobserve()
-			w.run(s.Closed, asker(s))
+			defer stopObserving()
+			w.run(s.Closed, prober(s))
 		}()
 		return s, nil
 	case errors.Is(err, gocql.ErrNoConnectionsStarted) && cfg.Keyspace != "":
@@ -45,10 +45,9 @@ func Open(ctx context.Context, cfg Config) (*gocql.Session, error) {
 	return nil, fmt.Errorf("cassandra: connect to %v in datacenter %q: %w", cfg.Hosts, dc, err)
 }
 
-// WaitFor returns when a node answers a query, or with an error when ctx ends
-// or the configuration is unusable. Before each pause between two attempts it
-// calls notify, if not nil, with the reason for waiting. The keyspace need not
-// exist.
+// WaitFor returns when a node answers a query, or with an error when ctx ends or the
+// configuration is unusable. Before each pause between two attempts it calls notify, if
+// not nil, with the last error. The keyspace need not exist.
 func WaitFor(ctx context.Context, cfg Config, notify func(err error)) error {
 	g, err := cfg.cluster()
 	if err != nil {
@@ -73,8 +72,8 @@ func WaitFor(ctx context.Context, cfg Config, notify func(err error)) error {
 	}
 }
 
-// firstDatacenter asks all contact points where they are, at once since one
-// may hang, and returns what the first one answers.
+// firstDatacenter asks all contact points for their datacenter, concurrently since one
+// may hang, and returns the first answer.
 func firstDatacenter(ctx context.Context, g gocql.ClusterConfig) (string, error) {
 	type result struct {
 		datacenter string
@@ -100,13 +99,13 @@ func firstDatacenter(ctx context.Context, g gocql.ClusterConfig) (string, error)
 	return "", errors.Join(errs...)
 }
 
-// datacenterOf asks a contact point where it is.
+// datacenterOf asks a contact point for its datacenter.
 func datacenterOf(ctx context.Context, g gocql.ClusterConfig, host string) (string, error) {
 	g.Hosts = []string{host}
 	g.Keyspace = ""
 	g.NumConns = 1
 	g.Consistency = gocql.One
-	// The node is asked about itself, whatever it knows of others.
+	// The node is asked about itself, whatever it knows of other nodes.
 	g.DisableInitialHostLookup = true
 	g.PoolConfig.HostSelectionPolicy = gocql.SingleHostReadyPolicy(gocql.RoundRobinHostPolicy())
 	s, err := create(ctx, g)
@@ -122,8 +121,8 @@ func datacenterOf(ctx context.Context, g gocql.ClusterConfig, host string) (stri
 	return dc, nil
 }
 
-// create opens a session and gives up when ctx ends, which the driver would
-// not: a session that comes too late is closed.
+// create opens a session and gives up when ctx ends, which the driver would not do. A
+// session that is opened after that is closed.
 func create(ctx context.Context, g gocql.ClusterConfig) (*gocql.Session, error) {
 	type result struct {
 		s   *gocql.Session
