@@ -237,7 +237,7 @@ func (f *fake) each(ctx context.Context, c gocql.Consistency, page int, row func
 	return err
 }
 
-// eachWarned implements warner: it warns of the first tombstone.
+// eachWarned implements database: it warns of the first tombstone.
 func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
 	if err := refused(args); err != nil {
 		return 0, err
@@ -280,6 +280,11 @@ func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row f
 		}
 	}
 	return tombstones, nil
+}
+
+// page implements database. Only walks read so, and they have no fake tables.
+func (f *fake) page(_ context.Context, _ gocql.Consistency, _ int, _ []byte, _ func(gocql.Scanner) error, stmt string, _ ...any) ([]byte, error) {
+	panic(stmt)
 }
 
 // hintRows returns the rows of listing_map that begin at such keys, in order.

@@ -47,6 +47,13 @@ func (m *mortal) each(ctx context.Context, c gocql.Consistency, page int, row fu
 	return m.database.each(ctx, c, page, row, stmt, args...)
 }
 
+func (m *mortal) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
+	if err := m.spend(); err != nil {
+		return 0, err
+	}
+	return m.database.eachWarned(ctx, c, page, row, stmt, args...)
+}
+
 func (m *mortal) write(ctx context.Context, stmt string, args ...any) error {
 	if err := m.spend(); err != nil {
 		return err

@@ -37,6 +37,12 @@ type database interface {
 	one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error)
 	// each reads rows, page by page, and calls row for each.
 	each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error
+	// eachWarned is each. It also returns how many tombstones the read had to
+	// pass, where the database warns of them; 0 otherwise.
+	eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error)
+	// page reads one page, which begins where state says, and returns where
+	// the next one does; nil after the last. Each page has its own timeout.
+	page(ctx context.Context, c gocql.Consistency, size int, state []byte, row func(gocql.Scanner) error, stmt string, args ...any) (next []byte, err error)
 	// write makes a plain write.
 	write(ctx context.Context, stmt string, args ...any) error
 	// writes makes plain writes to one partition, all or none of them.

@@ -38,14 +38,7 @@ func tokens(s meta.Share) (low, high int64) {
 	return at(s.Part), at(s.Part + 1) // no row has the least token
 }
 
-// pager is a database whose answers can be had page by page, each with its own
-// time.
-type pager interface {
-	page(ctx context.Context, c gocql.Consistency, size int, state []byte, row func(gocql.Scanner) error, stmt string, args ...any) (next []byte, err error)
-}
-
-// page reads one page, which begins where state says, and returns where the
-// next one does; nil after the last.
+// page implements database.
 func (d *cluster) page(ctx context.Context, c gocql.Consistency, size int, state []byte, row func(gocql.Scanner) error, stmt string, args ...any) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -64,22 +57,15 @@ func (d *cluster) page(ctx context.Context, c gocql.Consistency, size int, state
 	return next, classify(ctx, scanner.Err())
 }
 
-// errNoWalk says that the database cannot be read page by page.
-var errNoWalk = errors.New("the database cannot be walked")
-
 // walkTokens calls row for each row of a share of a table. Between pages it
 // holds nothing.
 func (s *Store) walkTokens(ctx context.Context, share meta.Share, row func(gocql.Scanner) error, stmt string) error {
 	if err := share.Check(); err != nil {
 		return err
 	}
-	db, ok := s.database.(pager)
-	if !ok {
-		return errNoWalk
-	}
 	low, high := tokens(share)
 	for try, state := 0, []byte(nil); ; {
-		next, err := db.page(ctx, s.o.Consistency, walkPage, state, row, stmt, low, high)
+		next, err := s.page(ctx, s.o.Consistency, walkPage, state, row, stmt, low, high)
 		switch {
 		case err == nil && len(next) == 0:
 			return nil

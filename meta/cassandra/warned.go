@@ -9,21 +9,7 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// warner is a database that passes on how many tombstones a read had to pass,
-// where that is worth a warning to it.
-type warner interface {
-	eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error)
-}
-
-// eachWarned is each, and counts tombstones if the database does.
-func (s *Store) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
-	if db, ok := s.database.(warner); ok {
-		return db.eachWarned(ctx, c, page, row, stmt, args...)
-	}
-	return 0, s.each(ctx, c, page, row, stmt, args...)
-}
-
-// eachWarned implements warner. Cassandra warns of a page that passed more
+// eachWarned implements database. Cassandra warns of a page that passed more
 // than tombstone_warn_threshold tombstones, 1,000 by default.
 func (d *cluster) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
