@@ -318,11 +318,6 @@ type Queue interface {
 	// guard can be committed. Claiming twice is no error.
 	Claim(ctx context.Context, e QueueEntry) error
 
-	// Postpone moves an entry to a later Due: a fresh entry is enqueued
-	// before the old one is dropped. It is never used for entries that
-	// guard something.
-	Postpone(ctx context.Context, e QueueEntry, due time.Time) error
-
 	// Drop removes entries. Dropping what is not there is no error.
 	Drop(ctx context.Context, entries ...QueueEntry) error
 

@@ -142,9 +142,16 @@ func (p *pass) deleteProven(ctx context.Context, fail func(meta.QueueEntry, erro
 	return false, nil
 }
 
-// postpone has an entry looked at again when the grace time has passed anew.
+// postpone makes an entry due again after another grace time. The new entry is
+// stored before the old one is dropped, so a crash leaves both. It must not be
+// called for an entry that guards a commit: the guard would be gone.
 func (s *Store) postpone(ctx context.Context, e meta.QueueEntry) error {
-	return s.meta.Postpone(ctx, e, s.now().Add(s.grace).UTC().Truncate(time.Microsecond))
+	later := e
+	later.Due, later.Entry = s.now().Add(s.grace).UTC().Truncate(time.Microsecond), meta.NewID()
+	if err := s.meta.Enqueue(ctx, later); err != nil {
+		return err
+	}
+	return s.meta.Drop(ctx, e)
 }
 
 // pass is one look at a number of entries.

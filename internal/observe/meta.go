@@ -182,11 +182,6 @@ func (s *metaCalls) Claim(ctx context.Context, e meta.QueueEntry) error {
 	return s.o.call(ctx, metaStore, "Claim", func(ctx context.Context) error { return s.Store.Claim(ctx, e) })
 }
 
-// Postpone implements [meta.Queue].
-func (s *metaCalls) Postpone(ctx context.Context, e meta.QueueEntry, due time.Time) error {
-	return s.o.call(ctx, metaStore, "Postpone", func(ctx context.Context) error { return s.Store.Postpone(ctx, e, due) })
-}
-
 // Drop implements [meta.Queue].
 func (s *metaCalls) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	return s.o.call(ctx, metaStore, "Drop", func(ctx context.Context) error { return s.Store.Drop(ctx, entries...) })

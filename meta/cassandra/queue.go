@@ -183,16 +183,6 @@ func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 	return wrap(s.write(ctx, claimQueued, append([]any{p.due + 1}, p.key()...)...), "claim queue entry")
 }
 
-// Postpone implements [meta.Queue].
-func (s *Store) Postpone(ctx context.Context, e meta.QueueEntry, due time.Time) error {
-	later := e
-	later.Due, later.Entry = due, meta.NewID()
-	if err := s.Enqueue(ctx, later); err != nil {
-		return wrap(err, "postpone queue entry")
-	}
-	return wrap(s.Drop(ctx, e), "postpone queue entry")
-}
-
 // Drop implements [meta.Queue].
 func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)

@@ -115,21 +115,6 @@ func (s *Store) checkGuard(entries []meta.QueueEntry) error {
 	return nil
 }
 
-// Postpone implements [meta.Queue].
-func (s *Store) Postpone(ctx context.Context, e meta.QueueEntry, due time.Time) error {
-	if err := s.enter(ctx); err != nil {
-		return fmt.Errorf("postpone entry %s: %w", e.Entry, err)
-	}
-	defer s.leave()
-	later := e
-	later.Due, later.Entry = due, meta.NewID()
-	return s.change(entryKey(e), func(b *pebble.Batch) error {
-		return errors.Join(
-			setRow(b, entryKey(later), queueRow{Kind: e.Kind, Blob: e.Blob}),
-			b.Delete(entryKey(e), nil))
-	})
-}
-
 // Drop implements [meta.Queue]. It is not synced: an entry that is back after
 // a crash is looked at once more, and is as claimed as it was.
 func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {

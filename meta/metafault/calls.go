@@ -184,11 +184,6 @@ func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 	return s.call(ctx, Claim, func() error { return s.store.Claim(ctx, e) })
 }
 
-// Postpone implements [meta.Queue].
-func (s *Store) Postpone(ctx context.Context, e meta.QueueEntry, due time.Time) error {
-	return s.call(ctx, Postpone, func() error { return s.store.Postpone(ctx, e, due) })
-}
-
 // Drop implements [meta.Queue].
 func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	return s.call(ctx, Drop, func() error { return s.store.Drop(ctx, entries...) })

@@ -55,7 +55,6 @@ const (
 	Enqueue         Op = "Enqueue"
 	Due             Op = "Due"
 	Claim           Op = "Claim"
-	Postpone        Op = "Postpone"
 	Drop            Op = "Drop"
 	Queued          Op = "Queued"
 	AddReferences   Op = "AddReferences"

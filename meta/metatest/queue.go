@@ -28,7 +28,6 @@ var queueContracts = []contract{
 		e.Claimed = false
 		s.equal("due", s.due(e.Due, e), []meta.QueueEntry{e})
 	}},
-	{"PostponedEntriesAreDueLater", testPostpone},
 	{"DroppedEntriesAreGone", func(s *suite) {
 		a, b, c := s.enqueue(time.Now()), s.enqueue(time.Now()), s.enqueue(time.Now().Add(time.Hour))
 		s.ok(s.Drop(s.ctx, a, c))
@@ -83,23 +82,6 @@ func testDue(s *suite) {
 	s.ok(err)
 	s.equal("entries for a limit of 1", len(some), 1)
 	s.ok(s.Enqueue(s.ctx))
-}
-
-func testPostpone(s *suite) {
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	e := s.enqueue(now)
-	s.ok(s.Postpone(s.ctx, e, now.Add(time.Hour)))
-	found, err := s.Due(s.ctx, now.Add(time.Hour), farLimit)
-	s.ok(err)
-	found = slices.DeleteFunc(found, func(f meta.QueueEntry) bool { return f.Blob != e.Blob })
-	if len(found) != 1 {
-		s.Fatalf("a postponed entry is there %d times", len(found))
-	}
-	s.dropAfter(found[0])
-	if !found[0].Due.Equal(now.Add(time.Hour)) || found[0].Kind != e.Kind || found[0].Claimed {
-		s.Fatalf("postponed to %+v", found[0])
-	}
-	s.equal("due at the old time", len(s.due(now, e, found[0])), 0)
 }
 
 func testQueued(s *suite) {

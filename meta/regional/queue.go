@@ -114,15 +114,6 @@ func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 	return store.Claim(ctx, e)
 }
 
-// Postpone implements [meta.Queue].
-func (s *Store) Postpone(ctx context.Context, e meta.QueueEntry, due time.Time) error {
-	store, err := s.queueOf(ctx, e)
-	if err != nil {
-		return err
-	}
-	return store.Postpone(ctx, e, due)
-}
-
 // Queued implements [meta.Queue].
 func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
 	for _, store := range s.stores {
