@@ -15,15 +15,15 @@ func (c *checker) readEverything(ctx context.Context) error {
 	return c.shares(ctx, phaseDeep, 2*c.Shares, func(ctx context.Context, n int, k *sink) error {
 		share := meta.Share{Part: n % c.Shares, Of: c.Shares}
 		if n < c.Shares {
-			return c.Meta.WalkVersions(ctx, share, true, func(r meta.VersionRow) error {
+			return c.Meta.Walk(ctx, share, meta.Visitor{Payload: true, Version: func(r meta.VersionRow) error {
 				if !c.concerns(r.Bucket) || r.DeleteMarker {
 					return nil
 				}
 				k.Rows++
 				return c.readVersion(ctx, k, &r)
-			})
+			}})
 		}
-		return c.Meta.WalkUploads(ctx, share, func(u meta.Upload, parts []meta.Part) error {
+		return c.Meta.Walk(ctx, share, meta.Visitor{Upload: func(u meta.Upload, parts []meta.Part) error {
 			live := u.State == meta.UploadOpen || u.State == meta.UploadCompleting
 			if !live || !c.concerns(u.Bucket) {
 				return nil
@@ -35,7 +35,7 @@ func (c *checker) readEverything(ctx context.Context) error {
 				}
 			}
 			return nil
-		})
+		}})
 	})
 }
 

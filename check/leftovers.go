@@ -211,14 +211,14 @@ func (c *checker) settleListings(ctx context.Context) error {
 	g.SetLimit(c.Workers)
 	for share := range c.Shares {
 		g.Go(func() error {
-			return c.Meta.WalkListings(gctx, meta.Share{Part: share, Of: c.Shares}, func(p meta.ListingPart) error {
+			return c.Meta.Walk(gctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{ListingPart: func(p meta.ListingPart) error {
 				mu.Lock()
 				defer mu.Unlock()
 				if seen[p] {
 					left[p.Bucket] = append(left[p.Bucket], p)
 				}
 				return nil
-			})
+			}})
 		})
 	}
 	if err := g.Wait(); err != nil {

@@ -97,10 +97,10 @@ func (c *checker) lookAgain(ctx context.Context) error {
 		return err
 	}
 	err = c.shares(ctx, again+": versions", c.Shares, func(ctx context.Context, share int, k *sink) error {
-		return c.Meta.WalkVersions(ctx, meta.Share{Part: share, Of: c.Shares}, false, func(r meta.VersionRow) error {
+		return c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{Version: func(r meta.VersionRow) error {
 			k.Rows++
 			return segments(r.Segments)
-		})
+		}})
 	})
 	if err != nil {
 		return err

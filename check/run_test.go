@@ -140,12 +140,12 @@ func TestLeftoversOfUploadsAreTakenAway(t *testing.T) {
 		over := w.upload(b, "over")
 		_, err = w.meta.SetUploadState(w.Context(), *over, meta.UploadAborted)
 		w.ok(err)
-		w.ok(w.meta.Queued(w.Context(), func(e meta.QueueEntry) error { // as if nobody knew
+		w.ok(w.meta.Walk(w.Context(), meta.Share{Of: 1}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error { // as if nobody knew
 			if e.Blob.Upload != over.ID {
 				return nil
 			}
 			return errors.Join(w.blobs.Delete(w.Context(), blob.ID(e.Blob.Blob)), w.meta.Drop(w.Context(), e))
-		}))
+		}}))
 		w.upload(b, "goes on")
 
 		dead := "leftover " + gone.ID.String() + "/dead: the upload, with 1 parts or more, is of a bucket that is gone"

@@ -133,17 +133,27 @@ func (c *checker) isStray(ctx context.Context, r *ref) (bool, error) {
 		if err != nil || refers {
 			return false, err
 		}
-		queued := false
-		err = c.Meta.Queued(ctx, func(e meta.QueueEntry) error {
-			queued = queued || e.Blob.Blob == r.Blob
-			return nil
-		})
+		queued, err := c.isQueued(ctx, r.Blob)
 		if err != nil || queued {
 			return false, err
 		}
 	}
 	recorded, err := c.Meta.References(ctx, r.queued())
 	return slices.ContainsFunc(recorded, func(b meta.QueuedBlob) bool { return b.Ref == r.Ref }), err
+}
+
+// isQueued reports whether any queue entry is about a blob.
+func (c *checker) isQueued(ctx context.Context, id meta.ID) (queued bool, err error) {
+	for part := range c.Shares { // each is a query of its own: one of the whole table takes too long
+		err := c.Meta.Walk(ctx, meta.Share{Part: part, Of: c.Shares}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error {
+			queued = queued || e.Blob.Blob == id
+			return nil
+		}})
+		if err != nil || queued {
+			return queued, err
+		}
+	}
+	return false, nil
 }
 
 // keyRefers reports whether any version of a key refers to a blob by a Ref.

@@ -85,7 +85,7 @@ func (c *checker) walkBlobs(ctx context.Context) error {
 func (c *checker) walkQueue(ctx context.Context, phase string, note func(*sink, meta.QueueEntry) error) error {
 	overdue := c.started.Add(-c.Store.Grace())
 	return c.shares(ctx, phase, c.Shares, func(ctx context.Context, share int, k *sink) error {
-		return c.Meta.WalkQueue(ctx, meta.Share{Part: share, Of: c.Shares}, func(e meta.QueueEntry) error {
+		return c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error {
 			k.Rows++
 			if phase == phaseQueue {
 				k.Queued++
@@ -94,7 +94,7 @@ func (c *checker) walkQueue(ctx context.Context, phase string, note func(*sink, 
 				}
 			}
 			return note(k, e)
-		})
+		}})
 	})
 }
 
@@ -102,7 +102,7 @@ func (c *checker) walkQueue(ctx context.Context, phase string, note func(*sink, 
 // upload that seems to be a leftover to those that are looked at in the end.
 func (c *checker) walkUploads(ctx context.Context, phase string, note func(*sink, meta.Upload, meta.Part) error) error {
 	return c.shares(ctx, phase, c.Shares, func(ctx context.Context, share int, k *sink) error {
-		return c.Meta.WalkUploads(ctx, meta.Share{Part: share, Of: c.Shares}, func(u meta.Upload, parts []meta.Part) error {
+		return c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{Upload: func(u meta.Upload, parts []meta.Part) error {
 			k.Rows++
 			if phase == phaseUploads {
 				k.Uploads++
@@ -120,17 +120,17 @@ func (c *checker) walkUploads(ctx context.Context, phase string, note func(*sink
 				}
 			}
 			return nil
-		})
+		}})
 	})
 }
 
 // walkReferences gives each recorded reference to a shared blob to note.
 func (c *checker) walkReferences(ctx context.Context, phase string, note func(*sink, meta.QueuedBlob) error) error {
 	return c.shares(ctx, phase, c.Shares, func(ctx context.Context, share int, k *sink) error {
-		return c.Meta.WalkReferences(ctx, meta.Share{Part: share, Of: c.Shares}, func(b meta.QueuedBlob) error {
+		return c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{Reference: func(b meta.QueuedBlob) error {
 			k.Rows++
 			return note(k, b)
-		})
+		}})
 	})
 }
 
@@ -139,7 +139,7 @@ func (c *checker) walkReferences(ctx context.Context, phase string, note func(*s
 func (c *checker) walkVersions(ctx context.Context) error {
 	return c.shares(ctx, phaseVersions, c.Shares, func(ctx context.Context, share int, k *sink) error {
 		var last headRow
-		err := c.Meta.WalkVersions(ctx, meta.Share{Part: share, Of: c.Shares}, false, func(r meta.VersionRow) error {
+		err := c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{Version: func(r meta.VersionRow) error {
 			if !c.concerns(r.Bucket) {
 				return nil
 			}
@@ -157,7 +157,7 @@ func (c *checker) walkVersions(ctx context.Context) error {
 			}
 			last = headOf(&r)
 			return nil
-		})
+		}})
 		if err != nil {
 			return err
 		}
@@ -169,13 +169,13 @@ func (c *checker) walkVersions(ctx context.Context) error {
 // check began.
 func (c *checker) walkListings(ctx context.Context) error {
 	return c.shares(ctx, phaseParts, c.Shares, func(ctx context.Context, share int, k *sink) error {
-		return c.Meta.WalkListings(ctx, meta.Share{Part: share, Of: c.Shares}, func(p meta.ListingPart) error {
+		return c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{ListingPart: func(p meta.ListingPart) error {
 			k.Rows++
 			if c.buckets[p.Bucket] != nil {
 				return nil
 			}
 			return k.put(slices.Concat([]byte{tableListing}, p.Bucket[:], p.Part[:]), nil)
-		})
+		}})
 	})
 }
 

@@ -78,7 +78,7 @@ type Store interface {
 	References
 	AccessKeys
 	Holds
-	Walks
+	Walker
 
 	// InlineMax is the largest payload, in bytes, that is better kept in
 	// [Version.Payload] than in a blob.
@@ -320,9 +320,6 @@ type Queue interface {
 
 	// Drop removes entries. Dropping what is not there is no error.
 	Drop(ctx context.Context, entries ...QueueEntry) error
-
-	// Queued calls visit for every entry, due or not.
-	Queued(ctx context.Context, visit func(QueueEntry) error) error
 }
 
 // References are the keys that refer to a blob, where these are several. A

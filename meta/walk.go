@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Share is one of Of equal parts of everything, numbered from 0: what one
-// worker of a walk looks at. The same share covers the same rows each time, so
-// that a walk which was interrupted need not repeat those that were done.
+// Share is one of Of equal parts of a store, numbered from 0: what one worker of
+// a walk reads. A share covers the same rows each time, so a walk that was
+// interrupted need not repeat the shares that were done.
 type Share struct{ Part, Of int }
 
 // Check returns an error unless 0 <= Part < Of.
@@ -18,35 +18,39 @@ func (s Share) Check() error {
 	return nil
 }
 
-// Walks visit every row that a store has, whoever's it is, as a check of the
-// whole store needs it. All shares together cover everything. What is written
-// or removed while a walk runs may or may not be visited, or be visited as it
-// was; everything else is visited at least once. A walk costs the database
-// the reading of a table: nothing that serves requests calls it.
-//
-// The visitor's error ends the walk, which returns it. The walk may hold
-// resources of the database while visit runs.
-type Walks interface {
-	// WalkVersions visits the versions of all keys: those of one key one
-	// after another, newest first. Payloads are read only if payload is set.
-	WalkVersions(ctx context.Context, share Share, payload bool, visit func(VersionRow) error) error
+// Walker visits all rows of a store, as a check of the whole store does. It
+// costs the database the reading of whole tables, so nothing that serves
+// requests calls it.
+type Walker interface {
+	// Walk reads the share of each table that v has a function for, in the
+	// order of these functions. All shares together cover the whole store.
+	// Rows that are written or removed during the walk may be visited or not,
+	// and in an old state; every other row is visited at least once.
+	//
+	// An error of a function ends the walk, which returns it. The walk may
+	// hold resources of the database while a function runs.
+	Walk(ctx context.Context, share Share, v Visitor) error
+}
 
-	// WalkUploads visits all multipart uploads, in whatever state, with their
-	// parts; and parts whose upload is gone, under an Upload that has nothing
-	// but its ID.
-	WalkUploads(ctx context.Context, share Share, visit func(Upload, []Part) error) error
-
-	// WalkQueue visits all queue entries, due or not, also those that Due
-	// would not find.
-	WalkQueue(ctx context.Context, share Share, visit func(QueueEntry) error) error
-
-	// WalkReferences visits what is recorded by AddReferences.
-	WalkReferences(ctx context.Context, share Share, visit func(QueuedBlob) error) error
-
-	// WalkListings visits the parts of all listings that outlive the removal
-	// of their buckets unless DropListing is called. A store whose
-	// RemoveBucket takes all with it visits none.
-	WalkListings(ctx context.Context, share Share, visit func(ListingPart) error) error
+// Visitor says which rows a walk visits: those that it has a function for.
+type Visitor struct {
+	// Version is called for the versions of all keys: for those of one key one
+	// after another, newest first. Payloads are read only if Payload is set.
+	Version func(VersionRow) error
+	Payload bool
+	// Upload is called for all multipart uploads in any state, with their
+	// parts; and for parts whose upload is gone, with an Upload that has
+	// nothing but its ID.
+	Upload func(Upload, []Part) error
+	// QueueEntry is called for all queue entries, due or not, also those that
+	// Due would not find.
+	QueueEntry func(QueueEntry) error
+	// Reference is called for the references that AddReferences recorded.
+	Reference func(QueuedBlob) error
+	// ListingPart is called for the parts of all listings that outlive the
+	// removal of their buckets unless DropListing is called. A store whose
+	// RemoveBucket removes them has none.
+	ListingPart func(ListingPart) error
 }
 
 // VersionRow is a version with the key that it belongs to.

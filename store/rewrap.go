@@ -103,12 +103,12 @@ func (r *rewrapper) versions(ctx context.Context, share meta.Share) error {
 		seq    int64
 	}
 	var todo []place
-	err := r.store.meta.WalkVersions(ctx, share, false, func(v meta.VersionRow) error {
+	err := r.store.meta.Walk(ctx, share, meta.Visitor{Version: func(v meta.VersionRow) error {
 		if r.wrapped(v.Encryption, r.found.Versions) {
 			todo = append(todo, place{v.Bucket, v.Key, v.Seq})
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		return err
 	}
@@ -157,12 +157,12 @@ func (r *rewrapper) again(b *meta.Bucket, key string, e *meta.Encryption) (*meta
 
 func (r *rewrapper) uploads(ctx context.Context, share meta.Share) error {
 	var todo []meta.Upload
-	err := r.store.meta.WalkUploads(ctx, share, func(u meta.Upload, _ []meta.Part) error {
+	err := r.store.meta.Walk(ctx, share, meta.Visitor{Upload: func(u meta.Upload, _ []meta.Part) error {
 		if u.State != meta.UploadDone && u.State != meta.UploadAborted && r.wrapped(u.Doc.Version.Encryption, r.found.Uploads) {
 			todo = append(todo, u)
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		return err
 	}

@@ -115,16 +115,16 @@ func (g *ground) referred(m meta.Store) map[meta.ID]meta.Segment {
 		}
 	}
 	all := meta.Share{Of: 1}
-	err := m.WalkVersions(g.Context(), all, false, func(r meta.VersionRow) error { note(r.Segments); return nil })
+	err := m.Walk(g.Context(), all, meta.Visitor{Version: func(r meta.VersionRow) error { note(r.Segments); return nil }})
 	if err == nil {
-		err = m.WalkUploads(g.Context(), all, func(u meta.Upload, parts []meta.Part) error {
+		err = m.Walk(g.Context(), all, meta.Visitor{Upload: func(u meta.Upload, parts []meta.Part) error {
 			if u.State == meta.UploadOpen || u.State == meta.UploadCompleting {
 				for _, p := range parts {
 					note(p.Segments)
 				}
 			}
 			return nil
-		})
+		}})
 	}
 	if err != nil {
 		g.Fatal(err)

@@ -187,11 +187,6 @@ func (s *metaCalls) Drop(ctx context.Context, entries ...meta.QueueEntry) error 
 	return s.o.call(ctx, metaStore, "Drop", func(ctx context.Context) error { return s.Store.Drop(ctx, entries...) })
 }
 
-// Queued implements [meta.Queue].
-func (s *metaCalls) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
-	return s.o.call(ctx, metaStore, "Queued", func(ctx context.Context) error { return s.Store.Queued(ctx, visit) })
-}
-
 // AddReferences implements [meta.References].
 func (s *metaCalls) AddReferences(ctx context.Context, entries []meta.QueueEntry, homes []meta.QueuedBlob) error {
 	return s.o.call(ctx, metaStore, "AddReferences", func(ctx context.Context) error { return s.Store.AddReferences(ctx, entries, homes) })

@@ -180,12 +180,12 @@ func TestADroppedListingLeavesNoPartition(t *testing.T) {
 	settled(t, stores...)
 	parts := func() (n int) {
 		seen := map[meta.ListingPart]bool{}
-		must(t, s.WalkListings(t.Context(), meta.Share{Of: 1}, func(p meta.ListingPart) error {
+		must(t, s.Walk(t.Context(), meta.Share{Of: 1}, meta.Visitor{ListingPart: func(p meta.ListingPart) error {
 			if p.Bucket == b.ID {
 				seen[p] = true
 			}
 			return nil
-		}))
+		}}))
 		return len(seen)
 	}
 	// The root, the two of each split, and the one that replaced two; what was cut off is empty.

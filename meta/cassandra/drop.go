@@ -63,8 +63,8 @@ func (s *Store) partitionsUnder(ctx context.Context, part meta.ListingPart) (par
 	return parts, nil
 }
 
-// WalkListings implements [meta.Walks].
-func (s *Store) WalkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
+// walkListings visits the partitions of listings, and their maps.
+func (s *Store) walkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
 	err := s.walkTokens(ctx, share, func(row gocql.Scanner) error {
 		var bucket, shard []byte
 		if err := row.Scan(&bucket, &shard); err != nil {

@@ -194,43 +194,6 @@ func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	return wrap(g.Wait(), "drop queue entries")
 }
 
-// Queued implements [meta.Queue].
-func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
-	slots, err := s.knownSlots(ctx, maxSlot)
-	if err != nil {
-		return wrap(err, "read queue")
-	}
-	for _, slot := range slots {
-		for part := range int8(queueParts) {
-			if err := s.visitPartition(ctx, slot.slot, part, visit); err != nil {
-				return wrap(err, "read queue")
-			}
-		}
-	}
-	return nil
-}
-
-func (s *Store) visitPartition(ctx context.Context, slot int64, part int8, visit func(meta.QueueEntry) error) error {
-	after := place{slot: slot, part: part, due: slot * queueSlot}
-	for {
-		found, err := s.queuedAfter(ctx, after, (slot+1)*queueSlot, maxPage)
-		if err != nil {
-			return err
-		}
-		for _, e := range found {
-			if !isHalf(e) {
-				if err := visit(e); err != nil {
-					return err
-				}
-			}
-			after.due, after.entry = e.Due.UnixMicro(), e.Entry
-		}
-		if len(found) == 0 {
-			return nil
-		}
-	}
-}
-
 // checkGuards reads the entries that a change depends on.
 func (s *Store) checkGuards(ctx context.Context, guards []meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)

@@ -77,7 +77,7 @@ func TestClaimsOfDroppedEntriesBringNothingBack(t *testing.T) {
 		t.Errorf("half an entry as a guard: %v", err)
 	}
 	visits := 0
-	must(t, s.Queued(ctx, func(meta.QueueEntry) error { visits++; return nil }))
+	must(t, s.Walk(ctx, meta.Share{Of: 1}, meta.Visitor{QueueEntry: func(meta.QueueEntry) error { visits++; return nil }}))
 	found, err := s.Due(ctx, time.Now(), 1)
 	must(t, err)
 	if visits != 0 || len(found) != 0 {

@@ -60,9 +60,6 @@ func (d *cluster) page(ctx context.Context, c gocql.Consistency, size int, state
 // walkTokens calls row for each row of a share of a table. Between pages it
 // holds nothing.
 func (s *Store) walkTokens(ctx context.Context, share meta.Share, row func(gocql.Scanner) error, stmt string) error {
-	if err := share.Check(); err != nil {
-		return err
-	}
 	low, high := tokens(share)
 	for try, state := 0, []byte(nil); ; {
 		next, err := s.page(ctx, s.o.Consistency, walkPage, state, row, stmt, low, high)
@@ -86,8 +83,28 @@ func (s *Store) walkTokens(ctx context.Context, share meta.Share, row func(gocql
 // walkTries is how often a page that did not come is asked for again.
 const walkTries = 5
 
-// WalkVersions implements [meta.Walks].
-func (s *Store) WalkVersions(ctx context.Context, share meta.Share, payload bool, visit func(meta.VersionRow) error) error {
+// Walk implements [meta.Walker].
+func (s *Store) Walk(ctx context.Context, share meta.Share, v meta.Visitor) error {
+	err := share.Check()
+	if err == nil && v.Version != nil {
+		err = s.walkVersions(ctx, share, v.Payload, v.Version)
+	}
+	if err == nil && v.Upload != nil {
+		err = s.walkUploads(ctx, share, v.Upload)
+	}
+	if err == nil && v.QueueEntry != nil {
+		err = s.walkQueue(ctx, share, v.QueueEntry)
+	}
+	if err == nil && v.Reference != nil {
+		err = s.walkReferences(ctx, share, v.Reference)
+	}
+	if err == nil && v.ListingPart != nil {
+		err = s.walkListings(ctx, share, v.ListingPart)
+	}
+	return err
+}
+
+func (s *Store) walkVersions(ctx context.Context, share meta.Share, payload bool, visit func(meta.VersionRow) error) error {
 	stmt := walkObjects
 	if payload {
 		stmt = walkObjectsPayload
@@ -114,8 +131,7 @@ func (s *Store) WalkVersions(ctx context.Context, share meta.Share, payload bool
 	}, stmt), "walk versions")
 }
 
-// WalkUploads implements [meta.Walks].
-func (s *Store) WalkUploads(ctx context.Context, share meta.Share, visit func(meta.Upload, []meta.Part) error) error {
+func (s *Store) walkUploads(ctx context.Context, share meta.Share, visit func(meta.Upload, []meta.Part) error) error {
 	var u meta.Upload
 	var parts []meta.Part
 	flush := func() error {
@@ -174,9 +190,8 @@ func scanUpload(row gocql.Scanner) (meta.Upload, *meta.Part, error) {
 	return u, p, nil
 }
 
-// WalkQueue implements [meta.Walks]. It reads the entries themselves, not the
-// index of slots.
-func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
+// walkQueue reads the entries themselves, not the index of slots.
+func (s *Store) walkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
 	return wrap(s.walkTokens(ctx, share, func(row gocql.Scanner) error {
 		var due int64
 		var entry, doc []byte
@@ -198,8 +213,7 @@ func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta
 	}, walkQueue), "walk queue")
 }
 
-// WalkReferences implements [meta.Walks].
-func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
+func (s *Store) walkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
 	return wrap(s.walkTokens(ctx, share, func(row gocql.Scanner) error {
 		var doc []byte
 		if err := row.Scan(&doc); err != nil {

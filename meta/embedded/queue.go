@@ -135,18 +135,3 @@ func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	}
 	return nil
 }
-
-// Queued implements [meta.Queue].
-func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
-	if err := s.enter(ctx); err != nil {
-		return fmt.Errorf("queued blobs: %w", err)
-	}
-	defer s.leave()
-	return s.each(ctx, []byte{tableQueue}, []byte{tableQueue + 1}, func(key, value []byte) (bool, error) {
-		e, err := decodeEntry(key, value)
-		if err != nil {
-			return false, err
-		}
-		return true, visit(e)
-	})
-}

@@ -30,9 +30,6 @@ func tableShare(table byte, s meta.Share) (lo, hi []byte) {
 // walk calls visit for the rows of a share of a table. Keys and values are the
 // visitor's to keep.
 func (s *Store) walk(ctx context.Context, table byte, share meta.Share, visit func(key, value []byte) error) error {
-	if err := share.Check(); err != nil {
-		return err
-	}
 	lo, hi := tableShare(table, share)
 	for {
 		keys, values, err := s.walkRows(ctx, lo, hi)
@@ -99,8 +96,28 @@ func unescaped(b []byte) (string, bool) {
 	return string(out), true
 }
 
-// WalkVersions implements [meta.Walks]. It reads the versions' own rows.
-func (s *Store) WalkVersions(ctx context.Context, share meta.Share, payload bool, visit func(meta.VersionRow) error) error {
+// Walk implements [meta.Walker]. There are no parts of listings to visit: a
+// listing is the rows of keys that have versions, so nothing is left of the
+// listing of a bucket that was removed.
+func (s *Store) Walk(ctx context.Context, share meta.Share, v meta.Visitor) error {
+	err := share.Check()
+	if err == nil && v.Version != nil {
+		err = s.walkVersions(ctx, share, v.Payload, v.Version)
+	}
+	if err == nil && v.Upload != nil {
+		err = s.walkUploads(ctx, share, v.Upload)
+	}
+	if err == nil && v.QueueEntry != nil {
+		err = s.walkQueue(ctx, share, v.QueueEntry)
+	}
+	if err == nil && v.Reference != nil {
+		err = s.walkReferences(ctx, share, v.Reference)
+	}
+	return err
+}
+
+// walkVersions reads the versions' own rows.
+func (s *Store) walkVersions(ctx context.Context, share meta.Share, payload bool, visit func(meta.VersionRow) error) error {
 	var last meta.VersionRow
 	err := s.walk(ctx, tableVersion, share, func(name, value []byte) error {
 		var r meta.VersionRow
@@ -142,8 +159,7 @@ func (s *Store) revOf(ctx context.Context, bucket meta.BucketID, key string) (in
 	return h.rev, err
 }
 
-// WalkUploads implements [meta.Walks].
-func (s *Store) WalkUploads(ctx context.Context, share meta.Share, visit func(meta.Upload, []meta.Part) error) error {
+func (s *Store) walkUploads(ctx context.Context, share meta.Share, visit func(meta.Upload, []meta.Part) error) error {
 	err := s.walk(ctx, tableUpload, share, func(name, value []byte) error {
 		var row uploadRow
 		if err := meta.Unmarshal(value, &row); err != nil {
@@ -197,27 +213,25 @@ func (s *Store) walkGet(ctx context.Context, key []byte) ([]byte, error) {
 	return s.get(key)
 }
 
-// WalkQueue implements [meta.Walks]. The queue is ordered by time, so that the
-// first share has all of it.
-func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
-	err := share.Check()
-	if err == nil && share.Part == 0 {
-		err = s.walk(ctx, tableQueue, meta.Share{Part: 0, Of: 1}, func(key, value []byte) error {
-			e, err := decodeEntry(key, value)
-			if err != nil {
-				return err
-			}
-			return visit(e)
-		})
+// walkQueue visits all entries in the first share: the queue is ordered by time.
+func (s *Store) walkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
+	if share.Part != 0 {
+		return nil
 	}
+	err := s.walk(ctx, tableQueue, meta.Share{Part: 0, Of: 1}, func(key, value []byte) error {
+		e, err := decodeEntry(key, value)
+		if err != nil {
+			return err
+		}
+		return visit(e)
+	})
 	if err != nil {
 		return fmt.Errorf("walk queue: %w", err)
 	}
 	return nil
 }
 
-// WalkReferences implements [meta.Walks].
-func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
+func (s *Store) walkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
 	err := s.walk(ctx, tableReference, share, func(name, value []byte) error {
 		var b meta.QueuedBlob
 		if err := meta.Unmarshal(value, &b); err != nil {
@@ -229,12 +243,6 @@ func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func
 		return fmt.Errorf("walk references: %w", err)
 	}
 	return nil
-}
-
-// WalkListings implements [meta.Walks]: a listing is the rows of keys that
-// have versions, so there is nothing left of a bucket that was removed.
-func (s *Store) WalkListings(_ context.Context, share meta.Share, _ func(meta.ListingPart) error) error {
-	return share.Check()
 }
 
 // DropListing implements [meta.Listings]: there is nothing to drop.

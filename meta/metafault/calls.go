@@ -189,11 +189,6 @@ func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	return s.call(ctx, Drop, func() error { return s.store.Drop(ctx, entries...) })
 }
 
-// Queued implements [meta.Queue].
-func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
-	return s.call(ctx, Queued, func() error { return s.store.Queued(ctx, visit) })
-}
-
 // AddReferences implements [meta.References].
 func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, homes []meta.QueuedBlob) error {
 	return s.call(ctx, AddReferences, func() error { return s.store.AddReferences(ctx, entries, homes) })

@@ -56,7 +56,6 @@ const (
 	Due             Op = "Due"
 	Claim           Op = "Claim"
 	Drop            Op = "Drop"
-	Queued          Op = "Queued"
 	AddReferences   Op = "AddReferences"
 	References      Op = "References"
 	RemoveReference Op = "RemoveReference"

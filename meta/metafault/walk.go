@@ -6,7 +6,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// The walks that can be made to fail.
+// The walks that can be made to fail, by the kind of row.
 const (
 	WalkVersions   Op = "WalkVersions"
 	WalkUploads    Op = "WalkUploads"
@@ -15,27 +15,25 @@ const (
 	WalkListings   Op = "WalkListings"
 )
 
-// WalkVersions implements [meta.Walks].
-func (s *Store) WalkVersions(ctx context.Context, share meta.Share, payload bool, visit func(meta.VersionRow) error) error {
-	return s.call(ctx, WalkVersions, func() error { return s.store.WalkVersions(ctx, share, payload, visit) })
-}
-
-// WalkUploads implements [meta.Walks].
-func (s *Store) WalkUploads(ctx context.Context, share meta.Share, visit func(meta.Upload, []meta.Part) error) error {
-	return s.call(ctx, WalkUploads, func() error { return s.store.WalkUploads(ctx, share, visit) })
-}
-
-// WalkQueue implements [meta.Walks].
-func (s *Store) WalkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
-	return s.call(ctx, WalkQueue, func() error { return s.store.WalkQueue(ctx, share, visit) })
-}
-
-// WalkReferences implements [meta.Walks].
-func (s *Store) WalkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
-	return s.call(ctx, WalkReferences, func() error { return s.store.WalkReferences(ctx, share, visit) })
-}
-
-// WalkListings implements [meta.Walks].
-func (s *Store) WalkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
-	return s.call(ctx, WalkListings, func() error { return s.store.WalkListings(ctx, share, visit) })
+// Walk implements [meta.Walker]. Each kind of row is a call of its own.
+func (s *Store) Walk(ctx context.Context, share meta.Share, v meta.Visitor) error {
+	for _, kind := range []struct {
+		op     Op
+		wanted bool
+		visit  meta.Visitor
+	}{
+		{WalkVersions, v.Version != nil, meta.Visitor{Version: v.Version, Payload: v.Payload}},
+		{WalkUploads, v.Upload != nil, meta.Visitor{Upload: v.Upload}},
+		{WalkQueue, v.QueueEntry != nil, meta.Visitor{QueueEntry: v.QueueEntry}},
+		{WalkReferences, v.Reference != nil, meta.Visitor{Reference: v.Reference}},
+		{WalkListings, v.ListingPart != nil, meta.Visitor{ListingPart: v.ListingPart}},
+	} {
+		if !kind.wanted {
+			continue
+		}
+		if err := s.call(ctx, kind.op, func() error { return s.store.Walk(ctx, share, kind.visit) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package metatest
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -35,7 +34,6 @@ var queueContracts = []contract{
 		s.ok(s.Drop(s.ctx))
 		s.equal("due", s.due(c.Due, a, b, c), []meta.QueueEntry{b})
 	}},
-	{"QueuedVisitsAll", testQueued},
 }
 
 // enqueue adds an entry with every field set; it is dropped after the test.
@@ -82,28 +80,4 @@ func testDue(s *suite) {
 	s.ok(err)
 	s.equal("entries for a limit of 1", len(some), 1)
 	s.ok(s.Enqueue(s.ctx))
-}
-
-func testQueued(s *suite) {
-	mine := []meta.QueueEntry{s.enqueue(time.Now()), s.enqueue(time.Now().Add(time.Hour)), s.enqueue(time.Now().Add(-time.Hour))}
-	var found []meta.QueueEntry
-	s.ok(s.Queued(s.ctx, func(e meta.QueueEntry) error {
-		found = append(found, e)
-		return nil
-	}))
-	found = only(found, mine)
-	slices.SortFunc(found, func(a, b meta.QueueEntry) int { return a.Due.Compare(b.Due) })
-	s.equal("all entries", found, []meta.QueueEntry{mine[2], mine[0], mine[1]})
-
-	enough, visits := errors.New("enough"), 0
-	s.is(s.Queued(s.ctx, func(meta.QueueEntry) error { visits++; return enough }), enough)
-	s.equal("visits", visits, 1)
-	// What is visited may be dropped at once.
-	s.ok(s.Queued(s.ctx, func(e meta.QueueEntry) error {
-		if e.Entry == mine[0].Entry {
-			return s.Drop(s.ctx, e)
-		}
-		return nil
-	}))
-	s.equal("due", len(s.due(mine[0].Due, mine[0])), 0)
 }

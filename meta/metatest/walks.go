@@ -3,10 +3,13 @@ package metatest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pithos/pithos/meta"
 )
+
+var whole = meta.Share{Of: 1}
 
 var walkContracts = []contract{
 	{"VersionsOfEveryKeyAreVisitedNewestFirst", testWalkVersions},
@@ -25,27 +28,61 @@ var walkContracts = []contract{
 			mine[e.Entry] = e
 		}
 		for part := range 5 {
-			s.ok(s.WalkQueue(s.ctx, meta.Share{Part: part, Of: 5}, func(e meta.QueueEntry) error {
+			s.ok(s.Walk(s.ctx, meta.Share{Part: part, Of: 5}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error {
 				if want, ok := mine[e.Entry]; ok {
 					s.equal("entry", e, want)
 					delete(mine, e.Entry)
 				}
 				return nil
-			}))
+			}}))
 		}
 		s.equal("entries that were not visited", len(mine), 0)
+	}},
+	{"VisitedQueueEntriesMayBeDropped", func(s *suite) {
+		e := s.enqueue(time.Now())
+		s.ok(s.Walk(s.ctx, whole, meta.Visitor{QueueEntry: func(found meta.QueueEntry) error {
+			if found.Entry != e.Entry {
+				return nil
+			}
+			return s.Drop(s.ctx, found)
+		}}))
+		s.equal("due", len(s.due(e.Due, e)), 0)
+	}},
+	{"OneWalkVisitsSeveralKinds", func(s *suite) {
+		b := s.bucket()
+		s.add(b.ID, "k")
+		u := uploadOf(b.ID, "k")
+		s.ok(s.CreateUpload(s.ctx, u))
+		e := s.enqueue(time.Now())
+		home, shared := s.sharedBlob()
+		s.ok(s.AddReferences(s.ctx, []meta.QueueEntry{shared}, []meta.QueuedBlob{home}))
+		var found []string
+		note := func(kind string, is bool) error {
+			if is && !slices.Contains(found, kind) {
+				found = append(found, kind)
+			}
+			return nil
+		}
+		s.ok(s.Walk(s.ctx, whole, meta.Visitor{
+			Version:    func(r meta.VersionRow) error { return note("version", r.Bucket == b.ID) },
+			Upload:     func(got meta.Upload, _ []meta.Part) error { return note("upload", got.ID == u.ID) },
+			QueueEntry: func(got meta.QueueEntry) error { return note("entry", got.Entry == e.Entry) },
+			Reference:  func(r meta.QueuedBlob) error { return note("reference", r.Blob == home.Blob) },
+		}))
+		slices.Sort(found) // a store of several regions visits one after another
+		s.equal("kinds", found, []string{"entry", "reference", "upload", "version"})
 	}},
 	{"EveryReferenceIsVisited", func(s *suite) {
 		home, e := s.sharedBlob()
 		s.ok(s.AddReferences(s.ctx, []meta.QueueEntry{e}, []meta.QueuedBlob{home}))
 		mine := map[meta.ID]meta.QueuedBlob{}
 		for part := range 3 {
-			s.ok(s.WalkReferences(s.ctx, meta.Share{Part: part, Of: 3}, func(b meta.QueuedBlob) error {
+			s.ok(s.Walk(s.ctx, meta.Share{Part: part, Of: 3}, meta.Visitor{Reference: func(b meta.QueuedBlob) error {
 				if b.Blob == home.Blob {
 					mine[b.Ref] = b
 				}
 				return nil
-			}))
+			}}))
 		}
 		s.equal("references", mine, map[meta.ID]meta.QueuedBlob{home.Ref: home, e.Blob.Ref: e.Blob})
 	}},
@@ -55,15 +92,15 @@ var walkContracts = []contract{
 		s.add(b.ID, "k")
 		s.enqueue(time.Now())
 		s.ok(s.CreateUpload(s.ctx, uploadOf(b.ID, "k")))
-		enough := errors.New("enough")
-		whole := meta.Share{Of: 1}
-		s.is(s.WalkVersions(s.ctx, whole, false, func(meta.VersionRow) error { return enough }), enough)
-		s.is(s.WalkUploads(s.ctx, whole, func(meta.Upload, []meta.Part) error { return enough }), enough)
-		s.is(s.WalkQueue(s.ctx, whole, func(meta.QueueEntry) error { return enough }), enough)
+		enough, visits := errors.New("enough"), 0
+		s.is(s.Walk(s.ctx, whole, meta.Visitor{Version: func(meta.VersionRow) error { return enough }}), enough)
+		s.is(s.Walk(s.ctx, whole, meta.Visitor{Upload: func(meta.Upload, []meta.Part) error { return enough }}), enough)
+		s.is(s.Walk(s.ctx, whole, meta.Visitor{QueueEntry: func(meta.QueueEntry) error { visits++; return enough }}), enough)
+		s.equal("queue entries visited", visits, 1)
 	}},
 	{"SharesThatCannotBeAreRefused", func(s *suite) {
 		for _, share := range []meta.Share{{}, {Part: -1, Of: 2}, {Part: 2, Of: 2}} {
-			if err := s.WalkVersions(s.ctx, share, false, func(meta.VersionRow) error { return nil }); err == nil {
+			if err := s.Walk(s.ctx, share, meta.Visitor{Version: func(meta.VersionRow) error { return nil }}); err == nil {
 				s.Errorf("%+v is walked", share)
 			}
 		}
@@ -76,13 +113,13 @@ func (s *suite) walked(bucket meta.BucketID, payload bool, n int) []meta.Version
 	var rows []meta.VersionRow
 	seen := map[string]bool{}
 	for part := range n {
-		s.ok(s.WalkVersions(s.ctx, meta.Share{Part: part, Of: n}, payload, func(r meta.VersionRow) error {
+		s.ok(s.Walk(s.ctx, meta.Share{Part: part, Of: n}, meta.Visitor{Payload: payload, Version: func(r meta.VersionRow) error {
 			name := fmt.Sprint(r.Key, r.Seq)
 			if r.Bucket == bucket && !seen[name] {
 				rows, seen[name] = append(rows, r), true
 			}
 			return nil
-		}))
+		}}))
 	}
 	return rows
 }
@@ -143,14 +180,14 @@ func testWalkUploads(s *suite) {
 		uploads[u.ID], parts[u.ID] = u, i
 	}
 	for part := range 4 {
-		s.ok(s.WalkUploads(s.ctx, meta.Share{Part: part, Of: 4}, func(u meta.Upload, p []meta.Part) error {
+		s.ok(s.Walk(s.ctx, meta.Share{Part: part, Of: 4}, meta.Visitor{Upload: func(u meta.Upload, p []meta.Part) error {
 			if want, ok := uploads[u.ID]; ok {
 				s.equal("upload", u, want)
 				s.equal("parts of the one that is "+string(u.State), len(p), parts[u.ID])
 				delete(uploads, u.ID)
 			}
 			return nil
-		}))
+		}}))
 	}
 	s.equal("uploads that were not visited", len(uploads), 0)
 }
@@ -172,12 +209,12 @@ func testDropListing(s *suite) {
 	}
 	_, _ = s.Begin(s.ctx, b.ID, "late", 200, false) // may be refused, and must leave nothing
 	for part := range 3 {
-		s.ok(s.WalkListings(s.ctx, meta.Share{Part: part, Of: 3}, func(p meta.ListingPart) error {
+		s.ok(s.Walk(s.ctx, meta.Share{Part: part, Of: 3}, meta.Visitor{ListingPart: func(p meta.ListingPart) error {
 			if p.Bucket == b.ID {
 				s.Errorf("part %s of the listing is left", p.Part)
 			}
 			return nil
-		}))
+		}}))
 	}
 	entries, _, err := s.Scan(s.ctx, kept.ID, "", "", 10)
 	s.ok(err)

@@ -114,20 +114,6 @@ func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 	return store.Claim(ctx, e)
 }
 
-// Queued implements [meta.Queue].
-func (s *Store) Queued(ctx context.Context, visit func(meta.QueueEntry) error) error {
-	for _, store := range s.stores {
-		err := store.Queued(ctx, func(e meta.QueueEntry) error {
-			s.places.put(e.Blob.Bucket, store)
-			return visit(e)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // A reference lies where the entries of its key do, and a blob is shared
 // within one region only.
 

@@ -40,9 +40,9 @@ func (r *region) Due(context.Context, time.Time, int) ([]meta.QueueEntry, error)
 	return r.queue, r.err
 }
 
-func (r *region) Queued(_ context.Context, visit func(meta.QueueEntry) error) error {
+func (r *region) Walk(_ context.Context, _ meta.Share, v meta.Visitor) error {
 	for _, e := range r.queue {
-		if err := visit(e); err != nil {
+		if err := v.QueueEntry(e); err != nil {
 			return err
 		}
 	}
@@ -112,8 +112,10 @@ func TestBucketsOfNowhereShowNothing(t *testing.T) {
 
 func TestEntriesOfBucketsThatAreGoneTellTheirRegion(t *testing.T) {
 	for name, look := range map[string]func(*Store) error{
-		"Due":    func(s *Store) error { _, err := s.Due(t.Context(), time.Now(), 10); return err },
-		"Queued": func(s *Store) error { return s.Queued(t.Context(), func(meta.QueueEntry) error { return nil }) },
+		"Due": func(s *Store) error { _, err := s.Due(t.Context(), time.Now(), 10); return err },
+		"Walk": func(s *Store) error {
+			return s.Walk(t.Context(), meta.Share{Of: 1}, meta.Visitor{QueueEntry: func(meta.QueueEntry) error { return nil }})
+		},
 	} {
 		s, _, far, _, _ := two()
 		gone := meta.NewID()
