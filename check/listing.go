@@ -142,7 +142,7 @@ func (c *checker) compareVisible(ctx context.Context, k *sink, r keyRange, odd m
 	}
 	for from, more := r.from, true; more; {
 		var entries []meta.Entry
-		if entries, more, err = c.Meta.Scan(ctx, r.bucket.ID, from, r.to, listPage); err != nil {
+		if entries, more, err = c.Meta.Scan(ctx, r.bucket.ID, meta.ScanOptions{From: from, To: r.to, Limit: listPage}); err != nil {
 			return several, ignoreGone(err)
 		}
 		for i := range entries {
@@ -173,15 +173,15 @@ func (c *checker) compareAll(ctx context.Context, r keyRange, odd map[string]boo
 	defer func() { err = errors.Join(err, h.close()) }()
 	passed := func(row *headRow) { odd[row.key] = true }
 	for from, more := r.from, true; more; {
-		var keys []meta.KeyEntry
-		if keys, more, err = c.Meta.ScanAll(ctx, r.bucket.ID, from, r.to, listPage); err != nil {
+		var keys []meta.Entry
+		if keys, more, err = c.Meta.Scan(ctx, r.bucket.ID, meta.ScanOptions{From: from, To: r.to, Limit: listPage, All: true}); err != nil {
 			return ignoreGone(err)
 		}
 		for i := range keys {
 			e := &keys[i]
 			row := h.to(e.Key, false, passed)
-			// Without an entry it says: ask the head. That is never wrong.
-			if e.Entry != nil && (row == nil || row.several || row.print != fingerprint(e.Entry)) {
+			// HasOlderVersions says: ask the head. That is never wrong.
+			if !e.HasOlderVersions && (row == nil || row.several || row.print != fingerprint(e)) {
 				odd[e.Key] = true
 			}
 			from = e.Key + "\x00"
@@ -242,11 +242,11 @@ func (c *checker) listedWrong(ctx context.Context, bucket meta.BucketID, key str
 		if err != nil {
 			return "", 0, err
 		}
-		entries, _, err := c.Meta.Scan(ctx, bucket, key, key+"\x00", 1)
+		entries, _, err := c.Meta.Scan(ctx, bucket, meta.ScanOptions{From: key, To: key + "\x00", Limit: 1})
 		if err != nil {
 			return "", 0, err
 		}
-		keys, _, err := c.Meta.ScanAll(ctx, bucket, key, key+"\x00", 1)
+		keys, _, err := c.Meta.Scan(ctx, bucket, meta.ScanOptions{From: key, To: key + "\x00", Limit: 1, All: true})
 		if err != nil {
 			return "", 0, err
 		}
@@ -266,7 +266,7 @@ func (c *checker) listedWrong(ctx context.Context, bucket meta.BucketID, key str
 }
 
 // differs compares a head with what listings show of its key.
-func differs(key string, h *meta.Head, entries []meta.Entry, keys []meta.KeyEntry) string {
+func differs(key string, h *meta.Head, entries, keys []meta.Entry) string {
 	v := h.Current()
 	visible := v != nil && !v.DeleteMarker
 	several := len(h.Versions) > 1 || v != nil && v.DeleteMarker
@@ -279,11 +279,11 @@ func differs(key string, h *meta.Head, entries []meta.Entry, keys []meta.KeyEntr
 		return fmt.Sprintf("it is listed as of %d bytes with the ETag %s, and has %d with %s", entries[0].Size, entries[0].ETag, v.Size, v.ETag)
 	case v != nil && len(keys) == 0:
 		return "it has versions that are not listed"
-	case v == nil && len(keys) > 0 && keys[0].Entry != nil:
+	case v == nil && len(keys) > 0 && !keys[0].HasOlderVersions:
 		return "a version of it is listed, and there is none"
-	case several && keys[0].Entry != nil:
+	case several && !keys[0].HasOlderVersions:
 		return "it has more versions than are listed"
-	case v != nil && keys[0].Entry != nil && fingerprint(keys[0].Entry) != fingerprint(meta.EntryOf(key, v)):
+	case v != nil && !keys[0].HasOlderVersions && fingerprint(&keys[0]) != fingerprint(meta.EntryOf(key, v)):
 		return "its version is listed as another one"
 	}
 	return ""

@@ -237,7 +237,7 @@ func (c *checker) noteHead(k *sink, h *headRow) error {
 // fingerprint is the same for entries that show the same.
 func fingerprint(e *meta.Entry) uint64 {
 	shown := *e
-	shown.Several = false // the driver's own
+	shown.HasOlderVersions = false // the driver's own
 	row, err := meta.Marshal(shown)
 	if err != nil {
 		return 0

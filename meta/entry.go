@@ -53,7 +53,7 @@ func (d *entryDecoder) field(e *Entry, field uint64) (ok bool) {
 	case 9:
 		e.SumType, ok = d.string()
 	case 10:
-		e.Several, ok = d.truth()
+		e.HasOlderVersions, ok = d.truth()
 	case 11:
 		e.Moving, ok = d.truth()
 	case 12:

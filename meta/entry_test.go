@@ -12,7 +12,7 @@ func someEntries() []Entry {
 		{},
 		{Seq: 1},
 		{Seq: math.MaxInt64, Null: true, Size: 5 << 40, ETag: strings.Repeat("0", 32), Modified: 1785000000000000,
-			Owner: "owner", Class: "STANDARD", Checksum: "CRC64NVME", SumType: "FULL_OBJECT", Several: true, Moving: true, DeleteMarker: true},
+			Owner: "owner", Class: "STANDARD", Checksum: "CRC64NVME", SumType: "FULL_OBJECT", HasOlderVersions: true, Moving: true, DeleteMarker: true},
 		{Seq: 255, Size: 23, Modified: 24, ETag: strings.Repeat("e", 300), Owner: "caf\xe9"},
 		{Seq: -5, Size: -1},
 	}
@@ -29,7 +29,7 @@ func TestEntriesAreReadAsTheyAreWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := Entry{Key: "kept", ETag: "stale", Several: !want.Several}
+		got := Entry{Key: "kept", ETag: "stale", HasOlderVersions: !want.HasOlderVersions}
 		if want.Seq >= 0 && !decodeEntry(b, &got) {
 			t.Errorf("%+v takes the long way", want)
 		}

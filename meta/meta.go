@@ -233,15 +233,10 @@ type Change struct {
 
 // Listings are the keys of a bucket in the byte order of UTF-8.
 type Listings interface {
-	// Scan returns, in order, up to limit keys k with from <= k, and k < to
-	// unless to is "", that have a current version which is no delete
-	// marker. more tells whether another key follows those returned within
-	// the range; it may say true where the last one was just reached. A Scan
-	// costs what it returns, not what the bucket holds.
-	Scan(ctx context.Context, bucket BucketID, from, to string, limit int) (entries []Entry, more bool, err error)
-
-	// ScanAll is Scan over all keys that have any version or delete marker.
-	ScanAll(ctx context.Context, bucket BucketID, from, to string, limit int) (keys []KeyEntry, more bool, err error)
+	// Scan returns the keys that o asks for, in order. more tells whether
+	// another key of the range follows them; it may be true where none does. A
+	// Scan costs what it returns, not what the bucket holds.
+	Scan(ctx context.Context, bucket BucketID, o ScanOptions) (entries []Entry, more bool, err error)
 
 	// ListVersions is [Objects.Versions] with no more than what listings show.
 	ListVersions(ctx context.Context, bucket BucketID, key string, before int64, limit int) ([]Entry, error)
@@ -258,13 +253,18 @@ type ListingPart struct {
 	Part   ID // the store's own; zero for the whole
 }
 
-// KeyEntry is one key of a ScanAll.
-type KeyEntry struct {
-	Key string
-	// Entry describes the key's only version; nil where the key has, or may
-	// have, several versions or a delete marker: then ask Versions, which
-	// may also say that there is none.
-	Entry *Entry
+// ScanOptions say which keys Scan returns.
+type ScanOptions struct {
+	// From and To are the range: keys k with From <= k, and k < To unless To
+	// is "".
+	From, To string
+	// Limit is the number of keys to return at most.
+	Limit int
+	// All asks for all keys that have any version or delete marker; without
+	// it, Scan returns those whose current version is an object. In a scan of
+	// all, an entry with HasOlderVersions has nothing else but Key: ask
+	// Versions, which may also say that the key has no version at all.
+	All bool
 }
 
 // Uploads are the multipart uploads under way, and their parts.

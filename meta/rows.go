@@ -249,9 +249,10 @@ type Entry struct {
 	Class    string `cbor:"7,keyasint,omitempty"`
 	Checksum string `cbor:"8,keyasint,omitempty"` // algorithm
 	SumType  string `cbor:"9,keyasint,omitempty"`
-	// Several says that the key had, or may have had, noncurrent versions
-	// beside this one; a driver that needs it sets it.
-	Several bool `cbor:"10,keyasint,omitempty"`
+	// HasOlderVersions says that the key has, or may have, noncurrent versions
+	// or a delete marker. A driver may keep it in its rows; Scan returns it
+	// only in a scan of all keys: see [ScanOptions].
+	HasOlderVersions bool `cbor:"10,keyasint,omitempty"`
 	// Moving says that the version is being renamed: see [Version.Moving].
 	Moving bool `cbor:"11,keyasint,omitempty"`
 	// DeleteMarker is set in lists of versions only: no key is listed by one.

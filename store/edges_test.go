@@ -247,22 +247,25 @@ func TestUploadWhoseCompleteDiedCanBeFoundAndAborted(t *testing.T) {
 	w.nothingLeaks(t, 0)
 }
 
-// hinting shows keys in ScanAll that have no versions, as a database may that
-// was told of a change which then was not made.
+// hinting shows keys in a scan of all that have no versions, as a database may
+// that was told of a change which then was not made.
 type hinting struct {
 	meta.Store
 	hints []string
 }
 
-func (h *hinting) ScanAll(ctx context.Context, b meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
-	keys, more, err := h.Store.ScanAll(ctx, b, from, to, limit)
+func (h *hinting) Scan(ctx context.Context, b meta.BucketID, o meta.ScanOptions) ([]meta.Entry, bool, error) {
+	keys, more, err := h.Store.Scan(ctx, b, o)
+	if !o.All {
+		return keys, more, err
+	}
 	for _, k := range h.hints {
-		if k >= from && (to == "" || k < to) {
-			keys = append(keys, meta.KeyEntry{Key: k})
+		if k >= o.From && (o.To == "" || k < o.To) {
+			keys = append(keys, meta.Entry{Key: k, HasOlderVersions: true})
 		}
 	}
-	slices.SortFunc(keys, func(a, b meta.KeyEntry) int { return strings.Compare(a.Key, b.Key) })
-	return keys[:min(len(keys), limit)], more || len(keys) > limit, err
+	slices.SortFunc(keys, func(a, b meta.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return keys[:min(len(keys), o.Limit)], more || len(keys) > o.Limit, err
 }
 
 func TestKeysWithoutVersionsHideNoCommonPrefix(t *testing.T) {

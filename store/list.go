@@ -286,9 +286,9 @@ func (l *versionLister) add(key string, versions []meta.Entry, latest bool) {
 }
 
 // key puts all versions of a key on the page.
-func (l *versionLister) key(e meta.KeyEntry) error {
-	if e.Entry != nil {
-		l.add(e.Key, []meta.Entry{*e.Entry}, true)
+func (l *versionLister) key(e meta.Entry) error {
+	if !e.HasOlderVersions {
+		l.add(e.Key, []meta.Entry{e}, true)
 		return nil
 	}
 	return l.after(e.Key, 0)
@@ -340,8 +340,8 @@ func (l *versionLister) resume(c *cursor, key, version string) (more bool, err e
 
 // withoutEmptyGroups leaves out the keys of those common prefixes under which
 // this read has no key that really has versions: another read may have one.
-func (l *versionLister) withoutEmptyGroups(c *cursor, entries []meta.KeyEntry) ([]meta.KeyEntry, error) {
-	var kept []meta.KeyEntry
+func (l *versionLister) withoutEmptyGroups(c *cursor, entries []meta.Entry) ([]meta.Entry, error) {
+	var kept []meta.Entry
 	for i := 0; i < len(entries); {
 		common, end := c.common(entries[i].Key), i+1
 		for common != "" && end < len(entries) && strings.HasPrefix(entries[end].Key, common) {
@@ -363,12 +363,12 @@ func (l *versionLister) withoutEmptyGroups(c *cursor, entries []meta.KeyEntry) (
 }
 
 // anyIn reports whether any key of the read under common really has versions.
-func (l *versionLister) anyIn(entries []meta.KeyEntry, common string) (bool, error) {
+func (l *versionLister) anyIn(entries []meta.Entry, common string) (bool, error) {
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Key, common) {
 			continue
 		}
-		if e.Entry != nil {
+		if !e.HasOlderVersions {
 			return true, nil
 		}
 		page, err := l.store.meta.ListVersions(l.ctx, l.bucket.ID, e.Key, 0, 1)

@@ -10,7 +10,7 @@ import (
 // scan is meta.Scan, without keys that were renamed.
 func (s *Store) scan(ctx context.Context, b *meta.Bucket, from, to string, limit int) ([]meta.Entry, bool, error) {
 	for {
-		entries, more, err := s.meta.Scan(ctx, b.ID, from, to, limit)
+		entries, more, err := s.meta.Scan(ctx, b.ID, meta.ScanOptions{From: from, To: to, Limit: limit})
 		if err != nil || !slices.ContainsFunc(entries, func(e meta.Entry) bool { return e.Moving }) {
 			return entries, more, err
 		}
@@ -36,16 +36,16 @@ func (s *Store) scan(ctx context.Context, b *meta.Bucket, from, to string, limit
 	}
 }
 
-// scanAll is meta.ScanAll; of keys that may have been renamed it names no
+// scanAll scans all keys. Of keys that may have been renamed it returns no
 // version.
-func (s *Store) scanAll(ctx context.Context, b *meta.Bucket, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
-	keys, more, err := s.meta.ScanAll(ctx, b.ID, from, to, limit)
-	for i := range keys {
-		if e := keys[i].Entry; e != nil && e.Moving {
-			keys[i].Entry = nil
+func (s *Store) scanAll(ctx context.Context, b *meta.Bucket, from, to string, limit int) ([]meta.Entry, bool, error) {
+	entries, more, err := s.meta.Scan(ctx, b.ID, meta.ScanOptions{From: from, To: to, Limit: limit, All: true})
+	for i, e := range entries {
+		if e.Moving {
+			entries[i] = meta.Entry{Key: e.Key, HasOlderVersions: true}
 		}
 	}
-	return keys, more, err
+	return entries, more, err
 }
 
 // withoutMoved leaves out of a page of a key's versions the one that was

@@ -69,15 +69,8 @@ func (c *rowCounter) ListVersions(ctx context.Context, bucket meta.BucketID, key
 }
 
 // Scan implements [meta.Listings].
-func (c *rowCounter) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.Entry, bool, error) {
-	found, more, err := c.Store.Scan(ctx, bucket, from, to, limit)
-	c.add(len(found))
-	return found, more, err
-}
-
-// ScanAll implements [meta.Listings].
-func (c *rowCounter) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
-	found, more, err := c.Store.ScanAll(ctx, bucket, from, to, limit)
+func (c *rowCounter) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) ([]meta.Entry, bool, error) {
+	found, more, err := c.Store.Scan(ctx, bucket, o)
 	c.add(len(found))
 	return found, more, err
 }

@@ -106,28 +106,17 @@ func (s *metaCalls) ListVersions(ctx context.Context, bucket meta.BucketID, key 
 	})
 }
 
-// page is what a listing returns.
-type page[T any] struct {
-	rows []T
-	more bool
-}
-
 // Scan implements [meta.Listings].
-func (s *metaCalls) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.Entry, bool, error) {
-	p, err := result(ctx, s.o, metaStore, "Scan", func(ctx context.Context) (p page[meta.Entry], err error) {
-		p.rows, p.more, err = s.Store.Scan(ctx, bucket, from, to, limit)
-		return p, err
+func (s *metaCalls) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) (entries []meta.Entry, more bool, err error) {
+	name := "Scan"
+	if o.All {
+		name = "ScanAll"
+	}
+	err = s.o.call(ctx, metaStore, name, func(ctx context.Context) (err error) {
+		entries, more, err = s.Store.Scan(ctx, bucket, o)
+		return err
 	})
-	return p.rows, p.more, err
-}
-
-// ScanAll implements [meta.Listings].
-func (s *metaCalls) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
-	p, err := result(ctx, s.o, metaStore, "ScanAll", func(ctx context.Context) (p page[meta.KeyEntry], err error) {
-		p.rows, p.more, err = s.Store.ScanAll(ctx, bucket, from, to, limit)
-		return p, err
-	})
-	return p.rows, p.more, err
+	return entries, more, err
 }
 
 // CreateUpload implements [meta.Uploads].

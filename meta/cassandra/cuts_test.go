@@ -52,7 +52,7 @@ func TestAPageOfAShardThatWasCutIsOneRead(t *testing.T) {
 	}
 	s.shards.saw(b.ID, s.shards.first(b.ID, "11").shard)
 	reads := n.fewestReads(func() {
-		entries, _, err := s.Scan(t.Context(), b.ID, "11", "", 50)
+		entries, _, err := s.Scan(t.Context(), b.ID, meta.ScanOptions{From: "11", Limit: 50})
 		must(t, err)
 		if len(entries) != 9 {
 			t.Errorf("a page of %d keys", len(entries))

@@ -230,7 +230,7 @@ func (l *load) list(ctx context.Context, s *Store) (n int, err error) {
 	for from, more := "", true; more; {
 		var entries []meta.Entry
 		if err := insist(ctx, func() (err error) {
-			entries, more, err = s.Scan(ctx, l.bucket, from, to, 1000)
+			entries, more, err = s.Scan(ctx, l.bucket, meta.ScanOptions{From: from, To: to, Limit: 1000})
 			return err
 		}); err != nil {
 			return n, err

@@ -38,11 +38,14 @@ func TestOutagesEndRequestsAndPass(t *testing.T) {
 	ring.Nodes[0].Pause(t)
 	entry := meta.QueueEntry{Due: time.Now(), Entry: meta.NewID(), Kind: meta.QueueFresh}
 	for name, call := range map[string]func(context.Context) error{
-		"Ping":    s.Ping,
-		"Bucket":  func(ctx context.Context) error { _, err := s.Bucket(ctx, "bucket"); return err },
-		"Read":    func(ctx context.Context) error { _, err := s.Read(ctx, b.ID, "k", meta.ReadOptions{}); return err },
-		"Commit":  func(ctx context.Context) error { return begun.Commit(ctx, putChange(h, rev, "k", "during")) },
-		"Scan":    func(ctx context.Context) error { _, _, err := s.Scan(ctx, b.ID, "", "", 10); return err },
+		"Ping":   s.Ping,
+		"Bucket": func(ctx context.Context) error { _, err := s.Bucket(ctx, "bucket"); return err },
+		"Read":   func(ctx context.Context) error { _, err := s.Read(ctx, b.ID, "k", meta.ReadOptions{}); return err },
+		"Commit": func(ctx context.Context) error { return begun.Commit(ctx, putChange(h, rev, "k", "during")) },
+		"Scan": func(ctx context.Context) error {
+			_, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{Limit: 10})
+			return err
+		},
 		"Enqueue": func(ctx context.Context) error { return s.Enqueue(ctx, entry) },
 		"CreateBucket": func(ctx context.Context) error {
 			_, err := s.CreateBucket(ctx, meta.Bucket{Name: "other", ID: meta.NewID(), Rev: 2, State: meta.BucketActive})

@@ -103,7 +103,7 @@ func changeRange(t *testing.T, s *Store, bucket meta.BucketID, low, high int, pu
 
 func readKeys(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 	t.Helper()
-	entries, more, err := s.Scan(t.Context(), bucket, from, "", 1000)
+	entries, more, err := s.Scan(t.Context(), bucket, meta.ScanOptions{From: from, Limit: 1000})
 	must(t, err)
 	if len(entries) != 1000 || !more {
 		t.Fatalf("a page has %d keys, more %v", len(entries), more)
@@ -114,7 +114,7 @@ func readKeys(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 func readPrefixes(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 	t.Helper()
 	for range 8 {
-		entries, _, err := s.Scan(t.Context(), bucket, from, "", 8)
+		entries, _, err := s.Scan(t.Context(), bucket, meta.ScanOptions{From: from, Limit: 8})
 		must(t, err)
 		if len(entries) == 0 {
 			t.Fatalf("there is nothing after %q", from)

@@ -101,7 +101,7 @@ func list(t testing.TB, s *Store, b meta.BucketID, limit int) []string {
 	var got []string
 	from := ""
 	for {
-		entries, more, err := s.Scan(t.Context(), b, from, "", limit)
+		entries, more, err := s.Scan(t.Context(), b, meta.ScanOptions{From: from, Limit: limit})
 		must(t, err)
 		for _, e := range entries {
 			got = append(got, e.Key+"="+e.ETag)
@@ -115,11 +115,11 @@ func list(t testing.TB, s *Store, b meta.BucketID, limit int) []string {
 
 func listAll(t testing.TB, s *Store, b meta.BucketID) []string {
 	t.Helper()
-	keys, _, err := s.ScanAll(t.Context(), b, "", "", 1000)
+	keys, _, err := s.Scan(t.Context(), b, meta.ScanOptions{Limit: 1000, All: true})
 	must(t, err)
 	var got []string
 	for _, k := range keys {
-		if k.Entry != nil {
+		if !k.HasOlderVersions {
 			got = append(got, k.Key)
 		} else {
 			got = append(got, k.Key+"*")
@@ -281,7 +281,7 @@ func churnKey(ctx context.Context, s, other *Store, b meta.BucketID, key string)
 		}
 		var entries []meta.Entry
 		err := insist(ctx, func() (err error) {
-			entries, _, err = other.Scan(ctx, b, key, key+"\x00", 1)
+			entries, _, err = other.Scan(ctx, b, meta.ScanOptions{From: key, To: key + "\x00", Limit: 1})
 			return err
 		})
 		if err == nil && (len(entries) != 1 || entries[0].ETag != etag) {

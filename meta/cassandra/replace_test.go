@@ -361,7 +361,10 @@ func TestAFreshGatewayFindsAShardInFewReads(t *testing.T) {
 		must(t, s.split(t.Context(), b.ID, key, key))
 	}
 	for _, what := range []func(s *Store) error{
-		func(s *Store) error { _, _, err := s.Scan(t.Context(), b.ID, "49", "", 10); return err },
+		func(s *Store) error {
+			_, _, err := s.Scan(t.Context(), b.ID, meta.ScanOptions{From: "49", Limit: 10})
+			return err
+		},
 		func(s *Store) error { return put(t.Context(), s, b.ID, "49", "2") },
 	} {
 		reads := n.fewestReads(func() { must(t, what(newStore(t, session, keyspace, Options{}))) })
@@ -393,7 +396,7 @@ func TestAJumpOverShardsIsOneRead(t *testing.T) {
 	list(t, s, b.ID, 1) // what was not seen of late is looked for beside its page
 	reads := n.fewestReads(func() {
 		for _, from := range []string{"", "folder0"} {
-			entries, _, err := s.Scan(t.Context(), b.ID, from, "", 1)
+			entries, _, err := s.Scan(t.Context(), b.ID, meta.ScanOptions{From: from, Limit: 1})
 			must(t, err)
 			if len(entries) != 1 {
 				t.Fatalf("%d keys from %q on", len(entries), from)

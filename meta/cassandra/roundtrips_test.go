@@ -93,8 +93,8 @@ func TestRoundTrips(t *testing.T) {
 		{"DELETE of a key", func(key string) error { return put(ctx, s, b.ID, key, "1") },
 			func(key string) error { return remove(ctx, s, b.ID, key) }},
 		{"GET of a key", none, func(string) error { _, err := s.Read(ctx, b.ID, "warm", meta.ReadOptions{}); return err }},
-		{"LIST of a page", none, func(string) error { _, _, err := s.Scan(ctx, b.ID, "", "", 10); return err }},
-		{"LIST of a page of versions", none, func(string) error { _, _, err := s.ScanAll(ctx, b.ID, "", "", 10); return err }},
+		{"LIST of a page", none, func(string) error { _, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{Limit: 10}); return err }},
+		{"LIST of a page of versions", none, func(string) error { _, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{Limit: 10, All: true}); return err }},
 		{"bucket by name", none, func(string) error { _, err := s.Bucket(ctx, b.Name); return err }},
 		{"fence of a key", none, func(string) error { _, err := s.Fence(ctx, b.ID, "warm", 0, meta.ReadOptions{}); return err }},
 	} {

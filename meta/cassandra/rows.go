@@ -90,6 +90,6 @@ func encodeEntry(e *meta.Entry, several bool) ([]byte, error) {
 		return nil, nil
 	}
 	marked := *e
-	marked.Several = several
+	marked.HasOlderVersions = several
 	return meta.Marshal(&marked)
 }

@@ -17,22 +17,31 @@ const resolveAtOnce = 16
 const manyShort = 2
 
 // Scan implements [meta.Listings].
-func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (entries []meta.Entry, more bool, err error) {
-	err = s.walk(ctx, bucket, from, to, min(limit, maxLimit)+1, []int8{visible}, func(keys []resolved, end bool) bool {
+func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) (entries []meta.Entry, more bool, err error) {
+	kinds := []int8{visible}
+	if o.All {
+		kinds = append(kinds, history)
+	}
+	err = s.walk(ctx, bucket, o.From, o.To, min(o.Limit, maxLimit)+1, kinds, func(keys []resolved, end bool) bool {
 		for _, k := range keys {
-			if k.entry == nil {
+			several := o.All && k.several
+			if k.entry == nil && !several {
 				continue
 			}
-			if len(entries) >= limit {
+			if len(entries) >= o.Limit {
 				more = true
 				return false
 			}
 			if entries == nil {
-				entries = make([]meta.Entry, 0, min(limit, len(keys)))
+				entries = make([]meta.Entry, 0, min(o.Limit, len(keys)))
 			}
-			entries = append(entries, *k.entry)
+			if several {
+				entries = append(entries, meta.Entry{Key: k.key, HasOlderVersions: true})
+			} else {
+				entries = append(entries, *k.entry)
+			}
 		}
-		more = len(entries) >= limit && !end
+		more = len(entries) >= o.Limit && !end
 		return !more
 	})
 	if err != nil {
@@ -41,41 +50,12 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string,
 	return entries, more, nil
 }
 
-// ScanAll implements [meta.Listings].
-func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) (keys []meta.KeyEntry, more bool, err error) {
-	err = s.walk(ctx, bucket, from, to, min(limit, maxLimit)+1, []int8{visible, history}, func(page []resolved, end bool) bool {
-		for _, k := range page {
-			if k.entry == nil && !k.several {
-				continue
-			}
-			if len(keys) >= limit {
-				more = true
-				return false
-			}
-			keys = append(keys, k.keyEntry())
-		}
-		more = len(keys) >= limit && !end
-		return !more
-	})
-	if err != nil {
-		return nil, false, wrap(err, "scan versions of bucket")
-	}
-	return keys, more, nil
-}
-
 // resolved is what is known of one key in the end.
 type resolved struct {
 	key   string
 	entry *meta.Entry
 	// several says that the key has, or may have, more than the entry.
 	several bool
-}
-
-func (r *resolved) keyEntry() meta.KeyEntry {
-	if r.several {
-		return meta.KeyEntry{Key: r.key}
-	}
-	return meta.KeyEntry{Key: r.key, Entry: r.entry}
 }
 
 // walk gives visit the keys from from, below to, about n at a time, until it
@@ -207,7 +187,7 @@ func (r *readRow) resolved(e *meta.Entry) (k resolved, known bool, err error) {
 		return k, false, fmt.Errorf("listing row of %q: %w", r.key, err)
 	}
 	k.entry.Key = r.key
-	k.several, k.entry.Several = k.several || k.entry.Several, false
+	k.several, k.entry.HasOlderVersions = k.several || k.entry.HasOlderVersions, false
 	return k, true, nil
 }
 

@@ -211,23 +211,15 @@ func (s *schedule) list(ctx context.Context, g *Store, prefix string, all bool, 
 	shown := map[string]int64{} // the Seq, or 1 for "ask the versions"
 	for from, more := prefix, true; more; {
 		var err error
-		var entries []meta.KeyEntry
-		if all {
-			entries, more, err = g.ScanAll(ctx, s.db.bucket, from, meta.Successor(prefix), limit)
-		} else {
-			var visible []meta.Entry
-			visible, more, err = g.Scan(ctx, s.db.bucket, from, meta.Successor(prefix), limit)
-			for _, e := range visible {
-				entries = append(entries, meta.KeyEntry{Key: e.Key, Entry: &e})
-			}
-		}
+		var entries []meta.Entry
+		entries, more, err = g.Scan(ctx, s.db.bucket, meta.ScanOptions{From: from, To: meta.Successor(prefix), Limit: limit, All: all})
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
 			shown[e.Key] = 1
-			if e.Entry != nil {
-				shown[e.Key] = e.Entry.Seq
+			if !e.HasOlderVersions {
+				shown[e.Key] = e.Seq
 			}
 			from = e.Key + "\x00"
 		}

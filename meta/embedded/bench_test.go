@@ -125,7 +125,7 @@ func BenchmarkScan(b *testing.B) {
 		s, bucket := filled(b, c.n, c.per, c.deleted)
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
-				entries, _, err := s.Scan(context.Background(), bucket, "", "", 1000)
+				entries, _, err := s.Scan(context.Background(), bucket, meta.ScanOptions{Limit: 1000})
 				if err != nil || len(entries) != c.wantKeys {
 					b.Fatal(len(entries), err)
 				}
@@ -133,7 +133,7 @@ func BenchmarkScan(b *testing.B) {
 		})
 		b.Run(c.name+",all", func(b *testing.B) {
 			for b.Loop() {
-				keys, _, err := s.ScanAll(context.Background(), bucket, "", "", 1000)
+				keys, _, err := s.Scan(context.Background(), bucket, meta.ScanOptions{Limit: 1000, All: true})
 				if err != nil || len(keys) != 1000 {
 					b.Fatal(len(keys), err)
 				}

@@ -300,7 +300,7 @@ func readUntil(t *testing.T, s *Store, bucket meta.BucketID, key string, seen *a
 
 func listUntil(t *testing.T, s *Store, bucket meta.BucketID, seen []atomic.Int64, stop *atomic.Bool) {
 	for !stop.Load() {
-		entries, _, err := s.Scan(context.Background(), bucket, "", "", 100)
+		entries, _, err := s.Scan(context.Background(), bucket, meta.ScanOptions{Limit: 100})
 		if err != nil {
 			t.Error(err)
 			return

@@ -266,7 +266,7 @@ func TestListingClearsAwayDeletedKeys(t *testing.T) {
 	if n := skipped(); n < manySkipped {
 		t.Fatalf("only %d deleted rows to pass over", n)
 	}
-	if _, _, err := s.Scan(context.Background(), b.ID, "", "", 10); err != nil {
+	if _, _, err := s.Scan(context.Background(), b.ID, meta.ScanOptions{Limit: 10}); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(5 * time.Minute); skipped() > 0; {

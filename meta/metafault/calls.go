@@ -99,15 +99,19 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 }
 
 // page is what a listing returns.
-type page[T any] struct {
-	rows []T
+type page struct {
+	rows []meta.Entry
 	more bool
 }
 
 // Scan implements [meta.Listings].
-func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.Entry, bool, error) {
-	p, err := result(ctx, s, Scan, func() (p page[meta.Entry], err error) {
-		p.rows, p.more, err = s.store.Scan(ctx, bucket, from, to, limit)
+func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) ([]meta.Entry, bool, error) {
+	op := Scan
+	if o.All {
+		op = ScanAll
+	}
+	p, err := result(ctx, s, op, func() (p page, err error) {
+		p.rows, p.more, err = s.store.Scan(ctx, bucket, o)
 		return p, err
 	})
 	return p.rows, p.more, err
@@ -121,15 +125,6 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 // DropListing implements [meta.Listings].
 func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
 	return s.call(ctx, DropListing, func() error { return s.store.DropListing(ctx, part) })
-}
-
-// ScanAll implements [meta.Listings].
-func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
-	p, err := result(ctx, s, ScanAll, func() (p page[meta.KeyEntry], err error) {
-		p.rows, p.more, err = s.store.ScanAll(ctx, bucket, from, to, limit)
-		return p, err
-	})
-	return p.rows, p.more, err
 }
 
 // CreateUpload implements [meta.Uploads].

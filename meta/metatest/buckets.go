@@ -178,7 +178,7 @@ func testRecreatedBucket(s *suite) {
 	list, err := s.ListBuckets(s.ctx, b.Owner, "", 10)
 	s.ok(err)
 	s.equal("buckets of the old owner", len(list), 0)
-	keys, _, err := s.ScanAll(s.ctx, again.ID, "", "", 10)
+	keys, _, err := s.Scan(s.ctx, again.ID, meta.ScanOptions{Limit: 10, All: true})
 	s.ok(err)
 	s.equal("keys", len(keys), 0)
 	h := s.read(b.ID, "old")

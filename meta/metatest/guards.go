@@ -61,22 +61,22 @@ func testFenceUnknown(s *suite) {
 	s.is(p.Commit(s.ctx, plan("k", meta.Head{}, rev, []meta.Version{version(rev)})), meta.ErrConflict)
 	s.equal("head", s.read(b.ID, "k"), h)
 	s.equal("listing", s.keys(b.ID), []string(nil))
-	keys, _, err := s.ScanAll(s.ctx, b.ID, "", "", 10)
+	keys, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10, All: true})
 	s.ok(err)
 	s.noVersions(b.ID, keys)
 	s.add(b.ID, "k")
 	s.equal("listing", s.keys(b.ID), []string{"k"})
 }
 
-// noVersions holds that keys, which ScanAll returned, have no versions: a
-// driver that is not sure may name such keys, without an entry.
-func (s *suite) noVersions(bucket meta.BucketID, keys []meta.KeyEntry) {
+// noVersions holds that keys, which a scan of all returned, have no versions: a
+// driver that is not sure may name such keys, as if they had older versions.
+func (s *suite) noVersions(bucket meta.BucketID, keys []meta.Entry) {
 	s.Helper()
 	for _, k := range keys {
 		versions, err := s.Versions(s.ctx, bucket, k.Key, 0, 1)
 		s.ok(err)
-		if k.Entry != nil || len(versions) > 0 {
-			s.Fatalf("ScanAll shows %+v, with the versions %+v", k, versions)
+		if !k.HasOlderVersions || len(versions) > 0 {
+			s.Fatalf("a scan of all shows %+v, with the versions %+v", k, versions)
 		}
 	}
 }

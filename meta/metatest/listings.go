@@ -16,9 +16,9 @@ import (
 var listingContracts = []contract{
 	{"EmptyBucket", func(s *suite) {
 		b := s.bucket()
-		entries, more, err := s.Scan(s.ctx, b.ID, "", "", 10)
+		entries, more, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10})
 		s.ok(err)
-		keys, moreKeys, err := s.ScanAll(s.ctx, b.ID, "", "", 10)
+		keys, moreKeys, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10, All: true})
 		s.ok(err)
 		if len(entries) > 0 || more || len(keys) > 0 || moreKeys {
 			s.Fatalf("an empty bucket lists %v %v %v %v", entries, more, keys, moreKeys)
@@ -36,7 +36,7 @@ var listingContracts = []contract{
 		s.equal("keys of b", s.keys(b.ID), []string{"in b"})
 	}},
 	{"MarkersAndGoneKeysAreHidden", testHiddenKeys},
-	{"ScanAllShowsEveryVersion", testScanAll},
+	{"ScanOfAllShowsEveryVersion", testScanAll},
 	{"ChangesShowAtOnce", testChangesShowAtOnce},
 	{"BegunChangesDoNotShow", testBegunChanges},
 	{"KeyWithManyVersionsIsOneKey", func(s *suite) {
@@ -46,7 +46,7 @@ var listingContracts = []contract{
 		}
 		s.add(b.ID, "b")
 		s.equal("keys", s.keys(b.ID), []string{"a", "b"})
-		keys, _, err := s.ScanAll(s.ctx, b.ID, "", "", 10)
+		keys, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10, All: true})
 		s.ok(err)
 		s.equal("all keys", keyNames(keys), []string{"a", "b"})
 	}},
@@ -63,54 +63,41 @@ func (s *suite) keys(bucket meta.BucketID) []string {
 
 // scanKeys pages through a range and checks what holds for each page.
 func scanKeys(s *suite, bucket meta.BucketID, from, to string, limit int) ([]string, error) {
-	var got []string
+	entries, err := scanPages(s, bucket, meta.ScanOptions{From: from, To: to, Limit: limit})
+	return keyNames(entries), err
+}
+
+// scanAllKeys is scanKeys for a scan of all keys.
+func scanAllKeys(s *suite, bucket meta.BucketID, from, to string, limit int) ([]meta.Entry, error) {
+	return scanPages(s, bucket, meta.ScanOptions{From: from, To: to, Limit: limit, All: true})
+}
+
+func scanPages(s *suite, bucket meta.BucketID, o meta.ScanOptions) ([]meta.Entry, error) {
+	var got []meta.Entry
 	for more := true; more; {
 		var page []meta.Entry
 		var err error
-		if page, more, err = s.Scan(s.ctx, bucket, from, to, limit); err != nil {
+		if page, more, err = s.Scan(s.ctx, bucket, o); err != nil {
 			return nil, err
 		}
-		if len(page) > limit || more && len(page) < limit {
-			return nil, fmt.Errorf("%d keys for a limit of %d, and more: %v", len(page), limit, more)
+		if len(page) > o.Limit || more && (len(page) == 0 || !o.All && len(page) < o.Limit) {
+			return nil, fmt.Errorf("%d keys for a limit of %d, and more: %v", len(page), o.Limit, more)
 		}
 		for _, e := range page {
-			if e.Key < from || to != "" && e.Key >= to {
-				return nil, fmt.Errorf("key %q is not in the range from %q to %q", e.Key, from, to)
+			if e.Key < o.From || o.To != "" && e.Key >= o.To {
+				return nil, fmt.Errorf("key %q is not in the range from %q to %q", e.Key, o.From, o.To)
 			}
-			got = append(got, e.Key)
-			from = e.Key + "\x00"
-		}
-	}
-	return got, nil
-}
-
-// scanAllKeys is scanKeys for ScanAll.
-func scanAllKeys(s *suite, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, error) {
-	var got []meta.KeyEntry
-	for more := true; more; {
-		var page []meta.KeyEntry
-		var err error
-		if page, more, err = s.ScanAll(s.ctx, bucket, from, to, limit); err != nil {
-			return nil, err
-		}
-		if len(page) > limit || more && len(page) == 0 {
-			return nil, fmt.Errorf("%d keys for a limit of %d, and more: %v", len(page), limit, more)
-		}
-		for _, k := range page {
-			if k.Key < from || to != "" && k.Key >= to {
-				return nil, fmt.Errorf("key %q is not in the range from %q to %q", k.Key, from, to)
-			}
-			from = k.Key + "\x00"
+			o.From = e.Key + "\x00"
 		}
 		got = append(got, page...)
 	}
 	return got, nil
 }
 
-func keyNames(keys []meta.KeyEntry) []string {
+func keyNames(entries []meta.Entry) []string {
 	var out []string
-	for _, k := range keys {
-		out = append(out, k.Key)
+	for _, e := range entries {
+		out = append(out, e.Key)
 	}
 	return out
 }
@@ -193,10 +180,16 @@ func testBadText(s *suite) {
 	b := s.bucket()
 	for _, bad := range []string{"\xff", "a\xc3", "\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80", strings.Repeat("k", meta.MaxTextBytes+1)} {
 		for what, call := range map[string]func() error{
-			"Scan from":      func() error { _, _, err := s.Scan(s.ctx, b.ID, bad, "", 1); return err },
-			"Scan to":        func() error { _, _, err := s.Scan(s.ctx, b.ID, "", bad, 1); return err },
-			"ScanAll from":   func() error { _, _, err := s.ScanAll(s.ctx, b.ID, bad, "", 1); return err },
-			"ScanAll to":     func() error { _, _, err := s.ScanAll(s.ctx, b.ID, "", bad, 1); return err },
+			"Scan from": func() error { _, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{From: bad, Limit: 1}); return err },
+			"Scan to":   func() error { _, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{To: bad, Limit: 1}); return err },
+			"Scan of all from": func() error {
+				_, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{From: bad, Limit: 1, All: true})
+				return err
+			},
+			"Scan of all to": func() error {
+				_, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{To: bad, Limit: 1, All: true})
+				return err
+			},
 			"ListUploads":    func() error { _, err := s.ListUploads(s.ctx, b.ID, bad, "", meta.UploadID{}, 1); return err },
 			"ListUploads to": func() error { _, err := s.ListUploads(s.ctx, b.ID, "", bad, meta.UploadID{}, 1); return err },
 			"Read":           func() error { _, err := s.Read(s.ctx, b.ID, bad, all); return err },
@@ -319,26 +312,26 @@ func testScanAll(s *suite) {
 	s.remove(b.ID, "gone")
 	s.add(b.ID, "was two")
 	s.change(b.ID, "was two", nil, s.add(b.ID, "was two").Seq)
-	keys, more, err := s.ScanAll(s.ctx, b.ID, "", "", 100)
+	keys, more, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 100, All: true})
 	s.ok(err)
 	s.equal("more", more, false)
-	found := map[string]meta.KeyEntry{}
+	found := map[string]meta.Entry{}
 	for _, k := range keys {
 		found[k.Key] = k
 	}
 	if gone, named := found["gone"]; named {
-		s.noVersions(b.ID, []meta.KeyEntry{gone})
+		s.noVersions(b.ID, []meta.Entry{gone})
 		delete(found, "gone")
 	}
 	s.equal("number of keys", len(found), 5)
 	for key, k := range found {
 		switch {
 		case key == "one":
-			s.equal("entry of the only version", *k.Entry, *meta.EntryOf("one", &one))
-		case key == "was two" && k.Entry != nil:
-			s.equal("entry of what is left", *k.Entry, *meta.EntryOf(key, s.current(b.ID, key)))
-		case k.Entry != nil:
-			s.Fatalf("key %q, which has history, shows the entry %+v", key, k.Entry)
+			s.equal("entry of the only version", k, *meta.EntryOf("one", &one))
+		case key == "was two" && !k.HasOlderVersions:
+			s.equal("entry of what is left", k, *meta.EntryOf(key, s.current(b.ID, key)))
+		default:
+			s.equal("entry of a key with several versions", k, meta.Entry{Key: key, HasOlderVersions: true})
 		}
 	}
 }
@@ -348,12 +341,12 @@ func testChangesShowAtOnce(s *suite) {
 	for i := range 10 {
 		key := fmt.Sprint("k", i%3)
 		v := s.add(b.ID, key)
-		entries, _, err := s.Scan(s.ctx, b.ID, key, key+"\x00", 1)
+		entries, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{From: key, To: key + "\x00", Limit: 1})
 		s.ok(err)
 		s.equal("listing after a PUT", entries, []meta.Entry{*meta.EntryOf(key, &v)})
 		if i%2 == 1 {
 			s.remove(b.ID, key)
-			entries, _, err = s.Scan(s.ctx, b.ID, key, key+"\x00", 1)
+			entries, _, err = s.Scan(s.ctx, b.ID, meta.ScanOptions{From: key, To: key + "\x00", Limit: 1})
 			s.ok(err)
 			s.equal("listing after a DELETE", len(entries), 0)
 		}
@@ -368,16 +361,16 @@ func testBegunChanges(s *suite) {
 	s.begin(b.ID, "new", meta.NextRev(0, now))
 	s.begin(b.ID, "cancelled", meta.NextRev(0, now)).Cancel(s.ctx)
 	for range 2 {
-		entries, _, err := s.Scan(s.ctx, b.ID, "", "", 10)
+		entries, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10})
 		s.ok(err)
 		s.equal("listing", entries, []meta.Entry{*meta.EntryOf("old", &v)})
-		keys, _, err := s.ScanAll(s.ctx, b.ID, "", "", 10)
+		keys, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10, All: true})
 		s.ok(err)
-		s.noVersions(b.ID, slices.DeleteFunc(keys, func(k meta.KeyEntry) bool { return k.Key == "old" }))
+		s.noVersions(b.ID, slices.DeleteFunc(keys, func(k meta.Entry) bool { return k.Key == "old" }))
 		s.ok(s.Flush(s.ctx))
 	}
 	w := s.add(b.ID, "new")
-	entries, _, err := s.Scan(s.ctx, b.ID, "", "", 10)
+	entries, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10})
 	s.ok(err)
 	s.equal("listing", entries, []meta.Entry{*meta.EntryOf("new", &w), *meta.EntryOf("old", &v)})
 }
@@ -421,7 +414,7 @@ func (s *suite) toggle(bucket meta.BucketID, key string) error {
 	if err := commit(s.ctx, s.Store, bucket, key, plan(key, h, rev, put, seqs(h.Versions)...)); err != nil {
 		return err
 	}
-	entries, _, err := s.Scan(s.ctx, bucket, key, key+"\x00", 1)
+	entries, _, err := s.Scan(s.ctx, bucket, meta.ScanOptions{From: key, To: key + "\x00", Limit: 1})
 	if err == nil && len(entries) != len(put) {
 		err = fmt.Errorf("the listing shows %v after a change to %v", entries, put)
 	}

@@ -359,7 +359,7 @@ var storeContracts = []contract{
 		cancel()
 		_, err := s.Read(ctx, b.ID, "k", all)
 		s.is(err, context.Canceled)
-		_, _, err = s.Scan(ctx, b.ID, "", "", 10)
+		_, _, err = s.Scan(ctx, b.ID, meta.ScanOptions{Limit: 10})
 		s.is(err, context.Canceled)
 		_, err = s.Bucket(ctx, b.Name)
 		s.is(err, context.Canceled)

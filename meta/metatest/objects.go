@@ -80,7 +80,7 @@ func testCommitKeepsEveryField(s *suite) {
 	})
 	h := s.read(b.ID, "k")
 	s.equal("head", h, meta.Head{Rev: c.Rev, NullSeq: c.Rev, Versions: c.Put})
-	entries, _, err := s.Scan(s.ctx, b.ID, "", "", 10)
+	entries, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10})
 	s.ok(err)
 	s.equal("listing", entries, []meta.Entry{*c.Entry})
 }
@@ -182,7 +182,7 @@ func testCommitReplaces(s *suite) {
 		s.change(b.ID, "k", func(int64) []meta.Version { return []meta.Version{*v} })
 		s.equal("versions without payload", s.read(b.ID, "k").Versions, []meta.Version{current, old})
 	}
-	entries, _, err := s.Scan(s.ctx, b.ID, "", "", 10)
+	entries, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10})
 	s.ok(err)
 	s.equal("listing", entries, []meta.Entry{*meta.EntryOf("k", &current)})
 }
@@ -193,7 +193,7 @@ func testDeleteCurrent(s *suite) {
 	s.change(b.ID, "k", nil, versions[3].Seq, versions[1].Seq) // two at once
 	s.equal("versions", s.read(b.ID, "k").Versions, []meta.Version{versions[2], versions[0]})
 	s.change(b.ID, "k", nil, versions[2].Seq)
-	entries, _, err := s.Scan(s.ctx, b.ID, "", "", 10)
+	entries, _, err := s.Scan(s.ctx, b.ID, meta.ScanOptions{Limit: 10})
 	s.ok(err)
 	s.equal("listing", entries, []meta.Entry{*meta.EntryOf("k", &versions[0])})
 	marker := s.mark(b.ID, "k")

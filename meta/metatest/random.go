@@ -362,7 +362,7 @@ func (r *random) checkScan() {
 			want = append(want, *meta.EntryOf(name, &m.versions[0]))
 		}
 	}
-	got, more, err := r.Scan(r.ctx, r.home, from, to, limit)
+	got, more, err := r.Scan(r.ctx, r.home, meta.ScanOptions{From: from, To: to, Limit: limit})
 	r.ok(err)
 	page := want[:min(len(want), limit)]
 	if len(got) != len(page) || len(page) > 0 && differs(got, page) != "" {
@@ -384,13 +384,14 @@ func (r *random) checkScanAll() {
 		if len(m.versions) > 0 {
 			found = append(found, k.Key)
 		}
-		if k.Entry == nil {
+		if k.HasOlderVersions {
+			r.equal("entry of a key with several versions", k, meta.Entry{Key: k.Key, HasOlderVersions: true})
 			continue
 		}
 		if len(m.versions) != 1 {
-			r.Fatalf("%q has %d versions and the entry %+v", k.Key, len(m.versions), k.Entry)
+			r.Fatalf("%q has %d versions and the entry %+v", k.Key, len(m.versions), k)
 		}
-		r.equal("entry of the only version", *k.Entry, *meta.EntryOf(k.Key, &m.versions[0]))
+		r.equal("entry of the only version", k, *meta.EntryOf(k.Key, &m.versions[0]))
 	}
 	r.equal(fmt.Sprintf("all keys from %q to %q", from, to), found, slices.Clip(append([]string(nil), names...)))
 }

@@ -216,7 +216,7 @@ func testDropListing(s *suite) {
 			return nil
 		}}))
 	}
-	entries, _, err := s.Scan(s.ctx, kept.ID, "", "", 10)
+	entries, _, err := s.Scan(s.ctx, kept.ID, meta.ScanOptions{Limit: 10})
 	s.ok(err)
 	s.equal("keys of another bucket", len(entries), 1)
 }

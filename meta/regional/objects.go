@@ -43,12 +43,12 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 }
 
 // Scan implements [meta.Listings].
-func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.Entry, bool, error) {
+func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) ([]meta.Entry, bool, error) {
 	store, err := s.at(ctx, bucket)
 	if err != nil {
 		return nil, false, err
 	}
-	return store.Scan(ctx, bucket, from, to, limit)
+	return store.Scan(ctx, bucket, o)
 }
 
 // ListVersions implements [meta.Listings].
@@ -73,13 +73,4 @@ func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
 		}
 	}
 	return nil
-}
-
-// ScanAll implements [meta.Listings].
-func (s *Store) ScanAll(ctx context.Context, bucket meta.BucketID, from, to string, limit int) ([]meta.KeyEntry, bool, error) {
-	store, err := s.at(ctx, bucket)
-	if err != nil {
-		return nil, false, err
-	}
-	return store.ScanAll(ctx, bucket, from, to, limit)
 }
