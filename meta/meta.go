@@ -76,7 +76,6 @@ type Store interface {
 	Uploads
 	Queue
 	References
-	AccessKeys
 	Holds
 	Walker
 
@@ -359,7 +358,9 @@ type Holds interface {
 }
 
 // AccessKeys are the keys that clients sign with. Secrets arrive here
-// encrypted.
+// encrypted. They are no part of [Store]: they belong to the deployment, not to
+// a bucket, so they have no region and may be in another keyspace. Drivers
+// implement both interfaces.
 type AccessKeys interface {
 	// PutAccessKey adds or replaces a key.
 	PutAccessKey(ctx context.Context, k AccessKey) error

@@ -14,7 +14,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	s3test.Main(m, s3test.WrapMeta(func(s meta.Store) meta.Store { return &rowCounter{s, &rowsRead} }))
+	s3test.Main(m, s3test.WrapMeta(func(s meta.Store, k meta.AccessKeys) (meta.Store, meta.AccessKeys) {
+		return &rowCounter{s, &rowsRead}, &keyCounter{k, &rowsRead}
+	}))
 }
 
 // attack is what one case sends.

@@ -102,15 +102,22 @@ func (c *rowCounter) References(ctx context.Context, b meta.QueuedBlob) ([]meta.
 	return found, err
 }
 
+// keyCounter counts the access keys that are read. A call that returns none
+// counts as one.
+type keyCounter struct {
+	meta.AccessKeys
+	rows *atomic.Int64
+}
+
 // AccessKey implements [meta.AccessKeys].
-func (c *rowCounter) AccessKey(ctx context.Context, id string) (meta.AccessKey, error) {
-	c.add(1)
-	return c.Store.AccessKey(ctx, id)
+func (c *keyCounter) AccessKey(ctx context.Context, id string) (meta.AccessKey, error) {
+	c.rows.Add(1)
+	return c.AccessKeys.AccessKey(ctx, id)
 }
 
 // ListAccessKeys implements [meta.AccessKeys].
-func (c *rowCounter) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
-	found, err := c.Store.ListAccessKeys(ctx)
-	c.add(len(found))
+func (c *keyCounter) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
+	found, err := c.AccessKeys.ListAccessKeys(ctx)
+	c.rows.Add(int64(max(len(found), 1)))
 	return found, err
 }

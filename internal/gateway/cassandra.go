@@ -47,8 +47,8 @@ func openCassandra(ctx context.Context, cfg *config.Config, o OpenOptions) (_ *E
 	if err != nil {
 		return nil, err
 	}
-	e.Meta = o.wrapMeta(e.Meta)
-	e.Keys = newKeys(cfg.Keystore.Keys, cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
+	e.Meta, e.AccessKeys = o.wrapMeta(e.Meta, e.AccessKeys)
+	e.Keys = newKeys(cfg.Keystore.Keys, cfg.Options.MasterkeyAccess, e.AccessKeys, e.Ring)
 	return e, e.finish(cfg, c, o)
 }
 
@@ -57,8 +57,12 @@ func openCassandra(ctx context.Context, cfg *config.Config, o OpenOptions) (_ *E
 func (e *Engine) openRegions(ctx context.Context, cfg *config.Config, sessions *sessions, o OpenOptions) (meta.Store, error) {
 	buckets, home := &cfg.Bucketstore.Cassandra, cfg.Options.DefaultRegion
 	first, err := e.openMetastore(ctx, buckets, cfg.Regions[home], sessions, o)
-	if err != nil || o.MetaOnly {
-		return first, err
+	if err != nil {
+		return nil, err
+	}
+	e.AccessKeys = first
+	if o.MetaOnly {
+		return first, nil
 	}
 	open, alone := map[string]meta.Store{home: first}, true
 	for _, name := range slices.Sorted(maps.Keys(cfg.Regions)) {

@@ -91,7 +91,7 @@ func (e *Engine) openEmbeddedMeta(dir string, o OpenOptions) (fresh bool, err er
 	if err != nil {
 		return false, dataDirError(path, err)
 	}
-	e.Meta = o.wrapMeta(s)
+	e.Meta, e.AccessKeys = o.wrapMeta(s, s)
 	e.opened(s.Close)
 	e.opened(o.showPebble("meta", s.Figures))
 	return fresh, nil
@@ -107,7 +107,7 @@ func (e *Engine) embeddedKeys(cfg *config.Config) error {
 		}
 		e.FirstKey = first
 	}
-	e.Keys = newKeys(e.fixedKeys(cfg), cfg.Options.MasterkeyAccess, e.Meta, e.Ring)
+	e.Keys = newKeys(e.fixedKeys(cfg), cfg.Options.MasterkeyAccess, e.AccessKeys, e.Ring)
 	return nil
 }
 

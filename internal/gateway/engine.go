@@ -35,9 +35,11 @@ var (
 
 // Engine is an open engine with everything above it but HTTP.
 type Engine struct {
-	Kind  config.Engine
-	Meta  meta.Store
-	Store *store.Store
+	Kind config.Engine
+	Meta meta.Store
+	// AccessKeys are the stored ones; Keys has those of the configuration too.
+	AccessKeys meta.AccessKeys
+	Store      *store.Store
 	// Blobs are the blob stores that Store writes to, by name; one may have
 	// several names.
 	Blobs map[string]blob.Store
@@ -60,10 +62,11 @@ type OpenOptions struct {
 	GCGrace time.Duration
 	// Observe, if not nil, counts and traces what the engine does.
 	Observe *observe.Observer
-	// WrapMeta, if not nil, is put around the metadata store, below everything
-	// that reads it. The cost test counts reads with it.
-	WrapMeta func(meta.Store) meta.Store
-	// MetaOnly opens what is needed to manage keys: Meta and Ring alone.
+	// WrapMeta, if not nil, is put around the metadata store and the access
+	// keys, below everything that reads them. The cost test counts reads with it.
+	WrapMeta func(meta.Store, meta.AccessKeys) (meta.Store, meta.AccessKeys)
+	// MetaOnly opens what is needed to manage keys: Meta, AccessKeys and Ring
+	// alone.
 	MetaOnly bool
 }
 
@@ -135,7 +138,7 @@ func (e *Engine) closeAfter(err *error) {
 
 // Admin manages the engine's access keys.
 func (e *Engine) Admin(cfg *config.Config) KeyAdmin {
-	return KeyAdmin{Meta: e.Meta, Ring: e.Ring, Configured: cfg.Keystore.Keys}
+	return KeyAdmin{Meta: e.AccessKeys, Ring: e.Ring, Configured: cfg.Keystore.Keys}
 }
 
 var _ io.Closer = (*Engine)(nil)

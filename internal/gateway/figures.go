@@ -21,11 +21,11 @@ func (o OpenOptions) meta(s meta.Store) meta.Store {
 	return o.Observe.Meta(s)
 }
 
-func (o OpenOptions) wrapMeta(s meta.Store) meta.Store {
+func (o OpenOptions) wrapMeta(s meta.Store, k meta.AccessKeys) (meta.Store, meta.AccessKeys) {
 	if o.WrapMeta == nil {
-		return s
+		return s, k
 	}
-	return o.WrapMeta(s)
+	return o.WrapMeta(s, k)
 }
 
 // blobs are the blob stores, observed if somebody wants to.

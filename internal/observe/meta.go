@@ -191,26 +191,6 @@ func (s *metaCalls) RemoveReference(ctx context.Context, b meta.QueuedBlob) erro
 	return s.o.call(ctx, metaStore, "RemoveReference", func(ctx context.Context) error { return s.Store.RemoveReference(ctx, b) })
 }
 
-// PutAccessKey implements [meta.AccessKeys].
-func (s *metaCalls) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
-	return s.o.call(ctx, metaStore, "PutAccessKey", func(ctx context.Context) error { return s.Store.PutAccessKey(ctx, k) })
-}
-
-// AccessKey implements [meta.AccessKeys].
-func (s *metaCalls) AccessKey(ctx context.Context, id string) (meta.AccessKey, error) {
-	return result(ctx, s.o, metaStore, "AccessKey", func(ctx context.Context) (meta.AccessKey, error) { return s.Store.AccessKey(ctx, id) })
-}
-
-// ListAccessKeys implements [meta.AccessKeys].
-func (s *metaCalls) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
-	return result(ctx, s.o, metaStore, "ListAccessKeys", func(ctx context.Context) ([]meta.AccessKey, error) { return s.Store.ListAccessKeys(ctx) })
-}
-
-// DeleteAccessKey implements [meta.AccessKeys].
-func (s *metaCalls) DeleteAccessKey(ctx context.Context, id string) error {
-	return s.o.call(ctx, metaStore, "DeleteAccessKey", func(ctx context.Context) error { return s.Store.DeleteAccessKey(ctx, id) })
-}
-
 // AddHold implements [meta.Holds].
 func (s *metaCalls) AddHold(ctx context.Context, h meta.Hold) error {
 	return s.o.call(ctx, metaStore, "AddHold", func(ctx context.Context) error { return s.Store.AddHold(ctx, h) })

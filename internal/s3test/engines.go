@@ -40,7 +40,7 @@ var shared = struct {
 	inMain  bool
 	servers map[string]*Server
 	closers []func() error
-	wrap    func(meta.Store) meta.Store
+	wrap    func(meta.Store, meta.AccessKeys) (meta.Store, meta.AccessKeys)
 }{servers: map[string]*Server{}}
 
 // Main runs the tests and then ends the servers that they have started. It
@@ -61,8 +61,8 @@ func Main(m *testing.M, options ...Option) {
 // Option changes how servers are started.
 type Option func()
 
-// WrapMeta puts wrap around the metadata store of each server.
-func WrapMeta(wrap func(meta.Store) meta.Store) Option {
+// WrapMeta puts wrap around the metadata store and the access keys of each server.
+func WrapMeta(wrap func(meta.Store, meta.AccessKeys) (meta.Store, meta.AccessKeys)) Option {
 	return func() { shared.wrap = wrap }
 }
 

@@ -17,7 +17,9 @@ func opener(t *testing.T, o Options) metatest.Open {
 }
 
 func TestContract(t *testing.T) {
-	metatest.Run(t, opener(t, Options{}))
+	open := opener(t, Options{})
+	metatest.Run(t, open)
+	metatest.RunAccessKeys(t, func(t testing.TB) meta.AccessKeys { return open(t).(*Store) })
 }
 
 // splitOpener opens gateways whose buckets and access keys are in a keyspace of
@@ -43,6 +45,7 @@ func TestContractWithBucketsInAnotherKeyspace(t *testing.T) {
 	open := splitOpener(t, Options{})
 	metatest.Run(t, open)
 	metatest.Random(t, open, 4, 200)
+	metatest.RunAccessKeys(t, func(t testing.TB) meta.AccessKeys { return open(t).(*Store) })
 }
 
 // TestContractWhileEveryPendingRowIsRepaired repairs eagerly, under the feet

@@ -148,7 +148,10 @@ type bucketTables struct {
 	consistency, serial gocql.Consistency
 }
 
-var _ meta.Store = (*Store)(nil)
+var (
+	_ meta.Store      = (*Store)(nil)
+	_ meta.AccessKeys = (*Store)(nil)
+)
 
 // keyspaceName is what Cassandra accepts.
 var keyspaceName = regexp.MustCompile(`^[A-Za-z0-9_]{1,48}$`)

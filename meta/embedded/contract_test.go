@@ -9,7 +9,9 @@ import (
 	"github.com/pithos/pithos/meta/metatest"
 )
 
-func openDir(t testing.TB) meta.Store {
+func openDir(t testing.TB) meta.Store { return openStore(t) }
+
+func openStore(t testing.TB) *Store {
 	s, err := Open(t.TempDir(), Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -21,6 +23,7 @@ func openDir(t testing.TB) meta.Store {
 func TestContract(t *testing.T) {
 	metatest.Run(t, openDir)
 	metatest.Random(t, openDir, 1, 500)
+	metatest.RunAccessKeys(t, func(t testing.TB) meta.AccessKeys { return openStore(t) })
 }
 
 // The same in memory, where more fit into the time; the memtables are small,

@@ -90,7 +90,8 @@ func setDefault[T any](field *T, value T, unset bool) {
 	}
 }
 
-// Store is a metadata store in one directory. It implements [meta.Store].
+// Store is a metadata store in one directory. It implements [meta.Store]
+// and [meta.AccessKeys].
 type Store struct {
 	dir  string
 	opts Options
@@ -120,7 +121,10 @@ type Store struct {
 	closing    sync.Once
 }
 
-var _ meta.Store = (*Store)(nil)
+var (
+	_ meta.Store      = (*Store)(nil)
+	_ meta.AccessKeys = (*Store)(nil)
+)
 
 // steadyNow is the time of the clock at Open and what has passed since. A
 // clock that is set while the store is open does not make it jump, so what is

@@ -199,26 +199,6 @@ func (s *Store) RemoveReference(ctx context.Context, b meta.QueuedBlob) error {
 	return s.call(ctx, RemoveReference, func() error { return s.store.RemoveReference(ctx, b) })
 }
 
-// PutAccessKey implements [meta.AccessKeys].
-func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
-	return s.call(ctx, PutAccessKey, func() error { return s.store.PutAccessKey(ctx, k) })
-}
-
-// AccessKey implements [meta.AccessKeys].
-func (s *Store) AccessKey(ctx context.Context, id string) (meta.AccessKey, error) {
-	return result(ctx, s, AccessKey, func() (meta.AccessKey, error) { return s.store.AccessKey(ctx, id) })
-}
-
-// ListAccessKeys implements [meta.AccessKeys].
-func (s *Store) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
-	return result(ctx, s, ListAccessKeys, func() ([]meta.AccessKey, error) { return s.store.ListAccessKeys(ctx) })
-}
-
-// DeleteAccessKey implements [meta.AccessKeys].
-func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
-	return s.call(ctx, DeleteAccessKey, func() error { return s.store.DeleteAccessKey(ctx, id) })
-}
-
 // AddHold implements [meta.Holds].
 func (s *Store) AddHold(ctx context.Context, h meta.Hold) error {
 	return s.call(ctx, AddHold, func() error { return s.store.AddHold(ctx, h) })

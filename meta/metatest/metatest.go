@@ -6,6 +6,7 @@
 //		open := func(t testing.TB) meta.Store { ... }
 //		metatest.Run(t, open)
 //		metatest.Random(t, open, 1, 500)
+//		metatest.RunAccessKeys(t, func(t testing.TB) meta.AccessKeys { ... })
 //	}
 //
 // The suite makes buckets, owners and keys of its own and leaves other rows
@@ -14,7 +15,6 @@
 package metatest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +65,6 @@ func run(t *testing.T, store meta.Store, rounds int, wanted func(name string) bo
 		{"Queue", queueContracts},
 		{"Walks", walkContracts},
 		{"References", referenceContracts},
-		{"AccessKeys", accessKeyContracts},
 		{"Holds", holdContracts},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -363,48 +362,5 @@ var storeContracts = []contract{
 		s.is(err, context.Canceled)
 		_, err = s.Bucket(ctx, b.Name)
 		s.is(err, context.Canceled)
-	}},
-}
-
-var accessKeyContracts = []contract{
-	{"KeepsEveryFieldAndReplaces", func(s *suite) {
-		k := full[meta.AccessKey]()
-		k.ID = "AK" + meta.NewID().String()
-		s.ok(s.PutAccessKey(s.ctx, k))
-		s.Cleanup(func() { _ = s.DeleteAccessKey(context.Background(), k.ID) })
-		got, err := s.AccessKey(s.ctx, k.ID)
-		s.ok(err)
-		s.equal("access key", got, k)
-		k = meta.AccessKey{ID: k.ID, Secret: []byte{0, 255, 1}, Tenant: "other", Created: 5}
-		s.ok(s.PutAccessKey(s.ctx, k))
-		got, err = s.AccessKey(s.ctx, k.ID)
-		s.ok(err)
-		s.equal("replaced access key", got, k)
-	}},
-	{"ListIsOrderedByID", func(s *suite) {
-		prefix := "AK" + meta.NewID().String()
-		for _, end := range []string{"c", "a", "B"} {
-			s.ok(s.PutAccessKey(s.ctx, meta.AccessKey{ID: prefix + end, Secret: []byte("s"), Tenant: "t"}))
-			s.Cleanup(func() { _ = s.DeleteAccessKey(context.Background(), prefix+end) })
-		}
-		keys, err := s.ListAccessKeys(s.ctx)
-		s.ok(err)
-		var ids []string
-		for _, k := range keys {
-			if bytes.HasPrefix([]byte(k.ID), []byte(prefix)) {
-				ids = append(ids, k.ID[len(prefix):])
-			}
-		}
-		s.equal("order", ids, []string{"B", "a", "c"})
-	}},
-	{"NotFound", func(s *suite) {
-		id := "AK" + meta.NewID().String()
-		_, err := s.AccessKey(s.ctx, id)
-		s.is(err, meta.ErrNotFound)
-		s.is(s.DeleteAccessKey(s.ctx, id), meta.ErrNotFound)
-		s.ok(s.PutAccessKey(s.ctx, meta.AccessKey{ID: id, Secret: []byte("s"), Tenant: "t"}))
-		s.ok(s.DeleteAccessKey(s.ctx, id))
-		_, err = s.AccessKey(s.ctx, id)
-		s.is(err, meta.ErrNotFound)
 	}},
 }

@@ -1,8 +1,7 @@
 // Package regional makes one [meta.Store] of the stores of several regions.
 //
-// Buckets, access keys and the holds of backups are everybody's: the home
-// region's store has them, and the stores of the other regions look at the
-// same rows. Everything in a
+// The home region's store has the buckets and the holds of backups of all
+// regions; the stores of the other regions read the same rows. Everything in a
 // bucket is in the region that the bucket's settings name, for the whole life
 // of the bucket: keys, listings, uploads, and the queue entries of its blobs.
 // So each change is still one change in one store, and no promise of package
@@ -33,7 +32,6 @@ type Home interface {
 // of a bucket return [meta.ErrBucketGone] where no region is known to have
 // had it.
 type Store struct {
-	meta.AccessKeys
 	meta.Holds
 	home    Home
 	regions map[string]meta.Store
@@ -47,7 +45,7 @@ var _ meta.Store = (*Store)(nil)
 // same store. Buckets whose settings name no region are in home. Closing it
 // closes them all.
 func New(home Home, regions map[string]meta.Store) *Store {
-	s := &Store{AccessKeys: home, Holds: home, home: home, regions: regions, stores: []meta.Store{home}}
+	s := &Store{Holds: home, home: home, regions: regions, stores: []meta.Store{home}}
 	for _, name := range slices.Sorted(maps.Keys(regions)) {
 		if !slices.Contains(s.stores, regions[name]) {
 			s.stores = append(s.stores, regions[name])
