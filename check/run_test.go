@@ -51,12 +51,12 @@ func TestAnInterruptedCheckGoesOn(t *testing.T) {
 			Shares: 4, Workers: 1, State: filepath.Join(w.TempDir(), "state")}
 		cut := errors.New("cut")
 		for range 3 {
-			faulty.SetRules(metafault.Rule{Op: metafault.WalkVersions, Skip: 1, Fault: metafault.Before, Err: cut})
+			faulty.SetRules(metafault.Rule{Op: meta.OpWalkVersions, Skip: 1, Fault: metafault.Before, Err: cut})
 			if _, err := Run(w.Context(), options); !errors.Is(err, cut) {
 				t.Fatalf("interrupted: %v", err)
 			}
 		}
-		if n := faulty.Calls()[metafault.WalkUploads]; n != 4 {
+		if n := faulty.Calls()[meta.OpWalkUploads]; n != 4 {
 			t.Errorf("uploads were walked in %d parts, want 4", n)
 		}
 		other := options
@@ -70,7 +70,7 @@ func TestAnInterruptedCheckGoesOn(t *testing.T) {
 		if !summary.Resumed || summary.Found[Missing] != 4 || summary.Versions != 4 || summary.Uploads != 0 {
 			t.Errorf("in the end: %+v", summary)
 		}
-		if n := faulty.Calls()[metafault.WalkVersions]; n != 4+3 {
+		if n := faulty.Calls()[meta.OpWalkVersions]; n != 4+3 {
 			t.Errorf("versions were walked in %d parts, want 4 and the 3 that failed", n)
 		}
 		if summary, err = Run(w.Context(), options); err != nil || summary.Resumed {
@@ -98,7 +98,7 @@ func TestACancelledCheckEnds(t *testing.T) {
 // Whoever deletes a bucket may die before its listing is dropped.
 func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
 	engines(t, func(w *world) {
-		faulty := metafault.Wrap(w.meta, 1, metafault.Rule{Op: metafault.DropListing, Fault: metafault.Before})
+		faulty := metafault.Wrap(w.meta, 1, metafault.Rule{Op: meta.OpDropListing, Fault: metafault.Before})
 		dying := w.gateway(faulty, w.blobs)
 		kept, b, dropped := w.bucket("kept", ""), w.bucket("gone", ""), w.bucket("dropped", "")
 		for _, b := range []*meta.Bucket{kept, b, dropped} {
@@ -111,7 +111,7 @@ func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
 		w.ok(w.store.Flush(w.Context()))
 		w.ok(w.store.DeleteBucket(w.Context(), dropped))
 		w.ok(dying.DeleteBucket(w.Context(), b))
-		if n := faulty.Calls()[metafault.DropListing]; n != 1 {
+		if n := faulty.Calls()[meta.OpDropListing]; n != 1 {
 			w.Fatalf("the listing was dropped %d times, want once, in vain", n)
 		}
 		for _, b := range []*meta.Bucket{b, dropped} { // changes that were on their way, and will fail

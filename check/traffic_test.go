@@ -34,7 +34,7 @@ func (w *world) client(n int, buckets ...*meta.Bucket) *client {
 	c := &client{world: w, rng: rand.New(rand.NewPCG(uint64(n), 7)), buckets: buckets}
 	c.faults = metafault.Wrap(w.meta, uint64(n),
 		metafault.Rule{Fault: metafault.CrashBefore, Chance: 0.004}, metafault.Rule{Fault: metafault.CrashAfter, Chance: 0.004},
-		metafault.Rule{Op: metafault.Commit, Fault: metafault.After, Chance: 0.02})
+		metafault.Rule{Op: meta.OpCommit, Fault: metafault.After, Chance: 0.02})
 	blobs := blobfault.Wrap(w.blobs, func(op blobfault.Op) blobfault.Fault {
 		if c.faults.Dead() { // it is one process
 			return blobfault.Fault{Before: errors.New("the gateway is dead")}

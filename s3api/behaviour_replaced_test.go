@@ -14,7 +14,7 @@ import (
 
 // before has do run before the next calls of op to the metadata store, count
 // times at most. It returns how often that was so far.
-func (x *story) before(op metafault.Op, count int, do func(ctx context.Context) error) (ran func() int) {
+func (x *story) before(op meta.Op, count int, do func(ctx context.Context) error) (ran func() int) {
 	x.Helper()
 	fault, ok := x.s.Gateway.Meta.(*metafault.Store)
 	if !ok {
@@ -59,7 +59,7 @@ func TestARepeatedRequestTakesOverNothingOfTheFirst(t *testing.T) {
 		x.must(x.overwrite(x.Context(), source, "from", "tagged", "old"))
 		x.remember()
 		x.remake("alice", nil)
-		ran := x.before(metafault.Begin, 1, func(ctx context.Context) error { return x.overwrite(ctx, source, "from", "plain", "") })
+		ran := x.before(meta.OpBegin, 1, func(ctx context.Context) error { return x.overwrite(ctx, source, "from", "plain", "") })
 		x.raw("PUT", "/k", "", "X-Amz-Copy-Source", source+"/from").want(200, "")
 		if ran() != 1 {
 			x.Error("the source was not overwritten")
@@ -79,10 +79,10 @@ func TestACopyOfASourceThatIsReplacedMeanwhileIsAuthorizedAgain(t *testing.T) {
 			x.rule("Allow", "bob", "", "", "s3:PutObject", "s3:GetObjectTagging", "s3:PutObjectTagging"))
 		for name, c := range map[string]struct {
 			to, directive string
-			op            metafault.Op
+			op            meta.Op
 		}{
-			"shared":      {"/k", "COPY", metafault.AddReferences},
-			"onto itself": {"/from", "REPLACE", metafault.Begin},
+			"shared":      {"/k", "COPY", meta.OpAddReferences},
+			"onto itself": {"/from", "REPLACE", meta.OpBegin},
 		} {
 			send := func() *reply {
 				return x.as(s3test.Bob, "PUT", "/"+x.bucket+c.to, "", "X-Amz-Copy-Source", x.bucket+"/from",

@@ -35,7 +35,7 @@ func TestRepeatedCompleteDoesNotBringAnObjectBack(t *testing.T) {
 			p, err := g.well.UploadPart(g.Context(), b, "k", store.PartInput{UploadID: u.ID.String(), Number: 1, Body: bytes.NewReader(body), Size: int64(len(body))})
 			g.must(err)
 			in := store.CompleteInput{UploadID: u.ID.String(), Parts: []store.CompletedPart{{Number: 1, ETag: p.ETag}}}
-			g.fault.SetRules(metafault.Rule{Op: metafault.SetUploadState, Skip: 1, Fault: metafault.CrashBefore})
+			g.fault.SetRules(metafault.Rule{Op: meta.OpSetUploadState, Skip: 1, Fault: metafault.CrashBefore})
 			_, _ = g.ill.CompleteUpload(g.Context(), b, "k", in)
 			g.fault.SetRules()
 			g.fault.Revive()

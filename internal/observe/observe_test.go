@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/gocql/gocql"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -18,6 +21,8 @@ import (
 	"github.com/pithos/pithos/blob/file"
 	"github.com/pithos/pithos/internal/metrics"
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/embedded"
+	"github.com/pithos/pithos/meta/metatest"
 )
 
 func shown(m *metrics.Metrics) string {
@@ -126,6 +131,32 @@ func TestStatementSpansAreInsideTheCallersAlone(t *testing.T) {
 	}
 	if text := shown(m); !strings.Contains(text, `pithos_cassandra_statement_errors_total{error="timeout",statement="cas",table="object"} 2`) {
 		t.Errorf("not counted: %s", text)
+	}
+}
+
+// The contract of a metadata store holds through the observer, and /metrics has
+// the calls of testdata/calls.txt: dashboards name them.
+func TestMetadataCallsAreCountedByName(t *testing.T) {
+	m := metrics.New(metrics.Options{})
+	o := New(m)
+	metatest.Run(t, func(t testing.TB) meta.Store {
+		s, err := embedded.Open("meta", embedded.Options{FS: vfs.NewMem()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return o.Meta(s)
+	})
+	var calls []string
+	for _, found := range regexp.MustCompile(`pithos_engine_call_duration_seconds_count{call="(\w+)",store="meta"}`).FindAllStringSubmatch(shown(m), -1) {
+		calls = append(calls, found[1])
+	}
+	want, err := os.ReadFile("testdata/calls.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(calls, "\n") + "\n"; got != string(want) {
+		t.Errorf("calls:\n%s", got)
 	}
 }
 

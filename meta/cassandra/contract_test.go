@@ -64,8 +64,8 @@ func TestRandomCallsMatchTheModelThroughFaults(t *testing.T) {
 	open := opener(t, Options{RepairAfter: time.Second / 2})
 	metatest.Random(t, func(t testing.TB) meta.Store {
 		return metafault.Wrap(open(t), 1,
-			metafault.Rule{Op: metafault.Commit, Fault: metafault.Before, Chance: 0.15},
-			metafault.Rule{Op: metafault.Commit, Fault: metafault.After, Chance: 0.15},
-			metafault.Rule{Op: metafault.Cancel, Fault: metafault.Before, Chance: 0.5})
+			metafault.Rule{Op: meta.OpCommit, Fault: metafault.Before, Chance: 0.15},
+			metafault.Rule{Op: meta.OpCommit, Fault: metafault.After, Chance: 0.15},
+			metafault.Rule{Op: meta.OpCancel, Fault: metafault.Before, Chance: 0.5})
 	}, 3, 500)
 }

@@ -2,7 +2,7 @@
 // a call is applied, after it, slowly, or by the death of the process that
 // made the call.
 //
-//	s := metafault.Wrap(store, 1, metafault.Rule{Op: metafault.Commit, Fault: metafault.After, Count: 1})
+//	s := metafault.Wrap(store, 1, metafault.Rule{Op: meta.OpCommit, Fault: metafault.After, Count: 1})
 //
 // makes the first commit hold and return an unknown outcome. Without rules
 // the wrapper changes nothing.
@@ -21,49 +21,6 @@ import (
 )
 
 var errInjected = errors.New("injected")
-
-// Op names a method of [meta.Store] or [meta.Pending].
-type Op string
-
-// The calls that can be made to fail.
-const (
-	Ping            Op = "Ping"
-	Flush           Op = "Flush"
-	CreateBucket    Op = "CreateBucket"
-	Bucket          Op = "Bucket"
-	UpdateBucket    Op = "UpdateBucket"
-	RemoveBucket    Op = "RemoveBucket"
-	ListBuckets     Op = "ListBuckets"
-	Empty           Op = "Empty"
-	Read            Op = "Read"
-	Begin           Op = "Begin"
-	Commit          Op = "Commit"
-	Cancel          Op = "Cancel"
-	Fence           Op = "Fence"
-	Versions        Op = "Versions"
-	ListVersions    Op = "ListVersions"
-	Scan            Op = "Scan"
-	ScanAll         Op = "ScanAll"
-	DropListing     Op = "DropListing"
-	CreateUpload    Op = "CreateUpload"
-	Upload          Op = "Upload"
-	SetUploadState  Op = "SetUploadState"
-	PutPart         Op = "PutPart"
-	Parts           Op = "Parts"
-	ListUploads     Op = "ListUploads"
-	ForgetUpload    Op = "ForgetUpload"
-	Enqueue         Op = "Enqueue"
-	Due             Op = "Due"
-	Claim           Op = "Claim"
-	Drop            Op = "Drop"
-	AddReferences   Op = "AddReferences"
-	References      Op = "References"
-	RemoveReference Op = "RemoveReference"
-	AddHold         Op = "AddHold"
-	UpdateHold      Op = "UpdateHold"
-	RemoveHold      Op = "RemoveHold"
-	ListHolds       Op = "ListHolds"
-)
 
 // Fault is how a call fails.
 type Fault int
@@ -88,7 +45,7 @@ const (
 // first that fires counts.
 type Rule struct {
 	// Op is the call; "" is any.
-	Op Op
+	Op meta.Op
 	// Skip is how many matching calls pass before the rule fires.
 	Skip int
 	// Count is how often the rule fires; 0 is without end.
@@ -107,22 +64,21 @@ type Rule struct {
 
 // Store is a [meta.Store] that fails by rules.
 type Store struct {
-	store meta.Store
+	meta.Store
 
 	mu    sync.Mutex
 	rng   *rand.Rand
 	rules []*Rule
-	calls map[Op]int
+	calls map[meta.Op]int
 	fired int
 	dead  bool
 }
 
-var _ meta.Store = (*Store)(nil)
-
 // Wrap returns store failing by rules. The same seed makes the same choices
 // for the same sequence of calls.
 func Wrap(store meta.Store, seed uint64, rules ...Rule) *Store {
-	s := &Store{store: store, rng: rand.New(rand.NewPCG(seed, 0)), calls: map[Op]int{}}
+	s := &Store{rng: rand.New(rand.NewPCG(seed, 0)), calls: map[meta.Op]int{}}
+	s.Store = meta.Intercept(store, s.around)
 	s.SetRules(rules...)
 	return s
 }
@@ -152,7 +108,7 @@ func (s *Store) Dead() bool {
 }
 
 // Calls returns how often each call was made, failed or not.
-func (s *Store) Calls() map[Op]int {
+func (s *Store) Calls() map[meta.Op]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.calls)
@@ -166,7 +122,7 @@ func (s *Store) Fired() int {
 }
 
 // choose counts the call and returns the rule that it meets.
-func (s *Store) choose(op Op) (Rule, error) {
+func (s *Store) choose(op meta.Op) (Rule, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {
@@ -181,7 +137,7 @@ func (s *Store) choose(op Op) (Rule, error) {
 	return Rule{}, nil
 }
 
-func (s *Store) fires(r *Rule, op Op) bool {
+func (s *Store) fires(r *Rule, op meta.Op) bool {
 	if r.Op != "" && r.Op != op || r.Count < 0 {
 		return false
 	}
@@ -209,8 +165,8 @@ func (s *Store) die() {
 	s.dead = true
 }
 
-// call makes a call by the rules.
-func (s *Store) call(ctx context.Context, op Op, do func() error) error {
+// around makes a call by the rules.
+func (s *Store) around(ctx context.Context, op meta.Op, call func(context.Context) error) error {
 	r, err := s.choose(op)
 	if err != nil {
 		return err
@@ -228,7 +184,7 @@ func (s *Store) call(ctx context.Context, op Op, do func() error) error {
 		s.die()
 		return fmt.Errorf("%w: crash before %s: %w", errInjected, op, meta.ErrUnavailable)
 	}
-	err = do()
+	err = call(ctx)
 	switch r.Fault {
 	case After:
 		return r.failure(op, "after", meta.ErrUnknownOutcome)
@@ -239,7 +195,7 @@ func (s *Store) call(ctx context.Context, op Op, do func() error) error {
 	return err
 }
 
-func (r *Rule) failure(op Op, when string, err error) error {
+func (r *Rule) failure(op meta.Op, when string, err error) error {
 	if r.Err != nil {
 		err = r.Err
 	}
@@ -258,19 +214,4 @@ func (r *Rule) delay(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// result makes a call that returns a value. The value comes with the store's
-// own errors, and not with injected ones.
-func result[T any](ctx context.Context, s *Store, op Op, do func() (T, error)) (T, error) {
-	var v T
-	err := s.call(ctx, op, func() (err error) {
-		v, err = do()
-		return err
-	})
-	if errors.Is(err, errInjected) {
-		var none T
-		return none, err
-	}
-	return v, err
 }

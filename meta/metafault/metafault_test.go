@@ -33,10 +33,10 @@ func TestWithoutRulesTheContractHolds(t *testing.T) {
 func TestRandomCallsMatchTheModelThroughFaults(t *testing.T) {
 	faulty := func(t testing.TB) meta.Store {
 		return wrap(t,
-			metafault.Rule{Op: metafault.Commit, Fault: metafault.Before, Chance: 0.15},
-			metafault.Rule{Op: metafault.Commit, Fault: metafault.After, Chance: 0.15},
-			metafault.Rule{Op: metafault.Begin, Delay: time.Microsecond, Chance: 0.1},
-			metafault.Rule{Op: metafault.Cancel, Fault: metafault.Before, Chance: 0.5})
+			metafault.Rule{Op: meta.OpCommit, Fault: metafault.Before, Chance: 0.15},
+			metafault.Rule{Op: meta.OpCommit, Fault: metafault.After, Chance: 0.15},
+			metafault.Rule{Op: meta.OpBegin, Delay: time.Microsecond, Chance: 0.1},
+			metafault.Rule{Op: meta.OpCancel, Fault: metafault.Before, Chance: 0.5})
 	}
 	for seed := range uint64(5) {
 		metatest.Random(t, faulty, seed, 1000)
@@ -67,7 +67,7 @@ func TestFaultsApplyOrDoNot(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := wrap(t)
-			c.rule.Op, c.rule.Count = metafault.CreateBucket, 1
+			c.rule.Op, c.rule.Count = meta.OpCreateBucket, 1
 			s.SetRules(c.rule)
 			got, err := s.CreateBucket(ctx, newBucket("b"))
 			if !errors.Is(err, c.err) || err != nil && got.Name != "" {
@@ -93,7 +93,7 @@ func TestFaultsApplyOrDoNot(t *testing.T) {
 }
 
 func TestRuleSkipsAndCounts(t *testing.T) {
-	s := wrap(t, metafault.Rule{Op: metafault.Ping, Skip: 2, Count: 2, Fault: metafault.Before})
+	s := wrap(t, metafault.Rule{Op: meta.OpPing, Skip: 2, Count: 2, Fault: metafault.Before})
 	var failed []bool
 	for range 6 {
 		failed = append(failed, s.Ping(context.Background()) != nil)
@@ -103,7 +103,7 @@ func TestRuleSkipsAndCounts(t *testing.T) {
 			t.Fatalf("calls failed: %v", failed)
 		}
 	}
-	if n := s.Calls()[metafault.Ping]; n != 6 || s.Fired() != 2 {
+	if n := s.Calls()[meta.OpPing]; n != 6 || s.Fired() != 2 {
 		t.Fatalf("%d calls, %d faults", n, s.Fired())
 	}
 }
@@ -132,7 +132,7 @@ func TestChanceIsDeterminedBySeed(t *testing.T) {
 
 func TestDelayEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := wrap(t, metafault.Rule{Op: metafault.CreateBucket, Delay: time.Hour})
+	s := wrap(t, metafault.Rule{Op: meta.OpCreateBucket, Delay: time.Hour})
 	cancel()
 	if _, err := s.CreateBucket(ctx, newBucket("b")); !errors.Is(err, context.Canceled) {
 		t.Fatalf("delayed call: %v", err)
@@ -145,7 +145,7 @@ func TestDelayEndsWithItsContext(t *testing.T) {
 func TestDoRunsBeforeTheCall(t *testing.T) {
 	s := wrap(t)
 	ctx := context.Background()
-	s.SetRules(metafault.Rule{Op: metafault.CreateBucket, Count: 1, Do: func(ctx context.Context) {
+	s.SetRules(metafault.Rule{Op: meta.OpCreateBucket, Count: 1, Do: func(ctx context.Context) {
 		if _, err := s.CreateBucket(ctx, newBucket("b")); err != nil {
 			t.Error(err)
 		}
@@ -160,9 +160,9 @@ func TestSuiteKeepsToItsBudget(t *testing.T) {
 	s := wrap(t)
 	metatest.Run(t, func(testing.TB) meta.Store { return s })
 	changes := 0
-	for _, op := range []metafault.Op{
-		metafault.CreateBucket, metafault.UpdateBucket, metafault.RemoveBucket, metafault.Commit, metafault.Fence,
-		metafault.CreateUpload, metafault.SetUploadState, metafault.PutPart, metafault.Claim,
+	for _, op := range []meta.Op{
+		meta.OpCreateBucket, meta.OpUpdateBucket, meta.OpRemoveBucket, meta.OpCommit, meta.OpFence,
+		meta.OpCreateUpload, meta.OpSetUploadState, meta.OpPutPart, meta.OpClaim,
 	} {
 		changes += s.Calls()[op]
 	}
