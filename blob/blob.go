@@ -10,11 +10,11 @@ package blob
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/pithos/pithos/internal/ids"
 )
 
 // The errors that a driver returns, wrapped with what it was doing.
@@ -35,31 +35,13 @@ var (
 )
 
 // ID names a blob. IDs are random: two writers never choose the same one.
-type ID [16]byte
+type ID = ids.ID
 
 // NewID returns a fresh random ID.
-func NewID() ID {
-	var id ID
-	if _, err := rand.Read(id[:]); err != nil {
-		panic(err) // crypto/rand never fails on a supported system
-	}
-	return id
-}
+func NewID() ID { return ids.New() }
 
-// String returns the ID as 32 hexadecimal digits.
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
-
-// ParseID reads what [ID.String] wrote.
-func ParseID(s string) (ID, error) {
-	var id ID
-	if len(s) != hex.EncodedLen(len(id)) {
-		return ID{}, fmt.Errorf("blob id %q: want %d hexadecimal digits", s, hex.EncodedLen(len(id)))
-	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return ID{}, fmt.Errorf("blob id %q: %w", s, err)
-	}
-	return id, nil
-}
+// Share is one of several equal parts of a store.
+type Share = ids.Share
 
 // Ref is all that a driver needs to read a blob back, whatever its settings
 // have become since: a blob's layout is recorded with it.

@@ -3,7 +3,6 @@ package blob
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -12,9 +11,8 @@ import (
 type Inspector interface {
 	Store
 
-	// WalkShare is Walk over one of so many equal parts, numbered from 0. The
-	// same part covers the same blobs each time; all of them cover everything.
-	WalkShare(ctx context.Context, part, of int, visit func(Info) error) error
+	// WalkShare is Walk over a share. All shares together cover the whole store.
+	WalkShare(ctx context.Context, share Share, visit func(Info) error) error
 
 	// Stat returns how many of the blob's bytes are stored, which is ref.Size
 	// unless some are missing, and 0 where there is nothing. It verifies
@@ -28,6 +26,10 @@ type Inspector interface {
 	// Purge deletes all blocks of a blob up to last, whatever gaps are between
 	// them: Delete may take two missing blocks for the end.
 	Purge(ctx context.Context, id ID, last int) error
+
+	// Replicated reports whether the store keeps several copies of each chunk,
+	// which Verify compares.
+	Replicated() bool
 
 	// Verify reads every copy that there is of every chunk, and compares it
 	// with the checksum that it was written with. With heal, copies that are
@@ -69,20 +71,14 @@ func Inspect(s Store) Inspector {
 // plain inspects a store without knowing it.
 type plain struct{ Store }
 
-func (p plain) WalkShare(ctx context.Context, part, of int, visit func(Info) error) error {
-	if err := CheckShare(part, of); err != nil || part > 0 {
+func (p plain) WalkShare(ctx context.Context, share Share, visit func(Info) error) error {
+	if err := share.Check(); err != nil || share.Part > 0 {
 		return err
 	}
 	return p.Walk(ctx, visit)
 }
 
-// CheckShare returns an error unless 0 <= part < of.
-func CheckShare(part, of int) error {
-	if of < 1 || part < 0 || part >= of {
-		return fmt.Errorf("walk blobs: part %d of %d: there is no such share", part, of)
-	}
-	return nil
-}
+func (p plain) Replicated() bool { return false }
 
 func (p plain) Stat(ctx context.Context, ref Ref) (int64, error) {
 	n, err := ReadThrough(ctx, p.Store, ref)

@@ -61,7 +61,7 @@ func (w *world) phantom(b *meta.Bucket, key string) {
 // flip changes a byte of a stored blob.
 func (w *world) flip(seg meta.Segment) {
 	w.Helper()
-	id := blob.ID(seg.Blob)
+	id := seg.Blob
 	if w.session != nil {
 		var data []byte
 		w.ok(w.session.Query("SELECT data FROM "+w.keyspace+".chunk WHERE blob_id = ? AND block = 0 AND chunk = 0", id[:]).Scan(&data))
@@ -89,7 +89,7 @@ func (w *world) stray(n int) {
 
 func (w *world) unblob(seg meta.Segment) {
 	w.Helper()
-	w.ok(w.blobs.Delete(w.Context(), blob.ID(seg.Blob)))
+	w.ok(w.blobs.Delete(w.Context(), seg.Blob))
 }
 
 func TestACleanStoreHasNoFindings(t *testing.T) {

@@ -39,11 +39,6 @@ func (c *checker) readEverything(ctx context.Context) error {
 	})
 }
 
-// replicated is a blob store that keeps several copies of a chunk.
-type replicated interface {
-	Copies(ctx context.Context) (int, error)
-}
-
 // readVersion verifies the copies of a version's chunks, and then its body as
 // a whole.
 func (c *checker) readVersion(ctx context.Context, k *sink, r *meta.VersionRow) error {
@@ -53,7 +48,7 @@ func (c *checker) readVersion(ctx context.Context, k *sink, r *meta.VersionRow) 
 		if r.Segments[i].Blob == (meta.ID{}) || !ok {
 			continue
 		}
-		if _, many := c.stores[n].(replicated); !many {
+		if !c.stores[n].Replicated() {
 			continue // the body as a whole is all there is to read
 		}
 		at := segmentRef(refVersion, r.Bucket, r.Key, &r.Segments[i])
@@ -108,7 +103,7 @@ func (c *checker) verifyStored(ctx context.Context, k *sink, r *meta.VersionRow)
 		if r.Segments[i].Blob == (meta.ID{}) || !ok {
 			continue
 		}
-		if _, many := c.stores[n].(replicated); many {
+		if c.stores[n].Replicated() {
 			continue // that was done
 		}
 		at := segmentRef(refVersion, r.Bucket, r.Key, &r.Segments[i])

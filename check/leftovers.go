@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -119,7 +118,7 @@ func (c *checker) settleUpload(ctx context.Context, u meta.Upload) error {
 func (c *checker) anyQueued(parts []meta.Part) (queued bool, err error) {
 	for _, p := range parts {
 		for _, seg := range p.Segments {
-			prefix := append(blobKey(tableRef, blob.ID(seg.Blob)), refQueued)
+			prefix := append(blobKey(tableRef, seg.Blob), refQueued)
 			err = c.state.each(prefix, after(prefix), func(_, _ []byte) error {
 				queued = true
 				return errEnough

@@ -68,7 +68,7 @@ func (c *checker) settleOrphans(ctx context.Context) error {
 // those that are referred to. See the package's comment for the order.
 func (c *checker) lookAgain(ctx context.Context) error {
 	clearSuspect := func(id meta.ID) error {
-		key := blobKey(tableSuspect, blob.ID(id))
+		key := blobKey(tableSuspect, id)
 		was, err := c.state.get(key)
 		if err != nil || was == nil {
 			return err

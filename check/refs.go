@@ -39,7 +39,7 @@ type ref struct {
 
 // blobRef is how the blob is read.
 func (r *ref) blobRef() blob.Ref {
-	return blob.Ref{ID: blob.ID(r.Blob), Size: r.Bytes, Chunk: r.Chunk, Block: r.Block}
+	return blob.Ref{ID: r.Blob, Size: r.Bytes, Chunk: r.Chunk, Block: r.Block}
 }
 
 // queued is how the reference is recorded and queued.
@@ -61,7 +61,7 @@ func (r *ref) note(k *sink, name []byte) error {
 	if err != nil {
 		return err
 	}
-	key := append(blobKey(tableRef, blob.ID(r.Blob)), r.Kind)
+	key := append(blobKey(tableRef, r.Blob), r.Kind)
 	return k.put(append(key, name...), row)
 }
 

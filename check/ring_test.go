@@ -130,8 +130,8 @@ func TestAFlippedByteIsHealedFromAnotherReplica(t *testing.T) {
 		}
 	}
 	// A deletion takes what was written anew along.
-	r.ok(r.blobs.Delete(t.Context(), blob.ID(seg.Blob)))
-	if there, err := blob.Inspect(r.blobs).Find(t.Context(), blob.ID(seg.Blob), 0); err != nil || there {
+	r.ok(r.blobs.Delete(t.Context(), seg.Blob))
+	if there, err := blob.Inspect(r.blobs).Find(t.Context(), seg.Blob, 0); err != nil || there {
 		t.Errorf("a healed blob that was deleted is there: %v, %v", there, err)
 	}
 	_, err := r.store.Delete(t.Context(), b, "read", store.DeleteInput{})

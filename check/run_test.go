@@ -36,7 +36,7 @@ func TestUnreferencedBlobsAreDeletedAfterASecondLook(t *testing.T) {
 }
 
 func refOf(s meta.Segment) blob.Ref {
-	return blob.Ref{ID: blob.ID(s.Blob), Size: s.Bytes, Chunk: s.Chunk, Block: s.Block}
+	return blob.Ref{ID: s.Blob, Size: s.Bytes, Chunk: s.Chunk, Block: s.Block}
 }
 
 // A check that was interrupted goes on with what it had not looked at.
@@ -144,7 +144,7 @@ func TestLeftoversOfUploadsAreTakenAway(t *testing.T) {
 			if e.Blob.Upload != over.ID {
 				return nil
 			}
-			return errors.Join(w.blobs.Delete(w.Context(), blob.ID(e.Blob.Blob)), w.meta.Drop(w.Context(), e))
+			return errors.Join(w.blobs.Delete(w.Context(), e.Blob.Blob), w.meta.Drop(w.Context(), e))
 		}}))
 		w.upload(b, "goes on")
 

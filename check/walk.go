@@ -72,7 +72,7 @@ func (c *checker) shares(ctx context.Context, phase string, n int, work func(ctx
 func (c *checker) walkBlobs(ctx context.Context) error {
 	return c.shares(ctx, phaseBlobs, len(c.stores)*c.Shares, func(ctx context.Context, share int, k *sink) error {
 		n := share / c.Shares
-		return c.stores[n].WalkShare(ctx, share%c.Shares, c.Shares, func(info blob.Info) error {
+		return c.stores[n].WalkShare(ctx, blob.Share{Part: share % c.Shares, Of: c.Shares}, func(info blob.Info) error {
 			k.Blobs++
 			k.Rows++
 			k.BlobBytes += info.Size

@@ -2,14 +2,13 @@ package meta
 
 import (
 	"cmp"
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"time"
+
+	"github.com/pithos/pithos/internal/ids"
 )
 
 // ID is a random identifier.
-type ID [16]byte
+type ID = ids.ID
 
 // BucketID names one life of a bucket: a bucket that is deleted and made
 // again has another.
@@ -19,28 +18,10 @@ type BucketID = ID
 type UploadID = ID
 
 // NewID returns a fresh random ID.
-func NewID() ID {
-	var id ID
-	if _, err := rand.Read(id[:]); err != nil {
-		panic(err) // crypto/rand never fails on a supported system
-	}
-	return id
-}
+func NewID() ID { return ids.New() }
 
-// String returns the ID as 32 hexadecimal digits.
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
-
-// ParseID reads what [ID.String] wrote.
-func ParseID(s string) (ID, error) {
-	var id ID
-	if len(s) != hex.EncodedLen(len(id)) {
-		return ID{}, fmt.Errorf("id %q: want %d hexadecimal digits", s, hex.EncodedLen(len(id)))
-	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return ID{}, fmt.Errorf("id %q: %w", s, err)
-	}
-	return id, nil
-}
+// ParseID reads what [ids.ID.String] wrote.
+func ParseID(s string) (ID, error) { return ids.Parse(s) }
 
 // BucketState says whether a bucket takes writes.
 type BucketState string

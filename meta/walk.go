@@ -2,21 +2,12 @@ package meta
 
 import (
 	"context"
-	"fmt"
+
+	"github.com/pithos/pithos/internal/ids"
 )
 
-// Share is one of Of equal parts of a store, numbered from 0: what one worker of
-// a walk reads. A share covers the same rows each time, so a walk that was
-// interrupted need not repeat the shares that were done.
-type Share struct{ Part, Of int }
-
-// Check returns an error unless 0 <= Part < Of.
-func (s Share) Check() error {
-	if s.Of < 1 || s.Part < 0 || s.Part >= s.Of {
-		return fmt.Errorf("part %d of %d: there is no such share", s.Part, s.Of)
-	}
-	return nil
-}
+// Share is one of several equal parts of a store.
+type Share = ids.Share
 
 // Walker visits all rows of a store, as a check of the whole store does. It
 // costs the database the reading of whole tables, so nothing that serves

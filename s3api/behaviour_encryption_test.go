@@ -60,7 +60,7 @@ func (x *story) stored(key string) []byte {
 	}
 	var all []byte
 	for _, seg := range v.Segments {
-		r, err := x.s.Gateway.Blobs[seg.Store].Open(x.Context(), blob.Ref{ID: blob.ID(seg.Blob), Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}, 0, seg.Bytes)
+		r, err := x.s.Gateway.Blobs[seg.Store].Open(x.Context(), blob.Ref{ID: seg.Blob, Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}, 0, seg.Bytes)
 		x.must(err)
 		data, err := io.ReadAll(r)
 		x.must(err)

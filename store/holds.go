@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -149,7 +148,7 @@ func (s *Store) deleteUnlessHeld(ctx context.Context, segments []meta.Segment) (
 			errs = append(errs, fmt.Errorf("blob store %q is not configured", seg.Store))
 			continue
 		}
-		errs = append(errs, store.Delete(ctx, blob.ID(seg.Blob)))
+		errs = append(errs, store.Delete(ctx, seg.Blob))
 	}
 	err = errors.Join(errs...)
 	return err == nil, err

@@ -316,7 +316,7 @@ func (s *Store) openSegment(ctx context.Context, seg meta.Segment, inline bool, 
 		if store == nil {
 			return nil, errors.New("blob store " + seg.Store + " is not configured, and an object lies in it")
 		}
-		ref := blob.Ref{ID: blob.ID(seg.Blob), Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}
+		ref := blob.Ref{ID: seg.Blob, Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}
 		return store.Open(ctx, ref, off, n)
 	}
 	if seal == nil {

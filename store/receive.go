@@ -144,7 +144,7 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 		return err
 	}
 	id := blob.NewID()
-	r.segment = meta.Segment{Store: name, Blob: meta.ID(id)}
+	r.segment = meta.Segment{Store: name, Blob: id}
 	r.guard = []meta.QueueEntry{s.entry(meta.QueueFresh, t.bucket.ID, t.key, t.upload, r.segment)}
 	if err := s.meta.Enqueue(ctx, r.guard...); err != nil {
 		r.guard = nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -141,7 +140,7 @@ func (p *pass) deleteBlob(ctx context.Context, b meta.QueuedBlob) error {
 	if store == nil {
 		return fmt.Errorf("blob store %q is not configured", b.Store)
 	}
-	if err := store.Delete(ctx, blob.ID(b.Blob)); err != nil {
+	if err := store.Delete(ctx, b.Blob); err != nil {
 		return err
 	}
 	p.deleted++

@@ -18,11 +18,14 @@ var _ blob.Inspector = (*Store)(nil)
 
 // WalkShare implements [blob.Inspector]. The fault of Walk strikes before each
 // visit.
-func (s *Store) WalkShare(ctx context.Context, part, of int, visit func(blob.Info) error) error {
-	return blob.Inspect(s.Store).WalkShare(ctx, part, of, func(info blob.Info) error {
+func (s *Store) WalkShare(ctx context.Context, share blob.Share, visit func(blob.Info) error) error {
+	return blob.Inspect(s.Store).WalkShare(ctx, share, func(info blob.Info) error {
 		return call(ctx, s.plan, Walk, func() error { return visit(info) })
 	})
 }
+
+// Replicated implements [blob.Inspector]; it never fails.
+func (s *Store) Replicated() bool { return blob.Inspect(s.Store).Replicated() }
 
 // Stat implements [blob.Inspector].
 func (s *Store) Stat(ctx context.Context, ref blob.Ref) (n int64, err error) {

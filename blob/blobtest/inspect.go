@@ -65,7 +65,7 @@ func testShares(t *testing.T, s blob.Inspector) {
 	for _, of := range []int{1, 3, 300} {
 		found, seen := map[blob.ID]int64{}, map[piece]bool{}
 		for part := range of {
-			err := s.WalkShare(t.Context(), part, of, func(info blob.Info) error {
+			err := s.WalkShare(t.Context(), blob.Share{Part: part, Of: of}, func(info blob.Info) error {
 				if p := (piece{info.ID, info.Block}); !seen[p] {
 					seen[p] = true
 					found[info.ID] += info.Size
@@ -82,13 +82,13 @@ func testShares(t *testing.T, s blob.Inspector) {
 			}
 		}
 	}
-	for _, bad := range [][2]int{{0, 0}, {-1, 2}, {2, 2}} {
-		if err := s.WalkShare(t.Context(), bad[0], bad[1], func(blob.Info) error { return nil }); err == nil {
-			t.Errorf("share %d of %d is walked", bad[0], bad[1])
+	for _, bad := range []blob.Share{{}, {Part: -1, Of: 2}, {Part: 2, Of: 2}} {
+		if err := s.WalkShare(t.Context(), bad, func(blob.Info) error { return nil }); err == nil {
+			t.Errorf("%+v is walked", bad)
 		}
 	}
 	enough := errors.New("enough")
-	if err := s.WalkShare(t.Context(), 0, 1, func(blob.Info) error { return enough }); !errors.Is(err, enough) {
+	if err := s.WalkShare(t.Context(), blob.Share{Of: 1}, func(blob.Info) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("the visitor's error comes back as %v", err)
 	}
 }

@@ -16,21 +16,24 @@ import (
 
 var _ blob.Inspector = (*Store)(nil)
 
+// Replicated implements [blob.Inspector].
+func (s *Store) Replicated() bool { return true }
+
 // WalkShare implements [blob.Inspector]: a share is a part of the ring. A
 // blob's blocks lie in any of them.
-func (s *Store) WalkShare(ctx context.Context, part, of int, visit func(blob.Info) error) error {
-	if err := blob.CheckShare(part, of); err != nil {
+func (s *Store) WalkShare(ctx context.Context, share blob.Share, visit func(blob.Info) error) error {
+	if err := share.Check(); err != nil {
 		return err
 	}
 	at := func(part int) int64 {
-		if part == of {
+		if part == share.Of {
 			return math.MaxInt64
 		}
-		// part/of of 2^64, counted from the least token on, which no row has.
-		quotient, _ := bits.Div64(uint64(part), 0, uint64(of))
+		// part/Of of 2^64, counted from the least token on, which no row has.
+		quotient, _ := bits.Div64(uint64(part), 0, uint64(share.Of))
 		return int64(quotient ^ 1<<63)
 	}
-	return s.walkRange(ctx, at(part), at(part+1), visit)
+	return s.walkRange(ctx, at(share.Part), at(share.Part+1), visit)
 }
 
 // Stat implements [blob.Inspector], at the session's consistency.

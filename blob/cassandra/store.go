@@ -145,7 +145,7 @@ const walkRanges = 64
 // in the order of tokens.
 func (s *Store) Walk(ctx context.Context, visit func(blob.Info) error) error {
 	for i := range walkRanges {
-		if err := s.WalkShare(ctx, i, walkRanges, visit); err != nil {
+		if err := s.WalkShare(ctx, blob.Share{Part: i, Of: walkRanges}, visit); err != nil {
 			return err
 		}
 	}

@@ -11,13 +11,16 @@ import (
 
 var _ blob.Inspector = (*Store)(nil)
 
+// Replicated implements [blob.Inspector].
+func (s *Store) Replicated() bool { return false }
+
 // WalkShare implements [blob.Inspector]. Blobs are dealt out by the first byte
 // of their IDs, so there is something in 256 shares at most.
-func (s *Store) WalkShare(ctx context.Context, part, of int, visit func(blob.Info) error) error {
-	if err := blob.CheckShare(part, of); err != nil {
+func (s *Store) WalkShare(ctx context.Context, share blob.Share, visit func(blob.Info) error) error {
+	if err := share.Check(); err != nil {
 		return err
 	}
-	first, end := len(s.large)*part/of, len(s.large)*(part+1)/of
+	first, end := len(s.large)*share.Part/share.Of, len(s.large)*(share.Part+1)/share.Of
 	if first == end {
 		return ctx.Err()
 	}

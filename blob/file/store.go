@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/ids"
 )
 
 // Options are the settings of a store. The zero value is a good choice.
@@ -209,7 +210,7 @@ func diskError(err error) error {
 // Walk implements [blob.Store]: small blobs, large ones, and those that are
 // being written.
 func (s *Store) Walk(ctx context.Context, visit func(blob.Info) error) error {
-	return s.WalkShare(ctx, 0, 1, visit)
+	return s.WalkShare(ctx, blob.Share{Of: 1}, visit)
 }
 
 func (s *Store) walkDir(dir string, visit func(blob.Info) error) error {
@@ -218,7 +219,7 @@ func (s *Store) walkDir(dir string, visit func(blob.Info) error) error {
 		return fmt.Errorf("walk blobs: %w", diskError(err))
 	}
 	for _, name := range names {
-		id, err := blob.ParseID(name)
+		id, err := ids.Parse(name)
 		if err != nil {
 			return fmt.Errorf("walk blobs: %s holds a file that is no blob: %w", dir, err)
 		}

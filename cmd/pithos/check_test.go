@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/check"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/gateway"
@@ -87,7 +86,7 @@ func lose(t *testing.T, path, key string) {
 		t.Fatal(err)
 	}
 	for _, seg := range found.Version.Segments {
-		err = errors.Join(err, e.Blobs[seg.Store].Delete(t.Context(), blob.ID(seg.Blob)))
+		err = errors.Join(err, e.Blobs[seg.Store].Delete(t.Context(), seg.Blob))
 	}
 	if err := errors.Join(err, e.Close()); err != nil {
 		t.Fatal(err)

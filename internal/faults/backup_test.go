@@ -186,7 +186,7 @@ func TestABackupHoldsEverythingThatItsMetadataReferTo(t *testing.T) {
 				return nil
 			})
 			for id, seg := range refs {
-				ref := blob.Ref{ID: blob.ID(id), Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}
+				ref := blob.Ref{ID: id, Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}
 				size, err := blob.Inspect(k.Blobs[seg.Store]).Stat(g.Context(), ref)
 				if err != nil || size != seg.Bytes {
 					g.Errorf("backup %d: of %d bytes of blob %s %d are there: %v", backup, seg.Bytes, id, size, err)

@@ -55,7 +55,7 @@ func TestABodyIsWrittenFromTheEnginesOwnMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		seg := h.Current().Segments[0]
-		r, err := s.OpenOptions().blobs(e.Blobs)[seg.Store].Open(t.Context(), blob.Ref{ID: blob.ID(seg.Blob), Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}, 0, seg.Bytes)
+		r, err := s.OpenOptions().blobs(e.Blobs)[seg.Store].Open(t.Context(), blob.Ref{ID: seg.Blob, Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}, 0, seg.Bytes)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,8 +32,8 @@ var rules = []rule{
 	{folder: "policy"},
 	{folder: "crypt"},
 	{folder: "config", foreign: true},
-	{folder: "meta", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
-	{folder: "blob", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	{folder: "meta", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	{folder: "blob", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	{folder: "schema", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	{folder: "store", own: []string{"meta", "blob", "crypt"}, foreign: true, never: []string{
 		"net/http", "encoding/xml", "github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
