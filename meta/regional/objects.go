@@ -8,43 +8,27 @@ import (
 
 // Read implements [meta.Objects].
 func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
-	store, err := s.at(ctx, bucket)
-	if err != nil {
-		return meta.Head{}, err
-	}
-	return store.Read(ctx, bucket, key, o)
+	return route(ctx, s, bucket, func(m meta.Store) (meta.Head, error) { return m.Read(ctx, bucket, key, o) })
 }
 
 // Begin implements [meta.Objects].
 func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
-	store, err := s.at(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	return store.Begin(ctx, bucket, key, rev, history)
+	return route(ctx, s, bucket, func(m meta.Store) (meta.Pending, error) { return m.Begin(ctx, bucket, key, rev, history) })
 }
 
 // Fence implements [meta.Objects].
 func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
-	store, err := s.at(ctx, bucket)
-	if err != nil {
-		return meta.Head{}, err
-	}
-	return store.Fence(ctx, bucket, key, rev, o)
+	return route(ctx, s, bucket, func(m meta.Store) (meta.Head, error) { return m.Fence(ctx, bucket, key, rev, o) })
 }
 
 // Versions implements [meta.Objects].
 func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
-	store, err := s.at(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	return store.Versions(ctx, bucket, key, before, limit)
+	return route(ctx, s, bucket, func(m meta.Store) ([]meta.Version, error) { return m.Versions(ctx, bucket, key, before, limit) })
 }
 
 // Scan implements [meta.Listings].
 func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) ([]meta.Entry, bool, error) {
-	store, err := s.at(ctx, bucket)
+	store, err := s.find(ctx, bucket)
 	if err != nil {
 		return nil, false, err
 	}
@@ -53,18 +37,13 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptio
 
 // ListVersions implements [meta.Listings].
 func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
-	store, err := s.at(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	return store.ListVersions(ctx, bucket, key, before, limit)
+	return route(ctx, s, bucket, func(m meta.Store) ([]meta.Entry, error) { return m.ListVersions(ctx, bucket, key, before, limit) })
 }
 
-// DropListing implements [meta.Listings]. Where a bucket was that is gone is
-// known to whoever has removed it, or has met its listing: else it is dropped
-// everywhere.
+// DropListing implements [meta.Listings]. Where the region of a bucket that was
+// removed is not remembered, the listing is dropped in every region.
 func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
-	if store, ok := s.places.get(part.Bucket); ok {
+	if store, ok := s.locations.get(part.Bucket); ok {
 		return store.DropListing(ctx, part)
 	}
 	for _, store := range s.stores {

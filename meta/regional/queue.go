@@ -13,22 +13,21 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// An entry is in the region of its key, where the changes are that it guards.
-// So the region that an entry is found in tells where its bucket is, or was,
-// which nothing else does once the bucket is gone.
+// A queue entry is in the region of its key, whose changes it guards. So the
+// region that an entry is found in tells where its bucket is or was, which
+// nothing else does once the bucket is gone.
 
-// queueOf returns the store for an entry. The entry of a bucket that is gone,
-// and that this process has not met, may be anywhere: nothing refers to its
-// blob any more.
+// queueOf returns the store for an entry. If the bucket is gone and its region
+// is not remembered, any store will do: nothing refers to the blob any more.
 func (s *Store) queueOf(ctx context.Context, e meta.QueueEntry) (meta.Store, error) {
-	store, err := s.at(ctx, e.Blob.Bucket)
+	store, err := s.find(ctx, e.Blob.Bucket)
 	if errors.Is(err, meta.ErrBucketGone) {
 		return s.home, nil
 	}
 	return store, err
 }
 
-// byRegion calls do for each region's part of entries.
+// byRegion calls do for each region's part of entries, in parallel.
 func (s *Store) byRegion(ctx context.Context, entries []meta.QueueEntry, do func(context.Context, meta.Store, []meta.QueueEntry) error) error {
 	parts := map[meta.Store][]meta.QueueEntry{}
 	for _, e := range entries {
@@ -59,9 +58,9 @@ func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	})
 }
 
-// Due implements [meta.Queue]. Each region has its share of the entries, so
-// that one whose blobs cannot be deleted does not keep the others waiting. A
-// region that does not answer is an error only when no other has anything.
+// Due implements [meta.Queue]. It takes entries of all regions in turns, so that
+// a region whose blobs cannot be deleted does not delay the others. It fails if
+// a region does not answer and no other has a due entry.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.QueueEntry, error) {
 	found, errs := make([][]meta.QueueEntry, len(s.stores)), make([]error, len(s.stores))
 	var g errgroup.Group
@@ -71,38 +70,38 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 	_ = g.Wait() // the errors are in errs
 	for i, entries := range found {
 		for _, e := range entries {
-			s.places.put(e.Blob.Bucket, s.stores[i])
+			s.locations.put(e.Blob.Bucket, s.stores[i])
 		}
 	}
-	due := shares(found, limit)
+	due := inTurns(found, limit)
 	if len(due) == 0 {
 		return nil, errors.Join(errs...)
 	}
 	return due, nil
 }
 
-// shares takes up to limit entries from the lists in turns, each entry once
-// (two regions may have been given one keyspace), and orders them by Due.
-func shares(lists [][]meta.QueueEntry, limit int) []meta.QueueEntry {
-	var taken []meta.QueueEntry
-	met := map[meta.ID]bool{}
-	for turn, more := 0, true; more && len(taken) < limit; turn++ {
+// inTurns takes up to limit entries from the lists in turns, each entry once
+// (two regions may have one keyspace), and orders them by Due.
+func inTurns(lists [][]meta.QueueEntry, limit int) []meta.QueueEntry {
+	var due []meta.QueueEntry
+	taken := map[meta.ID]bool{}
+	for turn, more := 0, true; more && len(due) < limit; turn++ {
 		more = false
 		for _, list := range lists {
-			if turn >= len(list) || len(taken) >= limit {
+			if turn >= len(list) || len(due) >= limit {
 				continue
 			}
 			more = true
-			if e := list[turn]; !met[e.Entry] {
-				met[e.Entry] = true
-				taken = append(taken, e)
+			if e := list[turn]; !taken[e.Entry] {
+				taken[e.Entry] = true
+				due = append(due, e)
 			}
 		}
 	}
-	slices.SortFunc(taken, func(a, b meta.QueueEntry) int {
+	slices.SortFunc(due, func(a, b meta.QueueEntry) int {
 		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Entry[:], b.Entry[:]))
 	})
-	return taken
+	return due
 }
 
 // Claim implements [meta.Queue].
@@ -114,7 +113,7 @@ func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 	return store.Claim(ctx, e)
 }
 
-// A reference lies where the entries of its key do, and a blob is shared
+// A reference is in the region of its key, as queue entries are. A blob is shared
 // within one region only.
 
 // AddReferences implements [meta.References].
@@ -140,7 +139,7 @@ func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.Queue
 	}
 	found, err := store.References(ctx, b)
 	for _, r := range found {
-		s.places.put(r.Bucket, store)
+		s.locations.put(r.Bucket, store)
 	}
 	return found, err
 }

@@ -24,7 +24,7 @@ import (
 type Home interface {
 	meta.Store
 
-	// BucketByID returns the bucket of that life; ErrNotFound where it has ended.
+	// BucketByID returns the bucket with the id; ErrNotFound if it was removed.
 	BucketByID(ctx context.Context, id meta.BucketID) (meta.Bucket, error)
 }
 
@@ -32,11 +32,13 @@ type Home interface {
 // of a bucket return [meta.ErrBucketGone] where no region is known to have
 // had it.
 type Store struct {
-	meta.Holds
-	home    Home
-	regions map[string]meta.Store
-	stores  []meta.Store // each once
-	places  places
+	meta.Buckets // of home; buckets.go has those that need more
+	meta.Holds   // of home
+
+	home      Home
+	regions   map[string]meta.Store
+	stores    []meta.Store // each once
+	locations locations
 }
 
 var _ meta.Store = (*Store)(nil)
@@ -45,7 +47,7 @@ var _ meta.Store = (*Store)(nil)
 // same store. Buckets whose settings name no region are in home. Closing it
 // closes them all.
 func New(home Home, regions map[string]meta.Store) *Store {
-	s := &Store{Holds: home, home: home, regions: regions, stores: []meta.Store{home}}
+	s := &Store{Buckets: home, Holds: home, home: home, regions: regions, stores: []meta.Store{home}}
 	for _, name := range slices.Sorted(maps.Keys(regions)) {
 		if !slices.Contains(s.stores, regions[name]) {
 			s.stores = append(s.stores, regions[name])
@@ -54,8 +56,8 @@ func New(home Home, regions map[string]meta.Store) *Store {
 	return s
 }
 
-// of returns the store of a bucket's region.
-func (s *Store) of(b *meta.Bucket) (meta.Store, error) {
+// regionOf returns the store of a bucket's region.
+func (s *Store) regionOf(b *meta.Bucket) (meta.Store, error) {
 	if b.Config.Region == "" {
 		return s.home, nil
 	}
@@ -65,17 +67,17 @@ func (s *Store) of(b *meta.Bucket) (meta.Store, error) {
 	return nil, fmt.Errorf("bucket %q is in the region %q, which the configuration does not have", b.Name, b.Config.Region)
 }
 
-// learn remembers where a bucket is. One whose region is not configured can be
-// seen; what is in it cannot.
-func (s *Store) learn(b *meta.Bucket) {
-	if store, err := s.of(b); err == nil {
-		s.places.put(b.ID, store)
+// remember notes the region of a bucket. A bucket whose region is not
+// configured can be listed; its content cannot be read.
+func (s *Store) remember(b *meta.Bucket) {
+	if store, err := s.regionOf(b); err == nil {
+		s.locations.put(b.ID, store)
 	}
 }
 
-// at returns the store that has a bucket.
-func (s *Store) at(ctx context.Context, id meta.BucketID) (meta.Store, error) {
-	if store, ok := s.places.get(id); ok {
+// find returns the store that has a bucket.
+func (s *Store) find(ctx context.Context, id meta.BucketID) (meta.Store, error) {
+	if store, ok := s.locations.get(id); ok {
 		return store, nil
 	}
 	b, err := s.home.BucketByID(ctx, id)
@@ -85,14 +87,24 @@ func (s *Store) at(ctx context.Context, id meta.BucketID) (meta.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("region of bucket %s: %w", id, err)
 	}
-	store, err := s.of(&b)
+	store, err := s.regionOf(&b)
 	if err == nil {
-		s.places.put(id, store)
+		s.locations.put(id, store)
 	}
 	return store, err
 }
 
-// InlineMax implements [meta.Store]: what suits all regions.
+// route makes a call of the store that has a bucket.
+func route[T any](ctx context.Context, s *Store, id meta.BucketID, call func(meta.Store) (T, error)) (T, error) {
+	store, err := s.find(ctx, id)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return call(store)
+}
+
+// InlineMax implements [meta.Store]: the least of all regions.
 func (s *Store) InlineMax() int {
 	least := s.home.InlineMax()
 	for _, store := range s.stores {
@@ -101,8 +113,8 @@ func (s *Store) InlineMax() int {
 	return least
 }
 
-// Ping implements [meta.Store]. It is content with one region: the others'
-// buckets fail by themselves, and need not take these with them.
+// Ping implements [meta.Store]. One region that answers is enough: requests for
+// buckets of other regions fail by themselves, and those of this one are served.
 func (s *Store) Ping(ctx context.Context) error {
 	errs := make([]error, len(s.stores))
 	var g errgroup.Group

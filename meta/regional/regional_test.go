@@ -183,21 +183,21 @@ func TestARegionThatIsDownLeavesTheOthers(t *testing.T) {
 	}
 }
 
-func TestPlacesForgetWhatNobodyAsksFor(t *testing.T) {
-	var p places
+func TestLocationsThatAreNotUsedAreForgotten(t *testing.T) {
+	var p locations
 	kept, unused, store := meta.NewID(), meta.NewID(), &region{}
 	p.put(kept, store)
 	p.put(unused, store)
 	for range 2*generation + 2 {
 		p.put(meta.NewID(), store)
 		if _, ok := p.get(kept); !ok {
-			t.Fatal("one that is asked for was forgotten")
+			t.Fatal("a location that is used was forgotten")
 		}
 	}
 	if _, ok := p.get(unused); ok {
-		t.Error("one that nobody asked for is still known")
+		t.Error("a location that is not used is still known")
 	}
 	if n := len(p.recent) + len(p.old); n > 2*generation {
-		t.Errorf("%d places are remembered", n)
+		t.Errorf("%d locations are remembered", n)
 	}
 }

@@ -11,49 +11,45 @@ import (
 
 // CreateUpload implements [meta.Uploads].
 func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
-	store, err := s.at(ctx, u.Bucket)
+	store, err := s.find(ctx, u.Bucket)
 	if err != nil {
 		return err
 	}
-	s.places.put(u.ID, store)
+	s.locations.put(u.ID, store)
 	return store.CreateUpload(ctx, u)
 }
 
 // Upload implements [meta.Uploads].
 func (s *Store) Upload(ctx context.Context, bucket meta.BucketID, key string, id meta.UploadID) (meta.Upload, error) {
-	store, err := s.at(ctx, bucket)
+	store, err := s.find(ctx, bucket)
 	if err != nil {
 		return meta.Upload{}, err
 	}
 	u, err := store.Upload(ctx, bucket, key, id)
 	if err == nil {
-		s.places.put(u.ID, store)
+		s.locations.put(u.ID, store)
 	}
 	return u, err
 }
 
 // SetUploadState implements [meta.Uploads].
 func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.UploadState) (meta.Upload, error) {
-	store, err := s.at(ctx, u.Bucket)
-	if err != nil {
-		return meta.Upload{}, err
-	}
-	return store.SetUploadState(ctx, u, state)
+	return route(ctx, s, u.Bucket, func(m meta.Store) (meta.Upload, error) { return m.SetUploadState(ctx, u, state) })
 }
 
 // PutPart implements [meta.Uploads].
 func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
-	store, err := s.at(ctx, u.Bucket)
+	store, err := s.find(ctx, u.Bucket)
 	if err != nil {
 		return err
 	}
 	return store.PutPart(ctx, u, p)
 }
 
-// Parts implements [meta.Uploads]. Whoever asks has mostly asked for the
-// upload before; otherwise every region is asked, and one at most has parts.
+// Parts implements [meta.Uploads]. Most callers have read the upload before;
+// otherwise all regions are asked, of which one at most has parts.
 func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) ([]meta.Part, error) {
-	if store, ok := s.places.get(id); ok {
+	if store, ok := s.locations.get(id); ok {
 		return store.Parts(ctx, id, after, limit)
 	}
 	found, errs := make([][]meta.Part, len(s.stores)), make([]error, len(s.stores))
@@ -72,16 +68,12 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) (
 
 // ListUploads implements [meta.Uploads].
 func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to string, afterID meta.UploadID, limit int) ([]meta.Upload, error) {
-	store, err := s.at(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	return store.ListUploads(ctx, bucket, from, to, afterID, limit)
+	return route(ctx, s, bucket, func(m meta.Store) ([]meta.Upload, error) { return m.ListUploads(ctx, bucket, from, to, afterID, limit) })
 }
 
 // ForgetUpload implements [meta.Uploads].
 func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
-	store, err := s.at(ctx, u.Bucket)
+	store, err := s.find(ctx, u.Bucket)
 	if err != nil {
 		return err
 	}

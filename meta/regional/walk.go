@@ -11,48 +11,48 @@ import (
 // where its bucket is or was, which nothing else does once the bucket is gone.
 func (s *Store) Walk(ctx context.Context, share meta.Share, v meta.Visitor) error {
 	for _, store := range s.stores {
-		if err := store.Walk(ctx, share, s.learning(store, v)); err != nil {
+		if err := store.Walk(ctx, share, s.remembering(store, v)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// learning returns v, and remembers that what it visits is in store.
-func (s *Store) learning(store meta.Store, v meta.Visitor) meta.Visitor {
-	learns := meta.Visitor{Payload: v.Payload}
+// remembering returns v, and remembers that what it visits is in store.
+func (s *Store) remembering(store meta.Store, v meta.Visitor) meta.Visitor {
+	r := meta.Visitor{Payload: v.Payload}
 	if v.Version != nil {
-		learns.Version = func(r meta.VersionRow) error {
-			s.places.put(r.Bucket, store)
-			return v.Version(r)
+		r.Version = func(row meta.VersionRow) error {
+			s.locations.put(row.Bucket, store)
+			return v.Version(row)
 		}
 	}
 	if v.Upload != nil {
-		learns.Upload = func(u meta.Upload, parts []meta.Part) error {
-			s.places.put(u.ID, store)
+		r.Upload = func(u meta.Upload, parts []meta.Part) error {
+			s.locations.put(u.ID, store)
 			if u.Bucket != (meta.BucketID{}) {
-				s.places.put(u.Bucket, store)
+				s.locations.put(u.Bucket, store)
 			}
 			return v.Upload(u, parts)
 		}
 	}
 	if v.QueueEntry != nil {
-		learns.QueueEntry = func(e meta.QueueEntry) error {
-			s.places.put(e.Blob.Bucket, store)
+		r.QueueEntry = func(e meta.QueueEntry) error {
+			s.locations.put(e.Blob.Bucket, store)
 			return v.QueueEntry(e)
 		}
 	}
 	if v.Reference != nil {
-		learns.Reference = func(b meta.QueuedBlob) error {
-			s.places.put(b.Bucket, store)
+		r.Reference = func(b meta.QueuedBlob) error {
+			s.locations.put(b.Bucket, store)
 			return v.Reference(b)
 		}
 	}
 	if v.ListingPart != nil {
-		learns.ListingPart = func(p meta.ListingPart) error {
-			s.places.put(p.Bucket, store)
+		r.ListingPart = func(p meta.ListingPart) error {
+			s.locations.put(p.Bucket, store)
 			return v.ListingPart(p)
 		}
 	}
-	return learns
+	return r
 }
