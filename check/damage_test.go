@@ -19,7 +19,7 @@ import (
 func (w *world) rewrite(b *meta.Bucket, key string, want func(c *meta.Change)) {
 	w.Helper()
 	h := w.head(b, key)
-	c := meta.Change{IfRev: h.Rev, Rev: meta.NextRev(h.Rev, w.now()), ID: meta.NewID(), NullSeq: h.NullSeq, History: len(h.Versions) > 1, Gone: len(h.Versions) == 0}
+	c := meta.Change{IfRev: h.Rev, Rev: meta.NextRev(h.Rev, w.now()), ID: meta.NewID(), NullSeq: h.NullSeq, History: len(h.Versions) > 1, RemovesKey: len(h.Versions) == 0}
 	if v := h.Current(); v != nil && !v.DeleteMarker {
 		c.Entry = meta.EntryOf(key, v)
 	}

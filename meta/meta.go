@@ -222,8 +222,8 @@ type Change struct {
 	// History says that the key has noncurrent versions or delete markers
 	// after the change.
 	History bool
-	// Gone says that the key has no version left after the change.
-	Gone bool
+	// RemovesKey says that the key has no version left after the change.
+	RemovesKey bool
 	// Guard are queue entries that must be neither claimed nor dropped.
 	// They are read after Commit was called, that is after the caller has
 	// read IfRev.

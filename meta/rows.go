@@ -61,8 +61,8 @@ type BucketConfig struct {
 	// Documents are further configurations, by the name of their
 	// sub-resource (cors, lifecycle, policy, ...), as the API layer encodes them.
 	Documents map[string][]byte `cbor:"8,keyasint,omitempty"`
-	// Located says that the region was asked for by a location constraint.
-	Located bool `cbor:"9,keyasint,omitempty"`
+	// RegionRequested says that the region was asked for by a location constraint.
+	RegionRequested bool `cbor:"9,keyasint,omitempty"`
 	// Location is the location constraint of a bucket that lies in Region and
 	// shows another region: where no regions are configured, any is accepted.
 	Location string `cbor:"10,keyasint,omitempty"`
@@ -152,8 +152,8 @@ type Version struct {
 	// Moved says that the version came by a rename from the key Moved.Key;
 	// "" there says that nothing is left to be done for it.
 	Moved *Move `cbor:"22,keyasint,omitempty"`
-	// HoldOff says that the legal hold was set to OFF, not just never set.
-	HoldOff bool `cbor:"23,keyasint,omitempty"`
+	// LegalHoldReleased says that the legal hold was set to OFF, not just never set.
+	LegalHoldReleased bool `cbor:"23,keyasint,omitempty"`
 }
 
 // Move is one attempt to rename a version.
@@ -339,9 +339,9 @@ type QueuedBlob struct {
 	Upload UploadID `cbor:"5,keyasint,omitzero"`
 	// Ref is that of the segment: see [Segment.Ref].
 	Ref ID `cbor:"6,keyasint,omitzero"`
-	// Lender is, for a fresh entry with a Ref, whose blob it was when the key
+	// Source is, for a fresh entry with a Ref, whose blob it was when the key
 	// was about to refer to it too.
-	Lender Holder `cbor:"7,keyasint,omitzero"`
+	Source Holder `cbor:"7,keyasint,omitzero"`
 }
 
 // Holder is a key that refers to a blob.

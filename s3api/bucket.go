@@ -151,7 +151,7 @@ type locationXML struct {
 // us-east-1 have none, unless they were created with that very one.
 func getBucketLocation(_ *API, w http.ResponseWriter, r *Request) error {
 	c := &r.Bucket.Config
-	if c.ShownRegion() == "us-east-1" && !c.Located {
+	if c.ShownRegion() == "us-east-1" && !c.RegionRequested {
 		return writeXML(w, locationXML{})
 	}
 	return writeXML(w, locationXML{Location: text(c.ShownRegion())})

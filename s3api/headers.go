@@ -346,7 +346,7 @@ func lockHeaders(h http.Header, now time.Time, at *store.Attributes) error {
 	case "ON":
 		at.LegalHold = true
 	case "OFF":
-		at.HoldOff = true
+		at.LegalHoldReleased = true
 	case "":
 	default:
 		return badArgument("x-amz-object-lock-legal-hold", v, "Legal Hold must be either of 'ON' or 'OFF'")

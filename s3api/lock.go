@@ -174,7 +174,7 @@ func getObjectLegalHold(a *API, w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
-	if !v.LegalHold && !v.HoldOff {
+	if !v.LegalHold && !v.LegalHoldReleased {
 		return fail("NoSuchObjectLockConfiguration")
 	}
 	return writeXML(w, legalHoldXML{Status: holdStatus(v.LegalHold)})

@@ -141,7 +141,7 @@ func (a *API) objectHeaders(h http.Header, r *Request, o *store.Object) error {
 	if v.Retention != nil && a.may(r, "s3:GetObjectRetention") {
 		writeRetention(h, v.Retention)
 	}
-	if (v.LegalHold || v.HoldOff) && a.may(r, "s3:GetObjectLegalHold") {
+	if (v.LegalHold || v.LegalHoldReleased) && a.may(r, "s3:GetObjectLegalHold") {
 		h.Set("X-Amz-Object-Lock-Legal-Hold", holdStatus(v.LegalHold))
 	}
 	if strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {

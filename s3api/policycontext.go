@@ -123,7 +123,7 @@ func (a *API) setDocumentContext(c policy.Context, r *Request) error {
 	if err := lockHeaders(r.Header, a.options.Now(), &lock); err != nil {
 		return err
 	}
-	retention, hold, holdGiven := lock.Retention, lock.LegalHold, lock.LegalHold || lock.HoldOff
+	retention, hold, holdGiven := lock.Retention, lock.LegalHold, lock.LegalHold || lock.LegalHoldReleased
 	switch r.Op.Name {
 	case "PutObjectTagging":
 		tags, err = givenTags(r, maxObjectTags)

@@ -54,9 +54,9 @@ type Attributes struct {
 	ACL       meta.ACL
 	Retention *meta.Retention
 	LegalHold bool
-	// HoldOff: the legal hold is said to be off, which GetObjectLegalHold
+	// LegalHoldReleased: the legal hold is said to be off, which GetObjectLegalHold
 	// tells from one that never was set.
-	HoldOff bool
+	LegalHoldReleased bool
 	// Encryption as asked for; its zero value takes the bucket's default.
 	Encryption EncryptionRequest
 }

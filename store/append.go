@@ -87,7 +87,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
 	sameKey := in.Encryption.Type == "" || in.Encryption.Describes(old.Encryption)
 	switch {
-	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold, in.HoldOff:
+	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold, in.LegalHoldReleased:
 		return fail(InvalidRequest, "Metadata, tags and object lock cannot be set by an append")
 	case len(in.ACL.Grants) > 0, in.Headers["X-Amz-Website-Redirect-Location"] != "":
 		return fail(InvalidRequest, "ACL and redirect location cannot be set by an append")

@@ -56,7 +56,7 @@ func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.B
 	b := meta.Bucket{
 		Name: in.Name, ID: meta.NewID(), Rev: meta.NextRev(0, now), State: meta.BucketActive,
 		Owner: in.Owner, Created: now.UTC().Truncate(time.Microsecond),
-		Config: meta.BucketConfig{Region: region, Located: in.Region != "", Location: location, ACL: in.ACL, Ownership: cmp.Or(in.Ownership, s.ownership), Tags: in.Tags},
+		Config: meta.BucketConfig{Region: region, RegionRequested: in.Region != "", Location: location, ACL: in.ACL, Ownership: cmp.Or(in.Ownership, s.ownership), Tags: in.Tags},
 	}
 	if in.LockEnabled {
 		b.Config.Lock = &meta.LockConfig{}

@@ -192,7 +192,7 @@ func (s *Store) plan(key string, h *meta.Head, more bool, m *mutation, rev int64
 	slices.SortFunc(left, func(a, b meta.Version) int { return int(min(max(b.Seq-a.Seq, -1), 1)) })
 	switch {
 	case len(left) == 0:
-		c.Gone = true
+		c.RemovesKey = true
 	case left[0].DeleteMarker:
 		c.History = true
 	default:

@@ -12,7 +12,7 @@ import (
 func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
 	lock := b.Config.Lock
 	if lock == nil {
-		if v.Retention != nil || v.LegalHold || v.HoldOff {
+		if v.Retention != nil || v.LegalHold || v.LegalHoldReleased {
 			return fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
 		}
 		return nil
@@ -29,7 +29,7 @@ func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
 // deleted must be what the client meant to send. request is the name of the
 // request in S3's message. (PutObject in the S3 API reference.)
 func needDigest(request string, b *meta.Bucket, v *meta.Version, md5 []byte, c ChecksumRequest) error {
-	locked := v.Retention != nil || v.LegalHold || v.HoldOff || b.Config.Lock != nil && b.Config.Lock.Mode != ""
+	locked := v.Retention != nil || v.LegalHold || v.LegalHoldReleased || b.Config.Lock != nil && b.Config.Lock.Mode != ""
 	if !locked || md5 != nil || c.Expected != nil {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (s *Store) SetLegalHold(ctx context.Context, b *meta.Bucket, key, versionID
 		return "", fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
 	}
 	_, id, err := s.UpdateVersion(ctx, b, key, versionID, func(v *meta.Version) error {
-		v.LegalHold, v.HoldOff = on, !on
+		v.LegalHold, v.LegalHoldReleased = on, !on
 		return nil
 	})
 	return id, err

@@ -38,7 +38,7 @@ func (s *Store) newVersion(b *meta.Bucket, key string, a Attributes) (*meta.Vers
 	v := &meta.Version{
 		Null: b.Config.Versioning != VersioningEnabled, Owner: a.Owner, Class: a.Class,
 		Headers: a.Headers, Metadata: a.Metadata, Tags: a.Tags, ACL: a.ACL,
-		Retention: a.Retention, LegalHold: a.LegalHold, HoldOff: a.HoldOff, Encryption: seal.encryption(),
+		Retention: a.Retention, LegalHold: a.LegalHold, LegalHoldReleased: a.LegalHoldReleased, Encryption: seal.encryption(),
 	}
 	return v, seal, s.applyLock(b, v)
 }

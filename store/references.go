@@ -57,7 +57,7 @@ func (s *Store) borrow(ctx context.Context, sb *meta.Bucket, srcKey string, src 
 		lender := meta.Holder{Bucket: sb.ID, Key: srcKey, Upload: src.Upload, Ref: seg.Ref}
 		seg.Ref = meta.NewID()
 		e := s.entry(meta.QueueFresh, b.ID, key, meta.UploadID{}, *seg)
-		e.Blob.Lender = lender
+		e.Blob.Source = lender
 		l.guard = append(l.guard, e)
 	}
 	if len(l.guard) == 0 {
@@ -91,7 +91,7 @@ func (p *pass) release(ctx context.Context, e meta.QueueEntry) (last bool, err e
 	case borrowed:
 		// Whether it ever was recorded nobody knows, nor, if nothing is, whether
 		// the lender still refers to the blob: that is asked of the lender.
-		if err := p.remind(ctx, e.Blob, e.Blob.Lender); err != nil {
+		if err := p.remind(ctx, e.Blob, e.Blob.Source); err != nil {
 			return false, err
 		}
 	case len(others) == 0:

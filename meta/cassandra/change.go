@@ -106,7 +106,7 @@ func (p *pending) final(c meta.Change, entry []byte) []placedRow {
 		row.state = stateDeleted
 	}
 	rows := []placedRow{{p.bucket, p.shard, row}}
-	if c.Gone {
+	if c.RemovesKey {
 		// Another writer's history row at a later revision outlives this;
 		// one at an earlier revision belongs to a change that must fail.
 		rows = append(rows, placedRow{p.bucket, p.shard, listingRow{kind: history, key: p.key, rev: c.Rev, state: stateDeleted}})

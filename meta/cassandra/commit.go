@@ -154,11 +154,11 @@ func addOne(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry
 }
 
 func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
-	if len(c.Put) == 1 && len(c.Delete) == 0 && c.Put[0].Seq == c.Rev && !c.Gone {
+	if len(c.Put) == 1 && len(c.Delete) == 0 && c.Put[0].Seq == c.Rev && !c.RemovesKey {
 		return addOne(bucket, key, c)
 	}
 	ttl := 0
-	if c.Gone {
+	if c.RemovesKey {
 		ttl = rememberRev
 	}
 	first := entry(setHeadUnknown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key)

@@ -49,7 +49,7 @@ func putChange(h meta.Head, rev int64, key, etag string) meta.Change {
 
 // deleteChange is what a DELETE in an unversioned bucket does to a head.
 func deleteChange(h meta.Head, rev int64) meta.Change {
-	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), Gone: true}
+	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), RemovesKey: true}
 	for _, old := range h.Versions {
 		c.Delete = append(c.Delete, old.Seq)
 	}

@@ -81,7 +81,7 @@ func checkChange(c meta.Change, begun int64) error {
 		return fmt.Errorf("revision %d does not follow %d", c.Rev, c.IfRev)
 	case c.Rev < begun:
 		return fmt.Errorf("revision %d is below the %d that was begun", c.Rev, begun)
-	case c.Gone && (len(c.Put) > 0 || c.Entry != nil || c.NullSeq != 0):
+	case c.RemovesKey && (len(c.Put) > 0 || c.Entry != nil || c.NullSeq != 0):
 		return errors.New("a key that is gone has no versions")
 	}
 	for _, v := range c.Put {
@@ -116,8 +116,8 @@ func (s *Store) fillChange(b *pebble.Batch, bucket meta.BucketID, key string, ol
 	if next.current, err = s.currentAfter(bucket, key, old, c); err != nil {
 		return err
 	}
-	if c.Gone != (next.current == 0) || c.Entry != nil && c.Entry.Seq != next.current {
-		return fmt.Errorf("the change does not fit the versions: gone %v, entry %v, current version %d", c.Gone, c.Entry, next.current)
+	if c.RemovesKey != (next.current == 0) || c.Entry != nil && c.Entry.Seq != next.current {
+		return fmt.Errorf("the change does not fit the versions: gone %v, entry %v, current version %d", c.RemovesKey, c.Entry, next.current)
 	}
 	if err := s.fillVersions(b, bucket, key, old, c); err != nil {
 		return err

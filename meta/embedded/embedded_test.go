@@ -60,7 +60,7 @@ func remove(s meta.Store, bucket meta.BucketID, key string, h meta.Head, rev int
 	if err != nil {
 		return err
 	}
-	return p.Commit(ctx, meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), Delete: []int64{h.Versions[0].Seq}, Gone: true})
+	return p.Commit(ctx, meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), Delete: []int64{h.Versions[0].Seq}, RemovesKey: true})
 }
 
 func read(t testing.TB, s meta.Store, bucket meta.BucketID, key string) meta.Head {

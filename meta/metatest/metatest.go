@@ -176,8 +176,8 @@ func plan(key string, h meta.Head, rev int64, put []meta.Version, del ...int64) 
 		c.History = c.History || v.DeleteMarker
 	}
 	c.History = c.History || len(left) > 1
-	c.Gone = len(left) == 0
-	if !c.Gone && !left[0].DeleteMarker {
+	c.RemovesKey = len(left) == 0
+	if !c.RemovesKey && !left[0].DeleteMarker {
 		c.Entry = meta.EntryOf(key, &left[0])
 	}
 	return c
