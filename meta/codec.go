@@ -6,10 +6,10 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Rows are stored as CBOR maps with numbered fields: compact, and a field
-// that an older binary does not know is skipped, not refused. Strings that are
-// not UTF-8 (headers may hold any byte) come back as they were: a row that was
-// acknowledged must never turn out to be unreadable.
+// Rows are stored as CBOR maps with numbered fields. They are compact, and an
+// older binary skips a field that it does not know. Strings that are not UTF-8
+// are decoded as they were encoded: headers may have any byte, and every
+// acknowledged row must stay readable.
 var (
 	encoding = must(cbor.EncOptions{Time: cbor.TimeUnixMicro}.EncMode())
 	decoding = must(cbor.DecOptions{

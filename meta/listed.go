@@ -1,7 +1,7 @@
 package meta
 
-// Rows that were stored whole are decoded for listings without what these do
-// not show: the decoder passes over fields that a type does not have.
+// Listings decode only the fields that they show of rows that are stored whole:
+// the general decoder skips fields that a type does not have.
 
 type listedVersion struct {
 	Null         bool      `cbor:"1,keyasint,omitempty"`
@@ -15,7 +15,7 @@ type listedVersion struct {
 	Moving       *Move     `cbor:"21,keyasint,omitempty"`
 }
 
-// UnmarshalEntryOf decodes what EntryOf returns of an encoded Version.
+// UnmarshalEntryOf returns EntryOf of an encoded Version.
 func UnmarshalEntryOf(version []byte, key string, seq int64) (Entry, error) {
 	e := Entry{Key: key, Seq: seq}
 	if decodeListed(version, &e) {
@@ -29,7 +29,7 @@ func UnmarshalEntryOf(version []byte, key string, seq int64) (Entry, error) {
 		Owner: v.Owner, Class: v.Class, Checksum: v.Checksum, Moving: v.Moving}), nil
 }
 
-// ListedUploadDoc is an UploadDoc to decode for a listing.
+// ListedUploadDoc has the fields of an UploadDoc that a listing shows.
 type ListedUploadDoc struct {
 	Initiated         int64         `cbor:"1,keyasint"`
 	Initiator         string        `cbor:"2,keyasint,omitempty"`
@@ -38,7 +38,7 @@ type ListedUploadDoc struct {
 	ChecksumType      string        `cbor:"5,keyasint,omitempty"`
 }
 
-// Doc is what [UploadDoc.Listed] returns of the whole.
+// Doc returns what [UploadDoc.Listed] returns of the whole document.
 func (d *ListedUploadDoc) Doc() UploadDoc {
 	return UploadDoc{Initiated: d.Initiated, Initiator: d.Initiator, ChecksumAlgorithm: d.ChecksumAlgorithm, ChecksumType: d.ChecksumType,
 		Version: Version{Owner: d.Version.Owner, Class: d.Version.Class}}

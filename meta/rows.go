@@ -10,11 +10,11 @@ import (
 // ID is a random identifier.
 type ID = ids.ID
 
-// BucketID names one life of a bucket: a bucket that is deleted and made
-// again has another.
+// BucketID identifies a bucket. A bucket that is created again under the name of
+// a removed one has another ID.
 type BucketID = ID
 
-// UploadID names a multipart upload.
+// UploadID identifies a multipart upload.
 type UploadID = ID
 
 // NewID returns a fresh random ID.
@@ -43,13 +43,13 @@ type Bucket struct {
 	Config  BucketConfig
 }
 
-// Listed is what a listing shows of a bucket: what never changes.
+// Listed returns the fields that a listing of buckets shows, which never change.
 func (b *Bucket) Listed() Bucket {
 	return Bucket{Name: b.Name, ID: b.ID, Owner: b.Owner, Created: b.Created, Config: BucketConfig{Region: b.Config.Region, Location: b.Config.Location}}
 }
 
-// BucketConfig is what a bucket is set to. Its fields are stored under
-// numbers that never change.
+// BucketConfig are the settings of a bucket. Its fields are stored under numbers
+// that never change.
 type BucketConfig struct {
 	Region     string            `cbor:"1,keyasint,omitempty"`
 	Versioning string            `cbor:"2,keyasint,omitempty"` // "", "Enabled" or "Suspended"
@@ -63,13 +63,13 @@ type BucketConfig struct {
 	Documents map[string][]byte `cbor:"8,keyasint,omitempty"`
 	// RegionRequested says that the region was asked for by a location constraint.
 	RegionRequested bool `cbor:"9,keyasint,omitempty"`
-	// Location is the location constraint of a bucket that lies in Region and
-	// shows another region: where no regions are configured, any is accepted.
+	// Location is the location constraint of a bucket that is in Region and
+	// shows another region: any is accepted if no regions are configured.
 	Location string `cbor:"10,keyasint,omitempty"`
 }
 
-// ShownRegion is the region that clients are told. Region says where the bucket
-// lies.
+// ShownRegion is the region that clients are told. Region is the region that the
+// bucket is in.
 func (c *BucketConfig) ShownRegion() string { return cmp.Or(c.Location, c.Region) }
 
 // LockConfig is a bucket's object lock; its presence means it is enabled.
@@ -85,7 +85,7 @@ type EncryptionConfig struct {
 	Algorithm string `cbor:"1,keyasint"` // AES256 or aws:kms; "" has no default
 	KMSKeyID  string `cbor:"2,keyasint,omitempty"`
 	BucketKey bool   `cbor:"3,keyasint,omitempty"`
-	// Blocked is BlockedEncryptionTypes as it was set: SSE-C or NONE.
+	// Blocked is the value of BlockedEncryptionTypes: SSE-C or NONE.
 	Blocked []string `cbor:"4,keyasint,omitempty"`
 }
 
@@ -111,12 +111,12 @@ type Grant struct {
 }
 
 // Version is one version of a key, or a delete marker. Its fields are stored
-// under numbers that never change; a driver stores Seq and Payload beside it.
+// under numbers that never change; a driver stores Seq and Payload separately.
 type Version struct {
 	// Seq orders the versions of a key. It is the revision of the change
 	// that made the version.
 	Seq int64 `cbor:"-"`
-	// Payload is the body where it is kept in the row; only a Read that asks
+	// Payload is the body if it is stored in the row; only a Read that asks
 	// for it returns it.
 	Payload []byte `cbor:"-"`
 
@@ -146,11 +146,12 @@ type Version struct {
 	Upload UploadID `cbor:"19,keyasint,omitzero"`
 	// Appends counts the appends that the body consists of.
 	Appends int `cbor:"20,keyasint,omitempty"`
-	// Moving says that the version is being renamed to the key Moving.Key: it
-	// is gone once that key has a version that was Moved by the same id.
+	// Moving says that the version is being renamed to the key Moving.Key. When
+	// that key has a version with Moved of the same ID, this version counts as
+	// removed.
 	Moving *Move `cbor:"21,keyasint,omitempty"`
-	// Moved says that the version came by a rename from the key Moved.Key;
-	// "" there says that nothing is left to be done for it.
+	// Moved says that the version was renamed from the key Moved.Key; Key is ""
+	// if the rename is complete.
 	Moved *Move `cbor:"22,keyasint,omitempty"`
 	// LegalHoldReleased says that the legal hold was set to OFF, not just never set.
 	LegalHoldReleased bool `cbor:"23,keyasint,omitempty"`
@@ -160,9 +161,9 @@ type Version struct {
 type Move struct {
 	ID  ID     `cbor:"1,keyasint"`
 	Key string `cbor:"2,keyasint,omitempty"` // the other key, of the same bucket
-	// Began is when, in µs since 1970.
+	// Began is the time of the attempt, in µs since 1970.
 	Began int64 `cbor:"3,keyasint,omitempty"`
-	// Token is the client's name of the rename.
+	// Token is the client's idempotency token.
 	Token string `cbor:"4,keyasint,omitempty"`
 }
 
@@ -181,16 +182,16 @@ type Segment struct {
 	Chunk int32  `cbor:"4,keyasint,omitempty"`
 	Block int32  `cbor:"5,keyasint,omitempty"`
 	Size  int64  `cbor:"6,keyasint"` // of the body's bytes in it, as the user sees them
-	// Nonce makes the key of an encrypted segment its own.
+	// Nonce makes the key of an encrypted segment unique.
 	Nonce []byte `cbor:"7,keyasint,omitempty"`
-	// Part is the number of the part that it belongs to, for multipart.
+	// Part is the number of the part that it belongs to, in a multipart upload.
 	Part int `cbor:"8,keyasint,omitempty"`
-	// Ref names this reference to a blob that was written for another key:
-	// see [References]. It is zero where the blob is the key's own.
+	// Ref identifies this reference to a blob that was written for another key:
+	// see [References]. It is zero if the blob was written for this key.
 	Ref ID `cbor:"9,keyasint,omitzero"`
 }
 
-// PartInfo is what stays known of a part after Complete.
+// PartInfo describes a part of a completed upload.
 type PartInfo struct {
 	Number   int       `cbor:"1,keyasint"`
 	Size     int64     `cbor:"2,keyasint"`
@@ -198,7 +199,7 @@ type PartInfo struct {
 	Checksum *Checksum `cbor:"4,keyasint,omitempty"`
 }
 
-// Encryption says how a body is encrypted. No key in clear is ever in it.
+// Encryption says how a body is encrypted. It never has a plaintext key.
 type Encryption struct {
 	Type       string `cbor:"1,keyasint"`           // SSE-S3, SSE-KMS or SSE-C
 	KeyID      string `cbor:"2,keyasint,omitempty"` // which master key wrapped DataKey
@@ -207,7 +208,7 @@ type Encryption struct {
 	Context    string `cbor:"5,keyasint,omitempty"` // encryption context, as given
 	KeyMD5     string `cbor:"6,keyasint,omitempty"` // SSE-C: base64 MD5 of the customer's key, as S3 shows it
 	BucketKey  bool   `cbor:"7,keyasint,omitempty"`
-	KeyCheck   []byte `cbor:"8,keyasint,omitempty"` // SSE-C: salted MAC by which the right key is known
+	KeyCheck   []byte `cbor:"8,keyasint,omitempty"` // SSE-C: salted MAC that verifies the customer's key
 	KeySalt    []byte `cbor:"9,keyasint,omitempty"`
 	FrameBytes int32  `cbor:"10,keyasint,omitempty"` // plaintext bytes per authenticated frame
 }
@@ -218,7 +219,7 @@ type Retention struct {
 	Until int64  `cbor:"2,keyasint"` // µs since 1970
 }
 
-// Entry is what a listing shows of a key: its current version in short.
+// Entry is a listing entry: what a listing shows of a key's current version.
 type Entry struct {
 	Key      string `cbor:"-"`
 	Seq      int64  `cbor:"1,keyasint"`
@@ -236,12 +237,12 @@ type Entry struct {
 	HasOlderVersions bool `cbor:"10,keyasint,omitempty"`
 	// Moving says that the version is being renamed: see [Version.Moving].
 	Moving bool `cbor:"11,keyasint,omitempty"`
-	// DeleteMarker is set in lists of versions only: no key is listed by one.
+	// DeleteMarker is set in lists of versions only.
 	DeleteMarker bool `cbor:"12,keyasint,omitempty"`
 }
 
-// EntryOf returns what a listing shows of the version v of key. A listing reads
-// no more than that of a version: the rest of it may be many times as large.
+// EntryOf returns the listing entry of the version v of key. A listing reads
+// only these fields of a version: the others may be many times as large.
 func EntryOf(key string, v *Version) *Entry {
 	e := &Entry{Key: key, Seq: v.Seq, Null: v.Null, Size: v.Size, ETag: v.ETag, Modified: v.Modified, Owner: v.Owner, Class: v.Class, Moving: v.Moving != nil, DeleteMarker: v.DeleteMarker}
 	if v.Checksum != nil {
@@ -250,8 +251,8 @@ func EntryOf(key string, v *Version) *Entry {
 	return e
 }
 
-// UploadState is where a multipart upload is in its life. It goes from open
-// to completing to done, or from open to aborted.
+// UploadState is the state of a multipart upload. It goes from open to completing
+// to done, or from open to aborted.
 type UploadState string
 
 // The states of an upload.
@@ -272,22 +273,23 @@ type Upload struct {
 	Doc    UploadDoc
 }
 
-// UploadDoc is what CreateMultipartUpload said.
+// UploadDoc is what CreateMultipartUpload has set.
 type UploadDoc struct {
 	Initiated int64  `cbor:"1,keyasint"` // µs since 1970
 	Initiator string `cbor:"2,keyasint,omitempty"`
-	// Version carries owner, class, headers, metadata, tags, ACL,
-	// encryption, retention and legal hold for the object to be.
+	// Version has owner, class, headers, metadata, tags, ACL, encryption,
+	// retention and legal hold of the object that the upload will make.
 	Version           Version `cbor:"3,keyasint"`
 	ChecksumAlgorithm string  `cbor:"4,keyasint,omitempty"`
 	ChecksumType      string  `cbor:"5,keyasint,omitempty"`
-	// Completed is the ETag, and CompletedSeq the version, that a done
-	// upload has made, for a repeated Complete.
+	// Completed is the ETag, and CompletedSeq the version, of the object that the
+	// upload made: a repeated CompleteMultipartUpload answers with them.
 	Completed    string `cbor:"6,keyasint,omitempty"`
 	CompletedSeq int64  `cbor:"7,keyasint,omitempty"`
 }
 
-// Listed is what a listing shows of an upload: of its version, owner and class.
+// Listed returns the fields that a listing of uploads shows; of its version, owner
+// and class.
 func (d *UploadDoc) Listed() UploadDoc {
 	return UploadDoc{Initiated: d.Initiated, Initiator: d.Initiator, ChecksumAlgorithm: d.ChecksumAlgorithm, ChecksumType: d.ChecksumType,
 		Version: Version{Owner: d.Version.Owner, Class: d.Version.Class}}
@@ -301,36 +303,37 @@ type Part struct {
 	Modified int64     `cbor:"3,keyasint"` // µs since 1970
 	Checksum *Checksum `cbor:"4,keyasint,omitempty"`
 	Segments []Segment `cbor:"5,keyasint,omitempty"`
-	// CRC64 is the CRC64NVME of the body, 8 bytes, where the upload asks for
-	// no checksum: the object gets that of the whole.
+	// CRC64 is the CRC64NVME of the body, 8 bytes, if the upload asks for no
+	// checksum: from those of its parts the object's is computed.
 	CRC64 []byte `cbor:"6,keyasint,omitempty"`
 }
 
-// QueueKind says why a blob is to be looked at.
+// QueueKind says why the collector is to check a blob.
 type QueueKind string
 
 // The kinds of queue entries.
 const (
 	// QueueFresh: the blob was about to be written for a key, or for a part
-	// of an upload of it. Nothing may have come to refer to it.
+	// of an upload of it. It may be that nothing refers to it.
 	QueueFresh QueueKind = "fresh"
-	// QueueFreed: the blob was referred to, and a change was about to end that.
+	// QueueFreed: a change was about to remove a reference to the blob.
 	QueueFreed QueueKind = "freed"
 )
 
-// QueueEntry is a note to look at a blob at a time not before Due, and to
-// delete it if nothing refers to it then.
+// QueueEntry tells the collector to check a blob at or after Due, and to delete
+// it if nothing refers to it then.
 type QueueEntry struct {
 	// Due is in UTC, to the microsecond. (Due, Entry) names the entry.
 	Due   time.Time
 	Entry ID
 	Kind  QueueKind
-	// Claimed says that the collector has claimed it; Enqueue ignores it.
+	// Claimed says that the collector has claimed the entry; Enqueue ignores it.
 	Claimed bool
 	Blob    QueuedBlob
 }
 
-// QueuedBlob is the blob of a queue entry and where a reference to it would be.
+// QueuedBlob is the blob of a queue entry, with the key or upload that may refer
+// to it.
 type QueuedBlob struct {
 	Store  string   `cbor:"1,keyasint,omitempty"`
 	Blob   ID       `cbor:"2,keyasint"`
@@ -339,8 +342,8 @@ type QueuedBlob struct {
 	Upload UploadID `cbor:"5,keyasint,omitzero"`
 	// Ref is that of the segment: see [Segment.Ref].
 	Ref ID `cbor:"6,keyasint,omitzero"`
-	// Source is, for a fresh entry with a Ref, whose blob it was when the key
-	// was about to refer to it too.
+	// Source is, for a fresh entry with a Ref, the holder that the blob was
+	// shared from.
 	Source Holder `cbor:"7,keyasint,omitzero"`
 }
 
@@ -356,13 +359,13 @@ type Holder struct {
 type Hold struct {
 	ID  ID    `cbor:"-"`
 	Rev int64 `cbor:"-"` // grows with every change of the row
-	// Left is how much longer the hold lasts if nobody renews it. Gateways
-	// subtract the time that they have measured: no clock is compared with
-	// another one's.
+	// Left is how much longer the hold lasts unless it is renewed. Gateways
+	// subtract the time that they have measured: clocks of two machines are
+	// never compared.
 	Left time.Duration `cbor:"1,keyasint"`
-	// Reason is a text of the operator's.
+	// Reason is the operator's description.
 	Reason string `cbor:"2,keyasint,omitempty"`
-	Began  int64  `cbor:"3,keyasint"` // µs since 1970; it is only shown
+	Began  int64  `cbor:"3,keyasint"` // µs since 1970; for display only
 }
 
 // AccessKey is one access key.
