@@ -20,7 +20,7 @@ func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
 	defer s.leave()
 	key := nameKey(tableAccess, k.ID)
 	defer s.names.lock(key)()
-	return s.change(key, func(b *pebble.Batch) error { return setRow(b, key, k) })
+	return s.applySync(key, func(b *pebble.Batch) error { return setRow(b, key, k) })
 }
 
 // AccessKey implements [meta.AccessKeys].
@@ -49,7 +49,7 @@ func (s *Store) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
 	defer s.leave()
 	var keys []meta.AccessKey
 	lo, hi := []byte{tableAccess}, []byte{tableAccess + 1}
-	err := s.each(ctx, lo, hi, func(key, value []byte) (bool, error) {
+	err := s.iterate(ctx, lo, hi, func(key, value []byte) (bool, error) {
 		k := meta.AccessKey{ID: string(key[1:])}
 		if err := meta.Unmarshal(value, &k); err != nil {
 			return false, err
@@ -74,5 +74,5 @@ func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
 	if _, err := s.get(key); err != nil {
 		return fmt.Errorf("delete access key %q: %w", id, err)
 	}
-	return s.change(key, func(b *pebble.Batch) error { return b.Delete(key, nil) })
+	return s.applySync(key, func(b *pebble.Batch) error { return b.Delete(key, nil) })
 }

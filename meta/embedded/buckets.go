@@ -11,7 +11,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// bucketRow is a bucket as it is stored, beside its name.
+// bucketRow is the stored form of a bucket, without its name.
 type bucketRow struct {
 	ID      meta.BucketID     `cbor:"1,keyasint"`
 	Rev     int64             `cbor:"2,keyasint"`
@@ -30,8 +30,8 @@ func (r bucketRow) bucket(name string) meta.Bucket {
 }
 
 // ownedRow is the value of a row of the index of owners' buckets: what a
-// listing shows of a bucket beside its name, which never changes. Rows of old
-// are empty.
+// listing shows of a bucket in addition to its name. It never changes. Rows of
+// earlier versions are empty.
 type ownedRow struct {
 	ID      meta.BucketID `cbor:"1,keyasint"`
 	Created int64         `cbor:"2,keyasint"` // µs since 1970
@@ -60,7 +60,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 		return meta.Bucket{}, err
 	}
 	row := rowOfBucket(b)
-	err = s.change(key, func(batch *pebble.Batch) error {
+	err = s.applySync(key, func(batch *pebble.Batch) error {
 		return errors.Join(
 			setRow(batch, key, row),
 			batch.Set(idKey(tableState, b.ID), []byte(b.State), nil),
@@ -116,12 +116,12 @@ func (s *Store) UpdateBucket(ctx context.Context, b meta.Bucket, ifRev int64) er
 		return err
 	}
 	if old.State != b.State {
-		// Changes under way look at the state and hold this lock until they
-		// are done: so none that saw the old state comes through later.
+		// A change reads the state and holds this lock until it is made, so no
+		// change that has read the old state is made after this one.
 		defer s.buckets.lock(b.ID[:])()
 	}
 	b.Owner, b.Created = old.Owner, old.Created
-	return s.change(key, func(batch *pebble.Batch) error {
+	return s.applySync(key, func(batch *pebble.Batch) error {
 		return errors.Join(
 			setRow(batch, key, rowOfBucket(b)),
 			batch.Set(idKey(tableState, b.ID), []byte(b.State), nil))
@@ -142,7 +142,7 @@ func (s *Store) RemoveBucket(ctx context.Context, b meta.Bucket) error {
 	}
 	defer s.buckets.lock(b.ID[:])()
 	gone := rowKey(tableGone, b.ID, "")
-	return s.change(key, func(batch *pebble.Batch) error {
+	return s.applySync(key, func(batch *pebble.Batch) error {
 		return errors.Join(
 			batch.Delete(key, nil),
 			batch.Delete(idKey(tableState, b.ID), nil),
@@ -151,8 +151,8 @@ func (s *Store) RemoveBucket(ctx context.Context, b meta.Bucket) error {
 	})
 }
 
-// checkState tells whether the bucket takes writes; the caller holds a lock
-// of the bucket and keeps it until its change is made.
+// checkState returns an error unless the bucket accepts writes; the caller holds a
+// lock of the bucket until its change is made.
 func (s *Store) checkState(id meta.BucketID) error {
 	v, err := s.get(idKey(tableState, id))
 	switch {
@@ -187,13 +187,13 @@ func (s *Store) ListBuckets(ctx context.Context, owner, afterName string, limit 
 		lo = append(lo, 0)
 	}
 	var found []meta.Bucket
-	err := s.each(ctx, lo, after(prefix), func(key, value []byte) (bool, error) {
+	err := s.iterate(ctx, lo, after(prefix), func(key, value []byte) (bool, error) {
 		if len(found) >= limit {
 			return false, nil
 		}
 		b, err := s.listedBucket(string(key[len(prefix):]), owner, value)
 		if errors.Is(err, meta.ErrNotFound) {
-			return true, nil // removed since the iteration began
+			return true, nil // removed after the iteration began
 		}
 		found = append(found, b)
 		return true, err
@@ -207,8 +207,8 @@ func (s *Store) ListBuckets(ctx context.Context, owner, afterName string, limit 
 	return found, nil
 }
 
-// listedBucket is what a row of the index of owner or, without one, a row of
-// the table of buckets shows.
+// listedBucket is the bucket of a row of the index of owner or, without an owner,
+// of the table of buckets.
 func (s *Store) listedBucket(name, owner string, value []byte) (meta.Bucket, error) {
 	var b meta.Bucket
 	var err error
@@ -217,12 +217,12 @@ func (s *Store) listedBucket(name, owner string, value []byte) (meta.Bucket, err
 		var row bucketRow
 		err = meta.Unmarshal(value, &row)
 		b = row.bucket(name)
-	case len(value) == 0: // of old
+	case len(value) == 0: // of an earlier version
 		unlock := s.names.rlock(nameKey(tableBucket, name))
 		b, err = s.bucket(name)
 		unlock()
 		if err == nil && b.Owner != owner {
-			err = meta.ErrNotFound // removed, and made again by another
+			err = meta.ErrNotFound // removed, and created again by another owner
 		}
 	default:
 		var row ownedRow
@@ -232,17 +232,17 @@ func (s *Store) listedBucket(name, owner string, value []byte) (meta.Bucket, err
 	return b.Listed(), err
 }
 
-// Empty implements [meta.Buckets]. The state was set with the bucket locked
-// against changes, so what is there now is all that will ever be.
+// Empty implements [meta.Buckets]. UpdateBucket has set the state with the bucket
+// locked against changes, so no later change can add a version.
 func (s *Store) Empty(ctx context.Context, id meta.BucketID) (bool, error) {
 	if err := s.enter(ctx); err != nil {
-		return false, fmt.Errorf("is bucket %s empty: %w", id, err)
+		return false, fmt.Errorf("check that bucket %s is empty: %w", id, err)
 	}
 	defer s.leave()
 	defer s.buckets.rlock(id[:])()
 	empty := true
 	lo, hi := keyRange(tableHead, id, "", "")
-	err := s.each(ctx, lo, hi, func(_, _ []byte) (bool, error) {
+	err := s.iterate(ctx, lo, hi, func(_, _ []byte) (bool, error) {
 		empty = false
 		return false, nil
 	})

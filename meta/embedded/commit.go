@@ -11,8 +11,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// pending is a change that was announced. Here nothing needs to be written
-// for that: listings and keys change in one batch.
+// pending is an announced change. This driver writes nothing to announce it:
+// listings and keys change in one batch.
 type pending struct {
 	s      *Store
 	bucket meta.BucketID
@@ -55,7 +55,7 @@ func (p *pending) commit(c meta.Change) error {
 	s, name := p.s, rowKey(tableHead, p.bucket, p.key)
 	defer s.buckets.rlock(p.bucket[:])()
 	defer s.keys.lock(name)()
-	defer s.entries.rlockAll(entryNames(c.Guard))()
+	defer s.entries.rlockAll(queueKeys(c.Guard))()
 	if err := s.checkState(p.bucket); err != nil {
 		return err
 	}
@@ -69,12 +69,12 @@ func (p *pending) commit(c meta.Change) error {
 	if err := s.checkGuard(c.Guard); err != nil {
 		return err
 	}
-	return s.change(name, func(b *pebble.Batch) error {
+	return s.applySync(name, func(b *pebble.Batch) error {
 		return s.fillChange(b, p.bucket, p.key, h, c)
 	})
 }
 
-// checkChange refuses changes that say contradictory things.
+// checkChange refuses contradictory changes.
 func checkChange(c meta.Change, begun int64) error {
 	switch {
 	case c.Rev <= c.IfRev:
@@ -82,7 +82,7 @@ func checkChange(c meta.Change, begun int64) error {
 	case c.Rev < begun:
 		return fmt.Errorf("revision %d is below the %d that was begun", c.Rev, begun)
 	case c.RemovesKey && (len(c.Put) > 0 || c.Entry != nil || c.NullSeq != 0):
-		return errors.New("a key that is gone has no versions")
+		return errors.New("a change that removes the key has a version or an entry")
 	}
 	for _, v := range c.Put {
 		switch {
@@ -100,10 +100,10 @@ func checkChange(c meta.Change, begun int64) error {
 }
 
 func (s *Store) checkRev(h head, c meta.Change) error {
-	if !h.noted {
+	if !h.stored {
 		h.rev = s.revOfUnknown()
 	}
-	if h.rev != c.IfRev || !h.noted && c.Rev <= s.floor.Load() {
+	if h.rev != c.IfRev || !h.stored && c.Rev <= s.floor.Load() {
 		return meta.ErrConflict
 	}
 	return nil
@@ -117,12 +117,12 @@ func (s *Store) fillChange(b *pebble.Batch, bucket meta.BucketID, key string, ol
 		return err
 	}
 	if c.RemovesKey != (next.current == 0) || c.Entry != nil && c.Entry.Seq != next.current {
-		return fmt.Errorf("the change does not fit the versions: gone %v, entry %v, current version %d", c.RemovesKey, c.Entry, next.current)
+		return fmt.Errorf("the change does not fit the versions: removes key %v, entry %v, current version %d", c.RemovesKey, c.Entry, next.current)
 	}
 	if err := s.fillVersions(b, bucket, key, old, c); err != nil {
 		return err
 	}
-	if err := s.fillEntry(b, bucket, key, old, &next, c); err != nil {
+	if err := s.fillListing(b, bucket, key, old, &next, c); err != nil {
 		return err
 	}
 	if err := s.setHead(b, bucket, key, next); err != nil {
@@ -131,7 +131,7 @@ func (s *Store) fillChange(b *pebble.Batch, bucket meta.BucketID, key string, ol
 	switch {
 	case old.current != 0 && next.current == 0:
 		return b.Delete(rowKey(tableHead, bucket, key), nil)
-	case old.noted && old.current == 0 && next.current != 0:
+	case old.stored && old.current == 0 && next.current != 0:
 		return b.Delete(rowKey(tableGone, bucket, key), nil)
 	}
 	return nil
@@ -147,7 +147,7 @@ func (s *Store) currentAfter(bucket meta.BucketID, key string, old head, c meta.
 		return max(newest, old.current), nil
 	}
 	prefix := keyPrefix(tableVersion, bucket, key)
-	err := s.each(context.Background(), withSeq(prefix, old.current), after(prefix), func(k, _ []byte) (bool, error) {
+	err := s.iterate(context.Background(), withSeq(prefix, old.current), after(prefix), func(k, _ []byte) (bool, error) {
 		seq := seqOf(k)
 		if slices.Contains(c.Delete, seq) {
 			return true, nil
@@ -186,8 +186,8 @@ func (s *Store) fillVersions(b *pebble.Batch, bucket meta.BucketID, key string, 
 	return nil
 }
 
-// dropPayload removes the payload of a version if it has one. Looking first
-// spares the database a tombstone.
+// dropPayload removes the payload of a version if it has one. It reads the
+// version first, to write no tombstone without need.
 func (s *Store) dropPayload(b *pebble.Batch, bucket meta.BucketID, key string, seq int64) error {
 	v, err := s.version(bucket, key, seq, false)
 	if errors.Is(err, meta.ErrNotFound) || err == nil && !v.Inline {
@@ -199,12 +199,12 @@ func (s *Store) dropPayload(b *pebble.Batch, bucket meta.BucketID, key string, s
 	return b.Delete(payloadKey(bucket, key, seq), nil)
 }
 
-// fillEntry adds or removes what listings show of the key.
-func (s *Store) fillEntry(b *pebble.Batch, bucket meta.BucketID, key string, old head, next *head, c meta.Change) error {
+// fillListing adds or removes the listing entry of the key.
+func (s *Store) fillListing(b *pebble.Batch, bucket meta.BucketID, key string, old head, next *head, c meta.Change) error {
 	listing := rowKey(tableCurrent, bucket, key)
 	if c.Entry == nil {
-		// A change that changes nothing mends what listings show of the key,
-		// whatever its head believes.
+		// A change that changes no version repairs the listing of the key, even
+		// if the head says that the key is not listed.
 		if !old.listed && len(c.Put)+len(c.Delete) > 0 {
 			return nil
 		}

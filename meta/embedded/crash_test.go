@@ -39,7 +39,7 @@ func reopened(t *testing.T, fs vfs.FS) *Store {
 
 // checkRows holds that the rows of the database agree with one another.
 func checkRows(s *Store) error {
-	return s.each(context.Background(), nil, nil, func(key, value []byte) (bool, error) {
+	return s.iterate(context.Background(), nil, nil, func(key, value []byte) (bool, error) {
 		var err error
 		switch key[0] {
 		case tableHead:

@@ -1,14 +1,13 @@
-// Package embedded keeps the metadata of a single server in a Pebble database
-// in a directory of its own. It is the engine behind a server that needs no
-// configuration.
+// Package embedded stores the metadata of a single server in a Pebble database
+// in a directory of its own. A server without a configuration uses it.
 //
 // # Durability
 //
 // A change is synced to disk before it is acknowledged; concurrent changes
 // share one fsync (Pebble's group commit). A read or a listing never shows a
-// change before it is synced: what somebody has seen survives a crash. When
-// the disk refuses a sync, nobody can tell what it holds, so the process ends
-// (Options.Fatalf) and the next Open recovers what was acknowledged.
+// change before it is synced, so everything that was read survives a crash. When
+// the disk refuses a sync, its content is unknown: the process ends
+// (Options.Fatalf) and the next Open recovers all acknowledged changes.
 //
 // # Concurrency
 //
@@ -16,14 +15,15 @@
 // shared on the bucket, exclusive on the key, shared on the queue entries that
 // guard it. They are striped, so that changes of different keys sync together.
 //
-// # Revisions of keys that are gone
+// # Revisions of removed keys
 //
 // A key without versions keeps its revision, or that of a Fence, for
-// Options.Remember, which outlasts any change that was begun. Then it is dropped, and only the greatest dropped revision, the floor, is kept, for all
-// keys at once. A key of which nothing is known can only be created with a
-// revision above the floor, and a Read of it returns the floor as its revision
-// while the clock is not above it: so a key that is made again always goes on
-// above its old revision, wherever the clock has gone.
+// Options.Remember, which is longer than any change takes. Then the revision is
+// dropped. Of all dropped revisions only the greatest is kept, the floor. A key
+// without any row can only be created with a revision above the floor, and a Read
+// of it returns the floor as its revision while the clock is not above it. So
+// the revisions of a key that is created again continue above its old ones,
+// whatever the clock shows.
 package embedded
 
 import (
@@ -42,7 +42,7 @@ import (
 
 var errClosed = fmt.Errorf("metadata store is closed: %w", meta.ErrUnavailable)
 
-// Options of a store. The zero value is good.
+// Options of a store. The zero value has the defaults.
 type Options struct {
 	// FS is the file system; the default is that of the machine.
 	FS vfs.FS
@@ -53,22 +53,22 @@ type Options struct {
 	MemTableBytes uint64
 	// InlineMax is what InlineMax returns; the default is 32 KiB.
 	InlineMax int
-	// Remember is for how long the revision of a key that is gone is kept;
-	// the default is 48 hours.
+	// Remember is for how long the revision of a removed key is kept; the
+	// default is 48 hours.
 	Remember time.Duration
 	// RememberUploads is for how long an upload is found after ForgetUpload;
 	// the default is 7 days.
 	RememberUploads time.Duration
 	// Now is the clock; the default is time.Now.
 	Now func() time.Time
-	// Logf is told what is unusual; the default drops it.
+	// Logf logs unusual events; the default drops them.
 	Logf func(format string, args ...any)
-	// Fatalf is told why the store cannot go on, and must not return; the
+	// Fatalf logs why the store cannot continue, and must not return; the
 	// default logs to standard error and exits with status 1.
 	Fatalf func(format string, args ...any)
 
 	// beforeApply, if not nil, is called between a change's checks and its
-	// application: tests give others a chance there.
+	// application: tests let other goroutines run there.
 	beforeApply func()
 }
 
@@ -106,19 +106,19 @@ type Store struct {
 	flights flights
 
 	opened time.Time
-	// floor is the greatest revision of a gone key that was dropped.
+	// floor is the greatest revision of a removed key that was dropped.
 	floor atomic.Int64
 
-	background context.Context    // of the sweeper and of compactions
-	stop       context.CancelFunc // ends it
-	tidying    atomic.Bool
-	swept      chan struct{} // closed when it has ended
-	mu         sync.Mutex
-	closed     bool
-	tidyAfter  time.Time
-	calls      sync.WaitGroup
-	closeErr   error
-	closing    sync.Once
+	background   context.Context    // of the sweeper and of compactions
+	stop         context.CancelFunc // ends it
+	compacting   atomic.Bool
+	swept        chan struct{} // closed when it has ended
+	mu           sync.Mutex
+	closed       bool
+	compactAfter time.Time
+	calls        sync.WaitGroup
+	closeErr     error
+	closing      sync.Once
 }
 
 var (
@@ -126,13 +126,13 @@ var (
 	_ meta.AccessKeys = (*Store)(nil)
 )
 
-// steadyNow is the time of the clock at Open and what has passed since. A
-// clock that is set while the store is open does not make it jump, so what is
-// to be remembered for some time is.
+// steadyNow is the time of the clock at Open plus the time since then. It does
+// not jump if the clock is set while the store is open, so rows that expire after
+// some time are kept for that time.
 func (s *Store) steadyNow() time.Time { return s.opened.Add(s.opts.Now().Sub(s.opened)) }
 
-// enter begins a call of the public interface; leave ends it. Between the two
-// the database stays open.
+// enter begins a call of the public interface; leave ends it. The database stays
+// open between them.
 func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -161,8 +161,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// Flush implements [meta.Store]. Nothing is ever left behind an answer but
-// the removal of queue entries, which it syncs.
+// Flush implements [meta.Store]. The only writes that are not synced before a call
+// returns are removals of queue entries and those of the sweeper; Flush syncs them.
 func (s *Store) Flush(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
@@ -174,8 +174,8 @@ func (s *Store) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for the calls under way, syncs, and unlocks the directory.
-// Later calls fail with [meta.ErrUnavailable]; closing twice is no error.
+// Close waits for running calls, syncs, and unlocks the directory. Later calls
+// fail with [meta.ErrUnavailable]; closing again returns the same error.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.mu.Lock()
@@ -220,9 +220,9 @@ func setRow(b *pebble.Batch, key []byte, row any) error {
 	return b.Set(key, v, nil)
 }
 
-// change applies what fill puts into a batch, and syncs it. Iterations over a
-// range that holds key wait for it; see [flights].
-func (s *Store) change(key []byte, fill func(*pebble.Batch) error) error {
+// applySync applies the batch that fill makes, and syncs it. Iterations over a
+// range that has key wait for it; see [flights].
+func (s *Store) applySync(key []byte, fill func(*pebble.Batch) error) error {
 	b := s.db.NewBatch()
 	defer func() { _ = b.Close() }() // an applied batch has nothing to lose
 	if err := fill(b); err != nil {
@@ -238,41 +238,42 @@ func (s *Store) change(key []byte, fill func(*pebble.Batch) error) error {
 	return nil
 }
 
-// manySkipped is after how many removed rows a range is worth tidying.
+// manySkipped is the number of removed rows in a range that makes an iteration
+// request its compaction.
 const manySkipped = 10_000
 
-// tidy has the removed rows of a range cleared away in the background: one
-// range at a time, since whoever passes over the next one will ask again.
-// Pebble does so by itself when more is written, which may never be. It may
-// take a tenth of the time at most, should it not help.
-func (s *Store) tidy(lo, hi []byte) {
-	if !s.tidying.CompareAndSwap(false, true) {
+// compactRange removes the tombstones of a range asynchronously. It compacts one
+// range at a time: the next iteration over another range requests it again.
+// Pebble compacts by itself only when more is written. Compactions take a tenth
+// of the time at most, in case they do not help.
+func (s *Store) compactRange(lo, hi []byte) {
+	if !s.compacting.CompareAndSwap(false, true) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || hi == nil || time.Now().Before(s.tidyAfter) {
-		s.tidying.Store(false)
+	if s.closed || hi == nil || time.Now().Before(s.compactAfter) {
+		s.compacting.Store(false)
 		return
 	}
 	s.calls.Go(func() {
-		defer s.tidying.Store(false)
-		defer s.restAfterTidying(time.Now())
+		defer s.compacting.Store(false)
+		defer s.restAfterCompacting(time.Now())
 		if err := s.db.Compact(s.background, lo, hi, false); err != nil && s.background.Err() == nil {
-			s.opts.Logf("tidy the metadata in %s: %v", s.dir, err)
+			s.opts.Logf("compact the metadata in %s: %v", s.dir, err)
 		}
 	})
 }
 
-func (s *Store) restAfterTidying(since time.Time) {
+func (s *Store) restAfterCompacting(since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tidyAfter = time.Now().Add(10 * time.Since(since))
+	s.compactAfter = time.Now().Add(10 * time.Since(since))
 }
 
-// each calls visit for the rows from lo on and before hi until it returns
+// iterate calls visit for the rows from lo on and before hi until it returns
 // false or an error. Key and value are only valid during the call.
-func (s *Store) each(ctx context.Context, lo, hi []byte, visit func(key, value []byte) (bool, error)) (err error) {
+func (s *Store) iterate(ctx context.Context, lo, hi []byte, visit func(key, value []byte) (bool, error)) (err error) {
 	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
 		return fmt.Errorf("iterate metadata in %s: %w", s.dir, err)
@@ -282,7 +283,7 @@ func (s *Store) each(ctx context.Context, lo, hi []byte, visit func(key, value [
 		skipped := it.Stats().ForwardStepCount[pebble.InternalIterCall] - n
 		err = errors.Join(err, it.Close())
 		if skipped > manySkipped {
-			s.tidy(lo, hi)
+			s.compactRange(lo, hi)
 		}
 	}()
 	for ok := it.First(); ok; ok = it.Next() {

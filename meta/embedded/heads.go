@@ -12,7 +12,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// head is the row of a key that has versions, or of one that is gone.
+// head is the row of a key that has versions, or of a removed one.
 type head struct {
 	rev     int64
 	nullSeq int64
@@ -20,8 +20,8 @@ type head struct {
 	listed  bool  // there is a listing entry
 	// entry is the encoded Entry where the current version is the only one.
 	entry []byte
-	// noted says that a row of this head is stored.
-	noted bool
+	// stored says that the head was read from a row.
+	stored bool
 }
 
 const headLen = 25
@@ -47,7 +47,7 @@ func decodeHead(b []byte) (head, error) {
 		nullSeq: int64(binary.BigEndian.Uint64(b[8:])),
 		current: int64(binary.BigEndian.Uint64(b[16:])),
 		listed:  b[24]&1 != 0,
-		noted:   true,
+		stored:  true,
 	}
 	if len(b) > headLen {
 		h.entry = b[headLen:]
@@ -55,7 +55,7 @@ func decodeHead(b []byte) (head, error) {
 	return h, nil
 }
 
-// head reads what is known of a key; the caller holds a lock of it.
+// head reads the row of a key; the caller holds a lock of the key.
 func (s *Store) head(bucket meta.BucketID, key string) (head, error) {
 	b, err := s.get(rowKey(tableHead, bucket, key))
 	if err == nil {
@@ -72,13 +72,13 @@ func (s *Store) head(bucket meta.BucketID, key string) (head, error) {
 		return head{}, err
 	}
 	rev, _, err := decodeGone(b)
-	return head{rev: rev, noted: err == nil}, err
+	return head{rev: rev, stored: err == nil}, err
 }
 
 const goneLen = 16
 
-// encodeGone is the row of a key without versions: its revision, and since
-// when it is so.
+// encodeGone is the row of a key without versions: its revision, and the time of
+// its removal.
 func encodeGone(rev int64, since time.Time) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, goneLen), uint64(rev))
 	return binary.BigEndian.AppendUint64(b, uint64(since.UnixMicro()))
@@ -86,12 +86,12 @@ func encodeGone(rev int64, since time.Time) []byte {
 
 func decodeGone(b []byte) (rev int64, since time.Time, err error) {
 	if len(b) != goneLen {
-		return 0, time.Time{}, fmt.Errorf("row of a gone key is %d bytes long", len(b))
+		return 0, time.Time{}, fmt.Errorf("row of a removed key is %d bytes long", len(b))
 	}
 	return int64(binary.BigEndian.Uint64(b)), time.UnixMicro(int64(binary.BigEndian.Uint64(b[8:]))), nil
 }
 
-// revOfUnknown is the revision of a key of which nothing is stored.
+// revOfUnknown is the revision of a key without a row.
 func (s *Store) revOfUnknown() int64 {
 	if floor := s.floor.Load(); s.opts.Now().UnixMicro() <= floor {
 		return floor
@@ -113,7 +113,7 @@ func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o me
 	if err != nil {
 		return meta.Head{}, fmt.Errorf("read %q: %w", key, err)
 	}
-	if !h.noted {
+	if !h.stored {
 		h.rev = s.revOfUnknown()
 	}
 	return s.fill(ctx, bucket, key, h, o)
@@ -171,15 +171,15 @@ func (s *Store) loadPayload(bucket meta.BucketID, key string, v *meta.Version) e
 	return err
 }
 
-// eachVersion visits up to limit rows of versions with a Seq below before, or
+// iterateVersions visits up to limit rows of versions with a Seq below before, or
 // of all, newest first. The caller holds a lock of the key.
-func (s *Store) eachVersion(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int, visit func(seq int64, value []byte) error) error {
+func (s *Store) iterateVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int, visit func(seq int64, value []byte) error) error {
 	prefix := keyPrefix(tableVersion, bucket, key)
 	lo := prefix
 	if before != 0 {
 		lo = after(withSeq(prefix, before))
 	}
-	return s.each(ctx, lo, after(prefix), func(k, value []byte) (bool, error) {
+	return s.iterate(ctx, lo, after(prefix), func(k, value []byte) (bool, error) {
 		if limit <= 0 {
 			return false, nil
 		}
@@ -191,7 +191,7 @@ func (s *Store) eachVersion(ctx context.Context, bucket meta.BucketID, key strin
 // versions reads up to limit versions with a Seq below before, or all.
 func (s *Store) versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int, payload bool) ([]meta.Version, error) {
 	var found []meta.Version
-	err := s.eachVersion(ctx, bucket, key, before, limit, func(seq int64, value []byte) error {
+	err := s.iterateVersions(ctx, bucket, key, before, limit, func(seq int64, value []byte) error {
 		v := meta.Version{Seq: seq}
 		if err := meta.Unmarshal(value, &v); err != nil {
 			return err
@@ -224,7 +224,7 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	return found, nil
 }
 
-// ListVersions implements [meta.Listings]. One row at a time is read whole.
+// ListVersions implements [meta.Listings]. It reads whole rows, one at a time.
 func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, fmt.Errorf("list versions of %q: %w", key, err)
@@ -235,7 +235,7 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 	}
 	defer s.keys.rlock(rowKey(tableHead, bucket, key))()
 	var found []meta.Entry
-	err := s.eachVersion(ctx, bucket, key, before, limit, func(seq int64, value []byte) error {
+	err := s.iterateVersions(ctx, bucket, key, before, limit, func(seq int64, value []byte) error {
 		e, err := meta.UnmarshalEntryOf(value, key, seq)
 		found = append(found, e)
 		return err
@@ -261,18 +261,18 @@ func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev
 	if err != nil {
 		return meta.Head{}, fmt.Errorf("fence %q: %w", key, err)
 	}
-	if !h.noted {
+	if !h.stored {
 		h.rev = s.floor.Load()
 	}
 	h.rev = max(h.rev, rev) + 2
-	err = s.change(name, func(b *pebble.Batch) error { return s.setHead(b, bucket, key, h) })
+	err = s.applySync(name, func(b *pebble.Batch) error { return s.setHead(b, bucket, key, h) })
 	if err != nil {
 		return meta.Head{}, fmt.Errorf("fence %q: %w", key, err)
 	}
 	return s.fill(ctx, bucket, key, h, o)
 }
 
-// setHead adds the row of h, of the one kind or the other, to the batch.
+// setHead adds the row of h, of a key with or without versions, to the batch.
 func (s *Store) setHead(b *pebble.Batch, bucket meta.BucketID, key string, h head) error {
 	if h.current != 0 {
 		return b.Set(rowKey(tableHead, bucket, key), h.encode(), nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// holdRow is a hold as it is stored under its id.
+// holdRow is the stored form of a hold, under its id.
 type holdRow struct {
 	Rev  int64     `cbor:"1,keyasint"`
 	Hold meta.Hold `cbor:"2,keyasint"`
@@ -37,7 +37,7 @@ func (s *Store) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error 
 		if h.Rev <= ifRev {
 			return fmt.Errorf("revision %d does not follow %d", h.Rev, ifRev)
 		}
-		if err := s.isHold(key, ifRev); err != nil {
+		if err := s.checkHold(key, ifRev); err != nil {
 			return err
 		}
 		return setRow(b, key, holdRow{h.Rev, h})
@@ -47,15 +47,15 @@ func (s *Store) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error 
 // RemoveHold implements [meta.Holds].
 func (s *Store) RemoveHold(ctx context.Context, id meta.ID, ifRev int64) error {
 	return s.changeHold(ctx, id, func(key []byte, b *pebble.Batch) error {
-		if err := s.isHold(key, ifRev); err != nil {
+		if err := s.checkHold(key, ifRev); err != nil {
 			return err
 		}
 		return b.Delete(key, nil)
 	})
 }
 
-// isHold tells whether the row is there and of that revision.
-func (s *Store) isHold(key []byte, rev int64) error {
+// checkHold returns an error unless the row exists and has that revision.
+func (s *Store) checkHold(key []byte, rev int64) error {
 	var row holdRow
 	if err := s.getRow(key, &row); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (s *Store) isHold(key []byte, rev int64) error {
 	return nil
 }
 
-// changeHold makes a change of a hold's row under the lock of its name.
+// changeHold writes a hold's row under the lock of its name.
 func (s *Store) changeHold(ctx context.Context, id meta.ID, change func(key []byte, b *pebble.Batch) error) error {
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("hold %s: %w", id, err)
@@ -74,7 +74,7 @@ func (s *Store) changeHold(ctx context.Context, id meta.ID, change func(key []by
 	defer s.leave()
 	key := idKey(tableHold, id)
 	defer s.names.lock(key)()
-	if err := s.change(key, func(b *pebble.Batch) error { return change(key, b) }); err != nil {
+	if err := s.applySync(key, func(b *pebble.Batch) error { return change(key, b) }); err != nil {
 		return fmt.Errorf("hold %s: %w", id, err)
 	}
 	return nil
@@ -87,7 +87,7 @@ func (s *Store) ListHolds(ctx context.Context) ([]meta.Hold, error) {
 	}
 	defer s.leave()
 	var holds []meta.Hold
-	err := s.each(ctx, []byte{tableHold}, []byte{tableHold + 1}, func(key, value []byte) (bool, error) {
+	err := s.iterate(ctx, []byte{tableHold}, []byte{tableHold + 1}, func(key, value []byte) (bool, error) {
 		var row holdRow
 		if err := meta.Unmarshal(value, &row); err != nil {
 			return false, err

@@ -8,8 +8,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// The rows, by the first byte of their keys. Object keys sort as their UTF-8
-// does: raw where they end the key, else escaped and ended by 0x00 0x01.
+// The rows, by the first byte of their keys. Object keys sort by their UTF-8
+// bytes: they are raw at the end of a row's key, else escaped and followed by
+// 0x00 0x01.
 //
 //	m format                           the version of this layout
 //	m floor                            see the package comment
@@ -19,7 +20,7 @@ import (
 //	h bucket, key                      the head of a key that has versions
 //	g bucket, key                      the revision of a key that has none
 //	v bucket, escaped key, ^seq        a version
-//	p bucket, escaped key, ^seq        its payload, beside it, so that lists of versions do not load it
+//	p bucket, escaped key, ^seq        its payload, separate so that lists of versions do not load it
 //	c bucket, key                      the listing entry of a key with a visible current version
 //	u id                               an upload
 //	l bucket, escaped key, id          an open upload
@@ -54,7 +55,7 @@ const (
 
 const idLen = len(meta.ID{})
 
-// rowKey is the key of a row that a string ends.
+// rowKey is the key of a row that ends with a string.
 func rowKey(table byte, id meta.ID, key string) []byte {
 	b := make([]byte, 0, 1+idLen+len(key))
 	b = append(b, table)
@@ -72,7 +73,7 @@ func idKey(table byte, id meta.ID) []byte {
 	return append([]byte{table}, id[:]...)
 }
 
-// escaped appends s so that what follows does not disturb its order.
+// escaped appends s in a form whose order does not depend on what follows.
 func escaped(b []byte, s string) []byte {
 	for i := range len(s) {
 		if b = append(b, s[i]); s[i] == 0 {
@@ -82,7 +83,7 @@ func escaped(b []byte, s string) []byte {
 	return append(b, 0, 1)
 }
 
-// keyPrefix is what the rows of a key begin with where more follows.
+// keyPrefix is the prefix of the rows of a key, if more follows the key.
 func keyPrefix(table byte, id meta.ID, key string) []byte {
 	return escaped(rowKey(table, id, ""), key)
 }
@@ -115,8 +116,8 @@ func timeOf(key []byte) (time.Time, meta.ID) {
 	return time.UnixMicro(us).UTC(), meta.ID(key[9:])
 }
 
-// after returns the first key that does not begin with prefix and sorts
-// behind those that do; nil if there is none.
+// after returns the first key that sorts after all keys with prefix; nil if there
+// is none.
 func after(prefix []byte) []byte {
 	end := bytes.Clone(prefix)
 	for i := len(end) - 1; i >= 0; i-- {
@@ -128,7 +129,7 @@ func after(prefix []byte) []byte {
 }
 
 // keyRange returns the bounds of the rows of a table for the keys of a bucket
-// from from on and before to, or to the end where to is "".
+// from from on and before to, or to the end if to is "".
 func keyRange(table byte, id meta.ID, from, to string) (lo, hi []byte) {
 	lo = rowKey(table, id, from)
 	if to == "" {

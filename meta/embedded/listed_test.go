@@ -31,7 +31,7 @@ func TestRowsOfOlderProgramsAreListed(t *testing.T) {
 		return []any{buckets, uploads}
 	}
 	want := list()
-	err := s.change(nil, func(batch *pebble.Batch) error {
+	err := s.applySync(nil, func(batch *pebble.Batch) error {
 		if err := batch.Set(ownerKey(b.Owner, b.Name), nil, nil); err != nil {
 			return err
 		}

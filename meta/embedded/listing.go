@@ -56,7 +56,7 @@ func (s *Store) page(ctx context.Context, table byte, bucket meta.BucketID, o me
 	if string(lo) >= string(hi) {
 		return false, nil
 	}
-	err = s.each(ctx, lo, hi, func(k, value []byte) (bool, error) {
+	err = s.iterate(ctx, lo, hi, func(k, value []byte) (bool, error) {
 		key := string(k[1+idLen:])
 		if n >= o.Limit {
 			more, last = true, key

@@ -12,8 +12,8 @@ const stripeCount = 2048
 
 var seed = maphash.MakeSeed()
 
-// stripes are locks by name. Two names may share one, so nobody takes a
-// second one of the same set but through rlockAll and lockAll.
+// stripes are locks by name. Two names may share a lock: to lock several names of
+// one set, use rlockAll or lockAll.
 type stripes [stripeCount]sync.RWMutex
 
 func stripeOf(name []byte) int {
@@ -66,11 +66,10 @@ func (s *stripes) rlockAll(names [][]byte) (unlock func()) {
 	}
 }
 
-// flights are the changes that are on their way to the disk. Pebble shows a
+// flights are the changes that are applied and not yet synced. Pebble shows a
 // change to iterators a moment before it is synced; an iteration that may have
-// seen one waits for it before it answers, so that nobody sees what a crash
-// can still take back. (Reads of single rows share a lock with their changes
-// instead.)
+// seen one waits for it before it returns, so that no result is undone by a crash.
+// (Reads of single rows share a lock with their changes instead.)
 type flights struct {
 	mu  sync.Mutex
 	all map[*flight]struct{}
@@ -81,7 +80,7 @@ type flight struct {
 	landed chan struct{}
 }
 
-// start notes a change of the row key; the function it returns ends it.
+// start adds a change of the row key; the function it returns removes it.
 func (f *flights) start(key []byte) (end func()) {
 	fl := &flight{key: key, landed: make(chan struct{})}
 	f.mu.Lock()
@@ -98,8 +97,7 @@ func (f *flights) start(key []byte) (end func()) {
 	}
 }
 
-// wait waits for the changes under way from lo on and before hi, or without
-// end where hi is nil.
+// wait waits for the changes from lo on and before hi, or to the end if hi is nil.
 func (f *flights) wait(ctx context.Context, lo, hi []byte) error {
 	for _, fl := range f.between(lo, hi) {
 		select {

@@ -22,15 +22,15 @@ import (
 const (
 	// format is the version of the layout that keys.go describes.
 	format = 1
-	// pebbleFormat is pinned, so that a newer Pebble changes nothing on disk
-	// before a release of this package says so.
+	// pebbleFormat is pinned: a newer Pebble must not change the format on disk
+	// before a release of this package raises it.
 	pebbleFormat = pebble.FormatTableFormatV6
 	// ownerFile names the process that has the directory open.
 	ownerFile = "owner.pid"
 )
 
-// ErrNewer: a later Pithos has written what is in the directory, in a form
-// that this one does not know.
+// ErrNewer: a later Pithos has written the directory, in a format that this one
+// does not know.
 var ErrNewer = errors.New("written by a newer pithos")
 
 // Open opens the store in dir, making it if it does not exist. Only one
@@ -72,12 +72,12 @@ func (s *Store) lockDir() error {
 	return nil
 }
 
-// inUse tells a lock that somebody holds from one that cannot be taken at all.
+// inUse tells a lock that another process holds from one that cannot be taken.
 func inUse(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "held by current process")
 }
 
-// owner says which process has the directory open, as far as it is known.
+// owner names the process that has the directory open, if it is known.
 func (s *Store) owner() string {
 	f, err := s.opts.FS.Open(s.opts.FS.PathJoin(s.dir, ownerFile))
 	if err != nil {
@@ -159,14 +159,14 @@ func (s *Store) load() error {
 	return err
 }
 
-// checkFresh refuses a database that somebody else has made.
+// checkFresh refuses a database that another program has made.
 func (s *Store) checkFresh() error {
-	return s.each(context.Background(), nil, nil, func(key, _ []byte) (bool, error) {
+	return s.iterate(context.Background(), nil, nil, func(key, _ []byte) (bool, error) {
 		return false, fmt.Errorf("%s holds a database that is not pithos metadata", s.dir)
 	})
 }
 
-// logger passes on what Pebble says beside its routine.
+// logger passes on the unusual messages of Pebble.
 type logger struct{ o Options }
 
 func (logger) Infof(string, ...any) {}
@@ -175,7 +175,7 @@ func (l logger) Errorf(format string, args ...any) { l.o.Logf(format, args...) }
 
 func (l logger) Fatalf(format string, args ...any) { l.o.Fatalf(format, args...) }
 
-// sweepRegularly forgets what need not be remembered any longer.
+// sweepRegularly sweeps once in a while, until the store is closed.
 func (s *Store) sweepRegularly(ctx context.Context) {
 	defer close(s.swept)
 	tick := time.NewTicker(time.Hour)

@@ -11,25 +11,25 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// queueRow is a queue entry as it is stored, beside (Due, Entry).
+// queueRow is the stored form of a queue entry, without its name.
 type queueRow struct {
 	Kind    meta.QueueKind  `cbor:"1,keyasint"`
 	Claimed bool            `cbor:"2,keyasint,omitempty"`
 	Blob    meta.QueuedBlob `cbor:"3,keyasint"`
 }
 
-func entryKey(e meta.QueueEntry) []byte { return timeKey(tableQueue, e.Due, e.Entry) }
+func queueKey(e meta.QueueEntry) []byte { return timeKey(tableQueue, e.Due, e.Entry) }
 
-// entryNames are the names under which entries are locked.
-func entryNames(entries []meta.QueueEntry) [][]byte {
+// queueKeys are the names under which queue entries are locked.
+func queueKeys(entries []meta.QueueEntry) [][]byte {
 	names := make([][]byte, len(entries))
 	for i, e := range entries {
-		names[i] = entryKey(e)
+		names[i] = queueKey(e)
 	}
 	return names
 }
 
-func decodeEntry(key, value []byte) (meta.QueueEntry, error) {
+func decodeQueueEntry(key, value []byte) (meta.QueueEntry, error) {
 	var row queueRow
 	if err := meta.Unmarshal(value, &row); err != nil {
 		return meta.QueueEntry{}, err
@@ -48,9 +48,9 @@ func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	return s.change(entryKey(entries[0]), func(b *pebble.Batch) error {
+	return s.applySync(queueKey(entries[0]), func(b *pebble.Batch) error {
 		for _, e := range entries {
-			if err := setRow(b, entryKey(e), queueRow{Kind: e.Kind, Blob: e.Blob}); err != nil {
+			if err := setRow(b, queueKey(e), queueRow{Kind: e.Kind, Blob: e.Blob}); err != nil {
 				return err
 			}
 		}
@@ -66,11 +66,11 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 	defer s.leave()
 	var due []meta.QueueEntry
 	hi := timeKey(tableQueue, now.Add(time.Microsecond), meta.ID{})
-	err := s.each(ctx, []byte{tableQueue}, hi, func(key, value []byte) (bool, error) {
+	err := s.iterate(ctx, []byte{tableQueue}, hi, func(key, value []byte) (bool, error) {
 		if len(due) >= limit {
 			return false, nil
 		}
-		e, err := decodeEntry(key, value)
+		e, err := decodeQueueEntry(key, value)
 		due = append(due, e)
 		return true, err
 	})
@@ -86,7 +86,7 @@ func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 		return fmt.Errorf("claim entry %s: %w", e.Entry, err)
 	}
 	defer s.leave()
-	key := entryKey(e)
+	key := queueKey(e)
 	defer s.entries.lock(key)()
 	var row queueRow
 	if err := s.getRow(key, &row); err != nil {
@@ -96,15 +96,15 @@ func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 		return nil
 	}
 	row.Claimed = true
-	return s.change(key, func(b *pebble.Batch) error { return setRow(b, key, row) })
+	return s.applySync(key, func(b *pebble.Batch) error { return setRow(b, key, row) })
 }
 
-// checkGuard tells whether all entries are there and unclaimed; the caller
-// holds their locks until its change is made.
+// checkGuard returns ErrClaimed unless all entries exist and are unclaimed; the
+// caller holds their locks until its change is made.
 func (s *Store) checkGuard(entries []meta.QueueEntry) error {
 	for _, e := range entries {
 		var row queueRow
-		err := s.getRow(entryKey(e), &row)
+		err := s.getRow(queueKey(e), &row)
 		if errors.Is(err, meta.ErrNotFound) || err == nil && row.Claimed {
 			return fmt.Errorf("entry %s: %w", e.Entry, meta.ErrClaimed)
 		}
@@ -115,18 +115,18 @@ func (s *Store) checkGuard(entries []meta.QueueEntry) error {
 	return nil
 }
 
-// Drop implements [meta.Queue]. It is not synced: an entry that is back after
-// a crash is looked at once more, and is as claimed as it was.
+// Drop implements [meta.Queue]. It does not sync: an entry that is back after a
+// crash is claimed as before, and the collector checks it again.
 func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("drop queue entries: %w", err)
 	}
 	defer s.leave()
-	defer s.entries.lockAll(entryNames(entries))()
+	defer s.entries.lockAll(queueKeys(entries))()
 	b := s.db.NewBatch()
 	defer func() { _ = b.Close() }() // an applied batch has nothing to lose
 	for _, e := range entries {
-		if err := b.Delete(entryKey(e), nil); err != nil {
+		if err := b.Delete(queueKey(e), nil); err != nil {
 			return err
 		}
 	}

@@ -14,21 +14,21 @@ func refKey(b meta.QueuedBlob) []byte {
 	return append(idKey(tableReference, b.Blob), b.Ref[:]...)
 }
 
-// AddReferences implements [meta.References]. None is added unless all
-// entries are there, unclaimed.
+// AddReferences implements [meta.References]. It adds none unless all entries
+// exist and are unclaimed.
 func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, homes []meta.QueuedBlob) error {
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("add references to blobs: %w", err)
 	}
 	defer s.leave()
 	if len(entries) == 0 {
-		return errors.New("add references to blobs: no entry says for which change")
+		return errors.New("add references to blobs: no queue entry names the change")
 	}
-	defer s.entries.rlockAll(entryNames(entries))()
+	defer s.entries.rlockAll(queueKeys(entries))()
 	if err := s.checkGuard(entries); err != nil {
 		return fmt.Errorf("add references to blobs: %w", err)
 	}
-	return s.change(refKey(entries[0].Blob), func(b *pebble.Batch) error {
+	return s.applySync(refKey(entries[0].Blob), func(b *pebble.Batch) error {
 		for _, e := range entries {
 			if err := setRow(b, refKey(e.Blob), e.Blob); err != nil {
 				return err
@@ -51,7 +51,7 @@ func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.Queue
 	defer s.leave()
 	var found []meta.QueuedBlob
 	prefix := idKey(tableReference, b.Blob)
-	err := s.each(ctx, prefix, after(prefix), func(_, value []byte) (bool, error) {
+	err := s.iterate(ctx, prefix, after(prefix), func(_, value []byte) (bool, error) {
 		var r meta.QueuedBlob
 		err := meta.Unmarshal(value, &r)
 		found = append(found, r)
@@ -69,5 +69,5 @@ func (s *Store) RemoveReference(ctx context.Context, b meta.QueuedBlob) error {
 		return fmt.Errorf("remove a reference to blob %s: %w", b.Blob, err)
 	}
 	defer s.leave()
-	return s.change(refKey(b), func(batch *pebble.Batch) error { return batch.Delete(refKey(b), nil) })
+	return s.applySync(refKey(b), func(batch *pebble.Batch) error { return batch.Delete(refKey(b), nil) })
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// sweepPage is how many rows a sweep collects before it removes them.
+// sweepPage is the number of rows that a sweep collects before it removes them.
 const sweepPage = 1000
 
-// sweep forgets revisions of keys that have been gone, and uploads that have
-// been forgotten, for long enough. Nothing that it removes need be removed
-// durably, so it does not sync.
+// sweep removes expired rows: revisions of removed keys, and uploads after
+// ForgetUpload. It does not sync: rows that are back after a crash are removed
+// again.
 func (s *Store) sweep(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -36,15 +36,16 @@ func (s *Store) sweepGone(ctx context.Context) error {
 		func(key []byte) error { return s.forgetRev(key, before) })
 }
 
-// forgetRev drops the row of a gone key if it is still as old, after raising
-// the floor above it. The key is locked: nobody sees the one without the other.
+// forgetRev raises the floor to the revision of a removed key and drops its row, if
+// that still is as old. The key is locked, so no call sees the one change without
+// the other.
 func (s *Store) forgetRev(key []byte, before time.Time) error {
 	name := bytes.Clone(key)
 	name[0] = tableHead
 	defer s.keys.lock(name)()
 	v, err := s.get(key)
 	if errors.Is(err, meta.ErrNotFound) {
-		return nil // the key was made again
+		return nil // the key was created again
 	}
 	if err != nil {
 		return err
@@ -53,7 +54,7 @@ func (s *Store) forgetRev(key []byte, before time.Time) error {
 	if err != nil || !since.Before(before) {
 		return err
 	}
-	s.floor.Store(max(rev, s.floor.Load())) // nobody else writes it
+	s.floor.Store(max(rev, s.floor.Load())) // only this goroutine writes it
 	floor := binary.BigEndian.AppendUint64(nil, uint64(s.floor.Load()))
 	b := s.db.NewBatch()
 	defer func() { _ = b.Close() }() // an applied batch has nothing to lose
@@ -84,7 +85,7 @@ func (s *Store) sweepUploads(ctx context.Context) error {
 func (s *Store) sweepTable(ctx context.Context, lo, hi []byte, old func(key, value []byte) bool, remove func(key []byte) error) error {
 	for {
 		var page [][]byte
-		err := s.each(ctx, lo, hi, func(key, value []byte) (bool, error) {
+		err := s.iterate(ctx, lo, hi, func(key, value []byte) (bool, error) {
 			if old(key, value) {
 				page = append(page, bytes.Clone(key))
 			}

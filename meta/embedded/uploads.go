@@ -10,7 +10,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// uploadRow is an upload as it is stored, beside its id.
+// uploadRow is the stored form of an upload, without its id.
 type uploadRow struct {
 	Bucket meta.BucketID    `cbor:"1,keyasint"`
 	Key    string           `cbor:"2,keyasint"`
@@ -23,7 +23,7 @@ func (r uploadRow) upload(id meta.UploadID) meta.Upload {
 	return meta.Upload{ID: id, Bucket: r.Bucket, Key: r.Key, Rev: r.Rev, State: r.State, Doc: r.Doc}
 }
 
-// listedUploadRow is what a listing reads of an uploadRow.
+// listedUploadRow has the fields of an uploadRow that a listing reads.
 type listedUploadRow struct {
 	Bucket meta.BucketID        `cbor:"1,keyasint"`
 	Key    string               `cbor:"2,keyasint"`
@@ -36,9 +36,9 @@ func (r listedUploadRow) upload(id meta.UploadID) meta.Upload {
 	return meta.Upload{ID: id, Bucket: r.Bucket, Key: r.Key, Rev: r.Rev, State: r.State, Doc: r.Doc.Doc()}
 }
 
-// openKey is the row by which an open upload is listed. It is an uploadRow with
-// what listings show of the upload's, so that a page is one look at the
-// database; rows of old have the whole.
+// openKey is the row by which an open upload is listed: an uploadRow with the
+// fields that listings show, so that a page needs one iteration. Rows of earlier
+// versions have all fields.
 func openKey(bucket meta.BucketID, key string, id meta.UploadID) []byte {
 	return append(keyPrefix(tableOpen, bucket, key), id[:]...)
 }
@@ -69,7 +69,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 // has locked it.
 func (s *Store) setUpload(u meta.Upload) error {
 	listed := openKey(u.Bucket, u.Key, u.ID)
-	return s.change(listed, func(b *pebble.Batch) error {
+	return s.applySync(listed, func(b *pebble.Batch) error {
 		row := uploadRow{u.Bucket, u.Key, u.Rev, u.State, u.Doc}
 		if err := setRow(b, idKey(tableUpload, u.ID), row); err != nil {
 			return err
@@ -126,8 +126,9 @@ func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.Up
 	return s.upload(u.Bucket, u.Key, u.ID)
 }
 
-// PutPart implements [meta.Uploads]. Parts share the upload's lock, which a
-// change of its state takes alone: it sees them all, or they see it.
+// PutPart implements [meta.Uploads]. It shares the upload's lock, which a change
+// of the state takes exclusively: either that change sees the part, or PutPart
+// sees the new state.
 func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 	err := s.enter(ctx)
 	if err == nil {
@@ -153,7 +154,7 @@ func (s *Store) putPart(u meta.Upload, p meta.Part) error {
 		return meta.ErrUploadClosed
 	}
 	key := partKey(u.ID, p.Number)
-	return s.change(key, func(b *pebble.Batch) error { return setRow(b, key, p) })
+	return s.applySync(key, func(b *pebble.Batch) error { return setRow(b, key, p) })
 }
 
 // Parts implements [meta.Uploads].
@@ -164,7 +165,7 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, afterPart, limit in
 	defer s.leave()
 	lo, hi := partKey(id, max(afterPart, -1)+1), after(idKey(tablePart, id))
 	var parts []meta.Part
-	err := s.each(ctx, lo, hi, func(key, value []byte) (bool, error) {
+	err := s.iterate(ctx, lo, hi, func(key, value []byte) (bool, error) {
 		if len(parts) >= limit {
 			return false, nil
 		}
@@ -204,7 +205,7 @@ func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to 
 	if string(lo) >= string(hi) {
 		return nil, nil
 	}
-	err := s.each(ctx, lo, hi, func(k, value []byte) (bool, error) {
+	err := s.iterate(ctx, lo, hi, func(k, value []byte) (bool, error) {
 		if len(found) >= limit {
 			return false, nil
 		}
@@ -232,7 +233,7 @@ func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
 	defer s.leave()
 	defer s.uploads.lock(u.ID[:])()
 	listed, parts := openKey(u.Bucket, u.Key, u.ID), idKey(tablePart, u.ID)
-	return s.change(listed, func(b *pebble.Batch) error {
+	return s.applySync(listed, func(b *pebble.Batch) error {
 		if err := b.Delete(listed, nil); err != nil {
 			return err
 		}

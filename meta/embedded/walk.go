@@ -10,13 +10,13 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// walkPage is how many rows a walk reads at once, so that no iterator holds
-// back the database for as long as a visitor takes.
+// walkPage is the number of rows that a walk reads at once, so that no iterator
+// stays open while a visitor runs.
 const walkPage = 512
 
-// tableShare is the part of a table that a share covers. Rows are dealt out by
-// the first two bytes that follow the table's: of a bucket's or an upload's
-// random id. So one bucket lies in one share.
+// tableShare is the range of a table that a share covers. It depends on the first
+// two bytes after the table's: those of a bucket's or an upload's random id. So
+// one bucket is in one share.
 func tableShare(table byte, s meta.Share) (lo, hi []byte) {
 	at := func(part int) []byte {
 		if part == s.Of {
@@ -27,8 +27,8 @@ func tableShare(table byte, s meta.Share) (lo, hi []byte) {
 	return at(s.Part), at(s.Part + 1)
 }
 
-// walk calls visit for the rows of a share of a table. Keys and values are the
-// visitor's to keep.
+// walk calls visit for the rows of a share of a table. The visitor may keep keys
+// and values.
 func (s *Store) walk(ctx context.Context, table byte, share meta.Share, visit func(key, value []byte) error) error {
 	lo, hi := tableShare(table, share)
 	for {
@@ -53,7 +53,7 @@ func (s *Store) walkRows(ctx context.Context, lo, hi []byte) (keys, values [][]b
 		return nil, nil, err
 	}
 	defer s.leave()
-	err = s.each(ctx, lo, hi, func(key, value []byte) (bool, error) {
+	err = s.iterate(ctx, lo, hi, func(key, value []byte) (bool, error) {
 		keys, values = append(keys, bytes.Clone(key)), append(values, bytes.Clone(value))
 		return len(keys) < walkPage, nil
 	})
@@ -63,18 +63,18 @@ func (s *Store) walkRows(ctx context.Context, lo, hi []byte) (keys, values [][]b
 	return keys, values, err
 }
 
-// errMisplaced says that a row's key cannot be read.
-var errMisplaced = errors.New("the key of a row is damaged")
+// errDamagedKey: a row's key cannot be decoded.
+var errDamagedKey = errors.New("the key of a row is damaged")
 
 // splitVersionKey takes apart the key of a version's row.
 func splitVersionKey(row []byte) (bucket meta.BucketID, key string, seq int64, err error) {
 	if len(row) < 1+idLen+2+8 {
-		return bucket, "", 0, fmt.Errorf("%w: %x", errMisplaced, row)
+		return bucket, "", 0, fmt.Errorf("%w: %x", errDamagedKey, row)
 	}
 	bucket = meta.BucketID(row[1 : 1+idLen])
 	text, ok := unescaped(row[1+idLen : len(row)-8])
 	if !ok {
-		return bucket, "", 0, fmt.Errorf("%w: %x", errMisplaced, row)
+		return bucket, "", 0, fmt.Errorf("%w: %x", errDamagedKey, row)
 	}
 	return bucket, text, seqOf(row), nil
 }
@@ -181,12 +181,12 @@ func (s *Store) walkUploads(ctx context.Context, share meta.Share, visit func(me
 	return nil
 }
 
-// walkStrayParts visits the parts whose upload is gone.
+// walkStrayParts visits the parts whose upload was removed.
 func (s *Store) walkStrayParts(ctx context.Context, share meta.Share, visit func(meta.Upload, []meta.Part) error) error {
 	var last meta.UploadID
 	return s.walk(ctx, tablePart, share, func(name, _ []byte) error {
 		if len(name) != 1+idLen+4 {
-			return fmt.Errorf("%w: %x", errMisplaced, name)
+			return fmt.Errorf("%w: %x", errDamagedKey, name)
 		}
 		id := meta.UploadID(name[1 : 1+idLen])
 		if id == last {
@@ -219,7 +219,7 @@ func (s *Store) walkQueue(ctx context.Context, share meta.Share, visit func(meta
 		return nil
 	}
 	err := s.walk(ctx, tableQueue, meta.Share{Part: 0, Of: 1}, func(key, value []byte) error {
-		e, err := decodeEntry(key, value)
+		e, err := decodeQueueEntry(key, value)
 		if err != nil {
 			return err
 		}
@@ -245,5 +245,5 @@ func (s *Store) walkReferences(ctx context.Context, share meta.Share, visit func
 	return nil
 }
 
-// DropListing implements [meta.Listings]: there is nothing to drop.
+// DropListing implements [meta.Listings]. A removed bucket leaves no listing here.
 func (s *Store) DropListing(context.Context, meta.ListingPart) error { return nil }
