@@ -6,61 +6,58 @@ import (
 	"io"
 )
 
-// An Inspector is a Store that a check can look into. [Inspect] makes one of
-// any Store.
+// An Inspector is a Store with the methods that a check of the store needs.
+// [Inspect] makes one of any Store.
 type Inspector interface {
 	Store
 
 	// WalkShare is Walk over a share. All shares together cover the whole store.
 	WalkShare(ctx context.Context, share Share, visit func(Info) error) error
 
-	// Stat returns how many of the blob's bytes are stored, which is ref.Size
-	// unless some are missing, and 0 where there is nothing. It verifies
-	// nothing.
+	// Stat returns how many of the blob's bytes are stored: ref.Size unless some
+	// are missing, and 0 if the blob does not exist. It verifies no checksum.
 	Stat(ctx context.Context, ref Ref) (int64, error)
 
 	// Find reports whether anything is stored in a block of a blob; block 0 is
-	// all of it where the driver does not group chunks.
+	// the whole blob if the driver does not group chunks.
 	Find(ctx context.Context, id ID, block int) (bool, error)
 
-	// Purge deletes all blocks of a blob up to last, whatever gaps are between
-	// them: Delete may take two missing blocks for the end.
+	// Purge deletes all blocks of a blob up to last, also if some between them
+	// are missing: Delete may take two missing blocks for the end.
 	Purge(ctx context.Context, id ID, last int) error
 
 	// Replicated reports whether the store keeps several copies of each chunk,
 	// which Verify compares.
 	Replicated() bool
 
-	// Verify reads every copy that there is of every chunk, and compares it
-	// with the checksum that it was written with. With heal, copies that are
-	// wrong or missing are written anew from good ones. An error says that the
-	// blob could not be read for another reason than what Health tells.
+	// Verify reads every copy of every chunk, and compares it with the checksum
+	// that it was written with. With heal, it writes copies that are wrong or
+	// missing again, from good ones. It returns an error if it could not read
+	// the blob for another reason than those in Health.
 	Verify(ctx context.Context, ref Ref, heal bool) (Health, error)
 }
 
-// Health is what Verify finds out about a blob.
+// Health is the result of Verify.
 type Health struct {
-	// Chunks is how many chunks the blob has.
+	// Chunks is the number of chunks of the blob.
 	Chunks int64
-	// Corrupt and Missing count the copies of chunks that are wrong or not
-	// there.
+	// Corrupt and Missing count the copies of chunks that are wrong or missing.
 	Corrupt, Missing int64
 	// Unread counts the copies that could not be read now: their node is down.
 	Unread int64
-	// Healed counts those of Corrupt and Missing that are right again.
+	// Healed counts those of Corrupt and Missing that were written again.
 	Healed int64
-	// LostCorrupt and LostMissing count the chunks of which there is no good
-	// copy at all.
+	// LostCorrupt and LostMissing count the chunks without any good copy.
 	LostCorrupt, LostMissing int64
 }
 
-// Good reports whether every copy that was read is as it was written.
+// Good reports whether every copy that was read is correct.
 func (h Health) Good() bool {
 	return h.Corrupt+h.Missing+h.LostCorrupt+h.LostMissing == 0
 }
 
-// Inspect returns s itself if it is an Inspector, and otherwise one that finds
-// everything out by the methods that every Store has, which takes longer.
+// Inspect returns s itself if it is an Inspector, and otherwise an Inspector that
+// uses only the methods of Store, which takes longer.
 func Inspect(s Store) Inspector {
 	if i, ok := s.(Inspector); ok {
 		return i
@@ -68,7 +65,7 @@ func Inspect(s Store) Inspector {
 	return plain{s}
 }
 
-// plain inspects a store without knowing it.
+// plain is an Inspector of a store that is none itself.
 type plain struct{ Store }
 
 func (p plain) WalkShare(ctx context.Context, share Share, visit func(Info) error) error {
@@ -112,7 +109,7 @@ func (p plain) Verify(ctx context.Context, ref Ref, _ bool) (Health, error) {
 	return VerifyByReading(ctx, p.Store, ref)
 }
 
-// VerifyByReading is Verify for stores that keep one copy: they cannot heal.
+// VerifyByReading is Verify for stores that keep one copy, which cannot heal.
 func VerifyByReading(ctx context.Context, s Store, ref Ref) (Health, error) {
 	h := Health{Chunks: 1}
 	if ref.Chunk > 0 {
@@ -130,7 +127,7 @@ func VerifyByReading(ctx context.Context, s Store, ref Ref) (Health, error) {
 	return h, nil
 }
 
-// ReadThrough reads a blob to its end, and returns how many bytes came.
+// ReadThrough reads a blob to its end, and returns the number of bytes read.
 func ReadThrough(ctx context.Context, s Store, ref Ref) (int64, error) {
 	r, err := s.Open(ctx, ref, 0, ref.Size)
 	if err != nil {

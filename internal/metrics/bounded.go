@@ -2,12 +2,12 @@ package metrics
 
 import "sync"
 
-// Other is the label value of all beyond those that are told apart.
+// Other is the label value of all names beyond the bound.
 const Other = "other"
 
-// bounded hands out a label's values: the first ones that come keep their
-// names, all later ones are Other. So a client that makes up names costs no
-// memory, neither here nor in Prometheus.
+// bounded maps names to a label's values: the first names are their own values, all
+// later ones are Other. So a client that invents names uses no memory, neither
+// here nor in Prometheus.
 type bounded struct {
 	most int
 

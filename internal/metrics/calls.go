@@ -10,7 +10,7 @@ import (
 // statements.
 var shortSeconds = []float64{0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 
-// calls are what is asked of the engine, whichever it is.
+// calls are the metrics of calls of the engine.
 type calls struct {
 	took   *prometheus.HistogramVec
 	errors *prometheus.CounterVec
@@ -35,7 +35,7 @@ func newCalls(r prometheus.Registerer) calls {
 }
 
 // Call counts a call of the engine. store is "meta" or "blob"; failure is the
-// kind of failure, "" where the call did what it was to.
+// kind of failure, "" if the call succeeded.
 func (m *Metrics) Call(store, call string, took time.Duration, failure string) {
 	m.calls.took.WithLabelValues(store, call).Observe(took.Seconds())
 	if failure != "" {

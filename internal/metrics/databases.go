@@ -7,34 +7,33 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Database is how an embedded database stands.
+// Database are the figures of an embedded database.
 type Database struct {
-	// DiskBytes is what it takes on disk, MemTableBytes what lies in memory.
+	// DiskBytes is its size on disk, MemTableBytes that of its memtables.
 	DiskBytes, MemTableBytes uint64
-	// Tables and L0 are its sorted files, all of them and those of the level
-	// that new data come into.
+	// Tables is the number of its sorted files, L0 the number of those of the
+	// level that new data are flushed to.
 	Tables, L0 int64
-	// ReadAmplification is how many of them a read may look at.
+	// ReadAmplification is the number of files that a read may need.
 	ReadAmplification int
-	// CompactionDebt is what is still to be compacted, in bytes.
+	// CompactionDebt is the number of bytes that are still to be compacted.
 	CompactionDebt uint64
-	// Compactions, Flushes are how many have ended, Failed how many
-	// compactions failed; CompactionTime is the time they took together.
+	// Compactions and Flushes are the numbers of those that have ended, Failed
+	// that of failed compactions; CompactionTime is the time of all compactions.
 	Compactions, Flushes, Failed int64
 	CompactionTime               time.Duration
-	// CacheBytes is the size of the cache; hits and misses are of its blocks.
+	// CacheBytes is the size of the block cache, which has the hits and misses.
 	CacheBytes, CacheHits, CacheMisses int64
-	// WALBytes was written to the log.
+	// WALBytes is the number of bytes written to the log.
 	WALBytes uint64
-	// SyncCount and SyncSeconds are the fsyncs of the log and the time of all
-	// together, in seconds.
+	// SyncCount is the number of fsyncs of the log, SyncSeconds the time of all
+	// of them, in seconds.
 	SyncCount   uint64
 	SyncSeconds float64
 }
 
-// Database adds a database to those that are shown, under a name. read is
-// called whenever somebody asks, until the function that is returned was:
-// after that never again.
+// Database adds a database under a name. read is called at each scrape, until
+// the function that Database returns is called.
 func (m *Metrics) Database(name string, read func() Database) (remove func()) {
 	d := &database{read: read}
 	r := prometheus.WrapRegistererWith(prometheus.Labels{"database": name}, m.registry)
@@ -52,7 +51,7 @@ type database struct {
 	read func() Database
 }
 
-// databaseFigures are what is shown of a database.
+// databaseFigures are the metrics of a database.
 var databaseFigures = []databaseFigure{
 	figure("disk_bytes", "Bytes on disk.", prometheus.GaugeValue, func(d *Database) float64 { return float64(d.DiskBytes) }),
 	figure("memtable_bytes", "Bytes of changes that are in memory (and in the log).", prometheus.GaugeValue, func(d *Database) float64 { return float64(d.MemTableBytes) }),

@@ -1,7 +1,7 @@
-// Package metrics counts what a gateway does, in Prometheus' terms. Nothing
-// here knows S3, HTTP or a database beyond their names: whoever serves calls
-// in. Every label has a bounded number of values, whatever clients send.
+// Package metrics has the Prometheus metrics of a gateway. It knows S3, HTTP and
+// databases by name only: the packages that serve and observe call it. Every label
+// has a bounded number of values, whatever clients send.
 //
-// Times are in seconds and sizes in bytes, as Prometheus' conventions ask for;
-// docs/monitoring.md tells what each metric means.
+// Times are in seconds and sizes in bytes, by Prometheus' conventions.
+// docs/monitoring.md explains each metric.
 package metrics

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// driver is what Cassandra's driver does.
+// driver are the metrics of Cassandra's driver.
 type driver struct {
 	took     *prometheus.HistogramVec
 	errors   *prometheus.CounterVec
@@ -34,8 +34,7 @@ func newDriver(r prometheus.Registerer) driver {
 	return d
 }
 
-// Statement counts a statement that Cassandra answered, or did not. failure
-// is the kind of failure; "" for none.
+// Statement counts a statement. failure is the kind of failure; "" for none.
 func (m *Metrics) Statement(kind, table string, took time.Duration, failure string) {
 	m.driver.took.WithLabelValues(kind, table).Observe(took.Seconds())
 	if failure != "" {
@@ -52,21 +51,23 @@ func (m *Metrics) Connect(err error) {
 	m.driver.connects.WithLabelValues(result).Inc()
 }
 
-// Node is how one node of Cassandra stands.
+// Node is the state of one node of Cassandra.
 type Node struct {
 	Address string
-	// Connections are open, Waiting requests have no answer yet.
+	// Connections is the number of open connections, Waiting the number of
+	// requests without an answer yet.
 	Connections, Waiting int
-	// Silence is how long it has owed an answer and sent nothing.
+	// Silence is the time since the node last sent anything, while it has a
+	// request to answer.
 	Silence time.Duration
 }
 
-// Nodes adds nodes to those that are shown. read is called whenever somebody
-// asks, until the function that is returned was.
+// Nodes adds nodes. read is called at each scrape, until the function that Nodes
+// returns is called.
 func (m *Metrics) Nodes(read func() []Node) (remove func()) { return m.driver.nodes.add(read) }
 
-// nodes collects the figures of nodes, several sessions' if there are several:
-// then those of one node add up.
+// nodes collects the figures of nodes. If several sessions have connections to a
+// node, their figures are added.
 type nodes struct {
 	mu    sync.Mutex
 	reads []*func() []Node

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// gc is the work of the collector.
+// gc are the metrics of the garbage collector.
 type gc struct {
 	passes  *prometheus.CounterVec
 	entries *prometheus.CounterVec
@@ -40,17 +40,17 @@ func newGC(r prometheus.Registerer) gc {
 	return c
 }
 
-// Collected is what one pass of the collector did.
+// Collected is the result of one pass of the collector.
 type Collected struct {
 	Looked, Deleted, Postponed int
-	// Overdue is how long the entry was overdue that had waited longest.
+	// Overdue is the time since the oldest entry was due.
 	Overdue time.Duration
 	Took    time.Duration
 	Err     error
 }
 
-// Held shows for how much longer backups keep blobs from being deleted; 0 where
-// none does.
+// Held sets for how much longer backups keep blobs from being deleted; 0 if none
+// does.
 func (m *Metrics) Held(left time.Duration) { m.gc.held.Set(left.Seconds()) }
 
 // Collected counts a pass.

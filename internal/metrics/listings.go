@@ -6,24 +6,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Listings is what Cassandra's listings cost beside the answers.
+// Listings are the figures of the maintenance of Cassandra's listings.
 type Listings struct {
-	// Splits are the shards that were replaced by two, Repairs the pending
-	// rows that were settled because nobody else did.
+	// Splits is the number of shards that were replaced by two, Repairs that of
+	// pending rows that were repaired since their writer did not finish them.
 	Splits, Repairs int64
-	// Behind is how many rows are being written behind the answers.
+	// Behind is the number of rows that are being written asynchronously.
 	Behind int64
 }
 
-// Listings adds a store to those that are shown, all together. read is called
-// whenever somebody asks, until the function that is returned was: from then
-// on what it counted last goes on counting.
+// Listings adds a store; the figures of all stores are added. read is called at
+// each scrape, until the function that Listings returns is called; after that
+// the counters keep the store's last values.
 func (m *Metrics) Listings(read func() Listings) (remove func()) { return m.listings.add(read) }
 
 type listings struct {
 	mu    sync.Mutex
 	reads []*func() Listings
-	past  Listings // of stores that are closed
+	past  Listings // of closed stores
 }
 
 var (

@@ -11,15 +11,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Options bound what is told apart.
+// Options bound the numbers of label values.
 type Options struct {
-	// Buckets is how many buckets have figures of their own; 0: none.
+	// Buckets is the number of buckets with metrics of their own; 0: none.
 	Buckets int
-	// AccessKeys is how many access keys have figures of their own; 0: none.
+	// AccessKeys is the number of access keys with metrics of their own; 0: none.
 	AccessKeys int
 }
 
-// Metrics are all figures of one process. All methods may be called
+// Metrics are all metrics of one process. All methods may be called
 // concurrently.
 type Metrics struct {
 	registry *prometheus.Registry
@@ -31,7 +31,7 @@ type Metrics struct {
 	reloads  *prometheus.CounterVec
 }
 
-// New returns figures that stand at zero.
+// New returns new metrics.
 func New(o Options) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(
@@ -51,13 +51,13 @@ func New(o Options) *Metrics {
 	return m
 }
 
-// register adds a collector that nobody else has added.
+// register adds a collector, which must be a new one.
 func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
 	r.MustRegister(c)
 	return c
 }
 
-// Build says which binary this is.
+// Build sets the version of the binary.
 func (m *Metrics) Build(version, commit string) {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pithos_build_info", Help: "The running version; the value is always 1.",
@@ -75,27 +75,27 @@ func (m *Metrics) Reloaded(err error) {
 	m.reloads.WithLabelValues(result).Inc()
 }
 
-// Gauge adds a figure that is read whenever somebody asks for it. read may be
-// called from several goroutines at once.
+// Gauge adds a gauge that is read at each scrape. read may be called
+// concurrently.
 func (m *Metrics) Gauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 }
 
-// Counter is Gauge for figures that only grow.
+// Counter is Gauge for values that only grow.
 func (m *Metrics) Counter(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
 }
 
-// Handler answers with all figures as they stand.
+// Handler serves /metrics.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
-// Gatherer is for tests, and for those who pass figures on by other ways.
+// Gatherer returns the source of the metrics, for tests and for other exporters.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
-// Names are the names of all metrics that there may be, sorted, also of those
-// that have no value yet. A histogram's are its own and those of its parts.
+// Names returns the names of all metrics, sorted, also of those without a value
+// yet. A histogram has its own name and those of its parts.
 func (m *Metrics) Names() []string {
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
@@ -104,7 +104,7 @@ func (m *Metrics) Names() []string {
 	}()
 	var names []string
 	for d := range descriptions {
-		// A description tells its name in its text alone.
+		// A description has its name in its text only.
 		_, rest, _ := strings.Cut(d.String(), `fqName: "`)
 		name, _, _ := strings.Cut(rest, `"`)
 		names = append(names, name)

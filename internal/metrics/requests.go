@@ -8,40 +8,40 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Request is one request that was answered, or given up.
+// Request is one request that was answered or abandoned.
 type Request struct {
-	// Operation is the operation's name in the S3 API; "" where the request
-	// did not get so far.
+	// Operation is the operation's name in the S3 API; "" if the request was
+	// refused before it was routed.
 	Operation string
 	// Bucket is a bucket that exists, AccessKey a key whose signature was
-	// right: names that anybody could make up must not be given.
+	// verified. Never set them to names that a client could invent.
 	Bucket, AccessKey string
-	// Status is the HTTP status; 0 where the client went before it was sent.
+	// Status is the HTTP status; 0 if the client disconnected before it was sent.
 	Status int
 	// Code is S3's error code; "" for success.
 	Code string
-	// UnknownHeaders are the names of headers that were ignored; "" for one
-	// that must not be named.
+	// UnknownHeaders are the names of ignored headers; "" for one whose name
+	// must not be shown.
 	UnknownHeaders []string
-	// Refused says that the gateway turned the request away by itself.
+	// Refused says that the gateway refused the request because of overload.
 	Refused bool
-	// In and Out are the bytes of the bodies that have come and gone.
+	// In and Out are the bytes of the bodies that were received and sent.
 	In, Out int64
 	// Took is the time to the end of the answer, FirstByte that to its begin;
-	// 0 where there was none.
+	// 0 if there was no answer.
 	Took, FirstByte time.Duration
 }
 
-// StatusGone is the status under which requests are counted whose client went
-// away before it was answered.
+// StatusGone is the status of requests whose client disconnected before the
+// answer.
 const StatusGone = 499
 
-// seconds are the bounds of the histograms of requests: a head of 2 ms and an
-// upload of minutes are both to be told apart.
+// seconds are the bounds of the histograms of requests, which take from 2 ms to
+// several minutes.
 var seconds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
 
-// unknownHeaderNames is how many unknown headers are told apart,
-// unknownHeaderLength the most bytes of the name of one.
+// unknownHeaderNames is the number of unknown headers that are counted by name,
+// unknownHeaderLength the length of the longest such name in bytes.
 const (
 	unknownHeaderNames  = 50
 	unknownHeaderLength = 64
@@ -84,8 +84,7 @@ func newRequests(r prometheus.Registerer, o Options) requests {
 	return all
 }
 
-// Begin counts a request that has come in; the function it returns counts
-// that it is over.
+// Begin counts the begin of a request; the function it returns counts its end.
 func (m *Metrics) Begin() (end func(Request)) {
 	m.requests.inFlight.Inc()
 	return func(r Request) {
@@ -105,7 +104,7 @@ func (m *requests) count(r Request) {
 	}
 	for _, name := range r.UnknownHeaders {
 		if len(name) > unknownHeaderLength {
-			name = "" // no header of S3
+			name = "" // not a header of S3
 		}
 		m.unknownHeaders.WithLabelValues(cmp.Or(m.headers.value(name), Other)).Inc()
 	}

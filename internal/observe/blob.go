@@ -16,9 +16,9 @@ const blobStore = "blob"
 // they return; Write with the time from a blob's creation to its commit, Read
 // with that from its opening to its close.
 //
-// A decorator keeps the capabilities of what it wraps: the store remains a
-// [blob.Inspector], and a reader that is an [io.WriterTo] remains one. A large
-// GET is copied once more, with a small buffer, where that is lost.
+// A decorator keeps the optional interfaces of what it wraps: the store remains a
+// [blob.Inspector], and a reader that is an [io.WriterTo] remains one. Without
+// WriteTo, a large GET would be copied once more, through a small buffer.
 func (o *Observer) Blob(s blob.Store) blob.Store { return &blobCalls{blob.Inspect(s), o} }
 
 type blobCalls struct {
@@ -61,8 +61,7 @@ func (w *writer) Commit() (blob.Ref, error) {
 	return ref, err
 }
 
-// Abort implements [blob.Writer]. That an upload was given up is no failure of
-// the engine.
+// Abort implements [blob.Writer]. An aborted upload is no failure of the engine.
 func (w *writer) Abort() {
 	w.Writer.Abort()
 	w.finish(nil)
@@ -119,7 +118,7 @@ func (r *reader) count(n int) {
 	r.o.metrics.BlobBytes(n, 0)
 }
 
-// directReader is a reader that writes from its own memory.
+// directReader is a reader that also has WriteTo, which writes from its own memory.
 type directReader struct {
 	*reader
 	direct io.WriterTo
@@ -129,13 +128,13 @@ type directReader struct {
 func (r *directReader) WriteTo(w io.Writer) (int64, error) {
 	to := &countedWriter{w: w, r: r.reader}
 	n, err := r.direct.WriteTo(to)
-	if err != nil && to.failed == nil { // else the engine did not fail, but its client
+	if err != nil && to.failed == nil { // else the client failed, not the engine
 		r.failed = err
 	}
 	return n, err
 }
 
-// countedWriter counts what a reader writes, when it writes it.
+// countedWriter counts the bytes that a reader writes.
 type countedWriter struct {
 	w      io.Writer
 	r      *reader

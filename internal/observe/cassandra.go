@@ -25,16 +25,16 @@ func (o *Observer) ObserveQuery(ctx context.Context, q gocql.ObservedQuery) {
 	o.statement(ctx, kind, table, q.Keyspace, q.Host, q.Start, q.End, q.Err, attribute.Int("db.response.returned_rows", q.Rows))
 }
 
-// ObserveBatch implements [gocql.BatchObserver]. A batch is of one partition,
-// so its first statement tells the table of all.
+// ObserveBatch implements [gocql.BatchObserver]. A batch writes to one partition,
+// so the table of its first statement is that of all.
 func (o *Observer) ObserveBatch(ctx context.Context, b gocql.ObservedBatch) {
 	kind, table := "batch", ""
 	for i, statement := range b.Statements {
-		one, of := kindOf(statement)
+		k, t := kindOf(statement)
 		if i == 0 {
-			table = of
+			table = t
 		}
-		if one == "cas" {
+		if k == "cas" {
 			kind = "cas"
 		}
 	}
@@ -44,7 +44,7 @@ func (o *Observer) ObserveBatch(ctx context.Context, b gocql.ObservedBatch) {
 // ObserveConnect implements [gocql.ConnectObserver].
 func (o *Observer) ObserveConnect(c gocql.ObservedConnect) { o.metrics.Connect(c.Err) }
 
-// Nodes shows how the nodes of a session stand.
+// Nodes adds the metrics of the nodes of a session.
 func (o *Observer) Nodes(read func() []cassandra.NodeState) (remove func()) {
 	return o.metrics.Nodes(func() []metrics.Node {
 		var nodes []metrics.Node
@@ -111,17 +111,16 @@ func requestFailure(code int) string {
 
 type statementKind struct{ kind, table string }
 
-// kinds remembers what kindOf found out: the project's statements are few.
+// kinds caches the results of kindOf: the project has few statements.
 var kinds sync.Map // string → statementKind
 
 var (
 	verb   = regexp.MustCompile(`(?i)^\s*(select|insert|update|delete)\b`)
-	place  = regexp.MustCompile(`(?i)\b(?:from|into|update)\s+(?:"?[a-z0-9_]+"?\s*\.\s*)?"?([a-z0-9_]+)"?`)
+	target = regexp.MustCompile(`(?i)\b(?:from|into|update)\s+(?:"?[a-z0-9_]+"?\s*\.\s*)?"?([a-z0-9_]+)"?`)
 	onlyIf = regexp.MustCompile(`(?i)\bif\s`)
 )
 
-// maxKinds bounds the memory for statements, should some be made up as one
-// goes along.
+// maxKinds bounds the cache, in case statements are generated.
 const maxKinds = 1000
 
 var countKinds struct {
@@ -129,8 +128,8 @@ var countKinds struct {
 	n int
 }
 
-// kindOf is what a statement does (select, insert, update, delete; cas where
-// it is conditional; other), and to which table.
+// kindOf returns the kind of a statement (select, insert, update, delete; cas if
+// it is conditional; other) and its table.
 func kindOf(statement string) (kind, table string) {
 	if k, ok := kinds.Load(statement); ok {
 		known := k.(statementKind)
@@ -152,7 +151,7 @@ func parseKind(statement string) statementKind {
 		return statementKind{kind: "other"}
 	}
 	k := statementKind{kind: strings.ToLower(found[1])}
-	if at := place.FindStringSubmatch(statement); at != nil {
+	if at := target.FindStringSubmatch(statement); at != nil {
 		k.table = strings.ToLower(at[1])
 	}
 	if k.kind != "select" && onlyIf.MatchString(statement) {

@@ -9,7 +9,7 @@ import (
 const metaStore = "meta"
 
 // Meta observes the calls of a metadata store that requests and the collector
-// make. Others, such as walks over everything, go through as they are.
+// make. Other calls, such as walks over the whole store, are not counted.
 func (o *Observer) Meta(s meta.Store) meta.Store {
 	return meta.Intercept(s, func(ctx context.Context, op meta.Op, call func(context.Context) error) error {
 		switch op {

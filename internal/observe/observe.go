@@ -1,9 +1,9 @@
-// Package observe puts metrics and traces around an engine: around the calls
-// of its metadata and its bytes, and, of Cassandra, around each statement. It
-// changes nothing of what they do.
+// Package observe counts and traces what an engine does: the calls of its metadata
+// store and blob stores, and each statement of Cassandra. It does not change what
+// they do.
 //
-// A span is made only inside another one that is recorded: calls that no
-// traced request makes cost no more than being counted.
+// A span is made only inside another one that is recorded. Calls outside a traced
+// request are only counted.
 package observe
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// Scope is the name under which spans are made.
+// Scope is the name of the tracer.
 const Scope = "github.com/pithos/pithos"
 
 // Observer counts and traces.
@@ -29,7 +29,7 @@ type Observer struct{ metrics *metrics.Metrics }
 // New returns an observer that counts into m.
 func New(m *metrics.Metrics) *Observer { return &Observer{m} }
 
-// Kinds of failures, as they are shown.
+// Kinds of failures, as metrics and spans name them.
 const (
 	failureUnavailable = "unavailable"
 	failureUnknown     = "unknown_outcome"
@@ -39,13 +39,14 @@ const (
 	failureOther       = "other"
 )
 
-// answers are errors that answer a question, or settle a race: nothing failed.
+// answers are errors that answer a question or decide a race. They are no
+// failures of the engine.
 var answers = []error{
 	meta.ErrNotFound, meta.ErrExists, meta.ErrConflict, meta.ErrBucketGone, meta.ErrBucketDeleting,
 	meta.ErrUploadClosed, meta.ErrClaimed, blob.ErrNotFound, context.Canceled,
 }
 
-// failure is the kind of an engine's failure; "" where nothing failed.
+// failure is the kind of an engine's failure; "" if nothing failed.
 func failure(err error) string {
 	if err == nil {
 		return ""
@@ -70,7 +71,7 @@ func failure(err error) string {
 	return failureOther
 }
 
-// call makes a call of a store and counts it.
+// call makes a call of a store, counts and traces it.
 func (o *Observer) call(ctx context.Context, store, name string, do func(context.Context) error) error {
 	ctx, end := o.begin(ctx, store, name)
 	err := do(ctx)
@@ -89,8 +90,8 @@ func (o *Observer) begin(ctx context.Context, store, name string) (_ context.Con
 	}
 }
 
-// child starts a span inside that of ctx, if that is recorded; else it
-// returns the one there is, or none: nil.
+// child starts a span inside that of ctx, if that is recorded. Otherwise it
+// returns ctx and nil.
 func child(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {

@@ -7,13 +7,13 @@ import (
 	"github.com/pithos/pithos/internal/metrics"
 )
 
-// Pebble shows a Pebble database under a name, until remove is called, which
-// must be before the database is closed.
+// Pebble adds the metrics of a Pebble database under a name. Call remove before
+// the database is closed.
 func (o *Observer) Pebble(name string, read func() *pebble.Metrics) (remove func()) {
 	return o.metrics.Database(name, func() metrics.Database { return fromPebble(read()) })
 }
 
-// Listings shows what Cassandra's listings cost beside the answers.
+// Listings adds the metrics of the maintenance of Cassandra's listings.
 func (o *Observer) Listings(read func() metrics.Listings) (remove func()) {
 	return o.metrics.Listings(read)
 }

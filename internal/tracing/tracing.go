@@ -1,4 +1,4 @@
-// Package tracing sends traces to a collector of OpenTelemetry.
+// Package tracing sends traces to an OpenTelemetry collector.
 package tracing
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/pithos/pithos/config"
 )
 
-// closeTimeout bounds the sending of what is left at the end.
+// closeTimeout bounds the sending of the remaining spans at the end.
 const closeTimeout = 5 * time.Second
 
-// Open returns where requests' spans go, by the configuration and the
-// environment of OpenTelemetry: nowhere, unless an endpoint is named. The
-// collector need not be there: what cannot be sent is dropped, and said to be
-// in the log. end sends what is left.
+// Open returns the provider of requests' spans, by the configuration and the
+// environment variables of OpenTelemetry; it records none unless an endpoint is set.
+// The collector need not be reachable: spans that cannot be sent are dropped and
+// logged. end sends the remaining spans.
 func Open(ctx context.Context, cfg config.Tracing, version string, getenv func(string) string, log *zap.Logger) (_ trace.TracerProvider, end func() error, _ error) {
 	nothing := func() error { return nil }
 	named := cmp.Or(cfg.Endpoint, getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
@@ -52,8 +52,8 @@ func Open(ctx context.Context, cfg config.Tracing, version string, getenv func(s
 	}, nil
 }
 
-// provider makes spans, by the sampling of the configuration unless the
-// environment asks for another.
+// provider returns the provider of spans, with the sampling of the environment or,
+// if it names none, of the configuration.
 func provider(ctx context.Context, cfg config.Tracing, version string, getenv func(string) string, o ...sdk.TracerProviderOption) (*sdk.TracerProvider, error) {
 	about, err := resource.New(ctx, resource.WithAttributes(
 		attribute.String("service.name", "pithos"), attribute.String("service.version", version)),
