@@ -31,15 +31,15 @@ func BenchmarkBare(b *testing.B) {
 	for _, size := range []int{4 << 10, 1 << 20, 64 << 20} {
 		data := make([]byte, min(chunk, size))
 		chunks := max(1, size/chunk)
-		each := func(ctx context.Context, f func(context.Context, place) error) error {
+		each := func(ctx context.Context, f func(context.Context, position) error) error {
 			g, ctx := errgroup.WithContext(ctx)
 			g.SetLimit(4)
 			for n := range chunks {
-				g.Go(func() error { return f(ctx, placeOf(int64(n), 64)) })
+				g.Go(func() error { return f(ctx, positionOf(int64(n), 64)) })
 			}
 			return g.Wait()
 		}
-		run := func(b *testing.B, f func(context.Context, place) error) {
+		run := func(b *testing.B, f func(context.Context, position) error) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -50,10 +50,10 @@ func BenchmarkBare(b *testing.B) {
 		}
 		id := blob.NewID()
 		b.Run(fmt.Sprintf("Insert/%dKiB", size>>10), func(b *testing.B) {
-			run(b, func(ctx context.Context, at place) error { return t.insert(ctx, id, at, 0, data) })
+			run(b, func(ctx context.Context, at position) error { return t.insert(ctx, id, at, 0, data) })
 		})
 		b.Run(fmt.Sprintf("Select/%dKiB", size>>10), func(b *testing.B) {
-			run(b, func(ctx context.Context, at place) error {
+			run(b, func(ctx context.Context, at position) error {
 				_, _, err := t.read(ctx, id, at, false)
 				return err
 			})

@@ -53,10 +53,10 @@ func compression(b *testing.B, node *cassandratest.Node, session *gocql.Session,
 	for b.Loop() {
 		id := blob.NewID()
 		begun := processorTime(b, node)
-		forChunks(b, func(at place) error { return t.insert(b.Context(), id, at, 0, data) })
+		forChunks(b, func(at position) error { return t.insert(b.Context(), id, at, 0, data) })
 		node.Nodetool(b, "flush", keyspace)
 		written := processorTime(b, node)
-		forChunks(b, func(at place) error {
+		forChunks(b, func(at position) error {
 			_, got, err := t.read(b.Context(), id, at, false)
 			if err == nil && !bytes.Equal(got, data) {
 				err = fmt.Errorf("chunk %v is not what was written", at)
@@ -77,12 +77,12 @@ func compression(b *testing.B, node *cassandratest.Node, session *gocql.Session,
 
 // forChunks does something for each chunk, as many at a time as the writer has
 // in flight.
-func forChunks(b *testing.B, do func(place) error) {
+func forChunks(b *testing.B, do func(position) error) {
 	b.Helper()
 	var g errgroup.Group
 	g.SetLimit(4)
 	for n := range chunkCount {
-		g.Go(func() error { return do(placeOf(int64(n), 64)) })
+		g.Go(func() error { return do(positionOf(int64(n), 64)) })
 	}
 	if err := g.Wait(); err != nil {
 		b.Fatal(err)

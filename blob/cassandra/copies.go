@@ -16,34 +16,34 @@ import (
 	"github.com/pithos/pithos/internal/cassandra"
 )
 
-// copies is what reading and mending single copies asks of the database.
+// copies has the statements that read and rewrite single copies.
 type copies interface {
-	// copies is how many nodes of this datacenter are meant to have a chunk.
+	// copies is the number of nodes of this datacenter that should have a chunk.
 	copies(ctx context.Context) (int, error)
-	// readCopy is read at one of the nodes that have the chunk, counted from
-	// 0. It returns the timestamp of the chunk too.
-	readCopy(ctx context.Context, id blob.ID, at place, n, of int, buf []byte) (sum int64, data []byte, written int64, err error)
-	// mend is insert at a timestamp of its own; everywhere returns only when
-	// every node has it.
-	mend(ctx context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64, everywhere bool) error
+	// readCopy is read at node n of those that have the chunk, counted from 0.
+	// It also returns the timestamp of the chunk.
+	readCopy(ctx context.Context, id blob.ID, at position, n, of int, buf []byte) (sum int64, data []byte, written int64, err error)
+	// rewrite is insert at another timestamp; with everywhere, it returns only
+	// when every node has the row.
+	rewrite(ctx context.Context, id blob.ID, at position, sum int64, data []byte, timestamp int64, everywhere bool) error
 	// blockSize is the sum of the sizes of the chunks of a block.
 	blockSize(ctx context.Context, id blob.ID, block int) (int64, error)
 }
 
 func (c *cql) copies(ctx context.Context) (int, error) {
-	k, err := c.session.KeyspaceMetadata(c.keyspace) // which the driver remembers
+	k, err := c.session.KeyspaceMetadata(c.keyspace) // which the driver caches
 	if err != nil {
 		return 0, err
 	}
-	dc, err := c.here(ctx)
+	dc, err := c.localDatacenter(ctx)
 	if err != nil {
 		return 0, err
 	}
 	return copiesIn(dc, k.StrategyOptions), nil
 }
 
-// here is the datacenter of the nodes that the session speaks to.
-func (c *cql) here(ctx context.Context) (string, error) {
+// localDatacenter is the datacenter of the nodes that the session is connected to.
+func (c *cql) localDatacenter(ctx context.Context) (string, error) {
 	if dc := c.datacenter.Load(); dc != nil {
 		return *dc, nil
 	}
@@ -55,12 +55,12 @@ func (c *cql) here(ctx context.Context) (string, error) {
 	return dc, err
 }
 
-// copiesIn is how many copies a keyspace has in a datacenter, by the options
-// of its replication.
+// copiesIn is the number of copies that a keyspace has in a datacenter, by the
+// options of its replication.
 func copiesIn(dc string, options map[string]any) int {
 	text, ok := options[dc].(string)
 	if !ok {
-		text, _ = options["replication_factor"].(string) // SimpleStrategy's: wherever they are
+		text, _ = options["replication_factor"].(string) // of SimpleStrategy, in any datacenter
 	}
 	text, _, _ = strings.Cut(text, "/") // "3/1": one of three is transient
 	n, err := strconv.Atoi(text)
@@ -70,7 +70,7 @@ func copiesIn(dc string, options map[string]any) int {
 	return max(1, n)
 }
 
-func (c *cql) readCopy(ctx context.Context, id blob.ID, at place, n, of int, buf []byte) (sum int64, data []byte, written int64, err error) {
+func (c *cql) readCopy(ctx context.Context, id blob.ID, at position, n, of int, buf []byte) (sum int64, data []byte, written int64, err error) {
 	q := c.query(cassandra.AtReplica(ctx, n, of), c.readCopyStmt, id[:], at.block, at.chunk).Consistency(c.one)
 	err = q.Scan(&sum, &buf, &written)
 	if errors.Is(err, gocql.ErrNotFound) {
@@ -79,8 +79,8 @@ func (c *cql) readCopy(ctx context.Context, id blob.ID, at place, n, of int, buf
 	return sum, buf, written, err
 }
 
-func (c *cql) mend(ctx context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64, everywhere bool) error {
-	q := c.query(ctx, c.mendStmt, id[:], at.block, at.chunk, sum, data, timestamp)
+func (c *cql) rewrite(ctx context.Context, id blob.ID, at position, sum int64, data []byte, timestamp int64, everywhere bool) error {
+	q := c.query(ctx, c.rewriteStmt, id[:], at.block, at.chunk, sum, data, timestamp)
 	if everywhere {
 		q = q.Consistency(gocql.All)
 	}
@@ -96,21 +96,21 @@ func (c *cql) blockSize(ctx context.Context, id blob.ID, block int) (int64, erro
 	return total, iter.Close()
 }
 
-// copyState is what one copy of a chunk is like.
+// copyState is the state of one copy of a chunk.
 type copyState struct {
 	good, missing, unread bool
 	written               int64 // its timestamp
 }
 
-// survey reads every copy of chunk n of a blob, and leaves a good one, if
-// there is any, in data, which lies in buf or in a buffer of its own.
-func (s *Store) survey(ctx context.Context, ref blob.Ref, n int64, buf []byte) (states []copyState, data []byte, err error) {
+// readCopies reads every copy of chunk n of a blob, and returns a good one, if
+// there is any, in data, which is in buf or in a buffer of its own.
+func (s *Store) readCopies(ctx context.Context, ref blob.Ref, n int64, buf []byte) (states []copyState, data []byte, err error) {
 	of, err := s.db.copies(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	size := chunkSize(ref, n)
-	at := placeOf(n, int(ref.Block))
+	at := positionOf(n, int(ref.Block))
 	for i := range of {
 		into := buf
 		if data != nil {
@@ -138,31 +138,32 @@ func (s *Store) survey(ctx context.Context, ref blob.Ref, n int64, buf []byte) (
 	return states, data, nil
 }
 
-// mendTime bounds the writing of a chunk anew behind a read.
-const mendTime = 5 * time.Second
+// healTimeout bounds the asynchronous rewriting of a chunk after a read.
+const healTimeout = 5 * time.Second
 
 // heal writes a good chunk over wrong copies of it. Of two cells with one
-// timestamp Cassandra keeps the greater, right or wrong: so the good chunk
-// gets a timestamp above theirs. A deletion is above them all.
+// timestamp Cassandra keeps the greater value, right or wrong. So the good chunk
+// gets a timestamp above those of the wrong copies. Deletions have the greatest
+// timestamp.
 func (s *Store) heal(ctx context.Context, ref blob.Ref, n int64, data []byte, states []copyState, everywhere bool) error {
 	var newest int64 = writtenAt
 	for _, c := range states {
 		newest = max(newest, c.written)
 	}
-	err := s.db.mend(ctx, ref.ID, placeOf(n, int(ref.Block)), sumOf(data, ref.ID, n), data, newest+1, everywhere)
+	err := s.db.rewrite(ctx, ref.ID, positionOf(n, int(ref.Block)), sumOf(data, ref.ID, n), data, newest+1, everywhere)
 	if err != nil {
-		return fmt.Errorf("write chunk %d of blob %s anew: %w", n, ref.ID, err)
+		return fmt.Errorf("rewrite chunk %d of blob %s: %w", n, ref.ID, err)
 	}
 	return nil
 }
 
-// mendAfterRead heals a chunk that a read has found corrupt, given what a
-// later read found. A failure leaves it to the next read, or to a check.
-func (s *Store) mendAfterRead(ctx context.Context, ref blob.Ref, n int64, data []byte) {
-	ctx, cancel := context.WithTimeout(ctx, mendTime)
+// healAfterRead heals a chunk that one read has found corrupt and a later read has
+// found good. If it fails, the next read or a check heals the chunk.
+func (s *Store) healAfterRead(ctx context.Context, ref blob.Ref, n int64, data []byte) {
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
 	defer cancel()
 	log := s.opts.Log.With(zap.Stringer("blob", ref.ID), zap.Int64("chunk", n))
-	states, spare, err := s.survey(ctx, ref, n, nil)
+	states, spare, err := s.readCopies(ctx, ref, n, nil)
 	buffer.Put(spare)
 	wrong := 0
 	for _, c := range states {
@@ -171,29 +172,29 @@ func (s *Store) mendAfterRead(ctx context.Context, ref blob.Ref, n int64, data [
 		}
 	}
 	if err == nil && wrong == 0 {
-		return // somebody else has healed it, or the bytes changed on their way
+		return // another gateway has healed it, or the bytes changed on the network
 	}
 	if err == nil {
 		err = s.heal(ctx, ref, n, data, states, false)
 	}
 	if err != nil {
-		log.Warn("a copy of a chunk is corrupt and was not healed; 'pithos check --deep --repair' can", zap.Error(err))
+		log.Warn("a copy of a chunk is corrupt and could not be healed; run 'pithos check --deep --repair'", zap.Error(err))
 		return
 	}
-	log.Warn("corrupt copies of a chunk were healed from a good one: see to the disk of their node", zap.Int("copies", wrong))
+	log.Warn("corrupt copies of a chunk were healed from a good one; check the disk of their node", zap.Int("copies", wrong))
 }
 
-// rescue looks for a good copy of a chunk of which reads have found none: a
-// quorum prefers the greater of two copies, not the right one.
-func (s *Store) rescue(ctx context.Context, ref blob.Ref, n int64, buf []byte) ([]byte, error) {
+// findGoodCopy reads every copy of a chunk of which reads have returned no good one:
+// a quorum prefers the greater of two copies, not the right one.
+func (s *Store) findGoodCopy(ctx context.Context, ref blob.Ref, n int64, buf []byte) ([]byte, error) {
 	of, err := s.db.copies(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if of < 2 {
-		return nil, fmt.Errorf("%w: wrong checksum, and there is no other copy", blob.ErrCorrupt)
+		return nil, fmt.Errorf("%w: wrong checksum of the only copy", blob.ErrCorrupt)
 	}
-	_, data, err := s.survey(ctx, ref, n, buf)
+	_, data, err := s.readCopies(ctx, ref, n, buf)
 	if err != nil {
 		return nil, err
 	}

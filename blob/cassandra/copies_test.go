@@ -13,7 +13,7 @@ import (
 // wrong ones, by the number of the copy.
 func (f *replicas) copies(context.Context) (int, error) { return max(1, f.copiesOf), nil }
 
-func (f *replicas) readCopy(ctx context.Context, id blob.ID, at place, n, _ int, buf []byte) (int64, []byte, int64, error) {
+func (f *replicas) readCopy(ctx context.Context, id blob.ID, at position, n, _ int, buf []byte) (int64, []byte, int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, ok := f.rows[rowKey{id, at}]
@@ -29,7 +29,7 @@ func (f *replicas) readCopy(ctx context.Context, id blob.ID, at place, n, _ int,
 	return r.sum, append(buf[:0], r.data...), max(r.written, writtenAt), ctx.Err()
 }
 
-func (f *replicas) mend(_ context.Context, id blob.ID, at place, sum int64, data []byte, timestamp int64, _ bool) error {
+func (f *replicas) rewrite(_ context.Context, id blob.ID, at position, sum int64, data []byte, timestamp int64, _ bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rows[rowKey{id, at}] = row{sum: sum, data: bytes.Clone(data), written: timestamp}
@@ -70,7 +70,7 @@ func TestAReadHealsWrongCopies(t *testing.T) {
 			if h, err := s.Verify(t.Context(), ref, false); err != nil || !h.Good() {
 				t.Errorf("after the read: %+v, %v", h, err)
 			}
-			if r := f.rows[rowKey{ref.ID, place{}}]; r.written != writtenAt+1 {
+			if r := f.rows[rowKey{ref.ID, position{}}]; r.written != writtenAt+1 {
 				t.Errorf("the chunk was written anew at %d", r.written)
 			}
 		})

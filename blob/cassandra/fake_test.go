@@ -32,7 +32,7 @@ type replicas struct {
 
 type rowKey struct {
 	id blob.ID
-	at place
+	at position
 }
 
 type row struct {
@@ -41,7 +41,7 @@ type row struct {
 	written int64
 }
 
-func (f *replicas) insert(ctx context.Context, id blob.ID, at place, sum int64, data []byte) error {
+func (f *replicas) insert(ctx context.Context, id blob.ID, at position, sum int64, data []byte) error {
 	n := f.inFlight.Add(1)
 	defer f.inFlight.Add(-1)
 	f.mu.Lock()
@@ -60,7 +60,7 @@ func (f *replicas) insert(ctx context.Context, id blob.ID, at place, sum int64, 
 	return ctx.Err()
 }
 
-func (f *replicas) read(ctx context.Context, id blob.ID, at place, quorum bool) (int64, []byte, error) {
+func (f *replicas) read(ctx context.Context, id blob.ID, at position, quorum bool) (int64, []byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reads = append(f.reads, map[bool]string{true: "quorum", false: "one"}[quorum])
@@ -208,7 +208,7 @@ func TestChunksInTheWrongPlaceAreNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := rowKey{ref.ID, place{0, 0}}, rowKey{ref.ID, place{0, 1}}
+	first, second := rowKey{ref.ID, position{0, 0}}, rowKey{ref.ID, position{0, 1}}
 	f.rows[first], f.rows[second] = f.rows[second], f.rows[first]
 	if _, err := s.fetch(t.Context(), ref, 0); !errors.Is(err, blob.ErrCorrupt) {
 		t.Errorf("swapped chunks: %v, want ErrCorrupt", err)
@@ -273,7 +273,7 @@ func TestDeletePassesTheGapOfADeadWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := first; n < first+4; n++ {
-			delete(f.rows, rowKey{ref.ID, placeOf(int64(n), 4)})
+			delete(f.rows, rowKey{ref.ID, positionOf(int64(n), 4)})
 		}
 		if err := s.Delete(t.Context(), ref.ID); err != nil {
 			t.Fatal(err)

@@ -19,8 +19,8 @@ var _ blob.Inspector = (*Store)(nil)
 // Replicated implements [blob.Inspector].
 func (s *Store) Replicated() bool { return true }
 
-// WalkShare implements [blob.Inspector]: a share is a part of the ring. A
-// blob's blocks lie in any of them.
+// WalkShare implements [blob.Inspector]. A share is a range of tokens. The blocks
+// of one blob may be in different shares.
 func (s *Store) WalkShare(ctx context.Context, share blob.Share, visit func(blob.Info) error) error {
 	if err := share.Check(); err != nil {
 		return err
@@ -29,7 +29,7 @@ func (s *Store) WalkShare(ctx context.Context, share blob.Share, visit func(blob
 		if part == share.Of {
 			return math.MaxInt64
 		}
-		// part/Of of 2^64, counted from the least token on, which no row has.
+		// part/Of of 2^64, counted from the lowest token on, which no row has.
 		quotient, _ := bits.Div64(uint64(part), 0, uint64(share.Of))
 		return int64(quotient ^ 1<<63)
 	}
@@ -53,12 +53,12 @@ func (s *Store) Stat(ctx context.Context, ref blob.Ref) (int64, error) {
 	return total, nil
 }
 
-// blocks is how many blocks a blob has.
+// blocks is the number of blocks of a blob.
 func blocks(ref blob.Ref) int {
 	if ref.Size == 0 || ref.Chunk <= 0 || ref.Block <= 0 {
 		return 0
 	}
-	return placeOf((ref.Size-1)/int64(ref.Chunk), int(ref.Block)).block + 1
+	return positionOf((ref.Size-1)/int64(ref.Chunk), int(ref.Block)).block + 1
 }
 
 // Find implements [blob.Inspector].
@@ -83,7 +83,7 @@ func (s *Store) Purge(ctx context.Context, id blob.ID, last int) error {
 	return s.deleteFrom(ctx, id, last+1)
 }
 
-// verifyAtOnce is how many chunks of one blob are verified at the same time.
+// verifyAtOnce is the number of chunks of one blob that are verified in parallel.
 const verifyAtOnce = 4
 
 // Verify implements [blob.Inspector]. It reads each chunk at each of the nodes
@@ -120,18 +120,18 @@ func (s *Store) Verify(ctx context.Context, ref blob.Ref, heal bool) (blob.Healt
 func (s *Store) verifyChunk(ctx context.Context, ref blob.Ref, n int64, heal bool) (blob.Health, error) {
 	buf := buffer.Get(int(chunkSize(ref, n)))
 	defer buffer.Put(buf)
-	states, data, err := s.survey(ctx, ref, n, buf)
+	states, data, err := s.readCopies(ctx, ref, n, buf)
 	if err != nil {
 		return blob.Health{}, err
 	}
 	h := healthOf(states)
 	switch {
 	case data != nil && heal && h.Corrupt+h.Missing > 0:
-		return s.mendAll(ctx, ref, n, data, states, h)
+		return s.healEverywhere(ctx, ref, n, data, states, h)
 	case data != nil:
 		return h, nil
 	case h.Unread > 0:
-		// The good copy may be where it cannot be read now.
+		// The good copy may be on a node that cannot be read now.
 		return h, fmt.Errorf("%w: %d of %d copies could not be read, and no other is good", blob.ErrUnavailable, h.Unread, len(states))
 	case h.Corrupt > 0:
 		h.LostCorrupt = 1
@@ -156,14 +156,14 @@ func healthOf(states []copyState) (h blob.Health) {
 	return h
 }
 
-// verifyMissing asks a quorum for a chunk that no node of this datacenter
-// has: another one may, or one that has it was not the one to answer.
+// verifyMissing reads a chunk that no node of this datacenter has from a quorum:
+// another datacenter may have it, or a node that did not answer before.
 func (s *Store) verifyMissing(ctx context.Context, ref blob.Ref, n int64, heal bool, states []copyState, h blob.Health) (blob.Health, error) {
 	data, err := s.fetch(ctx, ref, n)
 	defer func() { buffer.Put(data) }()
 	switch {
 	case err == nil && heal:
-		return s.mendAll(ctx, ref, n, data, states, h)
+		return s.healEverywhere(ctx, ref, n, data, states, h)
 	case errors.Is(err, blob.ErrNotFound):
 		h.LostMissing = 1
 	case errors.Is(err, blob.ErrCorrupt):
@@ -174,16 +174,16 @@ func (s *Store) verifyMissing(ctx context.Context, ref blob.Ref, n int64, heal b
 	return h, nil
 }
 
-// mendAll heals a chunk and counts the copies that are right by then.
-func (s *Store) mendAll(ctx context.Context, ref blob.Ref, n int64, data []byte, states []copyState, h blob.Health) (blob.Health, error) {
-	// Everywhere, so that the copies can be looked at again; or at a quorum
-	// while a node is down.
+// healEverywhere heals a chunk and counts the copies that are good after that.
+func (s *Store) healEverywhere(ctx context.Context, ref blob.Ref, n int64, data []byte, states []copyState, h blob.Health) (blob.Health, error) {
+	// Write to all nodes, so that the copies can be verified again; or to a
+	// quorum while a node is down.
 	if s.heal(ctx, ref, n, data, states, true) != nil {
 		if err := s.heal(ctx, ref, n, data, states, false); err != nil {
 			return h, err
 		}
 	}
-	again, spare, err := s.survey(ctx, ref, n, nil)
+	again, spare, err := s.readCopies(ctx, ref, n, nil)
 	buffer.Put(spare)
 	if err != nil {
 		return h, err
@@ -193,5 +193,5 @@ func (s *Store) mendAll(ctx context.Context, ref blob.Ref, n int64, data []byte,
 	return h, nil
 }
 
-// Copies is how many copies of each chunk there are meant to be.
+// Copies returns the number of copies that each chunk should have.
 func (s *Store) Copies(ctx context.Context) (int, error) { return s.db.copies(ctx) }

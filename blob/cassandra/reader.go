@@ -12,16 +12,16 @@ import (
 
 var errClosed = errors.New("reader is closed")
 
-// reader delivers the chunks of a range in order while it fetches those that
-// come next.
+// reader returns the chunks of a range in order, and fetches the next ones at the
+// same time.
 type reader struct {
 	store  *Store
 	ctx    context.Context
 	cancel context.CancelFunc
 	ref    blob.Ref
 
-	offset  int64 // in the blob, of the next byte to be delivered from a chunk
-	end     int64 // where the range ends
+	offset  int64 // in the blob, of the next byte to return
+	end     int64 // of the range
 	launch  int64 // number of the next chunk to fetch
 	flights []chan fetched
 	running sync.WaitGroup
@@ -35,8 +35,8 @@ type fetched struct {
 	err  error
 }
 
-// Open implements [blob.Store]. The first chunks are asked for at once. The
-// reader is also an [io.WriterTo].
+// Open implements [blob.Store]. It begins to fetch the first chunks. The reader is
+// also an [io.WriterTo].
 func (s *Store) Open(ctx context.Context, ref blob.Ref, offset, length int64) (io.ReadCloser, error) {
 	if err := checkRange(ref, offset, length); err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", ref.ID, err)
@@ -57,10 +57,10 @@ func (s *Store) Open(ctx context.Context, ref blob.Ref, offset, length int64) (i
 
 func checkRange(ref blob.Ref, offset, length int64) error {
 	if offset < 0 || length < 0 || offset > ref.Size || length > ref.Size-offset {
-		return fmt.Errorf("range of %d bytes from %d on lies outside its %d bytes", length, offset, ref.Size)
+		return fmt.Errorf("range of %d bytes from %d on is outside of its %d bytes", length, offset, ref.Size)
 	}
 	if (ref.Chunk <= 0 || ref.Block <= 0) && ref.Size > 0 {
-		return fmt.Errorf("its chunk size is %d and its block %d: not a blob of this store", ref.Chunk, ref.Block)
+		return fmt.Errorf("invalid chunk size %d or block size %d in the reference: the blob is not of this store", ref.Chunk, ref.Block)
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ func chunkSize(ref blob.Ref, n int64) int64 {
 	return min(int64(ref.Chunk), ref.Size-n*int64(ref.Chunk))
 }
 
-// fetchNext begins to fetch one more chunk, if the range has more.
+// fetchNext begins to fetch the next chunk of the range, if there is one.
 func (r *reader) fetchNext() {
 	n := r.launch
 	if n*int64(r.ref.Chunk) >= r.end {
@@ -87,12 +87,12 @@ func (r *reader) fetchNext() {
 	}()
 }
 
-// fetch reads chunk n of a blob and verifies it. See the package's comment for
-// what it does about a chunk that is missing or wrong.
+// fetch reads chunk n of a blob and verifies it. The package comment says what it
+// does if the chunk is missing or wrong.
 func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, err error) {
 	size := chunkSize(ref, n)
 	corrupt := false
-	at := placeOf(n, int(ref.Block))
+	at := positionOf(n, int(ref.Block))
 	read := func(quorum bool) error {
 		return retry(ctx, func() error {
 			sum, got, err := s.db.read(ctx, ref.ID, at, quorum)
@@ -115,7 +115,7 @@ func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, 
 		err = read(true)
 	}
 	if errors.Is(err, blob.ErrCorrupt) {
-		data, err = s.rescue(ctx, ref, n, nil)
+		data, err = s.findGoodCopy(ctx, ref, n, nil)
 	}
 	if errors.Is(err, errMissing) {
 		err = blob.ErrNotFound
@@ -124,12 +124,12 @@ func (s *Store) fetch(ctx context.Context, ref blob.Ref, n int64) (data []byte, 
 		return nil, fmt.Errorf("read chunk %d of blob %s: %w", n, ref.ID, err)
 	}
 	if corrupt {
-		s.mendAfterRead(ctx, ref, n, data)
+		s.healAfterRead(ctx, ref, n, data)
 	}
 	return data, nil
 }
 
-// fill waits for the next chunk; rest is what it has of the range.
+// fill waits for the next chunk and sets rest to its part of the range.
 func (r *reader) fill() error {
 	if r.err != nil {
 		return r.err
@@ -172,7 +172,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo implements [io.WriterTo]: it writes from the chunks themselves.
+// WriteTo implements [io.WriterTo]. It writes from the memory of the chunks.
 func (r *reader) WriteTo(w io.Writer) (written int64, err error) {
 	for {
 		if len(r.rest) == 0 {
@@ -190,7 +190,7 @@ func (r *reader) WriteTo(w io.Writer) (written int64, err error) {
 	}
 }
 
-// Close implements [io.Closer]. It ends the reads that are under way.
+// Close implements [io.Closer]. It cancels the running reads.
 func (r *reader) Close() error {
 	if errors.Is(r.err, errClosed) {
 		return nil

@@ -18,9 +18,9 @@ const (
 	firstPause = 50 * time.Millisecond
 )
 
-// retry does an idempotent operation until it succeeds, fails for good, or has
-// failed too often: then the error is [blob.ErrUnavailable]. The pauses double
-// from 50 ms on, each of them shortened at random by up to a half.
+// retry repeats an idempotent operation until it succeeds, fails permanently, or
+// has failed too often: then the error is [blob.ErrUnavailable]. The pauses double
+// from 50 ms on, each shortened at random by up to a half.
 func retry(ctx context.Context, f func() error) error {
 	pause := firstPause
 	for n := 1; ; n++ {
@@ -40,7 +40,7 @@ func retry(ctx context.Context, f func() error) error {
 			if cassandra.Overloaded(err) {
 				reason = blob.ErrOverloaded
 			}
-			return fmt.Errorf("%w: given up after %d attempts: %w", reason, n, err)
+			return fmt.Errorf("%w: failed %d times: %w", reason, n, err)
 		}
 		if err := sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
 			return err
@@ -60,9 +60,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// transient tells whether an error may go away by itself. All do but those of
-// a request that is wrong or refused; an error that is not Cassandra's answer
-// is the network's.
+// transient reports whether a retry may succeed. It may for all errors but those of
+// a request that is invalid or not permitted; an error that is not an answer of
+// Cassandra is one of the network.
 func transient(err error) bool {
 	if errors.Is(err, errMissing) || errors.Is(err, blob.ErrCorrupt) || errors.Is(err, gocql.ErrSessionClosed) {
 		return false

@@ -11,10 +11,10 @@ import (
 	"github.com/pithos/pithos/blob"
 )
 
-// Options are the settings of a store. The zero value is a good choice.
+// Options are the settings of a store. The zero value has the defaults.
 type Options struct {
 	// ChunkBytes is the size of a chunk, 1 KiB to 8 MiB. Default 512 KiB.
-	// What is written stays readable when it changes.
+	// Existing blobs stay readable when it changes.
 	ChunkBytes int
 	// BlockChunks is the number of chunks in a partition, at least Window.
 	// Default: as many as make 32 MiB.
@@ -25,9 +25,9 @@ type Options struct {
 	// Default 4.
 	ReadAhead int
 	// ReadConsistency is that of a chunk's first read. Default LOCAL_ONE.
-	// Everything else is done at the session's consistency.
+	// All other statements have the session's consistency.
 	ReadConsistency gocql.Consistency
-	// Log is told of chunks that turned out to be corrupt. Default: nobody.
+	// Log logs corrupt chunks. Default: none.
 	Log *zap.Logger
 }
 
@@ -57,8 +57,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, err
 	}
 	setDefault(&o.BlockChunks, max(o.Window, (32<<20)/o.ChunkBytes))
-	// Delete ends after two blocks without a row. A writer that died may have
-	// left a gap as long as its window: it must not span two blocks.
+	// Delete ends after two blocks without a row. A writer that crashed may have
+	// left a gap as long as its window, which must not span two blocks.
 	return o, inRange("BlockChunks", o.BlockChunks, o.Window, 1<<20)
 }
 
@@ -86,7 +86,7 @@ var _ blob.Store = (*Store)(nil)
 var keyspaceName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,47}$`)
 
 // New returns the store in the table chunk of keyspace, which must exist. The
-// session stays the caller's; its consistency should be a quorum.
+// caller closes the session; its consistency should be a quorum.
 func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -98,15 +98,15 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 	return &Store{db: newCQL(session, keyspace, o.ReadConsistency), opts: o}, nil
 }
 
-// Delete implements [blob.Store]. Blocks are deleted one after another until
-// two in a row have nothing. A chunk that is on its way to one of those two
-// while Delete runs may stay: so whoever collects what an interrupted writer
-// left waits until the writer's requests cannot arrive any more.
+// Delete implements [blob.Store]. It deletes one block after another until two in a
+// row have no row. A chunk that a writer sends to one of those two during Delete
+// may stay. So the collector deletes the blob of an interrupted writer only when
+// the writer's requests cannot arrive any more.
 func (s *Store) Delete(ctx context.Context, id blob.ID) error {
-	return s.Purge(ctx, id, 0) // without asking: most blobs have just this block
+	return s.Purge(ctx, id, 0) // the first block without reading: most blobs have only this one
 }
 
-// deleteFrom deletes blocks from one on, until two in a row have nothing.
+// deleteFrom deletes blocks from one on, until two in a row have no row.
 func (s *Store) deleteFrom(ctx context.Context, id blob.ID, block int) error {
 	for empty := 0; empty < 2; block++ {
 		var found bool
@@ -115,7 +115,7 @@ func (s *Store) deleteFrom(ctx context.Context, id blob.ID, block int) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("delete blob %s: look at block %d: %w", id, block, err)
+			return fmt.Errorf("delete blob %s: read block %d: %w", id, block, err)
 		}
 		if !found {
 			empty++
@@ -137,8 +137,8 @@ func (s *Store) deleteBlock(ctx context.Context, id blob.ID, block int) error {
 	return nil
 }
 
-// walkRanges is the number of parts that Walk reads the ring in: enough for a
-// part to be a small piece of one node's data.
+// walkRanges is the number of token ranges that Walk reads: enough for each to be
+// a small part of one node's data.
 const walkRanges = 64
 
 // Walk implements [blob.Store]. It visits a blob once for each of its blocks,
@@ -152,8 +152,8 @@ func (s *Store) Walk(ctx context.Context, visit func(blob.Info) error) error {
 	return nil
 }
 
-// walkRange visits the blocks whose token is greater than low and at most
-// high. Rows of one partition come one after another.
+// walkRange visits the blocks whose token is greater than low and at most high. The
+// rows of one partition are read one after another.
 func (s *Store) walkRange(ctx context.Context, low, high int64, visit func(blob.Info) error) error {
 	var current stored
 	for page := (tokenPage{low: low, high: high}); ; {

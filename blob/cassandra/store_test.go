@@ -87,7 +87,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 
 func corrupt(t *testing.T, session *gocql.Session, keyspace string, s *Store, ref blob.Ref, n int64) {
 	t.Helper()
-	at := placeOf(n, int(ref.Block))
+	at := positionOf(n, int(ref.Block))
 	_, data, err := s.db.read(t.Context(), ref.ID, at, true)
 	if err != nil {
 		t.Fatal(err)

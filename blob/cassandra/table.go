@@ -14,36 +14,36 @@ import (
 	"github.com/pithos/pithos/blob"
 )
 
-// table is what the store asks of the database.
+// table has the statements of the store.
 type table interface {
-	insert(ctx context.Context, id blob.ID, at place, sum int64, data []byte) error
+	insert(ctx context.Context, id blob.ID, at position, sum int64, data []byte) error
 	// read reads a chunk at one replica or at the session's consistency. It
-	// returns errMissing where there is no row. data is the caller's.
-	read(ctx context.Context, id blob.ID, at place, quorum bool) (sum int64, data []byte, err error)
+	// returns errMissing if there is no row. The caller may keep data.
+	read(ctx context.Context, id blob.ID, at position, quorum bool) (sum int64, data []byte, err error)
 	hasBlock(ctx context.Context, id blob.ID, block int) (bool, error)
 	deleteBlock(ctx context.Context, id blob.ID, block int) error
-	// list reads a page of chunks, without data, and moves page on.
+	// list reads a page of chunks, without data, and advances page.
 	list(ctx context.Context, page *tokenPage) ([]stored, error)
 	copies
 }
 
 var errMissing = errors.New("no such row")
 
-// place is where a chunk lies within its blob.
-type place struct{ block, chunk int }
+// position is the row of a chunk within its blob.
+type position struct{ block, chunk int }
 
-func placeOf(n int64, blockChunks int) place {
-	return place{int(n / int64(blockChunks)), int(n % int64(blockChunks))}
+func positionOf(n int64, blockChunks int) position {
+	return position{int(n / int64(blockChunks)), int(n % int64(blockChunks))}
 }
 
-// stored is what list finds out about a chunk.
+// stored is what list returns of a chunk.
 type stored struct {
 	id    blob.ID
 	block int
 	size  int64
 }
 
-// tokenPage is a part of the ring, and how far it has been read.
+// tokenPage is a range of tokens, and how much of it was read.
 type tokenPage struct {
 	low, high int64
 	state     []byte
@@ -71,14 +71,14 @@ type cql struct {
 	keyspace string
 	one      gocql.Consistency
 
-	datacenter atomic.Pointer[string] // once it is known
+	datacenter atomic.Pointer[string] // cached
 
 	insertStmt, readStmt, hasStmt, deleteStmt, listStmt string
-	readCopyStmt, mendStmt, sizesStmt                   string
+	readCopyStmt, rewriteStmt, sizesStmt                string
 }
 
-// The timestamps of a chunk and of its deletion. In between are those of
-// chunks that were written anew, because a copy was wrong.
+// The timestamps of a chunk and of its deletion. Between them are those of chunks
+// that were rewritten because a copy was wrong.
 const (
 	writtenAt = 1
 	deletedAt = math.MaxInt64 - 1
@@ -98,7 +98,7 @@ func newCQL(session *gocql.Session, keyspace string, one gocql.Consistency) *cql
 		listStmt:   "SELECT blob_id, block, sum FROM " + name + " WHERE token(blob_id, block) > ? AND token(blob_id, block) <= ?",
 
 		readCopyStmt: "SELECT sum, data, WRITETIME(data) FROM " + name + at + " AND chunk = ?",
-		mendStmt:     "INSERT INTO " + name + " (blob_id, block, chunk, sum, data) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",
+		rewriteStmt:  "INSERT INTO " + name + " (blob_id, block, chunk, sum, data) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",
 		sizesStmt:    "SELECT sum FROM " + name + at,
 	}
 }
@@ -107,12 +107,12 @@ func (c *cql) query(ctx context.Context, stmt string, args ...any) *gocql.Query 
 	return c.session.Query(stmt, args...).WithContext(ctx).Idempotent(true)
 }
 
-func (c *cql) insert(ctx context.Context, id blob.ID, at place, sum int64, data []byte) error {
+func (c *cql) insert(ctx context.Context, id blob.ID, at position, sum int64, data []byte) error {
 	return c.query(ctx, c.insertStmt, id[:], at.block, at.chunk, sum, data).Exec()
 }
 
-// column is a blob as it lies in the driver's frame, which nobody else has:
-// gocql reads each answer into memory of its own and would copy from there.
+// column is a CQL blob in the memory of the frame that gocql received. gocql reads
+// each frame into new memory and would copy the blob from there.
 type column []byte
 
 // UnmarshalCQL implements gocql.Unmarshaler.
@@ -121,7 +121,7 @@ func (c *column) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
 	return nil
 }
 
-func (c *cql) read(ctx context.Context, id blob.ID, at place, quorum bool) (sum int64, data []byte, err error) {
+func (c *cql) read(ctx context.Context, id blob.ID, at position, quorum bool) (sum int64, data []byte, err error) {
 	q := c.query(ctx, c.readStmt, id[:], at.block, at.chunk)
 	if !quorum {
 		q = q.Consistency(c.one)
@@ -159,8 +159,8 @@ func (c *cql) list(ctx context.Context, page *tokenPage) ([]stored, error) {
 			break
 		}
 		if copy(row.id[:], id) != len(row.id) || len(id) != len(row.id) {
-			_ = iter.Close() // of no interest beside the row
-			return nil, fmt.Errorf("%w: the table has a row for %x, which is no blob id", blob.ErrCorrupt, id)
+			_ = iter.Close() // the row is the error to return
+			return nil, fmt.Errorf("%w: the table has a row for %x, which is not a blob id", blob.ErrCorrupt, id)
 		}
 		row.size = sizeOf(sum)
 		out = append(out, row)

@@ -11,12 +11,12 @@ import (
 	"github.com/pithos/pithos/blob/internal/buffer"
 )
 
-// abortTime is how long Abort tries to delete what was written.
+// abortTime is how long Abort tries to delete the written chunks.
 const abortTime = 10 * time.Second
 
 var errDone = errors.New("the blob is committed or aborted already")
 
-// writer cuts chunks and sends each off in a goroutine of its own.
+// writer cuts chunks and writes each in a goroutine of its own.
 type writer struct {
 	store  *Store
 	parent context.Context
@@ -61,7 +61,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, w.err
 }
 
-// launch sends the chunk off as soon as the window has room for it.
+// launch begins to write the chunk when the window has space.
 func (w *writer) launch() error {
 	select {
 	case w.window <- struct{}{}:
@@ -84,7 +84,7 @@ func (w *writer) launch() error {
 
 func (w *writer) insert(data []byte, n int64) error {
 	sum := sumOf(data, w.id, n)
-	at := placeOf(n, w.store.opts.BlockChunks)
+	at := positionOf(n, w.store.opts.BlockChunks)
 	err := retry(w.ctx, func() error { return w.store.db.insert(w.ctx, w.id, at, sum, data) })
 	if err != nil {
 		return fmt.Errorf("chunk %d: %w", n, err)
@@ -103,7 +103,7 @@ func (w *writer) Commit() (blob.Ref, error) {
 		return blob.Ref{}, w.err
 	}
 	if len(w.buf) > 0 {
-		// The last chunk, and of most blobs the only one: no goroutine.
+		// The last chunk, which for most blobs is the only one, needs no goroutine.
 		if err := w.insert(w.buf, w.next); err != nil {
 			w.cancel(err)
 		}
@@ -144,9 +144,9 @@ func (w *writer) Abort() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.parent), abortTime)
 	defer cancel()
-	for block := range placeOf(w.next-1, w.store.opts.BlockChunks).block + 1 {
+	for block := range positionOf(w.next-1, w.store.opts.BlockChunks).block + 1 {
 		if w.store.deleteBlock(ctx, w.id, block) != nil {
-			return // collecting what nothing refers to does the rest
+			return // the garbage collector deletes the rest
 		}
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// dirSync makes the entries of one directory durable. Those who ask while an
-// fsync is under way share the next one.
+// dirSync makes the entries of one directory durable. Callers that arrive during
+// an fsync share the next one.
 type dirSync struct {
 	fs   vfs.FS
 	path string
 
-	turn sync.Mutex // held by the one that syncs
+	turn sync.Mutex // held by the goroutine that syncs
 
 	mu      sync.Mutex
 	waiting *syncRound
@@ -34,7 +34,7 @@ func (d *dirSync) Sync() error {
 	}
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	d.close() // who comes from here on may have changed the directory too late
+	d.close() // a later caller may have changed the directory too late for this fsync
 	round.err = syncDir(d.fs, d.path)
 	close(round.done)
 	return round.err

@@ -12,15 +12,16 @@ import (
 // format is the version of the layout that the package's comment describes.
 const format = 1
 
-// formatFile keeps it.
+// formatFile has the version.
 const formatFile = "format"
 
-// ErrNewer: a later Pithos has written what is in the directory, in a form
-// that this one does not know.
+// ErrNewer: a later Pithos has written the directory, in a format that this one
+// does not know.
 var ErrNewer = errors.New("written by a newer pithos")
 
-// checkFormat refuses a directory of a later format, and marks one that has
-// no mark: it is new, of before there were marks, or its first Open was cut.
+// checkFormat refuses a directory of a later format. It writes the format file if
+// there is none: the directory is new, older than that file, or its first Open
+// was interrupted.
 func (s *Store) checkFormat() error {
 	text, err := s.readFormat()
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *Store) readFormat() (string, error) {
 	return strings.TrimSpace(string(text)), errors.Join(err, f.Close())
 }
 
-// writeFormat leaves it to prepare to make the file's name durable.
+// writeFormat writes the format file; prepare makes its name durable.
 func (s *Store) writeFormat() error {
 	f, err := s.opts.FS.Create(s.path(formatFile), "pithos")
 	if err != nil {

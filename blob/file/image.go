@@ -15,7 +15,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// bind finishes the checksum of a chunk's bytes with the chunk's place.
+// bind completes the checksum of a chunk's bytes with the blob's ID and the chunk's
+// number.
 func bind(crc uint32, id blob.ID, chunk int64) uint32 {
 	var place [len(id) + 8]byte
 	copy(place[:], id[:])
@@ -23,7 +24,7 @@ func bind(crc uint32, id blob.ID, chunk int64) uint32 {
 	return crc32.Update(crc, castagnoli, place[:])
 }
 
-// intact tells whether frame, a chunk and its checksum, is what was written.
+// intact reports whether frame, a chunk with its checksum, is as it was written.
 func intact(frame []byte, id blob.ID, chunk int64) bool {
 	data, sum := frame[:len(frame)-sumBytes], frame[len(frame)-sumBytes:]
 	return bind(crc32.Checksum(data, castagnoli), id, chunk) == binary.BigEndian.Uint32(sum)
@@ -35,13 +36,13 @@ func imageLen(size, chunk int64) int64 {
 }
 
 // dataLen is the inverse of imageLen at the format's chunk size. For an image
-// that breaks off it is the number of data bytes in it.
+// that is truncated it is the number of data bytes in it.
 func dataLen(image int64) int64 {
 	whole, rest := image/(chunkBytes+sumBytes), image%(chunkBytes+sumBytes)
 	return whole*chunkBytes + min(max(0, rest-sumBytes), chunkBytes)
 }
 
-// frame returns where chunk n of the blob lies in its image.
+// frame returns the range of chunk n of the blob in its image.
 func frame(ref blob.Ref, n int64) (offset int64, length int) {
 	chunk := int64(ref.Chunk)
 	data := min(chunk, ref.Size-n*chunk)

@@ -14,8 +14,8 @@ var _ blob.Inspector = (*Store)(nil)
 // Replicated implements [blob.Inspector].
 func (s *Store) Replicated() bool { return false }
 
-// WalkShare implements [blob.Inspector]. Blobs are dealt out by the first byte
-// of their IDs, so there is something in 256 shares at most.
+// WalkShare implements [blob.Inspector]. The first byte of a blob's ID decides its
+// share, so 256 shares at most have blobs.
 func (s *Store) WalkShare(ctx context.Context, share blob.Share, visit func(blob.Info) error) error {
 	if err := share.Check(); err != nil {
 		return err
@@ -69,8 +69,7 @@ func (s *Store) Stat(ctx context.Context, ref blob.Ref) (int64, error) {
 	return max(size, 0), nil
 }
 
-// statFile is the number of bytes of the blob in a file; -1 where there is no
-// file.
+// statFile is the number of bytes of the blob in a file; -1 if there is no file.
 func (s *Store) statFile(path string) (int64, error) {
 	stat, err := s.opts.FS.Stat(path)
 	if errors.Is(err, iofs.ErrNotExist) {

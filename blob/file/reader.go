@@ -13,7 +13,7 @@ import (
 
 var errClosed = errors.New("reader is closed")
 
-// image is what a blob is read from.
+// image is the stored form of a blob.
 type image interface {
 	io.ReaderAt
 	io.Closer
@@ -73,15 +73,16 @@ func (s *Store) Open(ctx context.Context, ref blob.Ref, offset, length int64) (i
 
 func checkRange(ref blob.Ref, offset, length int64) error {
 	if offset < 0 || length < 0 || offset > ref.Size || length > ref.Size-offset {
-		return fmt.Errorf("range of %d bytes from %d on lies outside its %d bytes", length, offset, ref.Size)
+		return fmt.Errorf("range of %d bytes from %d on is outside of its %d bytes", length, offset, ref.Size)
 	}
 	if ref.Chunk <= 0 && ref.Size > 0 {
-		return fmt.Errorf("its chunk size is %d: not a blob of this store", ref.Chunk)
+		return fmt.Errorf("invalid chunk size %d in the reference: the blob is not of this store", ref.Chunk)
 	}
 	return nil
 }
 
-// openImage looks in both places, first where today's settings put the blob.
+// openImage reads from the database or a file, first from the one that the present
+// settings choose.
 func (s *Store) openImage(ref blob.Ref, offset, length int64) (image, error) {
 	open := []func() (image, error){
 		func() (image, error) { return s.openSmallImage(ref, offset, length) },
@@ -108,13 +109,13 @@ func (s *Store) openLargeImage(ref blob.Ref) (image, error) {
 	return f, nil
 }
 
-// openSmallImage copies the chunks of the range: a value that were kept would
-// hold a memtable or a block for as long as a slow client reads.
+// openSmallImage copies the chunks of the range: a value that is kept would retain a
+// memtable or a block while a slow client reads.
 func (s *Store) openSmallImage(ref blob.Ref, offset, length int64) (image, error) {
 	var p *piece
 	found, err := s.getSmall(ref.ID, func(whole []byte) error {
 		if want := imageLen(ref.Size, int64(ref.Chunk)); int64(len(whole)) != want {
-			return fmt.Errorf("%w: %d bytes are stored where %d were written", blob.ErrCorrupt, len(whole), want)
+			return fmt.Errorf("%w: %d bytes are stored, and %d were written", blob.ErrCorrupt, len(whole), want)
 		}
 		from, _ := frame(ref, offset/int64(ref.Chunk))
 		last, n := frame(ref, (offset+length-1)/int64(ref.Chunk))
@@ -131,7 +132,7 @@ func (s *Store) openSmallImage(ref blob.Ref, offset, length int64) (image, error
 	return p, nil
 }
 
-// fill verifies the next chunk; rest is what it has of the range.
+// fill verifies the next chunk and sets rest to its part of the range.
 func (r *reader) fill() error {
 	if r.err != nil {
 		return r.err
@@ -163,7 +164,7 @@ func (r *reader) load(frame []byte, chunk, offset int64) error {
 	switch {
 	case n == len(frame):
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: it breaks off", blob.ErrCorrupt)
+		return fmt.Errorf("%w: it is truncated", blob.ErrCorrupt)
 	default:
 		return diskError(err)
 	}

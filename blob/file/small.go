@@ -16,15 +16,15 @@ import (
 	"github.com/pithos/pithos/blob"
 )
 
-// pebbleLog passes Pebble's errors on and leaves out its chatter.
+// pebbleLog passes on Pebble's errors and drops its routine messages.
 type pebbleLog struct{ log *zap.SugaredLogger }
 
 func (pebbleLog) Infof(string, ...any) {}
 
 func (l pebbleLog) Errorf(format string, args ...any) { l.log.Errorf("pebble: "+format, args...) }
 
-// Fatalf ends the process: after a failed write of its log Pebble cannot know
-// what is on disk. Reading the log anew at the next start can.
+// Fatalf ends the process: after a failed write of its log, Pebble does not know
+// what is on disk. It recovers by reading the log at the next start.
 func (l pebbleLog) Fatalf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "blob store: pebble: "+format+"\n", args...)
 	l.log.Fatalf("pebble: "+format, args...)
@@ -44,7 +44,7 @@ func openSmall(dir string, o Options) (*pebble.DB, error) {
 		L0CompactionThreshold: 4,
 	}
 	for i := range opts.Levels {
-		// Compressing is the business of the pipeline above.
+		// Compression is up to the packages above.
 		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
@@ -59,7 +59,7 @@ func openSmall(dir string, o Options) (*pebble.DB, error) {
 	return db, nil
 }
 
-// separateValues keeps all but the tiniest blobs out of the tables that
+// separateValues stores all but the smallest blobs outside of the tables that
 // compactions rewrite.
 func separateValues() pebble.ValueSeparationPolicy {
 	return pebble.ValueSeparationPolicy{
@@ -71,7 +71,7 @@ func separateValues() pebble.ValueSeparationPolicy {
 	}
 }
 
-// smallError tells Pebble's errors apart.
+// smallError returns a Pebble error as one of package blob.
 func smallError(err error) error {
 	if pebble.IsCorruptionError(err) {
 		return fmt.Errorf("%w: %w", blob.ErrCorrupt, err)
@@ -79,8 +79,8 @@ func smallError(err error) error {
 	return fmt.Errorf("%w: %w", blob.ErrUnavailable, err)
 }
 
-// walkSmall visits the small blobs from from on, below to, in batches, so that
-// a slow visitor does not keep Pebble from dropping what it no longer needs.
+// walkSmall visits the small blobs from from on, below to, in batches, so that no
+// iterator stays open while a slow visitor runs.
 func (s *Store) walkSmall(from, to []byte, visit func(blob.Info) error) error {
 	const batch = 1000
 	for {
@@ -126,8 +126,8 @@ func (s *Store) listSmall(from, to []byte, limit int) (infos []blob.Info, err er
 	return infos, nil
 }
 
-// getSmall hands the image of a small blob to use, which must not keep it.
-// It reports whether there is one.
+// getSmall calls use with the image of a small blob, which use must not keep. It
+// reports whether the blob exists.
 func (s *Store) getSmall(id blob.ID, use func(image []byte) error) (bool, error) {
 	image, closer, err := s.small.Get(id[:])
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -140,9 +140,9 @@ func (s *Store) getSmall(id blob.ID, use func(image []byte) error) (bool, error)
 	return true, errors.Join(err, closer.Close())
 }
 
-// room fails with [blob.ErrFull] while the disk has less than its reserve
-// free beside n more bytes.
-func (s *Store) room(n int) error {
+// checkSpace returns [blob.ErrFull] if, with n more bytes, less than the reserve
+// would be free on the disk.
+func (s *Store) checkSpace(n int) error {
 	usage, err := s.opts.FS.GetDiskUsage(s.dir)
 	if errors.Is(err, vfs.ErrUnsupported) {
 		return nil

@@ -15,12 +15,12 @@ import (
 	"github.com/pithos/pithos/internal/ids"
 )
 
-// Options are the settings of a store. The zero value is a good choice.
+// Options are the settings of a store. The zero value has the defaults.
 type Options struct {
 	// SmallBytes is the size up to which a blob goes into the database of
 	// small blobs, at most 4 MiB. It may change between runs. Default 64 KiB:
-	// up to there a shared fsync of the log beats a file's three (4 KiB by
-	// sixteen writers: 0.15 ms against 0.46); above, writing the bytes twice
+	// below, a shared fsync of the log is faster than the three of a file (4 KiB
+	// by sixteen writers: 0.15 ms against 0.46); above, writing the bytes twice
 	// costs more than it saves (256 KiB: 2.6 ms against 1.2).
 	SmallBytes int64
 	// CacheBytes is the size of Pebble's block cache. Default 16 MiB.
@@ -65,7 +65,7 @@ func setDefault(n *int64, def int64) {
 	}
 }
 
-// Store is a [blob.Store] in a directory. It belongs to one process.
+// Store is a [blob.Store] in a directory, which one process uses.
 type Store struct {
 	dir   string
 	opts  Options
@@ -75,9 +75,9 @@ type Store struct {
 
 var _ blob.Store = (*Store)(nil)
 
-// Open opens the store in dir, which is created if need be, and removes what
-// interrupted writers left there. It fails while another process has it open,
-// and with ErrNewer on what a later version has written.
+// Open opens the store in dir, creates it if it does not exist, and removes the
+// files of interrupted writers. It fails while another process has the store
+// open, and with ErrNewer if a later version has written it.
 func Open(dir string, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -91,7 +91,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := o.FS.MkdirAll(s.path("small"), 0o700); err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
-	// The database first: its lock keeps two processes apart.
+	// The database first: its lock excludes other processes.
 	if s.small, err = openSmall(s.path("small"), o); err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
@@ -105,7 +105,7 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// prepare makes the directories of large blobs, durably, and empties tmp.
+// prepare makes the directories of large blobs durably, and empties tmp.
 func (s *Store) prepare() error {
 	fs := s.opts.FS
 	for i := range s.large {
@@ -127,14 +127,14 @@ func (s *Store) prepare() error {
 	}
 	for _, name := range left {
 		if err := fs.Remove(s.path("tmp", name)); err != nil {
-			return fmt.Errorf("remove what an interrupted writer left: %w", err)
+			return fmt.Errorf("remove the file of an interrupted writer: %w", err)
 		}
 	}
 	return nil
 }
 
-// Close closes the store. No method may be called any more, and every reader
-// and writer must have been closed before.
+// Close closes the store. All readers and writers must have been closed, and no
+// method may be called after it.
 func (s *Store) Close() error {
 	if err := s.small.Close(); err != nil {
 		return fmt.Errorf("close blob store: %w", err)
@@ -152,8 +152,7 @@ func (s *Store) largePath(id blob.ID) string {
 	return s.opts.FS.PathJoin(s.largeDir(id).path, id.String())
 }
 
-// Delete implements [blob.Store]. The blob is gone for good when it returns:
-// it does not come back after a crash.
+// Delete implements [blob.Store]. When it returns, the deletion is durable.
 func (s *Store) Delete(ctx context.Context, id blob.ID) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -181,8 +180,8 @@ func (s *Store) delete(id blob.ID) error {
 	return nil
 }
 
-// remove removes a file and reports whether it was there. It looks first:
-// not every [vfs.FS] minds removing what is not there.
+// remove removes a file and reports whether it existed. It calls Stat first: not
+// every [vfs.FS] returns an error for a file that does not exist.
 func (s *Store) remove(path string) (bool, error) {
 	_, err := s.opts.FS.Stat(path)
 	if err == nil {
@@ -194,7 +193,7 @@ func (s *Store) remove(path string) (bool, error) {
 	return err == nil, diskError(err)
 }
 
-// diskError gives an error of the file system its class.
+// diskError returns an error of the file system as one of package blob.
 func diskError(err error) error {
 	switch {
 	case err == nil:
@@ -207,8 +206,8 @@ func diskError(err error) error {
 	return fmt.Errorf("%w: %w", blob.ErrUnavailable, err)
 }
 
-// Walk implements [blob.Store]: small blobs, large ones, and those that are
-// being written.
+// Walk implements [blob.Store]. It visits small blobs, large blobs, and those that
+// are being written.
 func (s *Store) Walk(ctx context.Context, visit func(blob.Info) error) error {
 	return s.WalkShare(ctx, blob.Share{Of: 1}, visit)
 }
@@ -221,11 +220,11 @@ func (s *Store) walkDir(dir string, visit func(blob.Info) error) error {
 	for _, name := range names {
 		id, err := ids.Parse(name)
 		if err != nil {
-			return fmt.Errorf("walk blobs: %s holds a file that is no blob: %w", dir, err)
+			return fmt.Errorf("walk blobs: %s has a file that is not a blob: %w", dir, err)
 		}
 		stat, err := s.opts.FS.Stat(s.opts.FS.PathJoin(dir, name))
 		if errors.Is(err, iofs.ErrNotExist) {
-			continue // deleted or renamed meanwhile
+			continue // deleted or renamed since the directory was read
 		}
 		if err != nil {
 			return fmt.Errorf("walk blobs: %w", diskError(err))

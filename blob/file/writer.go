@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// flushBytes is how much of a large blob is written at once.
+	// flushBytes is the size of one write of a large blob.
 	flushBytes = 256 << 10
-	// writebackBytes is how often the system is told to begin writing a large
-	// file to disk, so that little is left to do for the fsync at the end.
+	// writebackBytes is the number of bytes after which the system is told to
+	// begin writing a large file to disk, so that the fsync at the end is short.
 	writebackBytes = 4 << 20
 )
 
 var errDone = errors.New("the blob is committed or aborted already")
 
-// writer builds the image of a blob in buf. It turns into a file as soon as
-// the blob is larger than a small one and buf is full.
+// writer builds the image of a blob in buf. It opens a file when the blob is
+// larger than a small one and buf is full.
 type writer struct {
 	store *Store
 	ctx   context.Context
 	id    blob.ID
 
-	buf   []byte // the image from where the file ends
+	buf   []byte // the part of the image that is not in the file yet
 	limit int    // length of buf from which on it is flushed
 	size  int64
 	chunk int64  // number of the chunk that is open
@@ -46,7 +46,7 @@ func (s *Store) Create(ctx context.Context, id blob.ID) (blob.Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// One byte more than any small image: so what is flushed is large.
+	// One byte more than any small image: only large blobs are flushed.
 	limit := imageLen(max(s.opts.SmallBytes, flushBytes), chunkBytes) + 1
 	return &writer{store: s, ctx: ctx, id: id, limit: int(limit)}, nil
 }
@@ -73,7 +73,7 @@ func (w *writer) append(p []byte) error {
 	w.open += len(p)
 	w.size += int64(len(p))
 	if w.open == chunkBytes {
-		w.seal()
+		w.endChunk()
 	}
 	if len(w.buf) >= w.limit {
 		return w.flush()
@@ -81,15 +81,15 @@ func (w *writer) append(p []byte) error {
 	return nil
 }
 
-// seal ends the open chunk with its checksum.
-func (w *writer) seal() {
+// endChunk ends the open chunk with its checksum.
+func (w *writer) endChunk() {
 	w.buf = binary.BigEndian.AppendUint32(buffer.Grow(w.buf, sumBytes), bind(w.crc, w.id, w.chunk))
 	w.chunk, w.open, w.crc = w.chunk+1, 0, 0
 }
 
 // flush moves buf into the file.
 func (w *writer) flush() error {
-	if err := w.store.room(len(w.buf)); err != nil {
+	if err := w.store.checkSpace(len(w.buf)); err != nil {
 		return err
 	}
 	if w.file == nil {
@@ -127,7 +127,7 @@ func (w *writer) Commit() (blob.Ref, error) {
 
 func (w *writer) commit() error {
 	if w.open > 0 {
-		w.seal()
+		w.endChunk()
 	}
 	switch {
 	case w.size == 0:
@@ -139,7 +139,7 @@ func (w *writer) commit() error {
 }
 
 func (w *writer) commitSmall() error {
-	if err := w.store.room(len(w.buf)); err != nil {
+	if err := w.store.checkSpace(len(w.buf)); err != nil {
 		return err
 	}
 	if err := w.store.small.Set(w.id[:], w.buf, pebble.Sync); err != nil {
@@ -176,13 +176,13 @@ func (w *writer) Abort() {
 	}
 }
 
-// fail ends the writing with err and removes what there is of the blob at
-// once: on a full disk it is the space that others need.
+// fail ends the writing with err and removes the blob immediately: on a full disk,
+// others need the space.
 func (w *writer) fail(err error) {
 	w.err = fmt.Errorf("write blob %s: %w", w.id, err)
 	w.release()
 	if w.size <= w.store.opts.SmallBytes {
-		return // Pebble has all of it or nothing, and no error comes after all
+		return // Pebble has the whole blob or nothing, and no error follows the commit
 	}
 	for _, path := range []string{w.store.tmpPath(w.id), w.store.largePath(w.id)} {
 		if _, err := w.store.remove(path); err != nil {
@@ -195,7 +195,7 @@ func (w *writer) release() {
 	buffer.Put(w.buf)
 	w.buf = nil
 	if w.file != nil {
-		_ = w.file.Close() // its content is not wanted any more
+		_ = w.file.Close() // it is removed, so an error does not matter
 		w.file = nil
 	}
 }
