@@ -13,7 +13,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// group is everything that was seen of one blob.
+// group has all rows about one blob.
 type group struct {
 	id                               blob.ID
 	versions, parts, queue, recorded []ref
@@ -26,11 +26,11 @@ type stored struct {
 	last  int // its last block
 }
 
-// compareShares is how many parts the comparison is cut into: blobs are dealt
-// out by the first byte of their ids.
+// compareShares is the number of shares of the comparison: the first byte of a
+// blob's id decides its share.
 const compareShares = 256
 
-// compareBlobs compares what is referred to with what is stored.
+// compareBlobs compares the references to blobs with the stored blobs.
 func (c *checker) compareBlobs(ctx context.Context) error {
 	return c.shares(ctx, phaseCompare, compareShares, func(ctx context.Context, share int, k *sink) error {
 		return c.state.groups(byte(share), func(g *group) error {
@@ -43,7 +43,7 @@ func (c *checker) compareBlobs(ctx context.Context) error {
 	})
 }
 
-// groups calls visit for each blob whose id begins with that byte.
+// groups calls visit for each blob whose id begins with a byte.
 func (s *state) groups(first byte, visit func(*group) error) (err error) {
 	var iters [2]*pebble.Iterator
 	for i, table := range []byte{tableRef, tableBlob} {
@@ -139,7 +139,7 @@ func (c *checker) compareBlob(ctx context.Context, k *sink, g *group) error {
 	return nil
 }
 
-// compareQueued finds entries that the collector cannot settle.
+// compareQueued finds queue entries that the collector cannot process.
 func (c *checker) compareQueued(r *ref) error {
 	if _, ok := c.names[r.Store]; ok {
 		return nil
@@ -151,7 +151,7 @@ func (c *checker) compareQueued(r *ref) error {
 	return c.found(f)
 }
 
-// compareStored looks whether the bytes of a reference are there.
+// compareStored checks that the bytes of a reference are stored.
 func (c *checker) compareStored(ctx context.Context, g *group, r *ref) error {
 	n, ok := c.names[r.Store]
 	if !ok {
@@ -162,7 +162,7 @@ func (c *checker) compareStored(ctx context.Context, g *group, r *ref) error {
 		return c.found(f)
 	}
 	if r.Bytes == 0 {
-		return nil // nothing is stored of it
+		return nil // an empty blob has no rows
 	}
 	if s := g.stored[n]; s != nil && s.bytes == r.Bytes {
 		return nil
@@ -170,8 +170,8 @@ func (c *checker) compareStored(ctx context.Context, g *group, r *ref) error {
 	return c.confirmLost(ctx, n, r)
 }
 
-// confirmLost looks at a blob that seems to lack bytes, while the reference
-// holds.
+// confirmLost checks a blob again that seems to lack bytes, and the reference to it
+// after that.
 func (c *checker) confirmLost(ctx context.Context, n int, r *ref) error {
 	holds, err := c.holds(ctx, r)
 	if err != nil || !holds {
@@ -187,15 +187,15 @@ func (c *checker) confirmLost(ctx context.Context, n int, r *ref) error {
 	return c.found(c.lack(r, size))
 }
 
-// lack is the finding of a reference of whose bytes only so many are there.
+// lack is the finding of a reference of whose bytes only size are stored.
 func (c *checker) lack(r *ref, size int64) Finding {
 	f := c.lost(r)
-	f.Kind, f.Detail = Missing, fmt.Sprintf("%d bytes are not there", r.Bytes-size)
+	f.Kind, f.Detail = Missing, fmt.Sprintf("%d bytes are missing", r.Bytes-size)
 	if size > r.Bytes {
-		f.Kind, f.Detail = Mismatched, fmt.Sprintf("%d bytes are stored where %d were written", size, r.Bytes)
+		f.Kind, f.Detail = Mismatched, fmt.Sprintf("%d bytes are stored, and %d were written", size, r.Bytes)
 	}
 	f.Bytes = r.Bytes
-	f.Advice = "restore the object from a backup or delete it; nothing here has its bytes"
+	f.Advice = "restore the object from a backup or delete it: no copy of its bytes is left"
 	return f
 }
 
@@ -212,8 +212,8 @@ func (c *checker) lost(r *ref) Finding {
 	return f
 }
 
-// holds reports whether a version or a part still refers to its blob, as it
-// did when it was noted.
+// holds reports whether a version or a part still refers to its blob, as it did
+// during the walk.
 func (c *checker) holds(ctx context.Context, r *ref) (bool, error) {
 	if r.Kind == refPart {
 		return c.partHolds(ctx, r)
@@ -233,8 +233,8 @@ func (c *checker) partHolds(ctx context.Context, r *ref) (bool, error) {
 	if err != nil || len(parts) == 0 || parts[0].Number != r.Part || !refersTo(parts[0].Segments, r) {
 		return false, err
 	}
-	// After the part was read: its blobs are deleted only after the upload
-	// was over.
+	// Read the upload after the part: its blobs are deleted only after the upload
+	// has ended.
 	u, err := c.Meta.Upload(ctx, r.Bucket, r.Key, r.Upload)
 	if errors.Is(err, meta.ErrNotFound) || errors.Is(err, meta.ErrBucketGone) {
 		return false, nil

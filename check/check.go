@@ -1,42 +1,40 @@
-// Package check looks at everything that a store has, and tells what does not
-// fit together: blobs that are missing, damaged, or referred to by nobody;
-// listings that show other than the keys' heads; what uploads left behind.
-// What can be mended it mends, if it is asked to.
+// Package check reads everything that a store has and reports contradictions:
+// blobs that are missing, damaged or unreferenced; listings that differ from the
+// keys' heads; leftovers of uploads. It repairs what can be repaired, if asked.
 //
 // # While requests are served
 //
-// A walk sees each row at another moment, so what a check sees first is only a
-// suspicion. Nothing is reported that may have been merely under way: each
-// suspicion is looked into at its own rows, before and after, and what others
-// change meanwhile is looked at again.
+// A walk reads each row at another moment, so its result is only a suspicion. A
+// check never reports a change that was just in progress: it verifies each
+// suspicion at the rows concerned, reads them before and after, and repeats that if
+// others have changed them.
 //
-//   - A blob is missing if a version refers to it, then it is not there, and
-//     then the version still refers to it: a reference that has ended never
+//   - A blob is missing if a version refers to it, then the blob does not exist,
+//     and then the version still refers to it: a reference that was removed never
 //     comes back.
-//   - A listing is wrong if it shows other than the head does, which has one
-//     revision before and after.
-//   - A blob is unreferenced if nothing refers to it in any place where a
-//     reference might be. Before its chunks are written it is in the queue, and
-//     on its way from there to a version and back it always is in one of the
-//     two. The queue is therefore walked before the versions and after them,
-//     and the blobs before all of that; and where something seems to be
-//     unreferenced, all of it once more. Once a blob is in none of these places
-//     it never will be again: a change that would refer to it needs its entry
-//     in the queue.
+//   - A listing is wrong if it differs from the head, and the head has the same
+//     revision before and after the listing was read.
+//   - A blob is unreferenced if none of the rows that may refer to it does. Before
+//     its chunks are written it has a queue entry; while a version comes to refer
+//     to it, or stops referring to it, it is always in the queue or in a version.
+//     So a check walks the blobs first, then the queue, the versions, and the
+//     queue again; and for blobs that seem to be unreferenced it repeats all of
+//     these walks. A blob that is in none of these rows never will be again: a
+//     change that refers to it needs its entry in the queue.
 //
 // # Unreferenced blobs
 //
-// The owner of a blob that is in no row is not known, so it cannot be given to
-// the collector, whose proof begins with the key. A check deletes it by itself
-// when two whole looks, the second begun later than the grace time after the
-// first had ended, have found it so. The state directory remembers the first.
-// Where nobody else can use the store (the embedded engine) one look is enough.
+// The owner of a blob that is in no row is unknown, so the blob cannot be given to
+// the collector, whose proof begins with the key. A check deletes it by itself if
+// two complete checks have found it unreferenced, the second of which began later
+// than the grace time after the end of the first. The state directory has the
+// result of the first. If no other process can use the store (the embedded
+// engine), one check is enough.
 //
 // # Memory
 //
-// What is walked goes into a database in a directory of the check's own, which
-// sorts it: memory stays the same for a hundred million keys. Buckets are kept
-// in memory.
+// The walked rows go into a database in a directory of the check, which sorts
+// them: memory does not grow with the number of keys. Buckets are in memory.
 package check
 
 import (
@@ -52,36 +50,36 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// Options are what a check looks at, and how.
+// Options say what to check, and how.
 type Options struct {
 	Store *store.Store
 	Meta  meta.Store
 	// Blobs are the blob stores by name; one may have several names.
 	Blobs map[string]blob.Store
-	// Exclusive says that nobody else uses the stores while the check runs.
+	// Exclusive says that no other process uses the stores while the check runs.
 	Exclusive bool
-	// Repair mends what can be mended.
+	// Repair asks to repair what can be repaired.
 	Repair bool
-	// Deep reads every byte and compares it with its checksums.
+	// Deep asks to read every byte and to verify its checksums.
 	Deep bool
-	// Bucket restricts the check to what the bucket of this name refers to;
-	// then blobs that nobody refers to are not looked for.
+	// Bucket restricts the check to the objects of this bucket; then it does not
+	// find unreferenced blobs.
 	Bucket string
 	// State is a directory for the check's own data, about 100 bytes for each
-	// version and blob. A check that was interrupted goes on from there, and
-	// blobs that were found to be unreferenced are remembered. It is made if
-	// need be. "" is a temporary directory.
+	// version and blob. It is created if it does not exist. An interrupted check
+	// resumes from it, and it has the unreferenced blobs of earlier checks. "" is
+	// a temporary directory.
 	State string
-	// Workers is how many parts are looked at at once; 0 is 8.
+	// Workers is the number of shares that are checked in parallel; 0 is 8.
 	Workers int
-	// Shares is how many parts a walk is cut into, of which those that were
-	// done are not repeated; 0 is 256.
+	// Shares is the number of shares of a walk; a check that is resumed does not
+	// repeat those that were done; 0 is 256.
 	Shares int
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Progress is told, from several goroutines, how far the check is.
+	// Progress is called with the progress of the check, by several goroutines.
 	Progress func(Progress)
-	// Found is told of each finding, at the end, in order.
+	// Found is called for each finding, at the end, in order.
 	Found func(Finding) error
 }
 
@@ -103,18 +101,18 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Progress is how far a check is.
+// Progress is the progress of a check.
 type Progress struct {
-	// Phase is what is being looked at.
+	// Phase is the running phase.
 	Phase string
-	// Done of Of parts of the phase are looked at.
+	// Done of Of shares of the phase are done.
 	Done, Of int
-	// Rows counts what was looked at in this phase.
+	// Rows is the number of rows read in this phase.
 	Rows int64
 }
 
-// ErrOtherState says that the state directory belongs to a check that was
-// asked for something else and is not done.
+// ErrOtherState: the state directory has the state of an unfinished check with
+// other options.
 var ErrOtherState = errors.New("the state directory has an unfinished check with other options")
 
 // checker is one run.
@@ -130,15 +128,15 @@ type checker struct {
 	summary Summary
 }
 
-// phase is one step of a check. Those with shares remember which are done.
+// phase is one step of a check. The state has the shares that are done.
 type phase struct {
 	name string
 	skip bool
 	run  func(context.Context) error
 }
 
-// Run checks. It returns an error only if it could not look at everything;
-// what it has found is in the summary and was given to Found.
+// Run runs a check. It returns an error only if it could not read everything; the
+// findings are in the summary and were passed to Found.
 func Run(ctx context.Context, o Options) (*Summary, error) {
 	o.setDefaults()
 	c := &checker{Options: o, started: o.Now()}
@@ -155,10 +153,10 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 func (c *checker) run(ctx context.Context) error {
 	c.nameStores()
 	if c.Repair {
-		// What is due is nobody's finding. What keeps an entry from being
-		// settled comes to light below.
+		// Due queue entries are no findings. If the collector cannot process
+		// one, the phases below find the cause.
 		if _, err := c.Store.Collect(ctx); err != nil && ctx.Err() != nil {
-			return fmt.Errorf("collect what is due: %w", err)
+			return fmt.Errorf("collect due blobs: %w", err)
 		}
 	}
 	if err := c.loadBuckets(ctx); err != nil {
@@ -175,8 +173,7 @@ func (c *checker) run(ctx context.Context) error {
 	return c.finish(ctx)
 }
 
-// phases are the steps in the order that the package's comment gives reasons
-// for.
+// phases are the steps, in the order that the package comment explains.
 func (c *checker) phases() []phase {
 	one := c.Bucket != ""
 	return []phase{
@@ -187,10 +184,10 @@ func (c *checker) phases() []phase {
 		{name: phaseVersions, run: c.walkVersions},
 		{name: phaseQueueAgain, skip: one || c.Exclusive, run: func(ctx context.Context) error { return c.walkQueue(ctx, phaseQueueAgain, c.noteQueued) }},
 		{name: phaseCompare, run: c.compareBlobs},
-		{name: phaseOrphans, skip: one, run: c.settleOrphans},
+		{name: phaseOrphans, skip: one, run: c.confirmOrphans},
 		{name: phaseListing, run: c.compareListings},
 		{name: phaseParts, skip: one, run: c.walkListings},
-		{name: phaseLeftovers, run: c.settleLeftovers},
+		{name: phaseLeftovers, run: c.confirmLeftovers},
 		{name: phaseDeep, skip: !c.Deep, run: c.readEverything},
 	}
 }
@@ -249,10 +246,10 @@ func (c *checker) loadBuckets(ctx context.Context) error {
 	return fmt.Errorf("there is no bucket %q: %w", c.Bucket, meta.ErrNotFound)
 }
 
-// concerns reports whether the check is about that bucket.
+// concerns reports whether the check includes a bucket.
 func (c *checker) concerns(id meta.BucketID) bool { return c.only == nil || c.only.ID == id }
 
-// finish gives the findings to whoever asked, and ends the state's run.
+// finish reports the findings and ends the run in the state.
 func (c *checker) finish(ctx context.Context) error {
 	if err := c.Store.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)

@@ -179,16 +179,16 @@ func TestSeededDamageIsFoundNamedAndRepaired(t *testing.T) {
 
 		// What nobody repairs, and what a repair puts right.
 		lost := []string{
-			"missing plain/lost:… bytes are not there", "missing plain/lost large:… bytes are not there",
-			"missing plain/upload part 1:… bytes are not there",
-			"missing versioned/under " + store.VersionID(v, &w.head(v, "under").Versions[1]) + ":… bytes are not there",
+			"missing plain/lost:… bytes are missing", "missing plain/lost large:… bytes are missing",
+			"missing plain/upload part 1:… bytes are missing",
+			"missing versioned/under " + store.VersionID(v, &w.head(v, "under").Versions[1]) + ":… bytes are missing",
 		}
 		flipped := "corrupt plain/flipped:…"
 		found := w.check(Options{Deep: true})
 		w.expect("check", found, append(append(lost, flipped),
-			"leftover plain/fine:…is on record",
-			"mismatched plain/hidden: the object is there, and is not listed", "mismatched plain/wrong: it is listed as…",
-			"mismatched plain/phantom: it is listed, and there is no such object",
+			"leftover plain/fine:…is recorded (",
+			"mismatched plain/hidden: the object exists, and is not listed", "mismatched plain/wrong: it is listed as…",
+			"mismatched plain/phantom: it is listed, and the object does not exist",
 			"mismatched versioned/old: it has more versions than are listed",
 			"unreferenced /: nothing refers to 10240 bytes", "unreferenced /: nothing refers to 307200 bytes")...)
 

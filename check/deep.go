@@ -49,7 +49,7 @@ func (c *checker) readVersion(ctx context.Context, k *sink, r *meta.VersionRow) 
 			continue
 		}
 		if !c.stores[n].Replicated() {
-			continue // the body as a whole is all there is to read
+			continue // reading the body verifies the only copy
 		}
 		at := segmentRef(refVersion, r.Bucket, r.Key, &r.Segments[i])
 		at.Seq, at.Null = r.Seq, r.Null
@@ -60,7 +60,7 @@ func (c *checker) readVersion(ctx context.Context, k *sink, r *meta.VersionRow) 
 		bad = bad || found
 	}
 	if bad {
-		return nil // it is found already
+		return nil // it is a finding already
 	}
 	err := c.Store.VerifyBody(ctx, r.Bucket, r.Key, &r.Version)
 	switch {
@@ -79,7 +79,7 @@ func (c *checker) readVersion(ctx context.Context, k *sink, r *meta.VersionRow) 
 	return c.confirmCorrupt(ctx, r)
 }
 
-// confirmMissing looks at each of a version's blobs.
+// confirmMissing checks each blob of a version again.
 func (c *checker) confirmMissing(ctx context.Context, r *meta.VersionRow) error {
 	for i := range r.Segments {
 		n, ok := c.names[r.Segments[i].Store]
@@ -95,8 +95,8 @@ func (c *checker) confirmMissing(ctx context.Context, r *meta.VersionRow) error 
 	return nil
 }
 
-// verifyStored verifies the bytes of a body as they are stored, where nobody
-// here has its key.
+// verifyStored verifies the stored bytes of a body whose key this server does not
+// have.
 func (c *checker) verifyStored(ctx context.Context, k *sink, r *meta.VersionRow) error {
 	for i := range r.Segments {
 		n, ok := c.names[r.Segments[i].Store]
@@ -104,7 +104,7 @@ func (c *checker) verifyStored(ctx context.Context, k *sink, r *meta.VersionRow)
 			continue
 		}
 		if c.stores[n].Replicated() {
-			continue // that was done
+			continue // readVersion has verified its copies
 		}
 		at := segmentRef(refVersion, r.Bucket, r.Key, &r.Segments[i])
 		at.Seq, at.Null = r.Seq, r.Null
@@ -130,8 +130,8 @@ func (c *checker) readPart(ctx context.Context, k *sink, u meta.Upload, p *meta.
 	return nil
 }
 
-// verifyCopies verifies every copy of a blob, and reports whether something is
-// wrong with it that no copy mends.
+// verifyCopies verifies every copy of a blob, and reports whether it is damaged and
+// has no good copy.
 func (c *checker) verifyCopies(ctx context.Context, k *sink, n int, r *ref) (lost bool, err error) {
 	health, err := c.stores[n].Verify(ctx, r.blobRef(), c.Repair)
 	if err != nil {
@@ -158,16 +158,16 @@ func (c *checker) verifyCopies(ctx context.Context, k *sink, n int, r *ref) (los
 	switch {
 	case lost:
 		f.Detail += fmt.Sprintf("; %d chunks have no good copy left", health.LostCorrupt+health.LostMissing)
-		f.Advice = "restore the object from a backup or delete it; see to the disks"
+		f.Advice = "restore the object from a backup or delete it; check the disks"
 	case health.Corrupt == 0:
 		f.Kind, f.Advice = Mismatched, "run nodetool repair, or check --deep --repair"
 	default:
-		f.Advice = "check --deep --repair writes them anew from good copies; see to the disk of their node"
+		f.Advice = "check --deep --repair rewrites them from good copies; check the disk of their node"
 	}
 	return lost, c.found(f)
 }
 
-// confirmCorrupt looks at a version whose body could not be verified.
+// confirmCorrupt verifies a version again whose body could not be verified.
 func (c *checker) confirmCorrupt(ctx context.Context, r *meta.VersionRow) error {
 	h, err := c.Meta.Read(ctx, r.Bucket, r.Key, meta.ReadOptions{Seq: r.Seq, Payload: true})
 	if err != nil || h.Named == nil {
@@ -186,6 +186,6 @@ func (c *checker) confirmCorrupt(ctx context.Context, r *meta.VersionRow) error 
 	if len(r.Segments) == 1 && r.Segments[0].Blob != (meta.ID{}) {
 		f.Store, f.Blob = r.Segments[0].Store, r.Segments[0].Blob.String()
 	}
-	f.Advice = "restore the object from a backup or delete it; see to the disk"
+	f.Advice = "restore the object from a backup or delete it; check the disk"
 	return c.found(f)
 }

@@ -17,16 +17,16 @@ type Kind string
 
 // The kinds of findings.
 const (
-	// Missing: a version or a part refers to bytes that are not there.
+	// Missing: a version or a part refers to bytes that are not stored.
 	Missing Kind = "missing"
-	// Corrupt: bytes are not those that were written.
+	// Corrupt: stored bytes differ from the written ones.
 	Corrupt Kind = "corrupt"
-	// Mismatched: two places that should say the same do not: a listing and a
-	// head, a size and what is stored, a shared blob and who is on record.
+	// Mismatched: two rows contradict each other: a listing and a head, a size
+	// and the stored bytes, a reference to a shared blob and its record.
 	Mismatched Kind = "mismatched"
 	// Unreferenced: a blob that nothing refers to.
 	Unreferenced Kind = "unreferenced"
-	// Leftover: rows that nothing needs any more.
+	// Leftover: rows that are not needed any more.
 	Leftover Kind = "leftover"
 )
 
@@ -38,28 +38,28 @@ type Finding struct {
 	Kind   Kind   `json:"kind"`
 	Bucket string `json:"bucket,omitempty"`
 	Key    string `json:"key,omitempty"`
-	// Version is the id as users see it; "" for that of a bucket that never
-	// was versioned.
+	// Version is the id that clients see; "" for the version of a bucket that
+	// never was versioned.
 	Version string `json:"version,omitempty"`
 	Upload  string `json:"upload,omitempty"`
 	Part    int    `json:"part,omitempty"`
 	// Store is the name of the blob store, and Blob the id in it.
 	Store string `json:"store,omitempty"`
 	Blob  string `json:"blob,omitempty"`
-	// Bytes is the size of what is missing, or in the way.
+	// Bytes is the number of missing, damaged or unreferenced bytes.
 	Bytes  int64  `json:"bytes,omitempty"`
 	Detail string `json:"detail"`
-	// Advice is what to do, where it was not repaired.
+	// Advice is what to do if the finding was not repaired.
 	Advice   string `json:"advice,omitempty"`
 	Repaired bool   `json:"repaired"`
 }
 
-// identity tells findings apart: the same one may be met twice.
+// identity is the same for the same finding, which may occur twice.
 func (f *Finding) identity() string {
 	return fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s\x00%d\x00%s", f.Kind, f.Bucket, f.Key, f.Version, f.Upload, f.Part, f.Blob)
 }
 
-// Summary is what a check looked at, and how much it found.
+// Summary counts what a check has read and found.
 type Summary struct {
 	Buckets   int64 `json:"buckets"`
 	Versions  int64 `json:"versions"`
@@ -67,17 +67,17 @@ type Summary struct {
 	Uploads   int64 `json:"uploads"`
 	Parts     int64 `json:"parts"`
 	Queued    int64 `json:"queued"`
-	Blobs     int64 `json:"blobs"`      // blocks of blobs, where a store groups chunks
+	Blobs     int64 `json:"blobs"`      // blocks of blobs, if a store groups chunks
 	BlobBytes int64 `json:"blob_bytes"` // stored
-	// Verified is what a deep check has read, in bytes as users see them;
-	// Unreadable counts the bodies whose key this server does not have, of
-	// which only the stored bytes were verified; Unread the copies that could
+	// Verified is the number of bytes, as clients see them, that a deep check has
+	// read; Unreadable that of bodies whose key this server does not have, of
+	// which only the stored bytes were verified; Unread that of copies that could
 	// not be read since their node is down.
 	Verified   int64 `json:"verified_bytes,omitempty"`
 	Unreadable int64 `json:"unreadable,omitempty"`
 	Unread     int64 `json:"unread_copies,omitempty"`
-	// Overdue counts queue entries that the collector should have settled
-	// before a grace time: nobody collects, or something keeps it from it.
+	// Overdue counts queue entries that have been due for longer than the grace
+	// time: no collector runs, or it fails.
 	Overdue int64 `json:"overdue,omitempty"`
 	// Held says that a backup keeps blobs from being deleted.
 	Held bool `json:"held,omitempty"`
@@ -85,11 +85,11 @@ type Summary struct {
 	Found    map[Kind]int64 `json:"found"`
 	Repaired int64          `json:"repaired"`
 	Resumed  bool           `json:"resumed,omitempty"`
-	// Duration is that of this run.
+	// Duration is the time of this run.
 	Duration time.Duration `json:"-"`
 }
 
-// Total is how many findings there are.
+// Total is the number of findings.
 func (s *Summary) Total() (n int64) {
 	for _, count := range s.Found {
 		n += count
@@ -97,10 +97,10 @@ func (s *Summary) Total() (n int64) {
 	return n
 }
 
-// Left is how many findings were not repaired.
+// Left is the number of findings that were not repaired.
 func (s *Summary) Left() int64 { return s.Total() - s.Repaired }
 
-// found notes a finding.
+// found stores a finding.
 func (c *checker) found(f Finding) error {
 	if f.Repaired {
 		f.Advice = ""
@@ -112,7 +112,7 @@ func (c *checker) found(f Finding) error {
 	return c.state.put(findingKey(&f), row)
 }
 
-// report gives all findings to Found, the worst kinds first.
+// report calls Found for all findings, the worst kinds first.
 func (c *checker) report() error {
 	c.summary.Found = map[Kind]int64{}
 	for _, kind := range Kinds {
@@ -138,7 +138,7 @@ func (c *checker) about(kind Kind, bucket meta.BucketID, key string) Finding {
 	return Finding{Kind: kind, Bucket: c.bucketName(bucket), Key: key}
 }
 
-// bucketName is the name of a bucket, or its id where it is gone.
+// bucketName is the name of a bucket, or its id if it was removed.
 func (c *checker) bucketName(id meta.BucketID) string {
 	if b := c.buckets[id]; b != nil {
 		return b.Name
@@ -146,7 +146,7 @@ func (c *checker) bucketName(id meta.BucketID) string {
 	return id.String()
 }
 
-// versionID is the id of a version as users see it.
+// versionID is the id of a version that clients see.
 func (c *checker) versionID(bucket meta.BucketID, v *meta.Version) string {
 	if b := c.buckets[bucket]; b != nil {
 		return store.VersionID(b, v)

@@ -14,10 +14,10 @@ import (
 
 var errEnough = errors.New("enough")
 
-// goneBucket reports that a bucket was deleted while it was looked at.
+// goneBucket reports whether an error says that a bucket was removed.
 func goneBucket(err error) bool { return errors.Is(err, meta.ErrBucketGone) }
 
-// ignoreGone drops the error of a bucket that is gone: nothing in it matters.
+// ignoreGone drops the error of a removed bucket, whose content does not matter.
 func ignoreGone(err error) error {
 	if goneBucket(err) {
 		return nil
@@ -25,15 +25,15 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// entry is a queue entry that is due after the grace time, like any other.
+// entry is a queue entry that is due after the grace time, as the store's are.
 func (c *checker) entry(kind meta.QueueKind, b meta.QueuedBlob) meta.QueueEntry {
 	due := c.Now().Add(c.Store.Grace()).UTC().Truncate(time.Microsecond)
 	return meta.QueueEntry{Due: due, Entry: meta.NewID(), Kind: kind, Blob: b}
 }
 
-// suspectUpload notes an upload that may be a leftover: of a bucket that is
-// gone, or over and still with parts. Whether it is one is told at the end,
-// when what was merely under way has had its time.
+// suspectUpload stores an upload that may be a leftover: one of a removed bucket, or
+// one that has ended and still has parts. confirmLeftovers decides at the end, when
+// changes that were in progress are done.
 func (c *checker) suspectUpload(k *sink, u meta.Upload, parts []meta.Part) error {
 	if c.only != nil && u.Bucket != c.only.ID {
 		return nil
@@ -50,12 +50,12 @@ func (c *checker) suspectUpload(k *sink, u meta.Upload, parts []meta.Part) error
 	return k.put(append(name, u.Key...), row)
 }
 
-// settleLeftovers looks at what seemed to be left over. The buckets are listed
-// anew: what is in none of them then is in one that is gone.
-func (c *checker) settleLeftovers(ctx context.Context) error {
+// confirmLeftovers checks the suspected leftovers again. It lists the buckets again:
+// rows that are in none of them are of a removed bucket.
+func (c *checker) confirmLeftovers(ctx context.Context) error {
 	if err := c.loadBuckets(ctx); err != nil {
 		if c.only != nil && errors.Is(err, meta.ErrNotFound) {
-			return nil // it was deleted meanwhile
+			return nil // it was deleted since
 		}
 		return err
 	}
@@ -65,22 +65,22 @@ func (c *checker) settleLeftovers(ctx context.Context) error {
 		if err := meta.Unmarshal(value, &u.Bucket); err != nil {
 			return err
 		}
-		return c.settleUpload(ctx, u)
+		return c.confirmUpload(ctx, u)
 	})
 	if err != nil {
 		return err
 	}
 	err = c.state.each([]byte{tableGone}, []byte{tableGone + 1}, func(row, _ []byte) error {
-		return c.settleGone(ctx, meta.BucketID(row[1:17]), string(row[17:]))
+		return c.confirmRemovedKey(ctx, meta.BucketID(row[1:17]), string(row[17:]))
 	})
 	if err != nil {
 		return err
 	}
-	return c.settleListings(ctx)
+	return c.confirmListings(ctx)
 }
 
-// settleUpload looks at an upload once more.
-func (c *checker) settleUpload(ctx context.Context, u meta.Upload) error {
+// confirmUpload checks an upload again.
+func (c *checker) confirmUpload(ctx context.Context, u meta.Upload) error {
 	known := u
 	now, err := c.Meta.Upload(ctx, u.Bucket, u.Key, u.ID)
 	switch {
@@ -99,13 +99,13 @@ func (c *checker) settleUpload(ctx context.Context, u meta.Upload) error {
 	if why == "" {
 		return nil
 	}
-	// While the queue knows of a part the collector will take the upload away.
+	// As long as a part has a queue entry, the collector will remove the upload.
 	if queued, err := c.anyQueued(parts); err != nil || queued && c.buckets[u.Bucket] != nil {
 		return err
 	}
 	f := c.about(Leftover, known.Bucket, known.Key)
 	f.Upload, f.Detail = u.ID.String(), why
-	f.Advice = "check with --repair takes it away; the collector deletes the parts' bytes"
+	f.Advice = "check with --repair removes it; the collector deletes the parts' bytes"
 	if c.Repair {
 		if f.Repaired, err = c.endUpload(ctx, u); err != nil {
 			return err
@@ -114,7 +114,7 @@ func (c *checker) settleUpload(ctx context.Context, u meta.Upload) error {
 	return c.found(f)
 }
 
-// anyQueued reports whether the queue had an entry of a blob of the parts.
+// anyQueued reports whether any blob of the parts had a queue entry.
 func (c *checker) anyQueued(parts []meta.Part) (queued bool, err error) {
 	for _, p := range parts {
 		for _, seg := range p.Segments {
@@ -150,53 +150,53 @@ func (c *checker) leftover(u meta.Upload, parts []meta.Part) string {
 	case live && c.buckets[u.Bucket] == nil:
 		return fmt.Sprintf("the upload, with %d parts or more, is of a bucket that is gone", len(parts))
 	case live || len(parts) == 0 || c.only != nil || !old && !c.Exclusive:
-		return "" // it goes on, or its end does
+		return "" // it is open, or about to end
 	case u.State == "":
 		return fmt.Sprintf("%d parts or more of an upload that is gone", len(parts))
 	}
 	return fmt.Sprintf("the upload is %s, and %d parts or more are left of it", u.State, len(parts))
 }
 
-// endUpload ends an upload whose parts nobody can use any more. Their blobs
-// are the collector's, which has an entry of each until the upload is over.
+// endUpload ends an upload whose parts cannot be used any more. The collector
+// deletes their blobs: each has a queue entry until the upload has ended.
 func (c *checker) endUpload(ctx context.Context, u meta.Upload) (bool, error) {
 	var err error
 	if u.State == meta.UploadOpen || u.State == meta.UploadCompleting {
 		u, err = c.Meta.SetUploadState(ctx, u, meta.UploadAborted)
 	}
-	u.Rev = max(u.Rev, 1) // no upload has the revision 0, that of none
+	u.Rev = max(u.Rev, 1) // a revision of 0 means that there is no upload
 	if err == nil {
 		err = c.Meta.ForgetUpload(ctx, u)
 	}
 	if errors.Is(err, meta.ErrConflict) || errors.Is(err, meta.ErrNotFound) || goneBucket(err) {
-		return false, nil // somebody else is at it
+		return false, nil // another process has changed it
 	}
 	return err == nil, err
 }
 
-// settleGone looks at a key that seemed to be of a bucket that is gone.
-func (c *checker) settleGone(ctx context.Context, bucket meta.BucketID, key string) error {
+// confirmRemovedKey checks a key again that seemed to be of a removed bucket.
+func (c *checker) confirmRemovedKey(ctx context.Context, bucket meta.BucketID, key string) error {
 	if c.buckets[bucket] != nil {
-		return nil // it was made meanwhile
+		return nil // it was created since
 	}
 	versions, err := c.Meta.Versions(ctx, bucket, key, 0, 1)
 	if err != nil || len(versions) == 0 {
 		return ignoreGone(err)
 	}
 	f := c.about(Leftover, bucket, key)
-	f.Detail = "the key has versions, and its bucket is gone"
-	f.Advice = "nobody can reach it: its rows can be removed by hand"
+	f.Detail = "the key has versions, and its bucket was removed"
+	f.Advice = "no request can reach it: its rows can be removed by hand"
 	return c.found(f)
 }
 
-// settleListings looks once more at the parts of listings whose bucket was not
-// there when the check began. If it is not there now either, it is gone; what
-// is left then was not dropped, since whoever removed the bucket has died.
-func (c *checker) settleListings(ctx context.Context) error {
+// confirmListings checks the parts of listings again whose bucket did not exist when
+// the check began. If it does not exist now either, it was removed, and the process
+// that removed it crashed before it had dropped the listing.
+func (c *checker) confirmListings(ctx context.Context) error {
 	seen := map[meta.ListingPart]bool{}
 	err := c.state.each([]byte{tableListing}, []byte{tableListing + 1}, func(row, _ []byte) error {
 		p := meta.ListingPart{Bucket: meta.BucketID(row[1:17]), Part: meta.ID(row[17:33])}
-		if c.buckets[p.Bucket] == nil { // else it was made meanwhile
+		if c.buckets[p.Bucket] == nil { // else it was created since
 			seen[p] = true
 		}
 		return nil
@@ -231,11 +231,11 @@ func (c *checker) settleListings(ctx context.Context) error {
 	return nil
 }
 
-// leftListing reports what is left of the listing of a bucket that is gone.
+// leftListing reports the rows that are left of the listing of a removed bucket.
 func (c *checker) leftListing(ctx context.Context, bucket meta.BucketID, parts []meta.ListingPart) error {
 	f := c.about(Leftover, bucket, "")
-	f.Detail = "rows of a listing, and its bucket is gone"
-	f.Advice = "check with --repair takes them away"
+	f.Detail = "rows of a listing, and its bucket was removed"
+	f.Advice = "check with --repair removes them"
 	if c.Repair {
 		for _, p := range parts {
 			if err := c.Meta.DropListing(ctx, p); err != nil {

@@ -12,17 +12,17 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// keyRange is a part of a bucket's keys: from from on and below to, or to the
-// end where to is "".
+// keyRange is a range of a bucket's keys: from from on and below to, or to the end
+// if to is "".
 type keyRange struct {
 	bucket   *meta.Bucket
 	from, to string
 }
 
-// rangeKeys is how many keys a part has, about. Tests set it.
+// rangeKeys is the approximate number of keys of a range. Tests set it.
 var rangeKeys = 20_000
 
-// compareListings compares what listings show with what the heads say.
+// compareListings compares the listings with the heads.
 func (c *checker) compareListings(ctx context.Context) error {
 	ranges, err := c.keyRanges()
 	if err != nil {
@@ -33,8 +33,8 @@ func (c *checker) compareListings(ctx context.Context) error {
 	})
 }
 
-// keyRanges cuts the buckets into parts of about equal size. The heads do not
-// change any more: so a check that goes on finds the same parts.
+// keyRanges cuts the buckets into ranges of about equal size. The stored heads do
+// not change any more, so a check that is resumed computes the same ranges.
 func (c *checker) keyRanges() ([]keyRange, error) {
 	ids := slices.SortedFunc(maps.Keys(c.buckets), func(a, b meta.BucketID) int { return slices.Compare(a[:], b[:]) })
 	var ranges []keyRange
@@ -60,8 +60,8 @@ func (c *checker) keyRanges() ([]keyRange, error) {
 	return ranges, nil
 }
 
-// compareRange compares one part: the current versions, and where the bucket
-// was ever versioned also the keys that have others.
+// compareRange compares one range: the current versions and, if any key has others,
+// all keys.
 func (c *checker) compareRange(ctx context.Context, k *sink, r keyRange) error {
 	odd := map[string]bool{}
 	several, err := c.compareVisible(ctx, k, r, odd)
@@ -81,7 +81,7 @@ func (c *checker) compareRange(ctx context.Context, k *sink, r keyRange) error {
 	return nil
 }
 
-// heads goes over the heads of a part beside a listing.
+// heads iterates over the heads of a range, in parallel to a listing of it.
 type heads struct {
 	it  *pebble.Iterator
 	row headRow
@@ -108,7 +108,7 @@ func (h *heads) take(ok bool) {
 	}
 }
 
-// to goes on to key, and gives passed the heads before it. It returns the head
+// to advances to key, and calls passed for the heads before it. It returns the head
 // of key, if there is one.
 func (h *heads) to(key string, end bool, passed func(*headRow)) *headRow {
 	for ; h.ok && (end || h.row.key < key); h.take(h.it.Next()) {
@@ -126,8 +126,8 @@ func (h *heads) close() error { return errors.Join(h.it.Error(), h.it.Close()) }
 
 const listPage = 1000
 
-// compareVisible compares current versions. It reports whether any key has
-// others.
+// compareVisible compares current versions. It reports whether any key has other
+// versions.
 func (c *checker) compareVisible(ctx context.Context, k *sink, r keyRange, odd map[string]bool) (several bool, err error) {
 	h, err := c.state.heads(r)
 	if err != nil {
@@ -180,7 +180,8 @@ func (c *checker) compareAll(ctx context.Context, r keyRange, odd map[string]boo
 		for i := range keys {
 			e := &keys[i]
 			row := h.to(e.Key, false, passed)
-			// HasOlderVersions says: ask the head. That is never wrong.
+			// HasOlderVersions says that the head must be read, which is
+			// never wrong.
 			if !e.HasOlderVersions && (row == nil || row.several || row.print != fingerprint(e)) {
 				odd[e.Key] = true
 			}
@@ -192,11 +193,11 @@ func (c *checker) compareAll(ctx context.Context, r keyRange, odd map[string]boo
 	return nil
 }
 
-// confirmTries is how often a key that changes all the time is looked at: it
-// is shown somehow, by those who change it, and not by an old mistake.
+// confirmTries is how often a key is checked that changes all the time: its listing
+// shows recent changes, not an old error.
 const confirmTries = 20
 
-// confirmKey looks at a key that seems to be listed wrongly.
+// confirmKey checks a key again that seems to be listed wrongly.
 func (c *checker) confirmKey(ctx context.Context, b *meta.Bucket, key string) error {
 	wrong, seen, err := c.listedWrong(ctx, b.ID, key)
 	if err != nil || wrong == "" {
@@ -204,13 +205,13 @@ func (c *checker) confirmKey(ctx context.Context, b *meta.Bucket, key string) er
 	}
 	now, err := c.Meta.Bucket(ctx, b.Name)
 	if errors.Is(err, meta.ErrNotFound) || err == nil && now.ID != b.ID {
-		return nil // gone, with all that was in it
+		return nil // removed, with all its keys
 	}
 	if err != nil {
 		return err
 	}
 	f := c.about(Mismatched, b.ID, key)
-	f.Detail, f.Advice = wrong, "check with --repair writes the listing's row anew from the key's head"
+	f.Detail, f.Advice = wrong, "check with --repair rewrites the listing's row from the key's head"
 	if c.Repair {
 		if f.Repaired, err = c.mendListing(ctx, b.ID, key, seen); err != nil {
 			return err
@@ -272,19 +273,19 @@ func differs(key string, h *meta.Head, entries, keys []meta.Entry) string {
 	several := len(h.Versions) > 1 || v != nil && v.DeleteMarker
 	switch {
 	case !visible && len(entries) > 0:
-		return "it is listed, and there is no such object"
+		return "it is listed, and the object does not exist"
 	case visible && len(entries) == 0:
-		return "the object is there, and is not listed"
+		return "the object exists, and is not listed"
 	case visible && fingerprint(&entries[0]) != fingerprint(meta.EntryOf(key, v)):
 		return fmt.Sprintf("it is listed as of %d bytes with the ETag %s, and has %d with %s", entries[0].Size, entries[0].ETag, v.Size, v.ETag)
 	case v != nil && len(keys) == 0:
 		return "it has versions that are not listed"
 	case v == nil && len(keys) > 0 && !keys[0].HasOlderVersions:
-		return "a version of it is listed, and there is none"
+		return "a version of it is listed, and none exists"
 	case several && !keys[0].HasOlderVersions:
 		return "it has more versions than are listed"
 	case v != nil && !keys[0].HasOlderVersions && fingerprint(&keys[0]) != fingerprint(meta.EntryOf(key, v)):
-		return "its version is listed as another one"
+		return "its version is listed with other fields"
 	}
 	return ""
 }

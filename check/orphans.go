@@ -17,8 +17,8 @@ type suspect struct {
 	Last  int   `cbor:"3,keyasint"` // its last block
 }
 
-// suspectOrphan notes a blob that nothing seems to refer to. Stores that lie
-// in one place all have it; one is enough.
+// suspectOrphan stores a blob that seems to be unreferenced. If several stores are
+// one directory or table, all of them have it, and one is enough.
 func (c *checker) suspectOrphan(k *sink, g *group) error {
 	for n := range c.stores {
 		if s := g.stored[n]; s != nil {
@@ -32,15 +32,15 @@ func (c *checker) suspectOrphan(k *sink, g *group) error {
 	return nil
 }
 
-// settleOrphans tells which of the blobs that seemed to be unreferenced are.
-func (c *checker) settleOrphans(ctx context.Context) error {
+// confirmOrphans decides which of the suspected blobs are unreferenced.
+func (c *checker) confirmOrphans(ctx context.Context) error {
 	any := false
 	err := c.state.each([]byte{tableSuspect}, []byte{tableSuspect + 1}, func(_, _ []byte) error { any = true; return errEnough })
 	if err := ignoreEnough(err); err != nil {
 		return err
 	}
 	if any && !c.Exclusive {
-		if err := c.lookAgain(ctx); err != nil {
+		if err := c.walkAgain(ctx); err != nil {
 			return err
 		}
 	}
@@ -48,8 +48,8 @@ func (c *checker) settleOrphans(ctx context.Context) error {
 		return err
 	}
 	ended := c.Now()
-	// After the last look at what refers to the suspects: package store,
-	// holds.go, has the rule.
+	// Read after the last walk of references: see the rule in package store,
+	// holds.go.
 	may, err := c.Store.MayDelete(ctx)
 	if err != nil {
 		return err
@@ -60,13 +60,13 @@ func (c *checker) settleOrphans(ctx context.Context) error {
 		if err := meta.Unmarshal(value, &s); err != nil {
 			return err
 		}
-		return c.settleOrphan(ctx, blob.ID(key[1:]), s, ended)
+		return c.confirmOrphan(ctx, blob.ID(key[1:]), s, ended)
 	})
 }
 
-// lookAgain walks everything that may refer to a blob once more, and clears
-// those that are referred to. See the package's comment for the order.
-func (c *checker) lookAgain(ctx context.Context) error {
+// walkAgain walks all rows that may refer to a blob again, and clears the suspects
+// that they refer to. The package comment explains the order.
+func (c *checker) walkAgain(ctx context.Context) error {
 	clearSuspect := func(id meta.ID) error {
 		key := blobKey(tableSuspect, id)
 		was, err := c.state.get(key)
@@ -108,8 +108,8 @@ func (c *checker) lookAgain(ctx context.Context) error {
 	return c.walkQueue(ctx, again+": queue, again", queued)
 }
 
-// forgetOrphans forgets those of earlier runs that were found to be referred
-// to, or are gone.
+// forgetOrphans drops the unreferenced blobs of earlier runs that are referred to
+// now, or were deleted.
 func (c *checker) forgetOrphans() error {
 	return c.state.each([]byte{tableOrphan}, []byte{tableOrphan + 1}, func(key, _ []byte) error {
 		still, err := c.state.get(blobKey(tableSuspect, blob.ID(key[1:])))
@@ -120,7 +120,7 @@ func (c *checker) forgetOrphans() error {
 	})
 }
 
-func (c *checker) settleOrphan(ctx context.Context, id blob.ID, s suspect, ended time.Time) error {
+func (c *checker) confirmOrphan(ctx context.Context, id blob.ID, s suspect, ended time.Time) error {
 	there, err := c.isThere(ctx, id, s)
 	if err != nil || !there {
 		return err
@@ -134,7 +134,7 @@ func (c *checker) settleOrphan(ctx context.Context, id blob.ID, s suspect, ended
 	due := first.Add(c.Store.Grace())
 	switch {
 	case c.held:
-		f.Advice = "a backup keeps blobs from being deleted ('pithos backup status'): check again when it is over"
+		f.Advice = "a backup keeps blobs from being deleted ('pithos backup status'): check again after it"
 	case c.Repair && (c.Exclusive || c.started.After(due)):
 		if err := c.stores[s.Store].Purge(ctx, id, s.Last); err != nil {
 			return err
@@ -146,7 +146,7 @@ func (c *checker) settleOrphan(ctx context.Context, id blob.ID, s suspect, ended
 	case c.Exclusive:
 		f.Advice = "check with --repair deletes it"
 	case !c.state.kept:
-		f.Advice = "check --repair with --state DIR, run twice, deletes what both runs find so a grace time apart"
+		f.Advice = "run check --repair with --state DIR twice, a grace time apart: it deletes blobs that both runs find"
 	default:
 		f.Advice = fmt.Sprintf("a check --repair with the same --state that begins after %s deletes it", due.UTC().Format(time.RFC3339))
 	}
@@ -163,8 +163,8 @@ func (c *checker) isThere(ctx context.Context, id blob.ID, s suspect) (bool, err
 	return false, nil
 }
 
-// firstSeen is when a look that ended by now first found the blob
-// unreferenced.
+// firstSeen is the end of the first run that found the blob unreferenced: ended, and
+// stored, if this run is the first.
 func (c *checker) firstSeen(id blob.ID, ended time.Time) (time.Time, error) {
 	key := blobKey(tableOrphan, id)
 	row, err := c.state.get(key)

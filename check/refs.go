@@ -8,8 +8,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// A reference's row is r blob, kind, and what tells references of one kind
-// apart: the key's bucket, Seq and name; the upload and the part's number; the
+// The key of a reference's row is r, blob, kind, and what identifies a reference of
+// that kind: the key's bucket, Seq and name; the upload and the part's number; the
 // queue entry; the recorded Ref.
 const (
 	refVersion  = 'v'
@@ -18,7 +18,7 @@ const (
 	refRecorded = 'r'
 )
 
-// ref is one reference to a blob, or a note of one.
+// ref is one reference to a blob, or the queue entry or record of one.
 type ref struct {
 	Kind byte    `cbor:"1,keyasint"`
 	Blob meta.ID `cbor:"2,keyasint"`
@@ -37,12 +37,12 @@ type ref struct {
 	Null  bool    `cbor:"13,keyasint,omitempty"` // the version is shown as "null"
 }
 
-// blobRef is how the blob is read.
+// blobRef is the reference to read the blob with.
 func (r *ref) blobRef() blob.Ref {
 	return blob.Ref{ID: r.Blob, Size: r.Bytes, Chunk: r.Chunk, Block: r.Block}
 }
 
-// queued is how the reference is recorded and queued.
+// queued is the reference in the form of records and queue entries.
 func (r *ref) queued() meta.QueuedBlob {
 	return meta.QueuedBlob{Store: r.Store, Blob: r.Blob, Bucket: r.Bucket, Key: r.Key, Upload: r.Upload, Ref: r.Ref}
 }
@@ -55,7 +55,7 @@ func queuedRef(kind byte, b *meta.QueuedBlob) ref {
 	return ref{Kind: kind, Blob: b.Blob, Store: b.Store, Bucket: b.Bucket, Key: b.Key, Upload: b.Upload, Ref: b.Ref}
 }
 
-// note writes a reference's row, named by what tells it from others.
+// note stores a reference's row under a name that identifies it.
 func (r *ref) note(k *sink, name []byte) error {
 	row, err := meta.Marshal(r)
 	if err != nil {
@@ -98,8 +98,8 @@ func (c *checker) notePart(k *sink, u meta.Upload, p meta.Part) error {
 	return nil
 }
 
-// noteVersion notes what a version refers to, and finds those that contradict
-// themselves.
+// noteVersion stores the references of a version, and reports a version whose size
+// and segments differ.
 func (c *checker) noteVersion(k *sink, v *meta.VersionRow) error {
 	var size int64
 	for i := range v.Segments {

@@ -119,7 +119,7 @@ func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
 		}
 		var want, repaired []string
 		if w.session != nil {
-			want = []string{"leftover " + b.ID.String() + "/: rows of a listing, and its bucket is gone"}
+			want = []string{"leftover " + b.ID.String() + "/: rows of a listing, and its bucket was removed"}
 			repaired = []string{want[0] + " (repaired)"}
 		}
 		w.expect("a check", w.check(Options{}), want...)

@@ -8,20 +8,20 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// compareRecorded compares the references to a shared blob with what is
-// recorded of them. A reference that is not recorded will lose its bytes when
-// the others end; a record without a reference keeps the blob for ever.
+// compareRecorded compares the references to a shared blob with their records. A
+// reference without a record loses its bytes when the others are removed; a record
+// without a reference keeps the blob forever.
 func (c *checker) compareRecorded(ctx context.Context, g *group) error {
 	for i := range g.versions {
 		r := &g.versions[i]
-		if !has(g.recorded, r.Ref) && (r.Ref != (meta.ID{}) || borrowed(g.versions) != nil) {
+		if !has(g.recorded, r.Ref) && (r.Ref != (meta.ID{}) || sharedRef(g.versions) != nil) {
 			if err := c.confirmUnrecorded(ctx, g, r); err != nil {
 				return err
 			}
 		}
 	}
 	if c.only != nil {
-		return nil // only all versions tell
+		return nil // other buckets may refer to the blob too
 	}
 	for i := range g.recorded {
 		r := &g.recorded[i]
@@ -38,9 +38,9 @@ func has(refs []ref, id meta.ID) bool {
 	return slices.ContainsFunc(refs, func(r ref) bool { return r.Ref == id })
 }
 
-// borrowed is a reference of a key that is not the blob's home; nil if there
-// is none.
-func borrowed(refs []ref) *ref {
+// sharedRef is a reference of a key that is not the blob's home; nil if there is
+// none.
+func sharedRef(refs []ref) *ref {
 	for i := range refs {
 		if refs[i].Ref != (meta.ID{}) {
 			return &refs[i]
@@ -49,12 +49,12 @@ func borrowed(refs []ref) *ref {
 	return nil
 }
 
-// confirmUnrecorded looks at a reference that seems not to be recorded. That
-// of the home has to be, while another one holds.
+// confirmUnrecorded checks a reference again that seems to have no record. That of
+// the home needs one while there is another reference.
 func (c *checker) confirmUnrecorded(ctx context.Context, g *group, r *ref) error {
 	must := []*ref{r}
 	if r.Ref == (meta.ID{}) {
-		must = append(must, borrowed(g.versions))
+		must = append(must, sharedRef(g.versions))
 	}
 	hold := func() (bool, error) {
 		for _, m := range must {
@@ -80,7 +80,7 @@ func (c *checker) confirmUnrecorded(ctx context.Context, g *group, r *ref) error
 	}
 	f := c.lost(r)
 	f.Kind = Mismatched
-	f.Detail = "it shares its bytes with other objects and is not on record: they may be deleted when those are"
+	f.Detail = "it shares its bytes with other objects and has no record: the bytes may be deleted with those objects"
 	f.Advice = "check with --repair records it; or copy the object onto itself in another storage class and back"
 	if c.Repair {
 		if err := c.record(ctx, r); err != nil {
@@ -94,8 +94,8 @@ func (c *checker) confirmUnrecorded(ctx context.Context, g *group, r *ref) error
 	return c.found(f)
 }
 
-// record records a reference. The entry stays in the queue: should the
-// reference have ended meanwhile, the collector takes the record away again.
+// record records a reference. The entry stays in the queue: if the reference was
+// removed since, the collector removes the record again.
 func (c *checker) record(ctx context.Context, r *ref) error {
 	e := c.entry(meta.QueueFresh, r.queued())
 	if err := c.Meta.Enqueue(ctx, e); err != nil {
@@ -104,18 +104,18 @@ func (c *checker) record(ctx context.Context, r *ref) error {
 	return c.Meta.AddReferences(ctx, []meta.QueueEntry{e}, nil)
 }
 
-// confirmStray looks at a record whose reference seems to be gone. Its key is
-// known: so the collector, which proves what it does, is given it.
+// confirmStray checks a record again whose reference seems to be removed. Its key is
+// known, so it is given to the collector, which proves that there is no reference.
 func (c *checker) confirmStray(ctx context.Context, r *ref) error {
-	// Whoever shares a blob has an entry in the queue until the version is
-	// there. Between the two looks a version may come and go; not twice.
+	// A copy that shares a blob has a queue entry until its version exists.
+	// isStray reads twice: a version may be added and removed between two reads.
 	if stray, err := c.isStray(ctx, r); err != nil || !stray {
 		return err
 	}
 	f := c.about(Leftover, r.Bucket, r.Key)
 	f.Store, f.Blob = r.Store, r.Blob.String()
-	f.Detail = fmt.Sprintf("a reference to a shared blob is on record (%s) and the key does not refer to it", r.Ref)
-	f.Advice = "check with --repair has the collector take it away"
+	f.Detail = fmt.Sprintf("a reference to a shared blob is recorded (%s) and the key does not refer to it", r.Ref)
+	f.Advice = "check with --repair has the collector remove it"
 	if c.Repair {
 		if err := c.Meta.Enqueue(ctx, c.entry(meta.QueueFreed, r.queued())); err != nil {
 			return err
@@ -125,8 +125,8 @@ func (c *checker) confirmStray(ctx context.Context, r *ref) error {
 	return c.found(f)
 }
 
-// isStray reports whether a reference is recorded, and neither its key nor the
-// queue knows of it.
+// isStray reports whether a reference is recorded that neither its key nor a queue
+// entry has.
 func (c *checker) isStray(ctx context.Context, r *ref) (bool, error) {
 	for range 2 {
 		refers, err := c.keyRefers(ctx, r)
@@ -144,7 +144,7 @@ func (c *checker) isStray(ctx context.Context, r *ref) (bool, error) {
 
 // isQueued reports whether any queue entry is about a blob.
 func (c *checker) isQueued(ctx context.Context, id meta.ID) (queued bool, err error) {
-	for part := range c.Shares { // each is a query of its own: one of the whole table takes too long
+	for part := range c.Shares { // a single query of the whole table takes too long
 		err := c.Meta.Walk(ctx, meta.Share{Part: part, Of: c.Shares}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error {
 			queued = queued || e.Blob.Blob == id
 			return nil

@@ -18,16 +18,16 @@ import (
 
 // The rows of the check's own database, by the first byte of their keys:
 //
-//	m name                          what the run is about, and when it began
-//	d phase, share                  a share that was looked at, with its counts
-//	h bucket, key                   what a head says of its key's listing
+//	m name                          the options of the run, and its begin
+//	d phase, share                  a share that is done, with its counts
+//	h bucket, key                   what the listing of a key should show, by its head
 //	r blob, kind, ...               a reference to a blob: see refs.go
-//	b blob, store, block            what is stored of a blob
+//	b blob, store, block            a stored block of a blob
 //	u upload                        an upload that seems to be a leftover
-//	x bucket, key                   a key of a bucket that seems to be gone
-//	l bucket, part                  a part of a listing of one
+//	x bucket, key                   a key of a bucket that seems to be removed
+//	l bucket, part                  a part of a listing of such a bucket
 //	s blob                          a blob that seems to be unreferenced
-//	o blob                          one that was, at the end of an earlier run
+//	o blob                          a blob that was unreferenced at the end of an earlier run
 //	F kind, identity                a finding
 const (
 	tableMeta    = 'm'
@@ -50,24 +50,24 @@ var (
 	temporary = []byte{tableDone, tableHead, tableRef, tableBlob, tableUpload, tableGone, tableListing, tableSuspect, tableFinding}
 )
 
-// state is what a check has seen.
+// state has the rows that a check has read.
 type state struct {
 	db      *pebble.DB
 	dir     string
-	kept    bool // it stays when the check is over
+	kept    bool // it is not removed at the end of the check
 	began   time.Time
 	opened  time.Time
 	resumed bool
 }
 
-// quiet drops what Pebble has to say but for what ends the process.
+// quiet drops Pebble's messages, except those that end the process.
 type quiet struct{ pebble.Logger }
 
 func (quiet) Infof(string, ...any)  {}
 func (quiet) Errorf(string, ...any) {}
 
-// openState opens the database in dir, and goes on with the run that is in
-// it, or begins one at the time now.
+// openState opens the database in dir, and resumes the run that is in it, or begins
+// one at the time now.
 func openState(dir, about string, now time.Time) (*state, error) {
 	cache := pebble.NewCache(32 << 20)
 	defer cache.Unref() // the database holds its own reference
@@ -89,7 +89,7 @@ func openState(dir, about string, now time.Time) (*state, error) {
 	return s, nil
 }
 
-// begin goes on with the unfinished run of the same kind, or begins one.
+// begin resumes the unfinished run with the same options, or begins one.
 func (s *state) begin(about string, now time.Time) error {
 	was, err := s.get(aboutKey)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *state) begin(about string, now time.Time) error {
 	}
 	if was != nil {
 		if string(was) != about {
-			return fmt.Errorf("%w (%s): finish that, or take another directory", ErrOtherState, was)
+			return fmt.Errorf("%w (%s): finish that check, or use another directory", ErrOtherState, was)
 		}
 		since, err := s.get(beganKey)
 		if err != nil || len(since) != 8 {
@@ -121,7 +121,7 @@ func (s *state) begin(about string, now time.Time) error {
 	return s.db.Apply(b, pebble.Sync)
 }
 
-// end says that the run is over: the next one begins anew.
+// end marks the run as done: the next one does not resume it.
 func (s *state) end() error {
 	if err := s.db.Delete(aboutKey, pebble.Sync); err != nil {
 		return err
@@ -201,8 +201,8 @@ func (k *sink) apply() error {
 	return err
 }
 
-// done ends a share: its rows are applied and it is noted with its counts.
-// The log keeps the order: what says that it is done comes last.
+// done ends a share: it applies the share's rows, and after them the row that says
+// that the share is done, with its counts.
 func (k *sink) done(phase string, share int) error {
 	row, err := meta.Marshal(k.Counts)
 	if err != nil {
@@ -217,19 +217,19 @@ func (k *sink) done(phase string, share int) error {
 	return k.b.Close()
 }
 
-func (k *sink) abandon() { _ = k.b.Close() } // it has nothing that is not looked at again
+func (k *sink) abandon() { _ = k.b.Close() } // the share is read again
 
 func doneKey(phase string, share int) []byte {
 	return binary.BigEndian.AppendUint32(append([]byte{tableDone}, phase+"\x00"...), uint32(share))
 }
 
-// isDone reports whether a share of a phase was looked at before.
+// isDone reports whether a share of a phase is done.
 func (s *state) isDone(phase string, share int) (bool, error) {
 	v, err := s.get(doneKey(phase, share))
 	return v != nil, err
 }
 
-// Counts are what one share adds to the summary.
+// Counts are the numbers that one share adds to the summary.
 type Counts struct {
 	Versions, Listed, Uploads, Parts, Queued int64
 	Blobs, BlobBytes                         int64
@@ -237,7 +237,7 @@ type Counts struct {
 	Rows                                     int64
 }
 
-// counts adds up what all shares have counted.
+// counts adds the counts of all shares.
 func (s *state) counts(to *Summary) error {
 	return s.each([]byte{tableDone}, []byte{tableDone + 1}, func(_, value []byte) error {
 		var c Counts
@@ -281,8 +281,7 @@ func findingKey(f *Finding) []byte {
 	return binary.BigEndian.AppendUint64(key, h.Sum64())
 }
 
-// after is the first key that does not begin with prefix and follows those
-// that do; nil if there is none.
+// after is the first key that sorts after all keys with prefix; nil if there is none.
 func after(prefix []byte) []byte {
 	end := bytes.Clone(prefix)
 	for i := len(end) - 1; i >= 0; i-- {

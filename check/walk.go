@@ -29,8 +29,8 @@ const (
 	phaseDeep       = "contents"
 )
 
-// shares calls work for each of n shares of a phase that is not done yet,
-// several at once.
+// shares calls work for each of n shares of a phase that is not done yet, several
+// of them in parallel.
 func (c *checker) shares(ctx context.Context, phase string, n int, work func(ctx context.Context, share int, k *sink) error) error {
 	var done, rows atomic.Int64
 	tell := func() { c.Progress(Progress{Phase: phase, Done: int(done.Load()), Of: n, Rows: rows.Load()}) }
@@ -67,8 +67,8 @@ func (c *checker) shares(ctx context.Context, phase string, n int, work func(ctx
 	return g.Wait()
 }
 
-// walkBlobs notes what is stored of each blob. Shares are those of one store
-// after another.
+// walkBlobs stores the rows of all stored blobs. It has c.Shares shares for each
+// store.
 func (c *checker) walkBlobs(ctx context.Context) error {
 	return c.shares(ctx, phaseBlobs, len(c.stores)*c.Shares, func(ctx context.Context, share int, k *sink) error {
 		n := share / c.Shares
@@ -81,7 +81,7 @@ func (c *checker) walkBlobs(ctx context.Context) error {
 	})
 }
 
-// walkQueue gives each queue entry to note.
+// walkQueue calls note for each queue entry.
 func (c *checker) walkQueue(ctx context.Context, phase string, note func(*sink, meta.QueueEntry) error) error {
 	overdue := c.started.Add(-c.Store.Grace())
 	return c.shares(ctx, phase, c.Shares, func(ctx context.Context, share int, k *sink) error {
@@ -98,8 +98,8 @@ func (c *checker) walkQueue(ctx context.Context, phase string, note func(*sink, 
 	})
 }
 
-// walkUploads gives each part of an upload that is not over to note, and each
-// upload that seems to be a leftover to those that are looked at in the end.
+// walkUploads calls note for each part of an upload that has not ended, and stores
+// each upload that seems to be a leftover.
 func (c *checker) walkUploads(ctx context.Context, phase string, note func(*sink, meta.Upload, meta.Part) error) error {
 	return c.shares(ctx, phase, c.Shares, func(ctx context.Context, share int, k *sink) error {
 		return c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{Upload: func(u meta.Upload, parts []meta.Part) error {
@@ -112,7 +112,7 @@ func (c *checker) walkUploads(ctx context.Context, phase string, note func(*sink
 				}
 			}
 			if u.State != meta.UploadOpen && u.State != meta.UploadCompleting {
-				return nil // nothing refers to a blob by them any more
+				return nil // parts of an ended upload are no references
 			}
 			for _, p := range parts {
 				if err := note(k, u, p); err != nil {
@@ -124,7 +124,7 @@ func (c *checker) walkUploads(ctx context.Context, phase string, note func(*sink
 	})
 }
 
-// walkReferences gives each recorded reference to a shared blob to note.
+// walkReferences calls note for each recorded reference to a shared blob.
 func (c *checker) walkReferences(ctx context.Context, phase string, note func(*sink, meta.QueuedBlob) error) error {
 	return c.shares(ctx, phase, c.Shares, func(ctx context.Context, share int, k *sink) error {
 		return c.Meta.Walk(ctx, meta.Share{Part: share, Of: c.Shares}, meta.Visitor{Reference: func(b meta.QueuedBlob) error {
@@ -134,8 +134,8 @@ func (c *checker) walkReferences(ctx context.Context, phase string, note func(*s
 	})
 }
 
-// walkVersions notes the references of each version, and of each key what its
-// listing should show.
+// walkVersions stores the references of each version, and what the listing of each
+// key should show.
 func (c *checker) walkVersions(ctx context.Context) error {
 	return c.shares(ctx, phaseVersions, c.Shares, func(ctx context.Context, share int, k *sink) error {
 		var last headRow
@@ -149,7 +149,7 @@ func (c *checker) walkVersions(ctx context.Context) error {
 				return err
 			}
 			if last.bucket == r.Bucket && last.key == r.Key {
-				last.several = last.several || r.Seq != last.seq // a page may come twice
+				last.several = last.several || r.Seq != last.seq // a page may be read twice
 				return nil
 			}
 			if err := c.noteHead(k, &last); err != nil {
@@ -165,7 +165,7 @@ func (c *checker) walkVersions(ctx context.Context) error {
 	})
 }
 
-// walkListings notes the parts of listings whose bucket was not there when the
+// walkListings stores the parts of listings whose bucket did not exist when the
 // check began.
 func (c *checker) walkListings(ctx context.Context) error {
 	return c.shares(ctx, phaseParts, c.Shares, func(ctx context.Context, share int, k *sink) error {
@@ -179,15 +179,15 @@ func (c *checker) walkListings(ctx context.Context) error {
 	})
 }
 
-// headRow is what a head says of its key's listing.
+// headRow is what the listing of a key should show, by its head.
 type headRow struct {
 	bucket meta.BucketID
 	key    string
 	seq    int64 // of the current version; not stored
-	// visible says that the current version is no delete marker, several that
-	// there are others, or a delete marker.
+	// visible says that the current version is an object, several that the key
+	// has other versions or a delete marker.
 	visible, several bool
-	// print is the fingerprint of what a listing shows.
+	// print is the fingerprint of the listing entry.
 	print uint64
 }
 
@@ -222,8 +222,7 @@ func decodeHead(key, value []byte) headRow {
 	}
 }
 
-// noteHead notes a key; one of a bucket that is not known may belong to one
-// that is gone.
+// noteHead stores a key. If its bucket is unknown, the bucket may have been removed.
 func (c *checker) noteHead(k *sink, h *headRow) error {
 	if h.key == "" {
 		return nil
@@ -234,10 +233,10 @@ func (c *checker) noteHead(k *sink, h *headRow) error {
 	return k.put(headKey(h.bucket, h.key), h.encode())
 }
 
-// fingerprint is the same for entries that show the same.
+// fingerprint is the same for listing entries that show the same.
 func fingerprint(e *meta.Entry) uint64 {
 	shown := *e
-	shown.HasOlderVersions = false // the driver's own
+	shown.HasOlderVersions = false // a matter of the driver
 	row, err := meta.Marshal(shown)
 	if err != nil {
 		return 0
