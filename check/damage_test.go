@@ -177,7 +177,7 @@ func TestSeededDamageIsFoundNamedAndRepaired(t *testing.T) {
 		w.phantom(b, "phantom")
 		w.strayRecord(b)
 
-		// What nobody repairs, and what a repair puts right.
+		// Findings that cannot be repaired, and those that a repair removes.
 		lost := []string{
 			"missing plain/lost:… bytes are missing", "missing plain/lost large:… bytes are missing",
 			"missing plain/upload part 1:… bytes are missing",
@@ -232,7 +232,7 @@ func (w *world) strayRecord(b *meta.Bucket) {
 }
 
 // forgetReference loses the record of a reference, and leaves no tombstone
-// that outlives what is written anew.
+// that outlives rows that are written again.
 func (w *world) forgetReference(seg meta.Segment) {
 	w.Helper()
 	if w.session != nil {

@@ -117,7 +117,7 @@ func TestAFlippedByteIsHealedFromAnotherReplica(t *testing.T) {
 	find(Options{Repair: true}, "corrupt plain/repaired"+wrong+" (repaired)")
 	find(Options{})
 
-	// As a chunk that was written anew before.
+	// As a chunk that was rewritten before.
 	const timestamp = 7
 	seg := r.put(b, "read", large).Segments[0]
 	r.damage(seg, 4, timestamp)
@@ -129,7 +129,7 @@ func TestAFlippedByteIsHealedFromAnotherReplica(t *testing.T) {
 			t.Fatalf("after %d reads: %+v", reads, h)
 		}
 	}
-	// A deletion takes what was written anew along.
+	// A deletion also removes rewritten chunks.
 	r.ok(r.blobs.Delete(t.Context(), seg.Blob))
 	if there, err := blob.Inspect(r.blobs).Find(t.Context(), seg.Blob, 0); err != nil || there {
 		t.Errorf("a healed blob that was deleted is there: %v, %v", there, err)

@@ -140,7 +140,7 @@ func TestLeftoversOfUploadsAreTakenAway(t *testing.T) {
 		over := w.upload(b, "over")
 		_, err = w.meta.SetUploadState(w.Context(), *over, meta.UploadAborted)
 		w.ok(err)
-		w.ok(w.meta.Walk(w.Context(), meta.Share{Of: 1}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error { // as if nobody knew
+		w.ok(w.meta.Walk(w.Context(), meta.Share{Of: 1}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error { // as if it were lost
 			if e.Blob.Upload != over.ID {
 				return nil
 			}

@@ -269,7 +269,7 @@ type ScanOptions struct {
 	All bool
 }
 
-// Uploads are the multipart uploads under way, and their parts.
+// Uploads are the multipart uploads and their parts.
 type Uploads interface {
 	// CreateUpload adds u, in the state UploadOpen. ErrBucketGone or
 	// ErrBucketDeleting by the bucket's state.

@@ -79,7 +79,7 @@ func (s *Store) Create(ctx context.Context, id blob.ID) (blob.Writer, error) {
 	})
 	if err != nil {
 		if w.Writer != nil {
-			w.Writer.Abort() // nobody else can
+			w.Writer.Abort() // the caller has no writer
 		}
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (s *Store) Open(ctx context.Context, ref blob.Ref, offset, length int64) (i
 	})
 	if err != nil {
 		if r.ReadCloser != nil {
-			_ = r.ReadCloser.Close() // nobody else can
+			_ = r.ReadCloser.Close() // the caller has no reader
 		}
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func TestAReadHealsWrongCopies(t *testing.T) {
 				t.Errorf("after the read: %+v, %v", h, err)
 			}
 			if r := f.rows[rowKey{ref.ID, position{}}]; r.written != writtenAt+1 {
-				t.Errorf("the chunk was written anew at %d", r.written)
+				t.Errorf("the chunk was rewritten at %d", r.written)
 			}
 		})
 	}

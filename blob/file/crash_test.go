@@ -166,7 +166,7 @@ func checkCrashed(t *testing.T, fs vfs.FS, before, after *history) {
 	}
 	err = s.Walk(t.Context(), func(info blob.Info) error {
 		if !after.begun[info.ID] {
-			t.Errorf("a blob of %d bytes that nobody began", info.Size)
+			t.Errorf("a blob of %d bytes that was never begun", info.Size)
 		}
 		return nil
 	})

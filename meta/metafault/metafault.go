@@ -1,11 +1,10 @@
-// Package metafault wraps a [meta.Store] so that tests can make it fail: before
-// a call is applied, after it, slowly, or by the death of the process that
-// made the call.
+// Package metafault wraps a [meta.Store] so that tests can make it fail: before a
+// call is applied, after it, slowly, or as if the calling process had crashed.
 //
 //	s := metafault.Wrap(store, 1, metafault.Rule{Op: meta.OpCommit, Fault: metafault.After, Count: 1})
 //
-// makes the first commit hold and return an unknown outcome. Without rules
-// the wrapper changes nothing.
+// has the first commit made, and fail with an unknown outcome. Without rules the
+// wrapper changes nothing.
 package metafault
 
 import (
@@ -25,9 +24,9 @@ var errInjected = errors.New("injected")
 // Fault is how a call fails.
 type Fault int
 
-// The faults. The two crashes are the death of the process that calls: that
-// call and all later ones through the wrapper fail with
-// [meta.ErrUnavailable], until Revive. So what was begun stays begun.
+// The faults. The two crashes are those of the calling process: that call and all
+// later ones through the wrapper fail with [meta.ErrUnavailable], until Revive. So
+// a change that was begun stays begun.
 const (
 	// None: the call does not fail. A Rule may still delay it.
 	None Fault = iota
@@ -35,14 +34,14 @@ const (
 	Before
 	// After: the call is made, and then fails; [meta.ErrUnknownOutcome].
 	After
-	// CrashBefore: the caller dies before the call is made.
+	// CrashBefore: the caller crashes before the call is made.
 	CrashBefore
-	// CrashAfter: the caller dies after the call was made.
+	// CrashAfter: the caller crashes after the call was made.
 	CrashAfter
 )
 
 // Rule says which calls fail and how. Of several rules that match a call, the
-// first that fires counts.
+// first one that fires is applied.
 type Rule struct {
 	// Op is the call; "" is any.
 	Op meta.Op
@@ -52,10 +51,9 @@ type Rule struct {
 	Count int
 	// Chance is the probability of firing; 0 is always.
 	Chance float64
-	// Delay is waited before the call, or until its context ends.
+	// Delay is the time to wait before the call, or until its context ends.
 	Delay time.Duration
-	// Do, if not nil, is run before the call: a test puts there what is to
-	// happen at just that moment.
+	// Do, if not nil, is called before the call.
 	Do    func(ctx context.Context)
 	Fault Fault
 	// Err replaces the error of Before and After.
@@ -83,7 +81,7 @@ func Wrap(store meta.Store, seed uint64, rules ...Rule) *Store {
 	return s
 }
 
-// SetRules replaces the rules; none makes the store whole.
+// SetRules replaces the rules; without rules, no call fails.
 func (s *Store) SetRules(rules ...Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +98,7 @@ func (s *Store) Revive() {
 	s.dead = false
 }
 
-// Dead tells whether a crash has happened and was not ended by Revive.
+// Dead reports whether a crash has happened and was not ended by Revive.
 func (s *Store) Dead() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +119,7 @@ func (s *Store) Fired() int {
 	return s.fired
 }
 
-// choose counts the call and returns the rule that it meets.
+// choose counts the call and returns the rule that it matches.
 func (s *Store) choose(op meta.Op) (Rule, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,7 +19,7 @@ var bucketContracts = []contract{
 	{"KeepsEveryField", testBucketKeepsEveryField},
 	{"CreateReturnsTheExistingOne", func(s *suite) {
 		old := s.bucket()
-		got, err := s.CreateBucket(s.ctx, bucketOf(old.Name, "somebody else"))
+		got, err := s.CreateBucket(s.ctx, bucketOf(old.Name, "another owner"))
 		s.is(err, meta.ErrExists)
 		s.equal("existing bucket", got, old)
 		got, err = s.Bucket(s.ctx, old.Name)
@@ -217,16 +217,16 @@ func testListBuckets(s *suite) {
 		}
 		s.equal(fmt.Sprint("buckets by pages of ", limit), got, want)
 	}
-	everybody, err := s.ListBuckets(s.ctx, "", prefix, 9)
+	ofAll, err := s.ListBuckets(s.ctx, "", prefix, 9)
 	s.ok(err)
-	for _, listed := range append(everybody, s.owned(owner)...) {
+	for _, listed := range append(ofAll, s.owned(owner)...) {
 		whole, err := s.Bucket(s.ctx, listed.Name)
 		s.ok(err)
 		s.equal("a listed bucket", listed, whole.Listed())
 	}
-	found := names(everybody)
+	found := names(ofAll)
 	if !slices.IsSorted(found) || len(found) != 9 || found[0] != prefix+"-a" || found[8] != prefix+"-other" {
-		s.Fatalf("everybody's buckets after %q are %q", prefix, found)
+		s.Fatalf("buckets of all owners after %q are %q", prefix, found)
 	}
 }
 

@@ -102,7 +102,7 @@ func keyNames(entries []meta.Entry) []string {
 	return out
 }
 
-// OddKeys are legal keys (1 to 1,024 bytes of UTF-8) that trouble codecs and
+// OddKeys are valid keys (1 to 1,024 bytes of UTF-8) that are hard for codecs and
 // orders, in no order.
 func OddKeys() []string {
 	return []string{
@@ -374,8 +374,8 @@ func testBegunChanges(s *suite) {
 	s.equal("listing", entries, []meta.Entry{*meta.EntryOf("new", &w), *meta.EntryOf("old", &v)})
 }
 
-// testListWhileChanging lists by small pages while keys between the stable
-// ones come, change and go.
+// testListWhileChanging lists by small pages while keys between the stable ones are
+// added, changed and removed.
 func testListWhileChanging(s *suite) {
 	b := s.bucket()
 	var stable []string

@@ -1,4 +1,4 @@
-// Package metatest holds every driver of package meta to its contract.
+// Package metatest tests every driver of package meta against its contract.
 //
 // A driver's whole test is:
 //
@@ -9,9 +9,8 @@
 //		metatest.RunAccessKeys(t, func(t testing.TB) meta.AccessKeys { ... })
 //	}
 //
-// The suite makes buckets, owners and keys of its own and leaves other rows
-// alone, so one database can serve many runs. A run makes under a thousand
-// conditional changes.
+// The suite uses buckets, owners and keys of its own and no other rows, so one
+// database can serve many runs. A run makes under a thousand conditional changes.
 package metatest
 
 import (
@@ -27,8 +26,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// Open returns a store to test. It may return the same database each time;
-// it closes what it opened by t.Cleanup.
+// Open returns a store to test, and closes it by t.Cleanup. It may return the same
+// database each time.
 type Open func(t testing.TB) meta.Store
 
 type contract struct {
@@ -42,8 +41,8 @@ func Run(t *testing.T, open Open) {
 	run(t, open(t), 8, func(string) bool { return true })
 }
 
-// Races runs those tests alone in which calls race each other, with so many
-// rounds each (Run has 8): for drivers that are quick, and so hard to catch.
+// Races runs only the tests in which calls race each other, with so many rounds
+// each (Run has 8): fast drivers need more rounds to fail.
 func Races(t *testing.T, open Open, rounds int) {
 	run(t, open(t), rounds, func(name string) bool {
 		return strings.Contains(name, "Race") || strings.Contains(name, "Racing") || strings.Contains(name, "Against") || strings.Contains(name, "While")
@@ -80,7 +79,7 @@ func run(t *testing.T, store meta.Store, rounds int, wanted func(name string) bo
 	}
 }
 
-// suite is one subtest: the store and what tests do with it.
+// suite is one subtest: the store and helpers of tests.
 type suite struct {
 	*testing.T
 	meta.Store
@@ -105,7 +104,7 @@ func (s *suite) is(err, want error) {
 	}
 }
 
-// equal ends the test if the two differ. Times count as the instants they are.
+// equal ends the test if the two differ. Times are compared as instants.
 func (s *suite) equal(what string, got, want any) {
 	s.Helper()
 	if d := differs(got, want); d != "" {
@@ -120,7 +119,7 @@ func differs(got, want any) string {
 	return fmt.Sprintf("got\n  %s\nwant\n  %s", show(got), show(want))
 }
 
-// show cuts what nobody wants to read.
+// show shortens long values.
 func show(v any) string {
 	out := fmt.Sprintf("%+v", v)
 	if len(out) > 2000 {
@@ -129,7 +128,7 @@ func show(v any) string {
 	return out
 }
 
-// bucket makes a bucket that nobody else uses.
+// bucket creates a bucket that no other test uses.
 func (s *suite) bucket() meta.Bucket {
 	s.Helper()
 	b, err := s.CreateBucket(s.ctx, bucketOf("t-"+meta.NewID().String(), "owner-"+meta.NewID().String()))
@@ -145,7 +144,7 @@ func bucketOf(name, owner string) meta.Bucket {
 	}
 }
 
-// all asks for everything that is known of a key.
+// all reads a key with all versions and payloads.
 var all = meta.ReadOptions{Limit: 1000, Payload: true}
 
 func (s *suite) read(bucket meta.BucketID, key string) meta.Head {
@@ -165,7 +164,7 @@ func (s *suite) current(bucket meta.BucketID, key string) *meta.Version {
 }
 
 // plan returns the change that puts and deletes versions of a key whose head,
-// read with all versions, is h. It says of the key what is true after it.
+// read with all versions, is h.
 func plan(key string, h meta.Head, rev int64, put []meta.Version, del ...int64) meta.Change {
 	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), Put: put, Delete: del}
 	left := versionsAfter(h.Versions, put, del)
@@ -262,8 +261,8 @@ func bare(versions ...meta.Version) []meta.Version {
 	return out
 }
 
-// full sets every exported field below v, so that no field is forgotten by a
-// driver, nor by this suite when one is added.
+// full sets every exported field below v, so that a test fails if a driver does not
+// store a field, also one that is added later.
 func full[T any]() T {
 	var v T
 	fill(reflect.ValueOf(&v).Elem(), "x")

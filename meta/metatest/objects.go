@@ -126,7 +126,7 @@ func testReadLimits(s *suite) {
 		s.equal(fmt.Sprint("versions for limit ", limit), h.Versions, want[:n])
 		s.equal("current", h.Current().Seq, want[0].Seq)
 		if h.Named != nil {
-			s.Fatal("a version was named that nobody asked for")
+			s.Fatal("a version was returned that was not requested")
 		}
 	}
 }
@@ -391,8 +391,8 @@ func (s *suite) increment(bucket meta.BucketID, key string) error {
 	}
 }
 
-// testReadsAreWhole reads a key while it is overwritten: each read shows one
-// version whole, its payload with it, and never an older one than before.
+// testReadsAreWhole reads a key while it is overwritten: each read returns one
+// whole version with its payload, and never an older one than before.
 func testReadsAreWhole(s *suite) {
 	b := s.bucket()
 	s.ok(s.increment(b.ID, "k"))

@@ -49,7 +49,7 @@ type random struct {
 	uploadModel
 }
 
-// modelKey is what a key must look like.
+// modelKey is the expected state of a key.
 type modelKey struct {
 	rev      int64 // at least
 	versions []meta.Version
@@ -139,8 +139,8 @@ func nullSeq(versions []meta.Version) int64 {
 	return 0
 }
 
-// next is the revision of the next change: now and then far ahead, as from a
-// clock that is wrong.
+// next is the revision of the next change, sometimes far in the future, as from a
+// wrong clock.
 func (r *random) next(h meta.Head) int64 {
 	rev := meta.NextRev(h.Rev, time.Now())
 	if r.rng.IntN(20) == 0 {
@@ -149,9 +149,9 @@ func (r *random) next(h meta.Head) int64 {
 	return rev
 }
 
-// try commits c and brings the model up to date. What was begun and not made
-// is repaired behind the listings: such a repair fences the key, and whoever
-// meets the fence goes on above it.
+// try commits c and updates the model. After a listing, a driver asynchronously
+// repairs the rows of changes that were begun and not made: the repair fences the
+// key, and then try retries above the fence.
 func (r *random) try(name string, h meta.Head, c meta.Change) {
 	r.Helper()
 	err := r.commit(name, c)
@@ -168,9 +168,9 @@ func (r *random) try(name string, h meta.Head, c meta.Change) {
 		r.Fatalf("change of %q: %v", name, err)
 	}
 	after := versionsAfter(h.Versions, c.Put, c.Delete)
-	// Its revision tells nothing: it may be that of a fence.
+	// The revision does not tell whether it was made: it may be that of a fence.
 	if unknown && !sameVersions(r.read(r.home, name).Versions, after) {
-		return // the next read of the key holds it to the model as it was
+		return // the next read of the key compares it with the old model
 	}
 	r.keys[name] = &modelKey{rev: c.Rev, versions: after}
 }

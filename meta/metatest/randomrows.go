@@ -11,7 +11,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// uploadModel is what the uploads of a random run must look like.
+// uploadModel is the expected state of the uploads of a random run.
 type uploadModel struct {
 	open   map[meta.UploadID]*modelUpload
 	closed []meta.Upload

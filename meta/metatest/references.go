@@ -90,7 +90,7 @@ func testReferencesFound(s *suite) {
 }
 
 // testReferenceComesLate: the collector claims an entry before it removes the
-// reference; who adds it after that must leave nothing behind.
+// reference; a call that adds the reference after that must leave no row.
 func testReferenceComesLate(s *suite) {
 	home, e := s.sharedBlob()
 	s.ok(s.AddReferences(s.ctx, []meta.QueueEntry{e}, nil))

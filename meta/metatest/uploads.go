@@ -180,8 +180,8 @@ func testParts(s *suite) {
 	}
 }
 
-// testPartAgainstState closes an upload while parts arrive: each part either
-// was refused or is seen by whoever closed it.
+// testPartAgainstState closes an upload while parts are stored: each part is either
+// refused or seen by the call that closed the upload.
 func testPartAgainstState(s *suite) {
 	b := s.bucket()
 	for range s.rounds {

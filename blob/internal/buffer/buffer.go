@@ -1,7 +1,7 @@
 // Package buffer lends byte slices from pools, one pool a size class.
 //
 // The blob drivers move chunks of some hundred KiB through the process, many
-// at a time; allocated anew, each would be cleared first and collected after.
+// at a time; allocating each would clear it first and collect it later.
 package buffer
 
 import (
