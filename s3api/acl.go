@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/policy"
 )
@@ -111,7 +112,7 @@ func getBucketACL(_ *API, w http.ResponseWriter, r *Request) error {
 // putBucketACL is PutBucketAcl.
 func putBucketACL(a *API, w http.ResponseWriter, r *Request) error {
 	if ownership(r.Bucket) == ownerEnforced {
-		return fail("AccessControlListNotSupported")
+		return fail(s3err.AccessControlListNotSupported)
 	}
 	acl, err := a.givenACL(r, r.Bucket.Owner, r.Bucket.Owner)
 	if err != nil {
@@ -122,7 +123,7 @@ func putBucketACL(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	_, err = a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if c.Ownership == ownerEnforced {
-			return fail("AccessControlListNotSupported")
+			return fail(s3err.AccessControlListNotSupported)
 		}
 		c.ACL = acl
 		return nil
@@ -142,11 +143,11 @@ func (a *API) givenACL(r *Request, owner, bucketOwner string) (meta.ACL, error) 
 	case err != nil:
 		return acl, err
 	case given && len(body) > 0:
-		return acl, fail("UnexpectedContent")
+		return acl, fail(s3err.UnexpectedContent)
 	case given:
 		return acl, nil
 	case len(body) == 0:
-		return acl, fail("MissingSecurityHeader").with("MissingHeaderName", "x-amz-acl")
+		return acl, fail(s3err.MissingSecurityHeader).With("MissingHeaderName", "x-amz-acl")
 	}
 	return a.bodyACL(r, owner)
 }
@@ -173,7 +174,7 @@ func (a *API) headerACL(r *Request, owner, bucketOwner string) (acl meta.ACL, gi
 	canned, has := r.Header["X-Amz-Acl"]
 	switch {
 	case has && given:
-		return acl, true, failf("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+		return acl, true, failf(s3err.InvalidRequest, "Specifying both Canned ACLs and Header Grants is not allowed")
 	case has:
 		expanded, err := policy.Canned(strings.Join(canned, ","), owner, bucketOwner)
 		if err != nil {
@@ -244,7 +245,7 @@ func appendGrants(grants []wantedGrant, g grantHeader, value string) ([]wantedGr
 			return nil, badArgument(strings.ToLower(g.header), value, "Argument format not recognized")
 		}
 		if len(grants) == maxGrants {
-			return nil, failf("InvalidArgument", "An ACL has at most %d grants", maxGrants)
+			return nil, failf(s3err.InvalidArgument, "An ACL has at most %d grants", maxGrants)
 		}
 		grants = append(grants, wantedGrant{kind, who, g.permission})
 	}
@@ -273,11 +274,11 @@ func (a *API) grantee(r *Request, kind, who string) (meta.Grant, error) {
 	case byEmail:
 		id, err := a.tenant(r.Context(), who, false)
 		if err == nil && id == "" {
-			err = fail("UnresolvableGrantByEmailAddress").with("EmailAddress", who)
+			err = fail(s3err.UnresolvableGrantByEmailAddress).With("EmailAddress", who)
 		}
 		return meta.Grant{Type: policy.CanonicalUser, Grantee: id}, err
 	}
-	return meta.Grant{}, fail("MalformedACLError").because("unknown type of grantee %.80q", kind)
+	return meta.Grant{}, fail(s3err.MalformedACLError).WithHint("unknown type of grantee %.80q", kind)
 }
 
 // tenant resolves a canonical id or e-mail address.
@@ -313,8 +314,8 @@ var permissions = []string{"READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTR
 func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
 	var doc aclDocument
 	if err := r.DecodeXML(&doc, "AccessControlPolicy"); err != nil {
-		if e := toError(err); e.Code == "MalformedXML" {
-			e.Code = "MalformedACLError"
+		if e := toError(err); e.Code == s3err.MalformedXML {
+			e.Code = s3err.MalformedACLError
 			return meta.ACL{}, e
 		}
 		return meta.ACL{}, err
@@ -322,9 +323,9 @@ func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
 	acl := meta.ACL{Owner: owner}
 	switch {
 	case doc.Owner == nil || doc.List == nil:
-		return acl, fail("MalformedACLError").because("Owner and AccessControlList are both needed")
+		return acl, fail(s3err.MalformedACLError).WithHint("Owner and AccessControlList are both needed")
 	case doc.Owner.ID != owner:
-		return acl, fail("AccessDenied").because("the owner of an ACL cannot be changed")
+		return acl, fail(s3err.AccessDenied).WithHint("the owner of an ACL cannot be changed")
 	}
 	var grants []wantedGrant
 	for _, x := range doc.List.Grants {
@@ -336,7 +337,7 @@ func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
 			who = x.Grantee.EmailAddress
 		}
 		if !slices.Contains(permissions, x.Permission) || who == "" {
-			return acl, fail("MalformedACLError").because("a grant needs a grantee and one of the permissions %s", strings.Join(permissions, ", "))
+			return acl, fail(s3err.MalformedACLError).WithHint("a grant needs a grantee and one of the permissions %s", strings.Join(permissions, ", "))
 		}
 		grants = append(grants, wantedGrant{kind, who, x.Permission})
 	}
@@ -352,7 +353,7 @@ func admitACL(b *meta.Bucket, acl meta.ACL) error {
 		return err
 	}
 	if !block.AdmitsACL(toPolicyACL(acl)) {
-		return fail("AccessDenied").because("the bucket's public access block refuses public ACLs")
+		return fail(s3err.AccessDenied).WithHint("the bucket's public access block refuses public ACLs")
 	}
 	return nil
 }
@@ -370,7 +371,7 @@ func (a *API) aclFromHeaders(r *Request, owner string) (meta.ACL, error) {
 		if canned == bucketOwnerFullControl || canned == "" && onlyOwner(acl, r.Bucket.Owner) {
 			return meta.ACL{}, nil
 		}
-		return meta.ACL{}, fail("AccessControlListNotSupported")
+		return meta.ACL{}, fail(s3err.AccessControlListNotSupported)
 	}
 	return acl, admitACL(r.Bucket, acl)
 }

@@ -3,6 +3,7 @@ package s3api
 import (
 	"net/http"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -41,7 +42,7 @@ func getObjectACL(a *API, w http.ResponseWriter, r *Request) error {
 // putObjectACL is PutObjectAcl.
 func putObjectACL(a *API, w http.ResponseWriter, r *Request) error {
 	if ownership(r.Bucket) == ownerEnforced {
-		return fail("AccessControlListNotSupported")
+		return fail(s3err.AccessControlListNotSupported)
 	}
 	v, _, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
 	if err != nil {
@@ -57,7 +58,7 @@ func putObjectACL(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	_, id, err := a.store.UpdateVersion(r.Context(), r.Bucket, r.Key, r.VersionID(), func(v *meta.Version) error {
 		if objectOwner(r.Bucket, v) != owner {
-			return fail("OperationAborted") // another's object took its place
+			return fail(s3err.OperationAborted) // another's object took its place
 		}
 		v.ACL = acl
 		return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
 
@@ -30,7 +31,7 @@ func (a address) scope() Scope {
 // parseAddress finds bucket and key of a request: in the host, where it ends
 // in one of the service suffixes (lower case, without port), else in the path.
 // The path is that of the request line, decoded exactly once. The errors are
-// *Error: InvalidURI, KeyTooLongError, InvalidBucketName.
+// *s3err.Error: InvalidURI, KeyTooLongError, InvalidBucketName.
 func parseAddress(r *http.Request, suffixes []string) (address, error) {
 	var a address
 	bucket, rest := hostBucket(r.Host, suffixes), strings.TrimPrefix(rawPath(r), "/")
@@ -47,7 +48,7 @@ func parseAddress(r *http.Request, suffixes []string) (address, error) {
 		return a, invalidURI(err)
 	}
 	if !plausibleBucket(a.bucket) {
-		return a, fail("InvalidBucketName").with("BucketName", a.bucket)
+		return a, fail(s3err.InvalidBucketName).With("BucketName", a.bucket)
 	}
 	if a.key, err = url.PathUnescape(rest); err != nil {
 		return a, invalidURI(err)
@@ -58,16 +59,16 @@ func parseAddress(r *http.Request, suffixes []string) (address, error) {
 // checkKey holds a key to S3's rules; "" is let through.
 func checkKey(key string) error {
 	if !utf8.ValidString(key) {
-		return fail("InvalidURI").because("the key is not UTF-8")
+		return fail(s3err.InvalidURI).WithHint("the key is not UTF-8")
 	}
 	if len(key) > store.MaxKeyBytes {
-		return fail("KeyTooLongError").with("Size", itoa(len(key))).with("MaxSizeAllowed", itoa(store.MaxKeyBytes))
+		return fail(s3err.KeyTooLongError).With("Size", itoa(len(key))).With("MaxSizeAllowed", itoa(store.MaxKeyBytes))
 	}
 	return nil
 }
 
 func invalidURI(cause error) error {
-	e := fail("InvalidURI")
+	e := fail(s3err.InvalidURI)
 	e.Err = cause
 	return e
 }

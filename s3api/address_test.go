@@ -60,7 +60,7 @@ func TestAddress(t *testing.T) {
 		got, err := parseAddress(r, testSuffixes)
 		code := ""
 		if err != nil {
-			code = toError(err).Code
+			code = string(toError(err).Code)
 		}
 		if code != c.code || code == "" && (got.bucket != c.bucket || got.key != c.key) {
 			t.Errorf("%.80s of %s: bucket %q, key %.80q, error %q; want %q, %.80q, %q", c.line, c.host, got.bucket, got.key, code, c.bucket, c.key, c.code)

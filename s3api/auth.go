@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/sigv2"
 	"github.com/pithos/pithos/sigv4"
 )
@@ -68,7 +69,7 @@ func (a *API) authenticate(r *Request) error {
 	}
 	if values, ok := r.Header["Authorization"]; ok {
 		if len(values) == 1 && values[0] == "" {
-			return fail("AccessDenied")
+			return fail(s3err.AccessDenied)
 		}
 		return unsupportedAuthorization(values[0])
 	}
@@ -77,7 +78,7 @@ func (a *API) authenticate(r *Request) error {
 
 // unsupportedAuthorization refuses an Authorization header of another scheme.
 // Its credentials are not repeated.
-func unsupportedAuthorization(value string) *Error {
+func unsupportedAuthorization(value string) *s3err.Error {
 	scheme, _, ok := strings.Cut(value, " ")
 	if !ok {
 		return badArgument("Authorization", "", "Authorization header is invalid -- one and only one ' ' (space) required")
@@ -129,7 +130,7 @@ func (a *API) authenticateV4(r *Request) error {
 
 func (a *API) authenticateV2(r *Request) error {
 	if a.options.DisableV2 {
-		return failf("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+		return failf(s3err.InvalidRequest, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 	}
 	o := sigv2.Options{MaxSkew: a.options.MaxSkew, Now: a.options.Now()}
 	auth, err := sigv2.Parse(r.Request)
@@ -171,14 +172,14 @@ func authType(presigned bool) string {
 // signature is still to be verified with its secret.
 func (a *API) Lookup(ctx context.Context, accessKey, token string) (Identity, error) {
 	if token != "" {
-		return Identity{}, fail("InvalidToken").because("there are no temporary credentials here: use an access key without a session token")
+		return Identity{}, fail(s3err.InvalidToken).WithHint("there are no temporary credentials here: use an access key without a session token")
 	}
 	id, err := a.options.Keys.Lookup(ctx, accessKey)
 	if errors.Is(err, ErrUnknownAccessKey) {
-		return Identity{}, fail("InvalidAccessKeyId").with("AWSAccessKeyId", accessKey)
+		return Identity{}, fail(s3err.InvalidAccessKeyID).With("AWSAccessKeyId", accessKey)
 	}
 	if err == nil && (id.Secret == "" || id.Tenant == "" || id.AccessKey == "") {
-		return Identity{}, fail("InvalidAccessKeyId").with("AWSAccessKeyId", accessKey)
+		return Identity{}, fail(s3err.InvalidAccessKeyID).With("AWSAccessKeyId", accessKey)
 	}
 	return id, err
 }
@@ -227,7 +228,7 @@ func (a *API) openPlain(r *Request) error {
 			return err
 		}
 		if auth.Payload.Signed() {
-			return failf("InvalidRequest", "The payload is declared to have signed chunks, but the request is not signed with AWS4-HMAC-SHA256.")
+			return failf(s3err.InvalidRequest, "The payload is declared to have signed chunks, but the request is not signed with AWS4-HMAC-SHA256.")
 		}
 	}
 	body, err := sigv4.NewBody(r.Request.Body, r.Header, auth, nil)

@@ -2,12 +2,14 @@ package s3api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"go.uber.org/zap"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/policy"
 	"github.com/pithos/pithos/store"
@@ -131,7 +133,7 @@ func (a *API) possible(r *Request) error {
 		return err
 	}
 	if !e.Possible(r.Op.Possible...) {
-		return fail("AccessDenied")
+		return fail(s3err.AccessDenied)
 	}
 	return nil
 }
@@ -184,7 +186,7 @@ func (a *API) carried(r *Request, list []Access) (needs []Access, err error) {
 		if x.found == nil {
 			x.found, err = a.store.Find(r.Context(), x.Bucket, x.Key, x.VersionID)
 		}
-		if isKind(err, store.NoSuchKey) || isKind(err, store.NoSuchVersion) || isKind(err, store.MethodNotAllowed) {
+		if missing(err) {
 			return needs, nil // there is nothing to take over; the handler says so
 		}
 		if err != nil {
@@ -244,7 +246,7 @@ func (a *API) allowed(r *Request, x *Access) error {
 			return q.gone
 		}
 	}
-	return fail("AccessDenied")
+	return fail(s3err.AccessDenied)
 }
 
 // evaluators are those of a request, by bucket.
@@ -283,7 +285,7 @@ func (a *API) evaluator(r *Request, b *meta.Bucket) (*policy.Evaluator, error) {
 
 func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFacts, error) {
 	found, err := a.store.Find(r.Context(), x.Bucket, x.Key, x.VersionID)
-	if isKind(err, store.NoSuchKey) || isKind(err, store.NoSuchVersion) || isKind(err, store.MethodNotAllowed) {
+	if missing(err) {
 		q.missing, q.gone = true, err
 		return nil, nil
 	}
@@ -344,7 +346,8 @@ func (a *API) parsePolicy(b *meta.Bucket) func([]byte) (*policy.Policy, int, err
 // hideMissing keeps from callers who may not list the bucket that an object
 // is not there.
 func (a *API) hideMissing(r *Request, err error) error {
-	if r.Op.Scope != ScopeObject || r.Bucket == nil || !isKind(err, store.NoSuchKey) && !isKind(err, store.NoSuchVersion) {
+	code := s3err.CodeOf(err)
+	if r.Op.Scope != ScopeObject || r.Bucket == nil || code != s3err.NoSuchKey && code != s3err.NoSuchVersion || errors.Is(err, errNoTorrent) {
 		return err
 	}
 	e, eerr := a.evaluator(r, r.Bucket)
@@ -352,7 +355,7 @@ func (a *API) hideMissing(r *Request, err error) error {
 		return eerr
 	}
 	if may, merr := e.MayList(r.Key); merr != nil || !may.Allowed {
-		return fail("AccessDenied")
+		return fail(s3err.AccessDenied)
 	}
 	return err
 }

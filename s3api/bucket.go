@@ -3,11 +3,11 @@ package s3api
 import (
 	"cmp"
 	"encoding/xml"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/policy"
 	"github.com/pithos/pithos/store"
@@ -30,7 +30,7 @@ func createBucket(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	b, err := a.store.CreateBucket(r.Context(), in)
-	if isKind(err, store.BucketOwnedByYou) {
+	if s3err.CodeOf(err) == s3err.BucketAlreadyOwnedByYou {
 		err = a.recreated(b, in, err)
 	}
 	if err != nil {
@@ -46,11 +46,6 @@ func createBucket(a *API, w http.ResponseWriter, r *Request) error {
 // bucketARN is the Amazon resource name of a bucket.
 func bucketARN(name string) string { return "arn:aws:s3:::" + name }
 
-func isKind(err error, kind store.Kind) bool {
-	var e *store.Error
-	return errors.As(err, &e) && e.Kind == kind
-}
-
 // recreated answers who makes a bucket again that is theirs: in us-east-1 all
 // is well, as on AWS, as long as nothing would change.
 func (a *API) recreated(b *meta.Bucket, in store.CreateBucketInput, err error) error {
@@ -59,7 +54,7 @@ func (a *API) recreated(b *meta.Bucket, in store.CreateBucketInput, err error) e
 	}
 	was, asked := effective(b.Config.ACL, b.Owner), effective(in.ACL, in.Owner)
 	if !slices.Equal(was.Grants, asked.Grants) {
-		return fail("BucketAlreadyExists").with("BucketName", b.Name)
+		return fail(s3err.BucketAlreadyExists).With("BucketName", b.Name)
 	}
 	if in.Region != "" && in.Region != b.Config.ShownRegion() || in.LockEnabled && b.Config.Lock == nil || in.Ownership != b.Config.Ownership && in.Ownership != "" {
 		return err
@@ -82,7 +77,7 @@ func (a *API) createBucketInput(r *Request) (store.CreateBucketInput, error) {
 	switch v := r.Header.Get("X-Amz-Bucket-Namespace"); v {
 	case "", "global":
 	case "account-regional":
-		return in, failf("NotImplemented", "Account regional namespaces of buckets are not implemented.").with("Header", "x-amz-bucket-namespace")
+		return in, failf(s3err.NotImplemented, "Account regional namespaces of buckets are not implemented.").With("Header", "x-amz-bucket-namespace")
 	default:
 		return in, badArgument("x-amz-bucket-namespace", v, "The namespace must be global or account-regional")
 	}
@@ -98,7 +93,7 @@ func (a *API) createBucketInput(r *Request) (store.CreateBucketInput, error) {
 		in.ACL = acl
 	}
 	if given && cmp.Or(in.Ownership, a.store.Ownership()) == ownerEnforced && !onlyOwner(acl, in.Owner) {
-		return in, fail("InvalidBucketAclWithObjectOwnership")
+		return in, fail(s3err.InvalidBucketAclWithObjectOwnership)
 	}
 	return in, nil
 }
@@ -113,7 +108,7 @@ func (a *API) createBucketDocument(r *Request, in *store.CreateBucketInput) erro
 		return err
 	}
 	if doc.Location != nil || doc.Bucket != nil {
-		return failf("NotImplemented", "Directory buckets are not implemented.")
+		return failf(s3err.NotImplemented, "Directory buckets are not implemented.")
 	}
 	in.Region = doc.LocationConstraint
 	if doc.Tags != nil {
@@ -173,17 +168,17 @@ func putBucketVersioning(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	if doc.MfaDelete == "Enabled" || r.Header.Get("X-Amz-Mfa") != "" {
-		return failf("NotImplemented", "MFA Delete is not implemented.")
+		return failf(s3err.NotImplemented, "MFA Delete is not implemented.")
 	}
 	if doc.Status == "" {
-		return fail("IllegalVersioningConfigurationException")
+		return fail(s3err.IllegalVersioningConfigurationException)
 	}
 	if doc.Status != store.VersioningEnabled && doc.Status != store.VersioningSuspended || doc.MfaDelete != "" && doc.MfaDelete != "Disabled" {
 		return malformedXML("Status is Enabled or Suspended, MfaDelete is Disabled")
 	}
 	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if c.Lock != nil && doc.Status == store.VersioningSuspended {
-			return failf("InvalidBucketState", "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
+			return failf(s3err.InvalidBucketState, "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
 		}
 		c.Versioning = doc.Status
 		return nil

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -30,7 +31,7 @@ type corsRule struct {
 
 // getBucketCORS is GetBucketCors.
 func getBucketCORS(_ *API, w http.ResponseWriter, r *Request) error {
-	return answerDocument(w, r, docCORS, "NoSuchCORSConfiguration")
+	return answerDocument(w, r, docCORS, s3err.NoSuchCORSConfiguration)
 }
 
 // putBucketCORS is PutBucketCors.
@@ -52,7 +53,7 @@ func putBucketCORS(a *API, _ http.ResponseWriter, r *Request) error {
 		return err
 	}
 	if len(encoded) > maxCORSBytes {
-		return fail("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", itoa(maxCORSBytes))
+		return fail(s3err.MaxMessageLengthExceeded).With("MaxMessageLengthBytes", itoa(maxCORSBytes))
 	}
 	return a.setDocument(r, docCORS, encoded)
 }
@@ -65,22 +66,22 @@ func (c *corsRule) check() error {
 	}
 	for _, m := range c.AllowedMethods {
 		if !slices.Contains(corsMethods, m) {
-			return failf("InvalidRequest", "Found unsupported HTTP method in CORS config. Unsupported method is %.40s", m)
+			return failf(s3err.InvalidRequest, "Found unsupported HTTP method in CORS config. Unsupported method is %.40s", m)
 		}
 	}
 	for _, o := range c.AllowedOrigins {
 		if strings.Count(o, "*") > 1 {
-			return failf("InvalidRequest", "AllowedOrigin %q can not have more than one wildcard.", o)
+			return failf(s3err.InvalidRequest, "AllowedOrigin %q can not have more than one wildcard.", o)
 		}
 	}
 	for _, h := range c.AllowedHeaders {
 		if strings.Count(h, "*") > 1 {
-			return failf("InvalidRequest", "AllowedHeader %q can not have more than one wildcard.", h)
+			return failf(s3err.InvalidRequest, "AllowedHeader %q can not have more than one wildcard.", h)
 		}
 	}
 	for _, h := range c.ExposeHeaders {
 		if strings.Contains(h, "*") {
-			return failf("InvalidRequest", "ExposeHeader %q contains wildcard. We currently do not support wildcard for ExposeHeader.", h)
+			return failf(s3err.InvalidRequest, "ExposeHeader %q contains wildcard. We currently do not support wildcard for ExposeHeader.", h)
 		}
 	}
 	return nil
@@ -215,7 +216,7 @@ func requestedHeaders(h http.Header) ([]string, error) {
 		}
 	}
 	if bytes > maxCORSHeaderBytes || len(names) > maxCORSHeaders {
-		return nil, failf("BadRequest", "Access-Control-Request-Headers has more than %d names or %d bytes.", maxCORSHeaders, maxCORSHeaderBytes)
+		return nil, failf(s3err.BadRequest, "Access-Control-Request-Headers has more than %d names or %d bytes.", maxCORSHeaders, maxCORSHeaderBytes)
 	}
 	return names, nil
 }
@@ -291,11 +292,11 @@ func preflight(a *API, w http.ResponseWriter, r *Request) error {
 	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
 	switch {
 	case origin == "":
-		return failf("BadRequest", "Insufficient information. Origin request header needed.")
+		return failf(s3err.BadRequest, "Insufficient information. Origin request header needed.")
 	case !slices.Contains(corsMethods, method):
-		return failf("BadRequest", "Invalid Access-Control-Request-Method: %.40s", method)
+		return failf(s3err.BadRequest, "Invalid Access-Control-Request-Method: %.40s", method)
 	case r.Bucket.Config.Documents[docCORS] == nil:
-		return failf("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.").with("Method", method).with("ResourceType", "BUCKET")
+		return failf(s3err.AccessForbidden, "CORSResponse: CORS is not enabled for this bucket.").With("Method", method).With("ResourceType", "BUCKET")
 	}
 	headers, err := requestedHeaders(r.Header)
 	if err != nil {
@@ -306,8 +307,8 @@ func preflight(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	if rule == nil {
-		return failf("AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.").
-			with("Method", method).with("ResourceType", "OBJECT")
+		return failf(s3err.AccessForbidden, "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.").
+			With("Method", method).With("ResourceType", "OBJECT")
 	}
 	rule.write(w.Header(), origin, allowed, headers)
 	w.Header().Set("Content-Length", "0")

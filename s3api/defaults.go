@@ -3,6 +3,8 @@ package s3api
 import (
 	"encoding/xml"
 	"net/http"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // This file answers for settings that Pithos has only the default of, and for
@@ -29,7 +31,7 @@ func putRequestPayment(_ *API, _ http.ResponseWriter, r *Request) error {
 	case "BucketOwner":
 		return nil
 	case "Requester":
-		return failf("NotImplemented", "Requester Pays is not implemented.")
+		return failf(s3err.NotImplemented, "Requester Pays is not implemented.")
 	}
 	return malformedXML("Payer is BucketOwner or Requester")
 }
@@ -63,7 +65,7 @@ func getAccelerate(_ *API, w http.ResponseWriter, _ *Request) error {
 
 // notConfigured answers that a bucket has no configuration of some kind. code
 // is AWS' error code for its absence.
-func notConfigured(code string) handler {
+func notConfigured(code s3err.Code) handler {
 	return func(*API, http.ResponseWriter, *Request) error { return fail(code) }
 }
 
@@ -143,7 +145,7 @@ func getAnnotation(a *API, w http.ResponseWriter, r *Request) error {
 	if err := a.annotated(w, r); err != nil {
 		return err
 	}
-	return fail("NoSuchAnnotation")
+	return fail(s3err.NoSuchAnnotation)
 }
 
 // annotated makes sure that the object is there, and names its version.

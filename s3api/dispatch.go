@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -47,7 +47,7 @@ func (a *API) guarded(w *response, r *Request) (err error) {
 			return
 		}
 		a.log.Error("panic", zap.String("request", r.ID), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		err = fail("InternalError")
+		err = fail(s3err.InternalError)
 	}()
 	return a.serve(w, r)
 }
@@ -82,7 +82,7 @@ func (a *API) serve(w *response, r *Request) error {
 	}
 	dropEmpty(r.Header)
 	if r.Op.Handler == nil {
-		return failf("NotImplemented", "%s is not implemented.", r.Op.Name).with("Operation", r.Op.Name)
+		return failf(s3err.NotImplemented, "%s is not implemented.", r.Op.Name).With("Operation", r.Op.Name)
 	}
 	if err := holdHeaders(r); err != nil {
 		return err
@@ -119,9 +119,9 @@ func (a *API) perform(w *response, r *Request) error {
 		switch {
 		case w.status != 0 || body.read:
 			return err
-		case isKind(err, store.BucketRemade) && remade < maxRemade:
+		case errors.Is(err, store.ErrBucketRemade) && remade < maxRemade:
 			remade++
-		case isKind(err, store.SourceReplaced) && replaced < maxReplaced:
+		case errors.Is(err, store.ErrSourceReplaced) && replaced < maxReplaced:
 			if err := store.BackOff(r.Context(), replaced); err != nil {
 				return err
 			}
@@ -164,15 +164,7 @@ func (a *API) performOnce(w *response, r *Request, admitted *bool) error {
 		}
 		*admitted = true
 	}
-	err := r.Op.Handler(a, w, r)
-	hidden := a.hideMissing(r, err)
-	if hidden != err { //nolint:errorlint // the same error, or another
-		// Nothing may tell a delete marker from a key that never was.
-		for _, name := range []string{"X-Amz-Delete-Marker", "X-Amz-Version-Id", "Last-Modified"} {
-			w.Header().Del(name)
-		}
-	}
-	return hidden
+	return a.hideMissing(r, r.Op.Handler(a, w, r))
 }
 
 // noticedBody notes whether a body was read.
@@ -205,7 +197,7 @@ func (a *API) loadBucket(r *Request) error {
 // after authentication: otherwise a POST form would confirm owners to anyone.
 func expectOwner(r *Request) error {
 	if want := r.Header.Get("X-Amz-Expected-Bucket-Owner"); want != "" && r.Bucket != nil && want != r.Bucket.Owner {
-		return fail("AccessDenied")
+		return fail(s3err.AccessDenied)
 	}
 	return nil
 }
@@ -219,10 +211,10 @@ func checkLength(r *Request) error {
 	_, declared := r.Header["Content-Length"]
 	chunked := len(r.TransferEncoding) > 0 || r.Header.Get("X-Amz-Decoded-Content-Length") != ""
 	if r.ContentLength == 0 && !declared && !chunked && r.ProtoMajor == 1 {
-		return fail("MissingContentLength")
+		return fail(s3err.MissingContentLength)
 	}
 	if limit := r.Op.MaxBody; limit > 0 && r.ContentLength > limit {
-		return fail("EntityTooLarge").with("ProposedSize", strconv.FormatInt(r.ContentLength, 10)).with("MaxSizeAllowed", strconv.FormatInt(limit, 10))
+		return fail(s3err.EntityTooLarge).With("ProposedSize", strconv.FormatInt(r.ContentLength, 10)).With("MaxSizeAllowed", strconv.FormatInt(limit, 10))
 	}
 	return nil
 }
@@ -231,8 +223,8 @@ func checkLength(r *Request) error {
 // reports that the connection must be cut.
 func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
 	e := toError(err)
-	if e.status() >= 500 && e.Code != "NotImplemented" && !hungUp(r, e) {
-		a.log.Error("request failed", zap.String("request", r.ID), zap.String("op", r.opName()), zap.String("code", e.Code), zap.Error(err))
+	if statusOf(e) >= 500 && e.Code != s3err.NotImplemented && !hungUp(r, e) {
+		a.log.Error("request failed", zap.String("request", r.ID), zap.String("op", r.opName()), zap.String("code", string(e.Code)), zap.Error(err))
 	}
 	if w.status != 0 {
 		return true
@@ -246,112 +238,7 @@ func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
 
 // hungUp tells that a failure is of a client that has gone, as far as one can
 // tell: nobody waits for the rest of the answer.
-func hungUp(r *Request, e *Error) bool { return e.status() >= 500 && r.Context().Err() != nil }
-
-// unreadLimit is the most bytes of a body that is not wanted any more that
-// the server reads to keep the connection.
-const unreadLimit = 64 << 10
-
-func (a *API) writeError(w *response, r *Request, e *Error) {
-	status := e.status()
-	h := w.Header()
-	for name := range h {
-		if status != http.StatusNotModified && !strings.HasPrefix(name, "Access-Control-") && !keptHeaders[name] {
-			h.Del(name)
-		}
-	}
-	for name, values := range e.Header {
-		h[name] = values
-	}
-	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "1")
-	}
-	// In HTTP/2 it would end all other streams of the connection.
-	if r.ProtoMajor == 1 && (r.Request.ContentLength > unreadLimit || r.Request.ContentLength < 0) {
-		h.Set("Connection", "close")
-	}
-	if status == http.StatusNotModified {
-		h.Del("Content-Length")
-		w.WriteHeader(status)
-		return
-	}
-	body := errorBody(r, e, a.hostID)
-	h.Set("Content-Type", "application/xml")
-	h.Set("Content-Length", itoa(len(body)))
-	if r.Method == http.MethodHead {
-		h.Del("Content-Length")
-		h.Del("Content-Type")
-		body = nil
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone needs no answer
-}
-
-// keptHeaders survive from a half-made answer into its error.
-var keptHeaders = map[string]bool{
-	"Server": true, "X-Amz-Request-Id": true, "X-Amz-Id-2": true, "Vary": true,
-	"Allow": true, "Content-Range": true, "Last-Modified": true, "X-Amz-Delete-Marker": true, "X-Amz-Version-Id": true, "X-Amz-Bucket-Region": true,
-}
-
-// What error documents and log lines repeat of a request is bounded: anyone can
-// send a key or a header of 60 KB, and escaping makes it up to six times as long.
-const (
-	maxShown          = 2 << 10
-	maxShownCanonical = 8 << 10
-)
-
-// clip returns the first most bytes of s, in whole characters.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most]
-}
-
-// shown is the most bytes that an error document shows of a value. Clients that
-// look for a mistake in their signature want all of a canonical request.
-func shown(name string) int {
-	switch name {
-	case "CanonicalRequest", "StringToSign":
-		return maxShownCanonical
-	case "CanonicalRequestBytes", "StringToSignBytes":
-		return 3 * maxShownCanonical // three characters for each byte
-	}
-	return maxShown
-}
-
-// errorBody is S3's error document.
-func errorBody(r *Request, e *Error, hostID string) []byte {
-	var b strings.Builder
-	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error>")
-	write := func(name, value string) {
-		// Quotes are left as they are, as in S3's error documents.
-		b.WriteString("<" + name + ">" + strings.ReplaceAll(escapeXML(clip(value, shown(name))), "&quot;", `"`) + "</" + name + ">")
-	}
-	write("Code", e.Code)
-	write("Message", e.message())
-	named := map[string]bool{}
-	for _, d := range e.Details {
-		if !named[d.Name] {
-			write(d.Name, d.Value)
-		}
-		named[d.Name] = true
-	}
-	if r.BucketName != "" && !named["BucketName"] {
-		write("BucketName", r.BucketName)
-	}
-	if r.Key != "" && !named["Key"] {
-		write("Key", r.Key)
-	}
-	write("Resource", r.Resource())
-	write("RequestId", r.ID)
-	write("HostId", hostID)
-	b.WriteString("</Error>")
-	return []byte(b.String())
-}
+func hungUp(r *Request, e *s3err.Error) bool { return statusOf(e) >= 500 && r.Context().Err() != nil }
 
 func (r *Request) opName() string {
 	if r.Op == nil {
@@ -379,7 +266,7 @@ func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) 
 	}
 	if err != nil {
 		if e := toError(err); !hungUp(r, e) {
-			served.Code, served.EngineFailed = e.Code, engineFailed(e)
+			served.Code, served.EngineFailed = string(e.Code), engineFailed(e)
 			fields = append(fields, zap.String("code", served.Code))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
 
@@ -26,14 +27,14 @@ func (r *Request) Document() ([]byte, error) {
 		limit = defaultMaxDocument
 	}
 	if r.ContentLength > limit {
-		return nil, fail("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", itoa(int(limit)))
+		return nil, fail(s3err.MaxMessageLengthExceeded).With("MaxMessageLengthBytes", itoa(int(limit)))
 	}
 	data, err := r.readUpTo(limit + 1)
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fail("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", itoa(int(limit)))
+		return nil, fail(s3err.MaxMessageLengthExceeded).With("MaxMessageLengthBytes", itoa(int(limit)))
 	}
 	if err := r.checkDigests(data); err != nil {
 		return nil, err
@@ -94,12 +95,12 @@ func (r *Request) checkDigests(data []byte) error {
 	if values, ok := r.Header["Content-Md5"]; ok {
 		want, err := base64.StdEncoding.DecodeString(values[0])
 		if err != nil || len(want) != md5.Size || len(values) > 1 {
-			return fail("InvalidDigest").with("Content-MD5", strings.Join(values, ","))
+			return fail(s3err.InvalidDigest).With("Content-MD5", strings.Join(values, ","))
 		}
 		got := md5.Sum(data)
 		if !bytes.Equal(got[:], want) {
-			return failf("BadDigest", "The Content-MD5 you specified did not match what we received.").
-				with("ExpectedDigest", values[0]).with("CalculatedDigest", base64.StdEncoding.EncodeToString(got[:]))
+			return failf(s3err.BadDigest, "The Content-MD5 you specified did not match what we received.").
+				With("ExpectedDigest", values[0]).With("CalculatedDigest", base64.StdEncoding.EncodeToString(got[:]))
 		}
 		checked = true
 	}
@@ -118,7 +119,7 @@ func (r *Request) checkDigests(data []byte) error {
 		checked = checked || found
 	}
 	if r.Op.NeedDigest && !checked {
-		return failf("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+		return failf(s3err.InvalidRequest, "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	}
 	return nil
 }
@@ -134,15 +135,15 @@ func checkChecksums(h http.Header, data []byte) (found bool, err error) {
 		}
 		sum, err := store.NewChecksum(strings.ToUpper(algorithm))
 		if err != nil {
-			return found, failf("InvalidRequest", "The algorithm of the header %s is not supported.", strings.ToLower(name))
+			return found, failf(s3err.InvalidRequest, "The algorithm of the header %s is not supported.", strings.ToLower(name))
 		}
 		sum.Write(data)
 		want, err := base64.StdEncoding.DecodeString(values[0])
 		if err != nil || len(want) != sum.Size() || len(values) > 1 {
-			return found, failf("InvalidRequest", "Value for %s header is invalid.", strings.ToLower(name))
+			return found, failf(s3err.InvalidRequest, "Value for %s header is invalid.", strings.ToLower(name))
 		}
 		if subtle.ConstantTimeCompare(want, sum.Sum(nil)) == 0 {
-			return found, failf("BadDigest", "The %s you specified did not match the calculated checksum.", strings.ToUpper(algorithm))
+			return found, failf(s3err.BadDigest, "The %s you specified did not match the calculated checksum.", strings.ToUpper(algorithm))
 		}
 		found = true
 	}

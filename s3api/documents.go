@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/policy"
 )
@@ -46,7 +47,7 @@ func (a *API) dropDocument(w http.ResponseWriter, r *Request, name string) error
 func getBucketPolicy(_ *API, w http.ResponseWriter, r *Request) error {
 	doc := r.Bucket.Config.Documents[docPolicy]
 	if doc == nil {
-		return fail("NoSuchBucketPolicy")
+		return fail(s3err.NoSuchBucketPolicy)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", itoa(len(doc)))
@@ -66,7 +67,7 @@ func putBucketPolicy(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	var bad *policy.MalformedError
 	if errors.As(err, &bad) {
-		return failf("MalformedPolicy", "%s", bad.Error())
+		return failf(s3err.MalformedPolicy, "%s", bad.Error())
 	}
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func putBucketPolicy(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	if !block.AdmitsPolicy(p) {
-		return fail("AccessDenied").because("the bucket's public access block refuses public policies")
+		return fail(s3err.AccessDenied).WithHint("the bucket's public access block refuses public policies")
 	}
 	if err := a.setDocument(r, docPolicy, doc); err != nil {
 		return err
@@ -119,11 +120,11 @@ func publicAccessBlock(b *meta.Bucket) (block policy.PublicAccessBlock, err erro
 
 // getPublicAccessBlock is GetPublicAccessBlock.
 func getPublicAccessBlock(_ *API, w http.ResponseWriter, r *Request) error {
-	return answerDocument(w, r, docPublicAccessBlock, "NoSuchPublicAccessBlockConfiguration")
+	return answerDocument(w, r, docPublicAccessBlock, s3err.NoSuchPublicAccessBlockConfiguration)
 }
 
 // answerDocument answers with a document kept as XML, or with the code.
-func answerDocument(w http.ResponseWriter, r *Request, name, absent string) error {
+func answerDocument(w http.ResponseWriter, r *Request, name string, absent s3err.Code) error {
 	doc := r.Bucket.Config.Documents[name]
 	if doc == nil {
 		return fail(absent)
@@ -160,7 +161,7 @@ type ownershipXML struct {
 // getOwnershipControls is GetBucketOwnershipControls.
 func getOwnershipControls(_ *API, w http.ResponseWriter, r *Request) error {
 	if r.Bucket.Config.Ownership == "" {
-		return fail("OwnershipControlsNotFoundError")
+		return fail(s3err.OwnershipControlsNotFoundError)
 	}
 	var out ownershipXML
 	out.Rules = append(out.Rules, struct{ ObjectOwnership string }{r.Bucket.Config.Ownership})
@@ -181,7 +182,7 @@ func putOwnershipControls(a *API, _ http.ResponseWriter, r *Request) error {
 	kind := doc.Rules[0].ObjectOwnership
 	_, err := a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if acl := effective(c.ACL, r.Bucket.Owner); kind == ownerEnforced && !onlyOwner(acl, r.Bucket.Owner) {
-			return fail("InvalidBucketAclWithObjectOwnership")
+			return fail(s3err.InvalidBucketAclWithObjectOwnership)
 		}
 		c.Ownership = kind
 		return nil

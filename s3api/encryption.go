@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"net/http"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -32,7 +33,7 @@ type blockedEncryptionXML struct {
 func getBucketEncryption(_ *API, w http.ResponseWriter, r *Request) error {
 	e := r.Bucket.Config.Encryption
 	if e == nil {
-		return fail("ServerSideEncryptionConfigurationNotFoundError")
+		return fail(s3err.ServerSideEncryptionConfigurationNotFoundError)
 	}
 	rule := encryptionRuleXML{BucketKeyEnabled: e.BucketKey}
 	if e.Algorithm != "" {
@@ -95,11 +96,11 @@ func givenEncryption(r *Request) (*meta.EncryptionConfig, error) {
 	switch rule.Default.SSEAlgorithm {
 	case store.AlgorithmAES256:
 		if rule.Default.KMSMasterKeyID != "" {
-			return nil, failf("InvalidArgument", "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms")
+			return nil, failf(s3err.InvalidArgument, "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms")
 		}
 	case store.AlgorithmKMS:
 	case "aws:kms:dsse":
-		return nil, failf("NotImplemented", "Encryption with aws:kms:dsse is not implemented")
+		return nil, failf(s3err.NotImplemented, "Encryption with aws:kms:dsse is not implemented")
 	default:
 		return nil, malformedXML("SSEAlgorithm is AES256 or aws:kms")
 	}

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
 func TestFailuresOfTheEngineAreTheirOwnCodes(t *testing.T) {
 	for _, c := range []struct {
 		err    error
-		code   string
+		code   s3err.Code
 		status int
 	}{
 		{meta.ErrUnavailable, "ServiceUnavailable", 503},
@@ -27,8 +28,8 @@ func TestFailuresOfTheEngineAreTheirOwnCodes(t *testing.T) {
 		{errors.New("a bug"), "InternalError", 500},
 	} {
 		got := toError(fmt.Errorf("do something: %w", c.err))
-		if got.Code != c.code || got.status() != c.status {
-			t.Errorf("%v: %d %s, want %d %s", c.err, got.status(), got.Code, c.status, c.code)
+		if got.Code != c.code || statusOf(got) != c.status {
+			t.Errorf("%v: %d %s, want %d %s", c.err, statusOf(got), got.Code, c.status, c.code)
 		}
 	}
 }

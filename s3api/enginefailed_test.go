@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -24,9 +25,9 @@ func TestWhatCountsAsFailureOfTheEngine(t *testing.T) {
 		{blob.ErrOverloaded, true},
 		{context.DeadlineExceeded, true},
 		{blob.ErrFull, false},
-		{&store.Error{Kind: store.SlowDown}, false},
-		{&store.Error{Kind: store.BucketRemade}, false},
-		{&store.Error{Kind: store.NoSuchKey}, false},
+		{s3err.New(s3err.SlowDown), false},
+		{&s3err.Error{Code: s3err.SlowDown, Err: store.ErrBucketRemade}, false},
+		{s3err.New(s3err.NoSuchKey), false},
 		{errors.New("other"), false},
 	} {
 		if got := engineFailed(toError(fmt.Errorf("with more: %w", c.err))); got != c.want {

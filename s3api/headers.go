@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -60,8 +61,8 @@ func writeConditions(h http.Header) (store.Conditions, error) {
 	return conditions(h, ""), nil
 }
 
-func notImplementedHeader(name string) *Error {
-	return failf("NotImplemented", "A header you provided implies functionality that is not implemented").with("Header", name)
+func notImplementedHeader(name string) *s3err.Error {
+	return failf(s3err.NotImplemented, "A header you provided implies functionality that is not implemented").With("Header", name)
 }
 
 // deleteConditions are those of a DELETE.
@@ -211,7 +212,7 @@ func contentMD5(h http.Header) ([]byte, error) {
 	}
 	sum, err := base64.StdEncoding.DecodeString(values[0])
 	if err != nil || len(sum) != md5.Size {
-		return nil, fail("InvalidDigest").with("Content-MD5", values[0])
+		return nil, fail(s3err.InvalidDigest).With("Content-MD5", values[0])
 	}
 	return sum, nil
 }
@@ -232,7 +233,7 @@ func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
 	switch {
 	case e.Type != "" && e.Type != store.AlgorithmAES256 && e.Type != store.AlgorithmKMS:
 		if e.Type == "aws:kms:dsse" {
-			return e, failf("NotImplemented", "Encryption with aws:kms:dsse is not implemented")
+			return e, failf(s3err.NotImplemented, "Encryption with aws:kms:dsse is not implemented")
 		}
 		return e, badArgument("x-amz-server-side-encryption", e.Type, "The encryption method specified is not supported")
 	case e.KMSKeyID != "" && e.Type != store.AlgorithmKMS:
@@ -267,7 +268,7 @@ func (a *API) mayUseKey(r *Request, keyID string) error {
 	if keyID == "" || a.options.MayUseKey == nil || r.Caller.Master || a.options.MayUseKey(r.Caller.CanonicalID(), keyID) {
 		return nil
 	}
-	return failf("AccessDenied", "User is not authorized to use the key %q", keyID)
+	return failf(s3err.AccessDenied, "User is not authorized to use the key %q", keyID)
 }
 
 func encryptionContext(v string) bool {
@@ -286,14 +287,14 @@ func (a *API) customerKey(r *Request, prefix string) (store.EncryptionRequest, e
 		return e, nil
 	}
 	if !r.Client.Secure && !a.options.AllowInsecureSSEC {
-		return e, failf("InvalidRequest", "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.")
+		return e, failf(s3err.InvalidRequest, "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.")
 	}
 	name := strings.ToLower(prefix)
 	switch {
 	case algorithm == "":
 		return e, badArgument(name+"algorithm", "", "Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.")
 	case algorithm != store.AlgorithmAES256:
-		return e, failf("InvalidEncryptionAlgorithmError", "The encryption request you specified is not valid. The valid value is AES256.").with("ArgumentName", name+"algorithm")
+		return e, failf(s3err.InvalidEncryptionAlgorithmError, "The encryption request you specified is not valid. The valid value is AES256.").With("ArgumentName", name+"algorithm")
 	case key == "":
 		return e, badArgument(name+"key", "", "Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.")
 	}
@@ -355,7 +356,7 @@ func lockHeaders(h http.Header, now time.Time, at *store.Attributes) error {
 		return nil
 	}
 	if mode == "" || until == "" {
-		return failf("InvalidArgument", "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
+		return failf(s3err.InvalidArgument, "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
 	}
 	if mode != store.ModeGovernance && mode != store.ModeCompliance {
 		return badArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -29,7 +30,7 @@ func declaredChecksum(h http.Header) (algorithm, value string, err error) {
 		}
 		name = strings.ToUpper(name)
 		if checksumBytes[name] == 0 {
-			return "", "", failf("InvalidRequest", "The algorithm type you specified in x-amz-checksum- header is invalid.").with("Header", strings.ToLower(header))
+			return "", "", failf(s3err.InvalidRequest, "The algorithm type you specified in x-amz-checksum- header is invalid.").With("Header", strings.ToLower(header))
 		}
 		if algorithm != "" || len(values) > 1 {
 			return "", "", manyChecksums()
@@ -39,18 +40,18 @@ func declaredChecksum(h http.Header) (algorithm, value string, err error) {
 	return algorithm, value, nil
 }
 
-func manyChecksums() *Error {
-	return failf("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+func manyChecksums() *s3err.Error {
+	return failf(s3err.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 }
 
 // checkSum holds a checksum's value to its form: base64 of the right length.
 func checkSum(algorithm, value string) error {
 	switch {
 	case value == "":
-		return failf("InvalidRequest", "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm)).because("it is empty")
+		return failf(s3err.InvalidRequest, "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm)).WithHint("it is empty")
 	case !validSum(algorithm, value):
-		return failf("BadDigest", "The %s you specified did not match the calculated checksum.", algorithm).
-			because("the value must be the base64 of %d bytes", checksumBytes[algorithm])
+		return failf(s3err.BadDigest, "The %s you specified did not match the calculated checksum.", algorithm).
+			WithHint("the value must be the base64 of %d bytes", checksumBytes[algorithm])
 	}
 	return nil
 }
@@ -70,7 +71,7 @@ func bodyChecksum(r *Request) (store.ChecksumRequest, error) {
 	trailer := trailerChecksum(r.Header)
 	named := strings.ToUpper(r.Header.Get("X-Amz-Sdk-Checksum-Algorithm"))
 	if named != "" && checksumBytes[named] == 0 {
-		return c, failf("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+		return c, failf(s3err.InvalidRequest, "Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	}
 	switch {
 	case algorithm != "" && trailer != "":
@@ -83,10 +84,10 @@ func bodyChecksum(r *Request) (store.ChecksumRequest, error) {
 	case trailer != "":
 		c.Algorithm, c.Expected = trailer, func() (string, error) { return trailing(r, trailer) }
 	case named != "":
-		return c, failf("InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
+		return c, failf(s3err.InvalidRequest, "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
 	}
 	if named != "" && named != c.Algorithm {
-		return c, failf("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+		return c, failf(s3err.InvalidRequest, "Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	}
 	return c, nil
 }
@@ -107,11 +108,11 @@ func trailerChecksum(h http.Header) string {
 // trailing returns the checksum that came behind the body.
 func trailing(r *Request, algorithm string) (string, error) {
 	if r.Trailer == nil {
-		return "", failf("InvalidRequest", "The trailer that x-amz-trailer announces needs an aws-chunked body")
+		return "", failf(s3err.InvalidRequest, "The trailer that x-amz-trailer announces needs an aws-chunked body")
 	}
 	value := r.Trailer().Get(checksumHeader(algorithm))
 	if value == "" {
-		return "", failf("InvalidRequest", "The announced trailer x-amz-checksum-%s did not come", strings.ToLower(algorithm))
+		return "", failf(s3err.InvalidRequest, "The announced trailer x-amz-checksum-%s did not come", strings.ToLower(algorithm))
 	}
 	return value, checkSum(algorithm, value)
 }
@@ -121,7 +122,7 @@ func trailing(r *Request, algorithm string) (string, error) {
 func wantedChecksum(h http.Header) (store.ChecksumRequest, error) {
 	c := store.ChecksumRequest{Algorithm: strings.ToUpper(h.Get("X-Amz-Checksum-Algorithm")), Type: strings.ToUpper(h.Get("X-Amz-Checksum-Type"))}
 	if c.Algorithm != "" && checksumBytes[c.Algorithm] == 0 {
-		return c, failf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]")
+		return c, failf(s3err.InvalidRequest, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]")
 	}
 	return c, nil
 }

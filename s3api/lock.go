@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -33,7 +34,7 @@ type lockRuleXML struct {
 func getLockConfiguration(_ *API, w http.ResponseWriter, r *Request) error {
 	lock := r.Bucket.Config.Lock
 	if lock == nil {
-		return fail("ObjectLockConfigurationNotFoundError")
+		return fail(s3err.ObjectLockConfigurationNotFoundError)
 	}
 	out := lockXML{ObjectLockEnabled: "Enabled"}
 	if lock.Mode != "" {
@@ -52,7 +53,7 @@ func putLockConfiguration(a *API, _ http.ResponseWriter, r *Request) error {
 	}
 	_, err = a.store.UpdateBucket(r.Context(), r.Bucket, func(c *meta.BucketConfig) error {
 		if c.Versioning != store.VersioningEnabled {
-			return failf("InvalidBucketState", "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")
+			return failf(s3err.InvalidBucketState, "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")
 		}
 		c.Lock = lock
 		return nil
@@ -92,7 +93,7 @@ func givenLock(r *Request) (*meta.LockConfig, error) {
 		period, limit, given = &lock.Years, maxLockYears, d.Years
 	}
 	if *given < 1 || *given > limit {
-		return nil, failf("InvalidRetentionPeriod", "Default retention period must be a positive integer value of at most %d", limit)
+		return nil, failf(s3err.InvalidRetentionPeriod, "Default retention period must be a positive integer value of at most %d", limit)
 	}
 	*period = *given
 	return lock, nil
@@ -106,7 +107,7 @@ type retentionXML struct {
 
 func (a *API) lockedVersion(w http.ResponseWriter, r *Request) (*meta.Version, error) {
 	if r.Bucket.Config.Lock == nil {
-		return nil, failf("InvalidRequest", "Bucket is missing Object Lock Configuration")
+		return nil, failf(s3err.InvalidRequest, "Bucket is missing Object Lock Configuration")
 	}
 	v, id, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
 	if err == nil {
@@ -122,7 +123,7 @@ func getObjectRetention(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	if v.Retention == nil {
-		return fail("NoSuchObjectLockConfiguration")
+		return fail(s3err.NoSuchObjectLockConfiguration)
 	}
 	return writeXML(w, retentionXML{Mode: v.Retention.Mode, RetainUntilDate: micros(v.Retention.Until)})
 }
@@ -175,7 +176,7 @@ func getObjectLegalHold(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	if !v.LegalHold && !v.LegalHoldReleased {
-		return fail("NoSuchObjectLockConfiguration")
+		return fail(s3err.NoSuchObjectLockConfiguration)
 	}
 	return writeXML(w, legalHoldXML{Status: holdStatus(v.LegalHold)})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -240,7 +241,7 @@ func (a *API) completeHeaders(r *Request, in *store.CompleteInput) (err error) {
 	}
 	kind := strings.ToUpper(r.Header.Get("X-Amz-Checksum-Type"))
 	if kind != "" && kind != store.FullObject && kind != store.Composite {
-		return failf("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+		return failf(s3err.InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
 	}
 	if base, _, _ := strings.Cut(value, "-"); algorithm != "" && !validSum(algorithm, base) {
 		return checkSum(algorithm, base)
@@ -252,9 +253,9 @@ func (a *API) completeHeaders(r *Request, in *store.CompleteInput) (err error) {
 		n, err := strconv.ParseInt(v, 10, 64)
 		switch {
 		case err != nil:
-			return failf("InvalidRequest", "Value for x-amz-mp-object-size header is invalid: '%.80s'", v)
+			return failf(s3err.InvalidRequest, "Value for x-amz-mp-object-size header is invalid: '%.80s'", v)
 		case n < 0:
-			return failf("InvalidRequest", "Value for x-amz-mp-object-size header is less than zero: '%d'", n)
+			return failf(s3err.InvalidRequest, "Value for x-amz-mp-object-size header is less than zero: '%d'", n)
 		}
 		in.ObjectSize = &n
 	}
@@ -286,7 +287,7 @@ func abortMultipartUpload(a *API, w http.ResponseWriter, r *Request) error {
 			return err
 		}
 		if !time.UnixMicro(u.Doc.Initiated).Truncate(time.Second).Equal(when.Truncate(time.Second)) {
-			return fail("PreconditionFailed").with("Condition", "x-amz-if-match-initiated-time")
+			return fail(s3err.PreconditionFailed).With("Condition", "x-amz-if-match-initiated-time")
 		}
 	}
 	if err := a.store.AbortUpload(r.Context(), r.Bucket, r.Key, r.Query().Get("uploadId")); err != nil {

@@ -2,12 +2,14 @@ package s3api
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
 
@@ -61,7 +63,7 @@ func deletions(r *Request) (*deleteRequest, error) {
 	}
 	for _, o := range doc.Objects {
 		if o.Key == "" {
-			return nil, fail("UserKeyMustBeSpecified")
+			return nil, fail(s3err.UserKeyMustBeSpecified)
 		}
 	}
 	r.deletions = &doc
@@ -128,7 +130,7 @@ func copiedResources(a *API, r *Request) ([]Access, error) {
 		return nil, err
 	}
 	if want := r.Header.Get("X-Amz-Source-Expected-Bucket-Owner"); want != "" && want != b.Owner {
-		return nil, fail("AccessDenied")
+		return nil, fail(s3err.AccessDenied)
 	}
 	replaceTags, err := directive(r.Header, "X-Amz-Tagging-Directive")
 	if err != nil {
@@ -190,7 +192,7 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 			defer func() {
 				if p := recover(); p != nil { // the guard of the request is not on this goroutine
 					a.log.Sugar().Errorf("request %s: panic: %v\n%s", r.ID, p, debug.Stack())
-					errs[i] = fail("InternalError")
+					errs[i] = fail(s3err.InternalError)
 				}
 			}()
 			if errs[i] = r.Resources[i].Err; errs[i] == nil {
@@ -209,7 +211,7 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 // delete was looked for in the bucket that has the name.
 func (a *API) confirmDeletions(r *Request, done []*store.DeleteResult, errs []error) error {
 	for i, err := range errs {
-		if isKind(err, store.BucketRemade) || isKind(err, store.NoSuchBucket) {
+		if errors.Is(err, store.ErrBucketRemade) || s3err.CodeOf(err) == s3err.NoSuchBucket {
 			return err
 		}
 		if err == nil && done[i] != nil && done[i].Nothing {
@@ -232,10 +234,10 @@ func (a *API) deleteResults(r *Request, doc *deleteRequest, done []*store.Delete
 	for i, k := range doc.Objects {
 		if errs[i] != nil {
 			e := toError(errs[i])
-			if e.Code == "InternalError" {
+			if e.Code == s3err.InternalError {
 				a.log.Sugar().Errorf("request %s: deleting %q: %v", r.ID, k.Key, errs[i])
 			}
-			out.Errors = append(out.Errors, deleteError{text(k.Key), k.VersionId, e.Code, text(e.message())})
+			out.Errors = append(out.Errors, deleteError{text(k.Key), k.VersionId, string(e.Code), text(e.Text())})
 			continue
 		}
 		if doc.Quiet {

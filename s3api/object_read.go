@@ -1,7 +1,6 @@
 package s3api
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -21,7 +21,7 @@ func getObject(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	o, err := a.store.Get(r.Context(), r.Bucket, r.Key, in)
 	if err != nil {
-		return readError(w, err)
+		return err
 	}
 	defer o.Body.Close()
 	return sendBody(w, o, func() error { return a.objectHeaders(w.Header(), r, o) })
@@ -35,7 +35,7 @@ func headObject(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	o, err := a.store.Head(r.Context(), r.Bucket, r.Key, in)
 	if err != nil {
-		return readError(w, err)
+		return err
 	}
 	if err := a.objectHeaders(w.Header(), r, o); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (a *API) getInput(r *Request) (in store.GetInput, err error) {
 	}
 	if r.Has("partNumber") {
 		if in.Range != nil {
-			return in, failf("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+			return in, failf(s3err.InvalidRequest, "Cannot specify both Range header and partNumber query parameter")
 		}
 		if in.PartNumber, err = intParam(r, "partNumber", 1, store.MaxPartNumber); err != nil {
 			return in, err
@@ -63,39 +63,6 @@ func (a *API) getInput(r *Request) (in store.GetInput, err error) {
 	}
 	in.CustomerKey, err = a.customerKey(r, "X-Amz-")
 	return in, err
-}
-
-// readError adds to an error of a read the headers that go with it.
-func readError(w http.ResponseWriter, err error) error {
-	var e *store.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	h := w.Header()
-	if e.DeleteMarker {
-		h.Set("X-Amz-Delete-Marker", "true")
-	} else if e.Kind == store.NoSuchKey {
-		h.Set("X-Amz-Delete-Marker", "false")
-	}
-	if e.VersionID != "" {
-		h.Set("X-Amz-Version-Id", e.VersionID)
-	}
-	switch e.Kind {
-	case store.NotModified:
-		h.Set("Etag", quote(e.Version.ETag))
-		h.Set("Last-Modified", httpTime(modified(e.Version)))
-		if v := e.Version.Headers["Cache-Control"]; v != "" {
-			h.Set("Cache-Control", v)
-		}
-	case store.MethodNotAllowed:
-		h.Set("Allow", http.MethodDelete)
-		if e.Version != nil {
-			h.Set("Last-Modified", httpTime(modified(e.Version)))
-		}
-	case store.InvalidRange:
-		h.Set("Content-Range", fmt.Sprintf("bytes */%d", e.Size))
-	}
-	return err
 }
 
 // objectStatus is the HTTP status of an object's answer.
@@ -186,7 +153,7 @@ func overrideHeaders(h http.Header, r *Request) error {
 			continue
 		}
 		if r.Caller.Anonymous() {
-			return failf("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+			return failf(s3err.InvalidRequest, "Request specific response headers cannot be used for anonymous GET requests.")
 		}
 		value := r.Query().Get(param)
 		if strings.ContainsAny(value, "\r\n\x00") {
@@ -249,7 +216,7 @@ func getObjectAttributes(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	o, err := a.store.Head(r.Context(), r.Bucket, r.Key, in)
 	if err != nil {
-		return readError(w, err)
+		return err
 	}
 	v := &o.Version
 	out := objectAttributes{}
@@ -298,7 +265,7 @@ func wantedAttributes(values []string) (map[string]bool, error) {
 		}
 	}
 	if len(wanted) == 0 {
-		return nil, failf("InvalidRequest", "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
+		return nil, failf(s3err.InvalidRequest, "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
 	}
 	return wanted, nil
 }
@@ -417,11 +384,14 @@ func attributeParts(h http.Header, v *meta.Version) (*objectParts, error) {
 	return p, nil
 }
 
+// errNoTorrent says of an object that is there that it has no torrent.
+var errNoTorrent = failf(s3err.NoSuchKey, "The specified object has no torrent.")
+
 // getObjectTorrent is GetObjectTorrent in the S3 API reference. S3 gave up
 // BitTorrent in 2022; no object has a torrent.
 func getObjectTorrent(a *API, _ http.ResponseWriter, r *Request) error {
 	if _, err := a.store.Find(r.Context(), r.Bucket, r.Key, ""); err != nil {
 		return err
 	}
-	return failf("NoSuchKey", "The specified object has no torrent.")
+	return errNoTorrent
 }

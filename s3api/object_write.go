@@ -9,12 +9,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
-
-// modified is when a version was made.
-func modified(v *meta.Version) time.Time { return time.UnixMicro(v.Modified) }
 
 // attributes reads what a request says of the object that it writes.
 func (a *API) attributes(r *Request) (at store.Attributes, err error) {
@@ -42,13 +40,13 @@ func checkRedirect(v string) error {
 	if v == "" || strings.HasPrefix(v, "/") || strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") {
 		return nil
 	}
-	return failf("InvalidRedirectLocation", "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
+	return failf(s3err.InvalidRedirectLocation, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
 }
 
 // contentLength makes sure that the length of a body is known.
 func contentLength(r *Request) error {
 	if r.ContentLength < 0 && r.Request.ContentLength < 0 && r.Header.Get("X-Amz-Decoded-Content-Length") == "" && len(r.TransferEncoding) == 0 {
-		return fail("MissingContentLength")
+		return fail(s3err.MissingContentLength)
 	}
 	return nil
 }

@@ -184,14 +184,14 @@ func routed(t *testing.T, a *API, request string) string {
 	r := &Request{Request: hr}
 	where, err := parseAddress(hr, nil)
 	if err != nil {
-		return toError(err).Code
+		return string(toError(err).Code)
 	}
 	r.BucketName, r.Key = where.bucket, where.key
 	if r.query, err = parseQuery(u.RawQuery); err != nil {
-		return toError(err).Code
+		return string(toError(err).Code)
 	}
 	if err := a.route(r); err != nil {
-		return toError(err).Code
+		return string(toError(err).Code)
 	}
 	return r.Op.Name
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/s3api"
 )
 
@@ -17,7 +18,7 @@ func TestListingsAskForTheMemoryOfTheirPage(t *testing.T) {
 		o.Admit = func(_ context.Context, w s3api.Work) error {
 			asked = append(asked, w)
 			if full && w.Kind == s3api.WorkPage {
-				return &s3api.Error{Code: "SlowDown"}
+				return s3err.New(s3err.SlowDown)
 			}
 			return nil
 		}

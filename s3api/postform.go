@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/sigv2"
 	"github.com/pithos/pithos/sigv4"
 )
@@ -22,7 +23,7 @@ func formOf(r *Request) *form { return r.Context().Value(formKey{}).(*form) }
 // header holds what the fields say, its body is the file.
 func authenticateForm(a *API, r *Request) error {
 	if values := r.Header["Authorization"]; len(values) > 0 || sigv4.Signed(r.Request) || sigv2.Signed(r.Request) {
-		return failf("InvalidArgument", "Only one auth mechanism allowed: a form is authenticated by its fields.").with("ArgumentName", "Authorization")
+		return failf(s3err.InvalidArgument, "Only one auth mechanism allowed: a form is authenticated by its fields.").With("ArgumentName", "Authorization")
 	}
 	if err := checkFormHeader(r.Header); err != nil {
 		return err
@@ -105,9 +106,9 @@ func (s *sizedFile) Read(p []byte) (int, error) {
 	s.n += int64(n)
 	switch {
 	case s.n > s.most:
-		return 0, fail("EntityTooLarge").with("ProposedSize", strconv.FormatInt(s.n, 10)).with("MaxSizeAllowed", strconv.FormatInt(s.most, 10))
+		return 0, fail(s3err.EntityTooLarge).With("ProposedSize", strconv.FormatInt(s.n, 10)).With("MaxSizeAllowed", strconv.FormatInt(s.most, 10))
 	case err == io.EOF && s.n < s.least: //nolint:errorlint // as io.Reader has it
-		return 0, fail("EntityTooSmall").with("ProposedSize", strconv.FormatInt(s.n, 10)).with("MinSizeAllowed", strconv.FormatInt(s.least, 10))
+		return 0, fail(s3err.EntityTooSmall).With("ProposedSize", strconv.FormatInt(s.n, 10)).With("MinSizeAllowed", strconv.FormatInt(s.least, 10))
 	}
 	return n, err
 }

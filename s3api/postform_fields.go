@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // formHeaders are the fields, beside x-amz-*, that say of the object what the
@@ -50,7 +52,7 @@ func (f *form) headers(outer http.Header) (http.Header, error) {
 		name, value := formHeader(field), f.fields[field]
 		switch {
 		case name == "" && strings.HasPrefix(field, "x-amz-") && !verbatim[field]:
-			return nil, failf("NotImplemented", "The form has a field that implies functionality that is not implemented").with("Header", field)
+			return nil, failf(s3err.NotImplemented, "The form has a field that implies functionality that is not implemented").With("Header", field)
 		case name == "":
 			continue
 		case !isToken(field):

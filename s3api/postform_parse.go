@@ -9,6 +9,8 @@ import (
 	"mime/multipart"
 	"slices"
 	"strings"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 const (
@@ -50,14 +52,14 @@ type form struct {
 func readForm(body io.Reader, contentType string) (*form, error) {
 	kind, params, err := mime.ParseMediaType(contentType)
 	if kind != "multipart/form-data" {
-		return nil, fail("PreconditionFailed").with("Condition", "Bucket POST must be of the enclosure-type multipart/form-data")
+		return nil, fail(s3err.PreconditionFailed).With("Condition", "Bucket POST must be of the enclosure-type multipart/form-data")
 	}
 	boundary := params["boundary"]
 	if err != nil || boundary == "" || len(boundary) > maxBoundary {
 		return nil, malformedForm("Content-Type must name a boundary of 1 to %d bytes", maxBoundary)
 	}
 	f := &form{fields: map[string]string{}, source: &formSource{body: bufio.NewReaderSize(body, formReadBuffer)}}
-	f.source.limit(fail("MaxPostPreDataLengthExceededError").with("MaxPostPreDataLengthBytes", itoa(maxFormFields)))
+	f.source.limit(fail(s3err.MaxPostPreDataLengthExceededError).With("MaxPostPreDataLengthBytes", itoa(maxFormFields)))
 	f.parts = multipart.NewReader(f.source, boundary)
 	for f.file == nil {
 		if err := f.next(); err != nil {
@@ -72,7 +74,7 @@ func readForm(body io.Reader, contentType string) (*form, error) {
 func (f *form) next() error {
 	part, err := f.parts.NextRawPart()
 	if err == io.EOF { //nolint:errorlint // a wrapped io.EOF is a body cut short
-		return fail("IncorrectNumberOfFilesInPostRequest")
+		return fail(s3err.IncorrectNumberOfFilesInPostRequest)
 	}
 	if err != nil {
 		return f.source.explain(err)
@@ -151,7 +153,7 @@ func (f *form) insertFilename() error {
 			continue
 		}
 		if len(f.filename) > maxFormName {
-			return fail("KeyTooLongError").with("Size", itoa(len(f.filename))).with("MaxSizeAllowed", itoa(maxFormName))
+			return fail(s3err.KeyTooLongError).With("Size", itoa(len(f.filename))).With("MaxSizeAllowed", itoa(maxFormName))
 		}
 		if f.used += n * (len(f.filename) - len(variable)); f.used > maxFormFields {
 			return f.source.tooLong
@@ -195,7 +197,7 @@ func (f *form) finish() error {
 			return err
 		}
 		if name == "file" {
-			return fail("IncorrectNumberOfFilesInPostRequest")
+			return fail(s3err.IncorrectNumberOfFilesInPostRequest)
 		}
 	}
 	if _, err := io.Copy(io.Discard, f.source); err != nil {
@@ -207,8 +209,8 @@ func (f *form) finish() error {
 // fieldNames are the names of all fields but x-ignore-*, sorted.
 func (f *form) fieldNames() []string { return slices.Sorted(slices.Values(f.names)) }
 
-func malformedForm(format string, args ...any) *Error {
-	return fail("MalformedPOSTRequest").because(format, args...)
+func malformedForm(format string, args ...any) *s3err.Error {
+	return fail(s3err.MalformedPOSTRequest).WithHint(format, args...)
 }
 
 // formSource is the body under a multipart.Reader. While limited it fails

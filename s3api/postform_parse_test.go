@@ -107,7 +107,7 @@ func TestFormRefusesMalformedBodies(t *testing.T) {
 				if err == nil {
 					_, err = io.Copy(io.Discard, f)
 				}
-				if err == nil || toError(err).Code != c.code {
+				if err == nil || string(toError(err).Code) != c.code {
 					t.Fatalf("got %v, want %s", err, c.code)
 				}
 				if f == nil {
@@ -169,7 +169,7 @@ func FuzzForm(f *testing.F) {
 			t.Fatalf("at once %v, by single bytes %v", err, slowErr)
 		}
 		if err != nil {
-			if e := toError(err); e.status() >= 500 {
+			if e := toError(err); statusOf(e) >= 500 {
 				t.Fatalf("%v is not the client's error", err)
 			}
 			return

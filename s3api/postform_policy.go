@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // postPolicy is the policy of a form: what its signer lets the form say.
@@ -39,8 +41,8 @@ func (c postCondition) String() string {
 	return fmt.Sprintf(`["%s", "$%s", "%s"]`, op, c.field, c.value)
 }
 
-func invalidPolicy(format string, args ...any) *Error {
-	return failf("InvalidPolicyDocument", "Invalid Policy: "+format, args...)
+func invalidPolicy(format string, args ...any) *s3err.Error {
+	return failf(s3err.InvalidPolicyDocument, "Invalid Policy: "+format, args...)
 }
 
 // parsePostPolicy reads the field policy. InvalidPolicyDocument.
@@ -190,7 +192,7 @@ func uncovered(field string) bool {
 // check holds the fields of a form to the policy. AccessDenied.
 func (p *postPolicy) check(f *form, bucket string, now time.Time) error {
 	denied := func(format string, args ...any) error {
-		return failf("AccessDenied", "Invalid according to Policy: "+format, args...)
+		return failf(s3err.AccessDenied, "Invalid according to Policy: "+format, args...)
 	}
 	if !now.Before(p.expiration) {
 		return denied("Policy expired.")

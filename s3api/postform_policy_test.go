@@ -52,7 +52,7 @@ func TestPostPolicyRefusesMalformedDocuments(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parsePostPolicy(base64.StdEncoding.EncodeToString([]byte(doc)))
-			if err == nil || toError(err).Code != "InvalidPolicyDocument" || toError(err).status() != 400 {
+			if err == nil || toError(err).Code != "InvalidPolicyDocument" || statusOf(toError(err)) != 400 {
 				t.Fatalf("got %v, want InvalidPolicyDocument", err)
 			}
 		})

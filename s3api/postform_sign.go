@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/sigv2"
 	"github.com/pithos/pithos/sigv4"
 )
@@ -26,7 +27,7 @@ func (a *API) formCaller(r *Request, f *form) (Identity, error) {
 		return Identity{}, nil
 	}
 	if v2 && v4 {
-		return Identity{}, failf("InvalidArgument", "Only one auth mechanism allowed: a form is signed by AWS4-HMAC-SHA256 or by signature version 2.")
+		return Identity{}, failf(s3err.InvalidArgument, "Only one auth mechanism allowed: a form is signed by AWS4-HMAC-SHA256 or by signature version 2.")
 	}
 	needed, verify := formFieldsV2, a.formCallerV2
 	if v4 {
@@ -49,14 +50,14 @@ func (f *form) hasAny(names []string) bool {
 	return false
 }
 
-func missingField(name string) *Error {
+func missingField(name string) *s3err.Error {
 	return badArgument(name, "", "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", name)
 }
 
 // formCallerV2 verifies the base64 HMAC-SHA1 of the policy.
 func (a *API) formCallerV2(r *Request, f *form) (Identity, error) {
 	if a.options.DisableV2 {
-		return Identity{}, failf("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+		return Identity{}, failf(s3err.InvalidRequest, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 	}
 	id, err := a.Lookup(r.Context(), f.fields["awsaccesskeyid"], f.fields["x-amz-security-token"])
 	if err != nil {
@@ -116,7 +117,7 @@ func parseFormCredential(v string) (*sigv4.Auth, error) {
 	}, nil
 }
 
-func formMismatch(f *form, accessKey, given string) *Error {
-	return fail("SignatureDoesNotMatch").with("AWSAccessKeyId", accessKey).
-		with("SignatureProvided", given).with("StringToSign", f.fields["policy"])
+func formMismatch(f *form, accessKey, given string) *s3err.Error {
+	return fail(s3err.SignatureDoesNotMatch).With("AWSAccessKeyId", accessKey).
+		With("SignatureProvided", given).With("StringToSign", f.fields["policy"])
 }

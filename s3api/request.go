@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -118,7 +119,7 @@ func parseQuery(raw string) (url.Values, error) {
 			return nil, invalidURI(err)
 		}
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return nil, fail("InvalidURI").because("the query is not UTF-8")
+			return nil, fail(s3err.InvalidURI).WithHint("the query is not UTF-8")
 		}
 		q[name] = append(q[name], value)
 	}

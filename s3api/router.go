@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/gorilla/mux"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 type requestKey struct{}
@@ -77,7 +79,7 @@ func (a *API) route(r *Request) error {
 	}
 	slices.Sort(others)
 	if len(others) > 0 && len(r.Op.Query) == 0 {
-		return a.methodNotAllowed(r).with("SubResource", others[0])
+		return a.methodNotAllowed(r).With("SubResource", others[0])
 	}
 	if len(others) > 0 {
 		return badArgument("ResourceType", others[0], "Conflicting query string parameters: %s, %s", r.Op.Query[0].Name, others[0])
@@ -98,15 +100,15 @@ func misplaced(r *Request) error {
 		if !r.Has(name) {
 			name = "uploads"
 		}
-		return failf("InvalidRequest", "There is no such thing as the ?%s sub-resource for a key", name)
+		return failf(s3err.InvalidRequest, "There is no such thing as the ?%s sub-resource for a key", name)
 	case r.Method == http.MethodPut && r.Has("partNumber") && !r.Has("uploadId"):
 		return badArgument("partNumber", r.query.Get("partNumber"), "This operation does not accept a partNumber without an uploadId.")
 	}
 	return nil
 }
 
-func (a *API) methodNotAllowed(r *Request) *Error {
-	return fail("MethodNotAllowed").with("Method", r.Method).with("ResourceType", [...]string{"SERVICE", "BUCKET", "OBJECT"}[r.scope()])
+func (a *API) methodNotAllowed(r *Request) *s3err.Error {
+	return fail(s3err.MethodNotAllowed).With("Method", r.Method).With("ResourceType", [...]string{"SERVICE", "BUCKET", "OBJECT"}[r.scope()])
 }
 
 // checkVersionID holds versionId to operations that take one.

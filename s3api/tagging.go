@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -32,7 +33,7 @@ type taggingDocument struct {
 // tagsOf holds a client's tags to S3's rules. InvalidTag.
 func tagsOf(docs []tagDocument, limit int) ([]meta.Tag, error) {
 	if len(docs) > limit {
-		return nil, failf("InvalidTag", "There are %d tags, and %d are allowed.", len(docs), limit)
+		return nil, failf(s3err.InvalidTag, "There are %d tags, and %d are allowed.", len(docs), limit)
 	}
 	seen := map[string]bool{}
 	var tags []meta.Tag
@@ -41,7 +42,7 @@ func tagsOf(docs []tagDocument, limit int) ([]meta.Tag, error) {
 			return nil, err
 		}
 		if seen[t.Key] {
-			return nil, failf("InvalidTag", "Cannot provide multiple Tags with the same key").with("TagKey", t.Key)
+			return nil, failf(s3err.InvalidTag, "Cannot provide multiple Tags with the same key").With("TagKey", t.Key)
 		}
 		seen[t.Key] = true
 		tags = append(tags, meta.Tag{Key: t.Key, Value: t.Value})
@@ -53,11 +54,11 @@ func tagsOf(docs []tagDocument, limit int) ([]meta.Tag, error) {
 func checkTag(t tagDocument) error {
 	switch n := utf8.RuneCountInString(t.Key); {
 	case n == 0 || n > maxTagKey || !tagCharacters(t.Key):
-		return failf("InvalidTag", "The TagKey you have provided is invalid").with("TagKey", t.Key)
+		return failf(s3err.InvalidTag, "The TagKey you have provided is invalid").With("TagKey", t.Key)
 	case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
-		return failf("InvalidTag", "System tags cannot be added/updated by requester").with("TagKey", t.Key)
+		return failf(s3err.InvalidTag, "System tags cannot be added/updated by requester").With("TagKey", t.Key)
 	case utf8.RuneCountInString(t.Value) > maxTagValue || !tagCharacters(t.Value):
-		return failf("InvalidTag", "The TagValue you have provided is invalid").with("TagKey", t.Key).with("TagValue", t.Value)
+		return failf(s3err.InvalidTag, "The TagValue you have provided is invalid").With("TagKey", t.Key).With("TagValue", t.Value)
 	}
 	return nil
 }
@@ -129,7 +130,7 @@ func writeTags(w http.ResponseWriter, tags []meta.Tag) error {
 // getBucketTagging is GetBucketTagging.
 func getBucketTagging(_ *API, w http.ResponseWriter, r *Request) error {
 	if len(r.Bucket.Config.Tags) == 0 {
-		return fail("NoSuchTagSet")
+		return fail(s3err.NoSuchTagSet)
 	}
 	return writeTags(w, r.Bucket.Config.Tags)
 }

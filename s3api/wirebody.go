@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"slices"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // wireBody is a request's body as the server reads it from the connection.
@@ -29,7 +31,7 @@ func (b wireBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	var (
-		own  *Error
+		own  *s3err.Error
 		big  *http.MaxBytesError
 		conn net.Error
 	)
@@ -39,5 +41,5 @@ func (b wireBody) Read(p []byte) (int, error) {
 		errors.Is(err, http.ErrBodyReadAfterClose), errors.Is(err, context.Canceled):
 		return n, err
 	}
-	return n, &Error{Code: "InvalidRequest", Message: "The chunked transfer encoding of the body is malformed.", Err: err}
+	return n, &s3err.Error{Code: s3err.InvalidRequest, Message: "The chunked transfer encoding of the body is malformed.", Err: err}
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // # Cost of documents
@@ -60,7 +62,7 @@ func decodeXML(data []byte, v any, roots ...string) error {
 	for err == nil { // nothing may follow the root element
 		_, err = tokens.Token()
 	}
-	var own *Error
+	var own *s3err.Error
 	switch {
 	case errors.As(err, &own):
 		return own
@@ -223,7 +225,7 @@ func (s *strictTokens) place(name string) (*shape, error) {
 	c, ok := parent.fields[name]
 	if !ok {
 		if notImplementedElements[name] {
-			return nil, failf("NotImplemented", "The element %s implies functionality that is not implemented.", name).with("Element", name)
+			return nil, failf(s3err.NotImplemented, "The element %s implies functionality that is not implemented.", name).With("Element", name)
 		}
 		return nil, malformedXML("unknown element %.80s in %.80s", name, parent.name)
 	}

@@ -6,8 +6,8 @@
 //
 // Parse needs no secret: it yields the access key for which the caller looks
 // one up. Version 2 signs neither the body nor most of the query; what it does
-// sign is in StringToSign. Errors are *Error with an S3 error code; the secret
-// is in none of them.
+// sign is in the detail StringToSign of the error. Errors are *s3err.Error; none
+// of them holds the secret.
 //
 // The reference is "Signing and Authenticating REST Requests" in the Amazon S3
 // User Guide (RESTAuthentication.html).

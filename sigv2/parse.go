@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // Auth is what a request claims about its signature. Nothing in it has been
@@ -59,7 +61,7 @@ func queryClaims(raw string) bool {
 }
 
 // Parse reads the signature of a request for which Signed is true. The errors
-// are *Error: InvalidArgument (not "AWS key:signature", two mechanisms at
+// are *s3err.Error: InvalidArgument (not "AWS key:signature", two mechanisms at
 // once), AccessDenied (no usable date or expiry, parameters missing),
 // InvalidURI.
 func Parse(r *http.Request) (*Auth, error) {
@@ -69,7 +71,7 @@ func Parse(r *http.Request) (*Auth, error) {
 	}
 	inHeader, inQuery := len(r.Header["Authorization"]) > 0, queryClaims(r.URL.RawQuery)
 	if inHeader && inQuery || hasV4Query(params) {
-		return nil, errorf(CodeInvalidArgument, messageOneMechanism)
+		return nil, s3err.Newf(s3err.InvalidArgument, messageOneMechanism)
 	}
 	var a *Auth
 	if inHeader {
@@ -107,7 +109,7 @@ func parseQuery(raw string) ([]param, error) {
 }
 
 func badQuery(err error) error {
-	e := errorf(CodeInvalidURI, "Couldn't parse the specified URI: the query has an invalid %%-escape.")
+	e := s3err.Newf(s3err.InvalidURI, "Couldn't parse the specified URI: the query has an invalid %%-escape.")
 	e.Err = err
 	return e
 }
@@ -120,7 +122,7 @@ func parseHeader(h http.Header) (*Auth, error) {
 	value, ok := strings.CutPrefix(h["Authorization"][0], "AWS ")
 	i := strings.LastIndexByte(value, ':')
 	if !ok || i <= 0 || i == len(value)-1 || len(h["Authorization"]) > 1 {
-		return nil, errorf(CodeInvalidArgument, messageHeaderInvalid).with("ArgumentName", "Authorization")
+		return nil, s3err.Newf(s3err.InvalidArgument, messageHeaderInvalid).With("ArgumentName", "Authorization")
 	}
 	t, err := headerTime(h)
 	if err != nil {
@@ -150,7 +152,7 @@ func headerTime(h http.Header) (time.Time, error) {
 			}
 		}
 	}
-	return time.Time{}, errorf(CodeAccessDenied, messageNoDate)
+	return time.Time{}, s3err.Newf(s3err.AccessDenied, messageNoDate)
 }
 
 func parsePresigned(h http.Header, params []param) (*Auth, error) {
@@ -158,13 +160,13 @@ func parsePresigned(h http.Header, params []param) (*Auth, error) {
 	for _, name := range []string{"AWSAccessKeyId", "Signature", "Expires"} {
 		v, n := find(params, name)
 		if n != 1 || v == "" {
-			return nil, errorf(CodeAccessDenied, messageMissingQueryAuth)
+			return nil, s3err.Newf(s3err.AccessDenied, messageMissingQueryAuth)
 		}
 		values[name] = v
 	}
 	seconds, err := strconv.ParseInt(values["Expires"], 10, 64)
 	if err != nil || seconds < 0 || seconds > maxExpires {
-		return nil, errorf(CodeAccessDenied, "Invalid date (should be seconds since epoch): %.40s", values["Expires"])
+		return nil, s3err.Newf(s3err.AccessDenied, "Invalid date (should be seconds since epoch): %.40s", values["Expires"])
 	}
 	fields, err := hoisted(params)
 	if err != nil {
@@ -204,8 +206,8 @@ func hoisted(params []param) (http.Header, error) {
 			continue
 		}
 		if strings.ContainsFunc(lower, notName) || strings.ContainsFunc(p.value, unicode.IsControl) {
-			return nil, errorf(CodeInvalidArgument, "A query parameter that stands for a header has a name or value that no header can have.").
-				with("ArgumentName", p.name)
+			return nil, s3err.Newf(s3err.InvalidArgument, "A query parameter that stands for a header has a name or value that no header can have.").
+				With("ArgumentName", p.name)
 		}
 		h.Add(lower, p.value)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // A vector is a request head as text, and what must come of it. Files hold
@@ -62,7 +64,7 @@ func (v vector) options(t testing.TB) Options {
 }
 
 // verify returns "ok", or the error as "Code Message".
-func (v vector) verify(t testing.TB) (string, *Error) {
+func (v vector) verify(t testing.TB) (string, *s3err.Error) {
 	t.Helper()
 	r := v.request(t)
 	if !Signed(r) {
@@ -72,14 +74,14 @@ func (v vector) verify(t testing.TB) (string, *Error) {
 	if err == nil {
 		err = Verify(a, v.fields["secret"], v.fields["bucket"], v.options(t))
 	}
-	var e *Error
+	var e *s3err.Error
 	switch {
 	case err == nil:
 		return "ok", nil
 	case errors.As(err, &e):
-		return e.Code + " " + e.Message, e
+		return string(e.Code) + " " + e.Text(), e
 	}
-	t.Fatalf("not an *Error: %v", err)
+	t.Fatalf("not an *s3err.Error: %v", err)
 	return "", nil
 }
 
@@ -95,7 +97,7 @@ func TestVectors(t *testing.T) {
 				if want := v.fields["expect"]; got != want && !(want != "ok" && strings.HasPrefix(got, want)) {
 					t.Errorf("got %s, want %s", got, want)
 					if e != nil {
-						t.Log(e.StringToSign)
+						t.Log(e.Detail("StringToSign"))
 					}
 				}
 			})

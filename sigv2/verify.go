@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"strconv"
 	"time"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // DefaultMaxSkew is how far a client's clock may be off, as on AWS.
@@ -48,16 +50,16 @@ func Check(a *Auth, o Options) error {
 	o = o.withDefaults()
 	if a.Presigned {
 		if o.Now.After(a.Expires) {
-			return errorf(CodeAccessDenied, "Request has expired").
-				with("Expires", a.Expires.Format(time.RFC3339)).with("ServerTime", o.Now.Format(time.RFC3339))
+			return s3err.Newf(s3err.AccessDenied, "Request has expired").
+				With("Expires", a.Expires.Format(time.RFC3339)).With("ServerTime", o.Now.Format(time.RFC3339))
 		}
 		return nil
 	}
 	if a.Time.Before(o.Now.Add(-o.MaxSkew)) || a.Time.After(o.Now.Add(o.MaxSkew)) {
-		return errorf(CodeRequestTimeTooSkewed, "The difference between the request time and the current time is too large.").
-			with("RequestTime", a.Time.Format(time.RFC1123)).
-			with("ServerTime", o.Now.Format(time.RFC3339)).
-			with("MaxAllowedSkewMilliseconds", strconv.FormatInt(o.MaxSkew.Milliseconds(), 10))
+		return s3err.New(s3err.RequestTimeTooSkewed).
+			With("RequestTime", a.Time.Format(time.RFC1123)).
+			With("ServerTime", o.Now.Format(time.RFC3339)).
+			With("MaxAllowedSkewMilliseconds", strconv.FormatInt(o.MaxSkew.Milliseconds(), 10))
 	}
 	return nil
 }
@@ -66,8 +68,9 @@ func Check(a *Auth, o Options) error {
 // bucket is the one named by the host (virtual-host style, website, or proxy
 // mode), in lower case as in the host, or "" when the path names it.
 //
-// The errors are *Error: those of Check, and SignatureDoesNotMatch with what
-// the server computed. An empty secret verifies nothing.
+// The errors are *s3err.Error: those of Check, and SignatureDoesNotMatch with what
+// the server computed in the detail StringToSign, where customer keys and session
+// tokens are blanked. An empty secret verifies nothing.
 func Verify(a *Auth, secret, hostBucket string, o Options) error {
 	if err := Check(a, o); err != nil {
 		return err
@@ -77,10 +80,10 @@ func Verify(a *Auth, secret, hostBucket string, o Options) error {
 			return nil
 		}
 	}
-	e := errorf(CodeSignatureDoesNotMatch, messageSignatureDoesNotMatch).
-		with("AWSAccessKeyId", a.AccessKey).with("SignatureProvided", a.Signature)
-	e.StringToSign = a.request.stringToSign(hostBucket, variant{}, true)
-	e.Details = append(e.Details, Detail{"StringToSignBytes", hexBytes(e.StringToSign)})
+	e := s3err.New(s3err.SignatureDoesNotMatch).With("AWSAccessKeyId", a.AccessKey).With("SignatureProvided", a.Signature)
+	sts := a.request.stringToSign(hostBucket, variant{}, true)
+	// Whole: clients look for their mistake in it.
+	e.Details = append(e.Details, s3err.Detail{Name: "StringToSignBytes", Value: hexBytes(sts)}, s3err.Detail{Name: "StringToSign", Value: sts})
 	return e
 }
 

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 const (
@@ -39,12 +41,12 @@ func ChunkedOptionsFromHeader(h http.Header, p Payload) (ChunkedOptions, error) 
 	o := ChunkedOptions{Payload: p}
 	lengths := h.Values("X-Amz-Decoded-Content-Length")
 	if len(lengths) == 0 {
-		return o, errorf(CodeMissingContentLength, "You must provide the x-amz-decoded-content-length HTTP header.")
+		return o, s3err.Newf(s3err.MissingContentLength, "You must provide the x-amz-decoded-content-length HTTP header.")
 	}
 	n, err := strconv.ParseUint(lengths[0], 10, 63)
 	if err != nil || len(lengths) > 1 {
-		return o, errorf(CodeInvalidArgument, "x-amz-decoded-content-length must be a single number of bytes.").
-			with("ArgumentName", "x-amz-decoded-content-length").with("ArgumentValue", strings.Join(lengths, ", "))
+		return o, s3err.Newf(s3err.InvalidArgument, "x-amz-decoded-content-length must be a single number of bytes.").
+			With("ArgumentName", "x-amz-decoded-content-length").With("ArgumentValue", strings.Join(lengths, ", "))
 	}
 	o.DecodedLength = int64(n)
 	for name := range strings.SplitSeq(strings.Join(h.Values("X-Amz-Trailer"), ","), ",") {
@@ -53,7 +55,7 @@ func ChunkedOptionsFromHeader(h http.Header, p Payload) (ChunkedOptions, error) 
 		}
 	}
 	if len(o.Trailers) > 0 && p == PayloadChunked {
-		return o, errorf(CodeInvalidRequest, "x-amz-trailer needs an x-amz-content-sha256 that ends in -TRAILER.")
+		return o, s3err.Newf(s3err.InvalidRequest, "x-amz-trailer needs an x-amz-content-sha256 that ends in -TRAILER.")
 	}
 	return o, nil
 }
@@ -67,7 +69,7 @@ func ChunkedOptionsFromHeader(h http.Header, p Payload) (ChunkedOptions, error) 
 // wrong shows as an error in place of io.EOF, so the bytes may be used for
 // good only after io.EOF. Memory is one buffer of 32 KiB and the trailer.
 //
-// The errors are *Error: SignatureDoesNotMatch, IncompleteBody (cut short, or
+// The errors are *s3err.Error: SignatureDoesNotMatch, IncompleteBody (cut short, or
 // not of the declared length), InvalidChunkSizeError, InvalidRequest (not in
 // the encoding), MalformedTrailerError. An error of the body itself is
 // returned as it is.
@@ -90,11 +92,11 @@ type ChunkedReader struct {
 func NewChunkedReader(body io.Reader, o ChunkedOptions) (*ChunkedReader, error) {
 	switch {
 	case !o.Payload.Streaming():
-		return nil, errorf(CodeInvalidRequest, "the payload %s is not in the aws-chunked encoding.", o.Payload)
+		return nil, s3err.Newf(s3err.InvalidRequest, "the payload %s is not in the aws-chunked encoding.", o.Payload)
 	case o.Payload.Signed() && o.Signing == nil:
-		return nil, errorf(CodeInvalidRequest, "%s needs a request signed with %s.", o.Payload, Algorithm)
+		return nil, s3err.Newf(s3err.InvalidRequest, "%s needs a request signed with %s.", o.Payload, Algorithm)
 	case o.DecodedLength < 0:
-		return nil, errorf(CodeMissingContentLength, "You must provide the x-amz-decoded-content-length HTTP header.")
+		return nil, s3err.Newf(s3err.MissingContentLength, "You must provide the x-amz-decoded-content-length HTTP header.")
 	}
 	c := &ChunkedReader{opts: o, in: bufio.NewReaderSize(body, chunkBuffer), last: -1, hash: sha256.New()}
 	if o.Signing != nil {
@@ -145,8 +147,8 @@ func (c *ChunkedReader) startChunk() error {
 		return err
 	}
 	if c.last >= 0 && c.last < c.opts.MinChunk && size > 0 {
-		return errorf(CodeInvalidChunkSize, "Only the last chunk is allowed to have a size less than %d bytes", c.opts.MinChunk).
-			with("BadChunkSize", strconv.FormatInt(c.last, 10))
+		return s3err.Newf(s3err.InvalidChunkSizeError, "Only the last chunk is allowed to have a size less than %d bytes", c.opts.MinChunk).
+			With("BadChunkSize", strconv.FormatInt(c.last, 10))
 	}
 	if size > c.opts.DecodedLength-c.decoded {
 		return incomplete(errors.New("more bytes than x-amz-decoded-content-length declares"))
@@ -235,9 +237,9 @@ func (c *ChunkedReader) chain(algorithm, declared string, hashes ...string) erro
 	s := c.opts.Signing
 	sts := strings.Join(append([]string{algorithm, s.timestamp, s.scope, c.previous}, hashes...), "\n")
 	if !Equal(SignString(s.key, sts), declared) {
-		e := errorf(CodeSignatureDoesNotMatch, messageSignatureDoesNotMatch)
-		e.StringToSign = sts
-		return e.with("SignatureProvided", declared)
+		e := s3err.New(s3err.SignatureDoesNotMatch).With("SignatureProvided", declared)
+		e.Details = append(e.Details, s3err.Detail{Name: "StringToSign", Value: sts}) // whole
+		return e
 	}
 	c.previous = declared
 	return nil
@@ -252,5 +254,5 @@ func cut(err error) error {
 }
 
 func notChunked(what string) error {
-	return errorf(CodeInvalidRequest, "The body is not in the aws-chunked encoding: %s.", what)
+	return s3err.Newf(s3err.InvalidRequest, "The body is not in the aws-chunked encoding: %s.", what)
 }

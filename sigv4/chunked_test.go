@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
 
@@ -86,15 +87,15 @@ func decode(t testing.TB, body io.Reader, o ChunkedOptions) ([]byte, http.Header
 	return data, c.Trailer(), err
 }
 
-func code(err error) string {
-	var e *Error
+func code(err error) s3err.Code {
+	var e *s3err.Error
 	if errors.As(err, &e) {
 		return e.Code
 	}
 	if err == nil {
 		return "ok"
 	}
-	return err.Error()
+	return s3err.Code(err.Error())
 }
 
 func TestChunkedReaderDecodesTheExamplesOfAWS(t *testing.T) {
@@ -140,7 +141,7 @@ func TestChunkedReaderNeverAcceptsAPrefix(t *testing.T) {
 		}
 		for n := range whole {
 			_, h, err := decode(t, bytes.NewReader(whole[:n]), o)
-			if code(err) != CodeIncompleteBody || h != nil {
+			if code(err) != s3err.IncompleteBody || h != nil {
 				t.Errorf("%s: %d of %d bytes: %v, trailer %v", payload, n, len(whole), err, h)
 			}
 		}
@@ -168,39 +169,40 @@ func TestChunkedReaderRefusesAnyChangedBit(t *testing.T) {
 func TestChunkedReaderRefusesWhatIsNotTheEncoding(t *testing.T) {
 	const field = "x-amz-checksum-crc32:cgQOkQ==\r\n"
 	for name, c := range map[string]struct {
-		body, want string
-		minChunk   int64
+		body     string
+		want     s3err.Code
+		minChunk int64
 	}{
 		"well-formed":                  {body: "5\r\nhello\r\n0\r\n" + field + "\r\n", want: "ok"},
 		"well-formed, upper case":      {body: "5\r\nhello\r\n00\r\nX-AMZ-Checksum-CRC32: cgQOkQ== \r\n\r\n", want: "ok"},
 		"as minio-go ends it":          {body: "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:cgQOkQ==\n\r\n\r\n", want: "ok"},
-		"nothing":                      {body: "", want: CodeIncompleteBody},
-		"plain bytes":                  {body: "hello", want: CodeIncompleteBody},
-		"plain line":                   {body: "hello\r\n", want: CodeInvalidRequest},
-		"no size":                      {body: "\r\nhello\r\n0\r\n" + field + "\r\n", want: CodeInvalidRequest},
-		"negative size":                {body: "-5\r\nhello\r\n0\r\n" + field + "\r\n", want: CodeInvalidRequest},
-		"size with plus":               {body: "+5\r\nhello\r\n0\r\n" + field + "\r\n", want: CodeInvalidRequest},
-		"size beyond 63 bits":          {body: "ffffffffffffffff\r\nhello\r\n0\r\n", want: CodeInvalidRequest},
-		"endless header":               {body: strings.Repeat("0", 1<<20), want: CodeInvalidRequest},
-		"long header":                  {body: strings.Repeat("0", 200) + "5\r\nhello\r\n0\r\n", want: CodeInvalidRequest},
-		"LF for CRLF in header":        {body: "5\nhello\r\n0\r\n" + field + "\r\n", want: CodeInvalidRequest},
-		"no CRLF behind the chunk":     {body: "5\r\nhello0\r\n" + field + "\r\n", want: CodeInvalidRequest},
-		"extension":                    {body: "5;a=b\r\nhello\r\n0\r\n" + field + "\r\n", want: CodeInvalidRequest},
-		"empty extension":              {body: "5;\r\nhello\r\n0\r\n" + field + "\r\n", want: CodeInvalidRequest},
-		"more than declared":           {body: "6\r\nhello!\r\n0\r\n" + field + "\r\n", want: CodeIncompleteBody},
-		"less than declared":           {body: "4\r\nhell\r\n0\r\n" + field + "\r\n", want: CodeIncompleteBody},
-		"trailer missing":              {body: "5\r\nhello\r\n0\r\n\r\n", want: CodeMalformedTrailer},
-		"trailer unannounced":          {body: "5\r\nhello\r\n0\r\n" + field + "x-amz-checksum-sha1:x\r\n\r\n", want: CodeMalformedTrailer},
-		"trailer signature unasked":    {body: "5\r\nhello\r\n0\r\n" + field + "x-amz-trailer-signature:x\r\n\r\n", want: CodeMalformedTrailer},
-		"trailer twice":                {body: "5\r\nhello\r\n0\r\n" + field + field + "\r\n", want: CodeMalformedTrailer},
-		"trailer without colon":        {body: "5\r\nhello\r\n0\r\nx-amz-checksum-crc32\r\n\r\n", want: CodeMalformedTrailer},
-		"trailer with control byte":    {body: "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:a\x00b\r\n\r\n", want: CodeMalformedTrailer},
-		"trailer with bad name":        {body: "5\r\nhello\r\n0\r\nx amz:ab\r\n\r\n", want: CodeMalformedTrailer},
-		"endless trailer":              {body: "5\r\nhello\r\n0\r\n" + strings.Repeat("x", 1<<20), want: CodeMalformedTrailer},
-		"bytes behind the end":         {body: "5\r\nhello\r\n0\r\n" + field + "\r\nmore", want: CodeIncompleteBody},
-		"a line behind the end":        {body: "5\r\nhello\r\n0\r\n" + field + "\r\nmore:x\r\n\r\n", want: CodeMalformedTrailer},
-		"empty lines without end":      {body: "5\r\nhello\r\n0\r\n" + field + "\r\n\r\n\r\n\r\n\r\n", want: CodeMalformedTrailer},
-		"small chunk that is not last": {body: "1\r\nh\r\n4\r\nello\r\n0\r\n" + field + "\r\n", minChunk: 2, want: CodeInvalidChunkSize},
+		"nothing":                      {body: "", want: s3err.IncompleteBody},
+		"plain bytes":                  {body: "hello", want: s3err.IncompleteBody},
+		"plain line":                   {body: "hello\r\n", want: s3err.InvalidRequest},
+		"no size":                      {body: "\r\nhello\r\n0\r\n" + field + "\r\n", want: s3err.InvalidRequest},
+		"negative size":                {body: "-5\r\nhello\r\n0\r\n" + field + "\r\n", want: s3err.InvalidRequest},
+		"size with plus":               {body: "+5\r\nhello\r\n0\r\n" + field + "\r\n", want: s3err.InvalidRequest},
+		"size beyond 63 bits":          {body: "ffffffffffffffff\r\nhello\r\n0\r\n", want: s3err.InvalidRequest},
+		"endless header":               {body: strings.Repeat("0", 1<<20), want: s3err.InvalidRequest},
+		"long header":                  {body: strings.Repeat("0", 200) + "5\r\nhello\r\n0\r\n", want: s3err.InvalidRequest},
+		"LF for CRLF in header":        {body: "5\nhello\r\n0\r\n" + field + "\r\n", want: s3err.InvalidRequest},
+		"no CRLF behind the chunk":     {body: "5\r\nhello0\r\n" + field + "\r\n", want: s3err.InvalidRequest},
+		"extension":                    {body: "5;a=b\r\nhello\r\n0\r\n" + field + "\r\n", want: s3err.InvalidRequest},
+		"empty extension":              {body: "5;\r\nhello\r\n0\r\n" + field + "\r\n", want: s3err.InvalidRequest},
+		"more than declared":           {body: "6\r\nhello!\r\n0\r\n" + field + "\r\n", want: s3err.IncompleteBody},
+		"less than declared":           {body: "4\r\nhell\r\n0\r\n" + field + "\r\n", want: s3err.IncompleteBody},
+		"trailer missing":              {body: "5\r\nhello\r\n0\r\n\r\n", want: s3err.MalformedTrailerError},
+		"trailer unannounced":          {body: "5\r\nhello\r\n0\r\n" + field + "x-amz-checksum-sha1:x\r\n\r\n", want: s3err.MalformedTrailerError},
+		"trailer signature unasked":    {body: "5\r\nhello\r\n0\r\n" + field + "x-amz-trailer-signature:x\r\n\r\n", want: s3err.MalformedTrailerError},
+		"trailer twice":                {body: "5\r\nhello\r\n0\r\n" + field + field + "\r\n", want: s3err.MalformedTrailerError},
+		"trailer without colon":        {body: "5\r\nhello\r\n0\r\nx-amz-checksum-crc32\r\n\r\n", want: s3err.MalformedTrailerError},
+		"trailer with control byte":    {body: "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:a\x00b\r\n\r\n", want: s3err.MalformedTrailerError},
+		"trailer with bad name":        {body: "5\r\nhello\r\n0\r\nx amz:ab\r\n\r\n", want: s3err.MalformedTrailerError},
+		"endless trailer":              {body: "5\r\nhello\r\n0\r\n" + strings.Repeat("x", 1<<20), want: s3err.MalformedTrailerError},
+		"bytes behind the end":         {body: "5\r\nhello\r\n0\r\n" + field + "\r\nmore", want: s3err.IncompleteBody},
+		"a line behind the end":        {body: "5\r\nhello\r\n0\r\n" + field + "\r\nmore:x\r\n\r\n", want: s3err.MalformedTrailerError},
+		"empty lines without end":      {body: "5\r\nhello\r\n0\r\n" + field + "\r\n\r\n\r\n\r\n\r\n", want: s3err.MalformedTrailerError},
+		"small chunk that is not last": {body: "1\r\nh\r\n4\r\nello\r\n0\r\n" + field + "\r\n", minChunk: 2, want: s3err.InvalidChunkSizeError},
 		"small last chunk":             {body: "4\r\nhell\r\n1\r\no\r\n0\r\n" + field + "\r\n", minChunk: 2, want: "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -223,7 +225,7 @@ func TestChunkedReaderReadsTheSignedTrailerOfMinioGo(t *testing.T) {
 }
 
 func TestChunkedReaderRefusesBytesBehindSignedChunks(t *testing.T) {
-	for tail, want := range map[string]string{"\r\n": "ok", "x": CodeInvalidRequest, "\r\n0\r\n": CodeInvalidRequest, "\n": CodeInvalidRequest} {
+	for tail, want := range map[string]s3err.Code{"\r\n": "ok", "x": s3err.InvalidRequest, "\r\n0\r\n": s3err.InvalidRequest, "\n": s3err.InvalidRequest} {
 		if _, _, err := decode(t, strings.NewReader(awsChunked()+tail), chunkedOptions(chunkSeed)); code(err) != want {
 			t.Errorf("%q: got %v, want %s", tail, err, want)
 		}
@@ -232,7 +234,7 @@ func TestChunkedReaderRefusesBytesBehindSignedChunks(t *testing.T) {
 
 func TestChunkedReaderRefusesMissingTrailerSignature(t *testing.T) {
 	i := strings.Index(awsTrailer(), trailerSignature)
-	if _, _, err := decode(t, strings.NewReader(awsTrailer()[:i]+"\r\n"), trailerOptions(trailerSeed)); code(err) != CodeMalformedTrailer {
+	if _, _, err := decode(t, strings.NewReader(awsTrailer()[:i]+"\r\n"), trailerOptions(trailerSeed)); code(err) != s3err.MalformedTrailerError {
 		t.Error(err)
 	}
 }
@@ -249,13 +251,13 @@ func TestChunkedOptionsFromHeader(t *testing.T) {
 	for name, c := range map[string]struct {
 		h    http.Header
 		p    Payload
-		want string
+		want s3err.Code
 	}{
 		"good":             {http.Header{"X-Amz-Decoded-Content-Length": {"7"}, "X-Amz-Trailer": {"X-Amz-Checksum-CRC32, x-amz-b"}}, PayloadUnsignedTrailer, "ok"},
-		"no length":        {http.Header{}, PayloadChunked, CodeMissingContentLength},
-		"negative length":  {http.Header{"X-Amz-Decoded-Content-Length": {"-7"}}, PayloadChunked, CodeInvalidArgument},
-		"two lengths":      {http.Header{"X-Amz-Decoded-Content-Length": {"7", "7"}}, PayloadChunked, CodeInvalidArgument},
-		"trailer too much": {http.Header{"X-Amz-Decoded-Content-Length": {"7"}, "X-Amz-Trailer": {"a"}}, PayloadChunked, CodeInvalidRequest},
+		"no length":        {http.Header{}, PayloadChunked, s3err.MissingContentLength},
+		"negative length":  {http.Header{"X-Amz-Decoded-Content-Length": {"-7"}}, PayloadChunked, s3err.InvalidArgument},
+		"two lengths":      {http.Header{"X-Amz-Decoded-Content-Length": {"7", "7"}}, PayloadChunked, s3err.InvalidArgument},
+		"trailer too much": {http.Header{"X-Amz-Decoded-Content-Length": {"7"}, "X-Amz-Trailer": {"a"}}, PayloadChunked, s3err.InvalidRequest},
 	} {
 		o, err := ChunkedOptionsFromHeader(c.h, c.p)
 		if code(err) != c.want {

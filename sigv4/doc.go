@@ -10,12 +10,12 @@
 // Parse needs no secret: it yields the access key for which the caller looks
 // one up. Verify checks time, scope and signature, and yields the context from
 // which the signatures of a chunked body continue. The body reader then checks
-// the bytes, and reports a bad body with an error in place of io.EOF: whoever
-// reads to io.EOF holds what the client signed, and nobody else does.
+// the bytes, and reports a bad body with an error in place of io.EOF: only
+// a caller that reads to io.EOF holds what the client signed.
 //
-// Parse, Verify and the readers return *Error for whatever the client did
-// wrong. Its Code is an S3 error code. Neither it nor anything else here shows
-// the secret or a key derived from it.
+// Parse, Verify and the readers return an *s3err.Error for everything that the
+// client did wrong. Neither it nor anything else here shows the secret or a key
+// derived from it.
 //
 // The reference is "Authenticating Requests (AWS Signature Version 4)" in the
 // Amazon S3 API Reference.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // Auth is what a request claims about its signature. Nothing in it has been
@@ -55,7 +57,7 @@ func queryClaims(raw string) bool {
 }
 
 // Parse reads the signature of a request for which Signed is true: the
-// Authorization header or the presigned query. The errors are *Error:
+// Authorization header or the presigned query. The errors are *s3err.Error:
 // AuthorizationHeaderMalformed, AuthorizationQueryParametersError, AccessDenied
 // (no usable date, headers not signed), InvalidArgument, InvalidRequest,
 // InvalidURI, NotImplemented (the ECDSA algorithm).
@@ -67,12 +69,12 @@ func Parse(r *http.Request) (*Auth, error) {
 	// The signature covers one value only. A second one could be added by
 	// others, and policy conditions on the header would see it.
 	if values := r.Header["X-Amz-Content-Sha256"]; len(values) > 1 {
-		return nil, errorf(CodeInvalidArgument, messageBadContentSHA256).
-			with("ArgumentName", "x-amz-content-sha256").with("ArgumentValue", clip(strings.Join(values, ",")))
+		return nil, s3err.Newf(s3err.InvalidArgument, messageBadContentSHA256).
+			With("ArgumentName", "x-amz-content-sha256").With("ArgumentValue", clip(strings.Join(values, ",")))
 	}
 	inHeader := len(r.Header["Authorization"]) > 0
 	if inHeader && queryClaims(r.URL.RawQuery) || hasV2Query(params) {
-		return nil, errorf(CodeInvalidArgument, messageOneMechanism)
+		return nil, s3err.Newf(s3err.InvalidArgument, messageOneMechanism)
 	}
 	var a *Auth
 	if inHeader {
@@ -84,8 +86,8 @@ func Parse(r *http.Request) (*Auth, error) {
 		return nil, err
 	}
 	if missing := unsignedHeaders(r, a.SignedHeaders); len(missing) > 0 {
-		return nil, errorf(CodeAccessDenied, messageHeadersNotSigned).
-			with("HeadersNotSigned", strings.Join(missing, ", "))
+		return nil, s3err.Newf(s3err.AccessDenied, messageHeadersNotSigned).
+			With("HeadersNotSigned", strings.Join(missing, ", "))
 	}
 	a.request = newSignedRequest(r, params, a.Presigned, a.SignedHeaders, a.PayloadValue)
 	return a, nil
@@ -145,7 +147,7 @@ func parseHeader(r *http.Request) (*Auth, error) {
 	}
 	a.PayloadValue = r.Header.Get("X-Amz-Content-Sha256")
 	if a.PayloadValue == "" {
-		return nil, errorf(CodeInvalidRequest, messageMissingContentSHA256)
+		return nil, s3err.Newf(s3err.InvalidRequest, messageMissingContentSHA256)
 	}
 	a.Payload, err = ParsePayload(a.PayloadValue)
 	return a, err
@@ -158,10 +160,10 @@ func authorizationFields(header string) (map[string]string, error) {
 	switch algorithm {
 	case Algorithm:
 	case algorithmECDSA:
-		return nil, errorf(CodeNotImplemented, messageECDSA)
+		return nil, s3err.Newf(s3err.NotImplemented, messageECDSA)
 	default:
-		return nil, errorf(CodeInvalidArgument, messageUnsupportedAuthorizationType).
-			with("ArgumentName", "Authorization").with("ArgumentValue", algorithm)
+		return nil, s3err.Newf(s3err.InvalidArgument, messageUnsupportedAuthorizationType).
+			With("ArgumentName", "Authorization").With("ArgumentValue", algorithm)
 	}
 	fields := map[string]string{}
 	for part := range strings.SplitSeq(rest, ",") {
@@ -180,10 +182,10 @@ func authorizationFields(header string) (map[string]string, error) {
 }
 
 // complain makes the error of the place a component was found in.
-type complain func(format string, args ...any) *Error
+type complain func(format string, args ...any) *s3err.Error
 
-func malformed(format string, args ...any) *Error {
-	return errorf(CodeAuthorizationHeaderMalformed, messageHeaderMalformed+format, args...)
+func malformed(format string, args ...any) *s3err.Error {
+	return s3err.Newf(s3err.AuthorizationHeaderMalformed, messageHeaderMalformed+format, args...)
 }
 
 // parseCredential splits from the right, since an access key may hold a slash.
@@ -226,7 +228,7 @@ func headerTime(h http.Header) (time.Time, error) {
 		if t, err := time.Parse(TimeFormat, values[0]); err == nil && len(values) == 1 {
 			return t, nil
 		}
-		return time.Time{}, errorf(CodeAccessDenied, messageNoDate)
+		return time.Time{}, s3err.Newf(s3err.AccessDenied, messageNoDate)
 	}
 	date := h.Get("Date")
 	if t, err := time.Parse(TimeFormat, date); err == nil {
@@ -237,7 +239,7 @@ func headerTime(h http.Header) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, errorf(CodeAccessDenied, messageNoDate)
+	return time.Time{}, s3err.Newf(s3err.AccessDenied, messageNoDate)
 }
 
 // clip bounds what a message echoes.

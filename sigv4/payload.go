@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // Payload says how the body is signed: the kinds of x-amz-content-sha256.
@@ -60,13 +62,13 @@ func ParsePayload(value string) (Payload, error) {
 		return p, nil
 	}
 	if strings.HasPrefix(value, "STREAMING-AWS4-ECDSA-") {
-		return 0, errorf(CodeNotImplemented, messageECDSA).with("x-amz-content-sha256", value)
+		return 0, s3err.Newf(s3err.NotImplemented, messageECDSA).With("x-amz-content-sha256", value)
 	}
 	if raw, err := hex.DecodeString(value); err == nil && len(raw) == sha256.Size {
 		return PayloadHash, nil
 	}
-	return 0, errorf(CodeInvalidArgument, messageBadContentSHA256).
-		with("ArgumentName", "x-amz-content-sha256").with("ArgumentValue", value)
+	return 0, s3err.Newf(s3err.InvalidArgument, messageBadContentSHA256).
+		With("ArgumentName", "x-amz-content-sha256").With("ArgumentValue", value)
 }
 
 // Body reads a request's payload and checks it on the way.
@@ -150,6 +152,6 @@ func (p *PayloadReader) verdict() error {
 	if Equal(got, p.want) {
 		return io.EOF
 	}
-	return errorf(CodeXAmzContentSHA256Mismatch, messageContentSHA256Mismatch).
-		with("ClientComputedContentSHA256", p.want).with("S3ComputedContentSHA256", got)
+	return s3err.New(s3err.XAmzContentSHA256Mismatch).
+		With("ClientComputedContentSHA256", p.want).With("S3ComputedContentSHA256", got)
 }

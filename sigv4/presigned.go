@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // MaxExpires is the longest life of a presigned request.
@@ -29,10 +31,10 @@ func parsePresigned(r *http.Request, params []param) (*Auth, error) {
 		return nil, err
 	}
 	if a.Time, err = time.Parse(TimeFormat, value["X-Amz-Date"]); err != nil {
-		return nil, errorf(CodeAuthorizationQueryParameters, `X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
+		return nil, s3err.Newf(s3err.AuthorizationQueryParametersError, `X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
 	}
 	if day := a.Time.Format(dateFormat); day != a.Scope.Date {
-		return nil, errorf(CodeAuthorizationQueryParameters, "Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", a.Scope.Date, day)
+		return nil, s3err.Newf(s3err.AuthorizationQueryParametersError, "Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", a.Scope.Date, day)
 	}
 	if a.Expires, err = parseExpires(value["X-Amz-Expires"]); err != nil {
 		return nil, err
@@ -50,7 +52,7 @@ func authParameters(params []param) (map[string]string, error) {
 	for _, name := range authParams {
 		v, n := find(params, name)
 		if n != 1 || v == "" {
-			return nil, errorf(CodeAuthorizationQueryParameters, messageMissingQueryAuth)
+			return nil, s3err.Newf(s3err.AuthorizationQueryParametersError, messageMissingQueryAuth)
 		}
 		values[name] = v
 	}
@@ -58,20 +60,20 @@ func authParameters(params []param) (map[string]string, error) {
 	case Algorithm:
 		return values, nil
 	case algorithmECDSA:
-		return nil, errorf(CodeNotImplemented, messageECDSA)
+		return nil, s3err.Newf(s3err.NotImplemented, messageECDSA)
 	}
-	return nil, errorf(CodeAuthorizationQueryParameters, `X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"`)
+	return nil, s3err.Newf(s3err.AuthorizationQueryParametersError, `X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"`)
 }
 
 func parseExpires(s string) (time.Duration, error) {
 	seconds, err := strconv.ParseInt(s, 10, 64)
 	switch {
 	case err != nil:
-		return 0, errorf(CodeAuthorizationQueryParameters, "X-Amz-Expires should be a number")
+		return 0, s3err.Newf(s3err.AuthorizationQueryParametersError, "X-Amz-Expires should be a number")
 	case seconds < 1:
-		return 0, errorf(CodeAuthorizationQueryParameters, "X-Amz-Expires must be at least 1 second")
+		return 0, s3err.Newf(s3err.AuthorizationQueryParametersError, "X-Amz-Expires must be at least 1 second")
 	case seconds > int64(MaxExpires/time.Second):
-		return 0, errorf(CodeAuthorizationQueryParameters, "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+		return 0, s3err.Newf(s3err.AuthorizationQueryParametersError, "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
@@ -82,7 +84,7 @@ func (a *Auth) presignedPayload(r *http.Request, params []param) error {
 	a.PayloadValue = r.Header.Get("X-Amz-Content-Sha256")
 	if v, n := find(params, "X-Amz-Content-Sha256"); n > 0 {
 		if n > 1 || a.PayloadValue != "" && a.PayloadValue != v {
-			return errorf(CodeInvalidArgument, messageBadContentSHA256)
+			return s3err.Newf(s3err.InvalidArgument, messageBadContentSHA256)
 		}
 		a.PayloadValue = v
 	}
@@ -91,8 +93,8 @@ func (a *Auth) presignedPayload(r *http.Request, params []param) error {
 	}
 	var err error
 	a.Payload, err = ParsePayload(a.PayloadValue)
-	var unknown *Error
-	if errors.As(err, &unknown) && unknown.Code == CodeInvalidArgument {
+	var unknown *s3err.Error
+	if errors.As(err, &unknown) && unknown.Code == s3err.InvalidArgument {
 		// Whoever sends the URL on adds such a header, not whoever signed it:
 		// the signature tells. If it is right the body has another hash.
 		a.Payload, err = PayloadHash, nil
@@ -110,8 +112,8 @@ func hoisted(params []param) (http.Header, error) {
 			continue
 		}
 		if strings.ContainsFunc(lower, notToken) || strings.ContainsFunc(p.value, isControl) {
-			return nil, errorf(CodeInvalidArgument, "A query parameter that stands for a header has a name or value that no header can have.").
-				with("ArgumentName", p.name)
+			return nil, s3err.Newf(s3err.InvalidArgument, "A query parameter that stands for a header has a name or value that no header can have.").
+				With("ArgumentName", p.name)
 		}
 		h.Add(lower, p.value)
 	}
@@ -126,7 +128,7 @@ func isAuthParam(lower string) bool {
 }
 
 func badParameter(name string) complain {
-	return func(format string, args ...any) *Error {
-		return errorf(CodeAuthorizationQueryParameters, "Error parsing the "+name+" parameter; "+format, args...)
+	return func(format string, args ...any) *s3err.Error {
+		return s3err.Newf(s3err.AuthorizationQueryParametersError, "Error parsing the "+name+" parameter; "+format, args...)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // param is one query parameter, decoded.
@@ -33,7 +35,7 @@ func parseQuery(raw string) ([]param, error) {
 }
 
 func badQuery(err error) error {
-	e := errorf(CodeInvalidURI, "Couldn't parse the specified URI: the query has an invalid %%-escape.")
+	e := s3err.Newf(s3err.InvalidURI, "Couldn't parse the specified URI: the query has an invalid %%-escape.")
 	e.Err = err
 	return e
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 const (
@@ -141,5 +143,5 @@ func (c *ChunkedReader) checkTrailer(t trailer) error {
 }
 
 func badTrailer(what string) error {
-	return errorf(CodeMalformedTrailer, messageMalformedTrailer+" In the trailer: %s.", what)
+	return s3err.Newf(s3err.MalformedTrailerError, s3err.MalformedTrailerError.Message()+" In the trailer: %s.", what)
 }

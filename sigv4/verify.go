@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // DefaultMaxSkew is how far a client's clock may be off, as on AWS.
@@ -59,10 +61,10 @@ func Check(a *Auth, o Options) error {
 		return a.checkLife(o)
 	}
 	if a.Time.Before(o.Now.Add(-o.MaxSkew)) || a.Time.After(o.Now.Add(o.MaxSkew)) {
-		return errorf(CodeRequestTimeTooSkewed, "The difference between the request time and the current time is too large.").
-			with("RequestTime", a.Time.Format(TimeFormat)).
-			with("ServerTime", o.Now.Format(time.RFC3339)).
-			with("MaxAllowedSkewMilliseconds", strconv.FormatInt(o.MaxSkew.Milliseconds(), 10))
+		return s3err.New(s3err.RequestTimeTooSkewed).
+			With("RequestTime", a.Time.Format(TimeFormat)).
+			With("ServerTime", o.Now.Format(time.RFC3339)).
+			With("MaxAllowedSkewMilliseconds", strconv.FormatInt(o.MaxSkew.Milliseconds(), 10))
 	}
 	return nil
 }
@@ -76,26 +78,26 @@ func (a *Auth) checkScope(o Options) error {
 		return bad("incorrect service %q. This endpoint belongs to %q.", clip(a.Scope.Service), o.Service)
 	}
 	if o.Region != "" && a.Scope.Region != o.Region && !slices.Contains(o.Others, a.Scope.Region) {
-		return bad("the region '%s' is wrong; expecting '%s'", clip(a.Scope.Region), o.Region).with("Region", o.Region)
+		return bad("the region '%s' is wrong; expecting '%s'", clip(a.Scope.Region), o.Region).With("Region", o.Region)
 	}
 	return nil
 }
 
 func (a *Auth) checkLife(o Options) error {
 	if a.Time.After(o.Now.Add(o.MaxSkew)) {
-		return errorf(CodeAccessDenied, "Request is not valid yet").
-			with("RequestTime", a.Time.Format(time.RFC3339)).with("ServerTime", o.Now.Format(time.RFC3339))
+		return s3err.Newf(s3err.AccessDenied, "Request is not valid yet").
+			With("RequestTime", a.Time.Format(time.RFC3339)).With("ServerTime", o.Now.Format(time.RFC3339))
 	}
 	if end := a.Time.Add(a.Expires); o.Now.After(end) {
-		return errorf(CodeAccessDenied, "Request has expired").
-			with("X-Amz-Expires", strconv.FormatInt(int64(a.Expires/time.Second), 10)).
-			with("Expires", end.Format(time.RFC3339)).with("ServerTime", o.Now.Format(time.RFC3339))
+		return s3err.Newf(s3err.AccessDenied, "Request has expired").
+			With("X-Amz-Expires", strconv.FormatInt(int64(a.Expires/time.Second), 10)).
+			With("Expires", end.Format(time.RFC3339)).With("ServerTime", o.Now.Format(time.RFC3339))
 	}
 	return nil
 }
 
 // Verify checks scope, time and signature against the secret of a.AccessKey.
-// The errors are *Error: those of Check, and SignatureDoesNotMatch with what
+// The errors are *s3err.Error: those of Check, and SignatureDoesNotMatch with what
 // the server computed. An empty secret verifies nothing.
 func Verify(a *Auth, secret string, o Options) (*SigningContext, error) {
 	if err := Check(a, o); err != nil {
@@ -112,13 +114,14 @@ func Verify(a *Auth, secret string, o Options) (*SigningContext, error) {
 	return nil, a.mismatch(variants[0])
 }
 
-func (a *Auth) mismatch(v variant) *Error {
-	e := errorf(CodeSignatureDoesNotMatch, messageSignatureDoesNotMatch)
-	e.StringToSign = stringToSign(a.Time, a.Scope.String(), a.request.canonicalRequest(v, false))
-	e.CanonicalRequest = a.request.canonicalRequest(v, true)
-	e.with("AWSAccessKeyId", a.AccessKey).with("SignatureProvided", a.Signature)
-	e.Details = append(e.Details, Detail{"StringToSignBytes", hexBytes(e.StringToSign)},
-		Detail{"CanonicalRequestBytes", hexBytes(e.CanonicalRequest)})
+func (a *Auth) mismatch(v variant) *s3err.Error {
+	e := s3err.New(s3err.SignatureDoesNotMatch).With("AWSAccessKeyId", a.AccessKey).With("SignatureProvided", a.Signature)
+	sts := stringToSign(a.Time, a.Scope.String(), a.request.canonicalRequest(v, false))
+	canonical := a.request.canonicalRequest(v, true)
+	// Whole: clients look for their mistake in them.
+	e.Details = append(e.Details,
+		s3err.Detail{Name: "StringToSignBytes", Value: hexBytes(sts)}, s3err.Detail{Name: "CanonicalRequestBytes", Value: hexBytes(canonical)},
+		s3err.Detail{Name: "StringToSign", Value: sts}, s3err.Detail{Name: "CanonicalRequest", Value: canonical})
 	return e
 }
 

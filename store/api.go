@@ -113,7 +113,7 @@ type PutInput struct {
 	// request was authorized for, after the body has been read. It authorizes the
 	// request for the bucket that has the name now, and returns it with what the
 	// request asks for there; the body is the Store's. Without it, the error is
-	// BucketRemade.
+	// ErrBucketRemade.
 	Remade func(ctx context.Context) (*meta.Bucket, PutInput, error)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -17,7 +18,7 @@ const maxAppends = 10000
 // (PutObject with x-amz-write-offset-bytes in the S3 API reference.)
 func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutInput) (*PutResult, error) {
 	if b.Config.Versioning != "" {
-		return nil, fail(InvalidRequest, "Appending works in buckets without versioning only")
+		return nil, fail(s3err.InvalidRequest, "Appending works in buckets without versioning only")
 	}
 	read := meta.ReadOptions{Payload: true}
 	h, err := s.read(ctx, b, key, read)
@@ -32,7 +33,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		return nil, err
 	}
 	if old != nil && !old.Null {
-		return nil, fail(InvalidRequest, "Appending works in buckets without versioning only")
+		return nil, fail(s3err.InvalidRequest, "Appending works in buckets without versioning only")
 	}
 	if old == nil { // offset 0 creates
 		in.Offset, in.Conditions, in.Remade = nil, Conditions{IfNoneMatch: []string{"*"}}, nil
@@ -59,7 +60,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 			return nil, err
 		}
 		if cur == nil || cur.Seq != old.Seq {
-			return nil, fail(InvalidWriteOffset, "The object was replaced meanwhile")
+			return nil, fail(s3err.InvalidWriteOffset, "The object was replaced meanwhile")
 		}
 		if err := lockedAgainst(cur, false, s.now()); err != nil {
 			return nil, err
@@ -88,13 +89,13 @@ func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
 	sameKey := in.Encryption.Type == "" || in.Encryption.Describes(old.Encryption)
 	switch {
 	case len(in.Metadata) > 0, len(in.Tags) > 0, in.Retention != nil, in.LegalHold, in.LegalHoldReleased:
-		return fail(InvalidRequest, "Metadata, tags and object lock cannot be set by an append")
+		return fail(s3err.InvalidRequest, "Metadata, tags and object lock cannot be set by an append")
 	case len(in.ACL.Grants) > 0, in.Headers["X-Amz-Website-Redirect-Location"] != "":
-		return fail(InvalidRequest, "ACL and redirect location cannot be set by an append")
+		return fail(s3err.InvalidRequest, "ACL and redirect location cannot be set by an append")
 	case in.Class != "" && in.Class != old.Class:
-		return fail(InvalidRequest, "The storage class of an object cannot be changed by an append")
+		return fail(s3err.InvalidRequest, "The storage class of an object cannot be changed by an append")
 	case !sameKey:
-		return fail(InvalidRequest, "The encryption of an object cannot be changed by an append")
+		return fail(s3err.InvalidRequest, "The encryption of an object cannot be changed by an append")
 	}
 	return nil
 }
@@ -107,15 +108,14 @@ func appendable(v *meta.Version, offset int64, c *Conditions) error {
 	if v != nil {
 		size = v.Size
 		if len(v.Parts) > 0 && v.Checksum != nil && v.Checksum.Type == Composite {
-			return fail(InvalidRequest, "An object with a composite checksum cannot be appended to")
+			return fail(s3err.InvalidRequest, "An object with a composite checksum cannot be appended to")
 		}
 		if v.Appends >= maxAppends {
-			return fail(InvalidRequest, "The object has reached the limit of %d appends", maxAppends)
+			return fail(s3err.InvalidRequest, "The object has reached the limit of %d appends", maxAppends)
 		}
 	}
 	if offset != size {
-		return &Error{Kind: InvalidWriteOffset, Message: "The write offset value that you specified does not match the current object size.",
-			Details: map[string]string{"ObjectSize": fmt.Sprint(size)}}
+		return fail(s3err.InvalidWriteOffset, "The write offset value that you specified does not match the current object size.").With("ObjectSize", fmt.Sprint(size))
 	}
 	return nil
 }

@@ -12,11 +12,12 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
 func noSuchBucket(name string) error {
-	return &Error{Kind: NoSuchBucket, Message: "The specified bucket does not exist", Details: map[string]string{"BucketName": name}}
+	return s3err.New(s3err.NoSuchBucket).With("BucketName", name)
 }
 
 // Bucket returns the bucket name. Its settings may be as old as
@@ -43,7 +44,8 @@ func (s *Store) freshBucket(ctx context.Context, name string) (*meta.Bucket, err
 }
 
 // CreateBucket makes a bucket. (CreateBucket in the S3 API reference.)
-// BucketExists, BucketOwnedByYou, InvalidBucketName, InvalidLocation.
+// BucketAlreadyExists, BucketAlreadyOwnedByYou, InvalidBucketName,
+// InvalidLocationConstraint.
 func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.Bucket, error) {
 	if err := checkBucketName(in.Name); err != nil {
 		return nil, err
@@ -74,7 +76,7 @@ func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.B
 }
 
 // locate returns the region in which a bucket with this location constraint lies,
-// and the one to show if that is another. InvalidLocation.
+// and the one to show if that is another. InvalidLocationConstraint.
 func (s *Store) locate(constraint string) (region, location string, err error) {
 	switch {
 	case constraint == "" || constraint == s.region:
@@ -84,8 +86,7 @@ func (s *Store) locate(constraint string) (region, location string, err error) {
 	case s.regions == nil && regionName(constraint):
 		return s.region, constraint, nil
 	}
-	return "", "", &Error{Kind: InvalidLocation, Message: "The specified location-constraint is not valid",
-		Details: map[string]string{"LocationConstraint": fmt.Sprintf("%.80s", constraint)}}
+	return "", "", s3err.New(s3err.InvalidLocationConstraint).With("LocationConstraint", fmt.Sprintf("%.80s", constraint))
 }
 
 // regionName reports whether s could be the name of a region: one on AWS, or of
@@ -106,14 +107,13 @@ func regionName(s string) bool {
 const maxRegionName = 63
 
 func (s *Store) existing(was *meta.Bucket, in CreateBucketInput) (*meta.Bucket, error) {
-	details := map[string]string{"BucketName": was.Name}
 	switch {
 	case was.Owner != in.Owner:
-		return nil, &Error{Kind: BucketExists, Details: details}
+		return nil, s3err.New(s3err.BucketAlreadyExists).With("BucketName", was.Name)
 	case was.State == meta.BucketDeleting:
-		return nil, &Error{Kind: OperationAborted, Details: details}
+		return nil, s3err.New(s3err.OperationAborted).With("BucketName", was.Name)
 	}
-	return was, &Error{Kind: BucketOwnedByYou, Details: details}
+	return was, s3err.New(s3err.BucketAlreadyOwnedByYou).With("BucketName", was.Name)
 }
 
 const maxBucketName = 63
@@ -125,7 +125,7 @@ func nameCharacter(c rune) bool {
 
 // checkBucketName holds names to S3's rules for general purpose buckets.
 func checkBucketName(name string) error {
-	bad := &Error{Kind: InvalidBucketName, Details: map[string]string{"BucketName": name}}
+	bad := s3err.New(s3err.InvalidBucketName).With("BucketName", name)
 	if len(name) < 3 || len(name) > maxBucketName || net.ParseIP(name) != nil || strings.Contains(name, "..") {
 		return bad
 	}
@@ -196,7 +196,7 @@ func predecessor(prefix string) string {
 
 // UpdateBucket changes the settings of the bucket was by a function that is
 // called with them as they are, and may be called again. NoSuchBucket,
-// BucketRemade.
+// ErrBucketRemade.
 func (s *Store) UpdateBucket(ctx context.Context, was *meta.Bucket, change func(*meta.BucketConfig) error) (*meta.Bucket, error) {
 	return s.editBucket(ctx, was, func(b *meta.Bucket) (bool, error) { return true, change(&b.Config) })
 }
@@ -230,7 +230,7 @@ func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta
 		case !errors.Is(err, meta.ErrConflict):
 			return nil, err
 		case try == maxTries:
-			return nil, &Error{Kind: OperationAborted, Err: err}
+			return nil, &s3err.Error{Code: s3err.OperationAborted, Err: err}
 		}
 		if err := BackOff(ctx, try); err != nil {
 			return nil, err
@@ -240,7 +240,7 @@ func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta
 
 // DeleteBucket removes an empty bucket. While it finds out whether the bucket
 // is empty, writes wait; see [meta.Buckets]. BucketNotEmpty, NoSuchBucket,
-// BucketRemade.
+// ErrBucketRemade.
 func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 	name := was.Name
 	defer s.buckets.drop(name)
@@ -259,7 +259,7 @@ func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 		case errors.Is(err, meta.ErrNotFound):
 			return s.gone(ctx, was)
 		case errors.Is(err, meta.ErrConflict): // a writer that would not wait any longer
-			return &Error{Kind: OperationAborted, Err: err}
+			return &s3err.Error{Code: s3err.OperationAborted, Err: err}
 		case err == nil:
 			s.dropListing(ctx, b.ID)
 		}
@@ -271,7 +271,7 @@ func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 	if err != nil {
 		return err
 	}
-	return &Error{Kind: BucketNotEmpty, Details: map[string]string{"BucketName": name}}
+	return s3err.New(s3err.BucketNotEmpty).With("BucketName", name)
 }
 
 // dropListing removes what a removed bucket's listing has left. The bucket is

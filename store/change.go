@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -95,7 +96,7 @@ func (s *Store) tryAgain(ctx context.Context, b *meta.Bucket, try int, err error
 	case !errors.Is(err, meta.ErrConflict):
 		return err
 	case try >= maxTries:
-		return &Error{Kind: OperationAborted, Message: "Too many others are changing this key; please try again", Err: err}
+		return &s3err.Error{Code: s3err.OperationAborted, Message: "Too many others are changing this key; please try again", Err: err}
 	}
 	return BackOff(ctx, try)
 }

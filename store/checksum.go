@@ -17,6 +17,7 @@ import (
 	"github.com/minio/crc64nvme"
 	"github.com/zeebo/xxh3"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -57,8 +58,8 @@ func newChecksum(algorithm string) (hash.Hash, error) {
 	case "XXHASH128":
 		return xxh128{xxh3.New()}, nil
 	}
-	return nil, &Error{Kind: InvalidRequest, Message: "Checksum algorithm provided is unsupported. Please try again with any of the valid types: " + validChecksums,
-		Details: map[string]string{"Algorithm": algorithm}}
+	return nil, fail(s3err.InvalidRequest, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "+validChecksums).
+		With("Algorithm", algorithm)
 }
 
 const validChecksums = "[CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]"
@@ -89,7 +90,7 @@ func (h xxh128) Sum(b []byte) []byte {
 func multipartType(algorithm, wanted string) (string, error) {
 	if algorithm == "" {
 		if wanted != "" {
-			return "", fail(InvalidRequest, "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+			return "", fail(s3err.InvalidRequest, "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
 		}
 		return "", nil
 	}
@@ -103,9 +104,9 @@ func multipartType(algorithm, wanted string) (string, error) {
 	case wanted == "":
 		return Composite, nil
 	case wanted != FullObject && wanted != Composite:
-		return "", fail(InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
+		return "", fail(s3err.InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
 	case wanted == Composite && crc64, wanted == FullObject && sha:
-		return "", fail(InvalidRequest, "The %s checksum type cannot be used with the %s checksum algorithm.", wanted, lower(algorithm))
+		return "", fail(s3err.InvalidRequest, "The %s checksum type cannot be used with the %s checksum algorithm.", wanted, lower(algorithm))
 	}
 	return wanted, nil
 }

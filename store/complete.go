@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -51,14 +52,13 @@ func (s *Store) overtaken(ctx context.Context, b *meta.Bucket, key, id string, e
 	if errors.Is(err, errOvertaken) {
 		return true
 	}
-	var e *Error
-	if !errors.As(err, &e) || e.Kind != InvalidPart {
+	if s3err.CodeOf(err) != s3err.InvalidPart {
 		return false
 	}
 	// Whoever ended the upload has taken its parts away.
 	u, err := s.Upload(ctx, b, key, id)
 	if err != nil {
-		return errors.As(err, &e) && e.Kind == NoSuchUpload
+		return s3err.CodeOf(err) == s3err.NoSuchUpload
 	}
 	return u.State == meta.UploadAborted || u.State == meta.UploadDone
 }
@@ -133,11 +133,11 @@ func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *met
 // reopen ends a Complete that failed with err. Where nothing was committed
 // the user may put it right; a bucket that is gone takes its uploads along.
 func (s *Store) reopen(ctx context.Context, u *meta.Upload, err error) {
-	var e *Error
-	if !errors.As(err, &e) || e.Kind == NoSuchUpload {
+	code := s3err.CodeOf(err)
+	if code == "" || code == s3err.NoSuchUpload {
 		return
 	}
-	if e.Kind != NoSuchBucket && e.Kind != BucketRemade {
+	if code != s3err.NoSuchBucket && !errors.Is(err, ErrBucketRemade) {
 		_, _ = s.meta.SetUploadState(ctx, *u, meta.UploadOpen)
 		return
 	}
@@ -234,14 +234,14 @@ func (s *Store) repeated(ctx context.Context, b *meta.Bucket, key string, u *met
 // twice, by a client that sent it twice: the last one counts.
 func checkOrder(parts []CompletedPart) error {
 	if len(parts) == 0 {
-		return fail(InvalidRequest, "You must specify at least one part")
+		return fail(s3err.InvalidRequest, "You must specify at least one part")
 	}
 	for i, p := range parts {
 		if err := checkPartNumber(p.Number); err != nil {
 			return err
 		}
 		if i > 0 && p.Number < parts[i-1].Number {
-			return &Error{Kind: InvalidPartOrder, Message: "The list of parts was not in ascending order. The parts list must be specified in order by part number."}
+			return fail(s3err.InvalidPartOrder, "The list of parts was not in ascending order. The parts list must be specified in order by part number.")
 		}
 	}
 	return nil
@@ -266,8 +266,8 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 			return nil, err
 		}
 		if i < len(in.Parts)-1 && p.Size < MinPartBytes {
-			return nil, &Error{Kind: EntityTooSmall, Message: "Your proposed upload is smaller than the minimum allowed size", Details: map[string]string{
-				"ProposedSize": fmt.Sprint(p.Size), "MinSizeAllowed": fmt.Sprint(MinPartBytes), "PartNumber": fmt.Sprint(p.Number), "ETag": p.ETag}}
+			return nil, s3err.New(s3err.EntityTooSmall).With("ETag", p.ETag).With("MinSizeAllowed", fmt.Sprint(MinPartBytes)).
+				With("PartNumber", fmt.Sprint(p.Number)).With("ProposedSize", fmt.Sprint(p.Size))
 		}
 		parts = append(parts, p)
 	}
@@ -282,7 +282,7 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 		return nil, err
 	}
 	if in.ObjectSize != nil && *in.ObjectSize != v.Size {
-		return nil, fail(InvalidRequest, "The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", *in.ObjectSize, v.Size)
+		return nil, fail(s3err.InvalidRequest, "The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", *in.ObjectSize, v.Size)
 	}
 	return &v, s.sumParts(&v, u, parts, in.Checksum)
 }
@@ -305,8 +305,7 @@ func (s *Store) allParts(ctx context.Context, id meta.UploadID) (map[int]meta.Pa
 
 func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (meta.Part, error) {
 	p, ok := stored[want.Number]
-	bad := &Error{Kind: InvalidPart, Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
-		Details: map[string]string{"UploadId": u.ID.String(), "PartNumber": fmt.Sprint(want.Number), "ETag": want.ETag}}
+	bad := s3err.New(s3err.InvalidPart).With("ETag", want.ETag).With("PartNumber", fmt.Sprint(want.Number)).With("UploadId", u.ID.String())
 	if !ok || trimETag(want.ETag) != p.ETag {
 		return p, bad
 	}
@@ -323,7 +322,7 @@ func missingSum(u *meta.Upload, parts []CompletedPart) error {
 	}
 	for _, p := range parts {
 		if !has(p) {
-			return fail(InvalidRequest, "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+			return fail(s3err.InvalidRequest, "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
 				lower(u.Doc.ChecksumAlgorithm), p.Number)
 		}
 	}
@@ -344,7 +343,7 @@ func matchSum(p *meta.Part, c *meta.Checksum, u *meta.Upload, bad error) error {
 	case u.Doc.ChecksumAlgorithm == "" && c.Algorithm == defaultChecksum && c.Value == base64.StdEncoding.EncodeToString(p.CRC64):
 		return nil
 	}
-	return fail(BadDigest, "The %s you specified for part %d did not match what we received.", lower(c.Algorithm), p.Number)
+	return fail(s3err.BadDigest, "The %s you specified for part %d did not match what we received.", lower(c.Algorithm), p.Number)
 }
 
 // manifest fills in what the parts make of v.
@@ -382,16 +381,16 @@ func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, dec
 	case declared == nil:
 		return nil
 	case sum == nil:
-		return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: %s", lower(cmp.Or(declared.Algorithm, declared.Type)))
+		return fail(s3err.InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: %s", lower(cmp.Or(declared.Algorithm, declared.Type)))
 	}
 	if declared.Algorithm != "" && declared.Algorithm != sum.Algorithm {
-		return fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(sum.Algorithm), lower(declared.Algorithm))
+		return fail(s3err.InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(sum.Algorithm), lower(declared.Algorithm))
 	}
 	if declared.Type != "" && declared.Type != sum.Type {
-		return fail(InvalidRequest, "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", sum.Type)
+		return fail(s3err.InvalidRequest, "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", sum.Type)
 	}
 	if declared.Value != "" && !sameSum(declared.Value, sum.Value) {
-		return &Error{Kind: BadDigest, Message: fmt.Sprintf("The %s you specified did not match the calculated checksum.", sum.Algorithm)}
+		return fail(s3err.BadDigest, "The %s you specified did not match the calculated checksum.", sum.Algorithm)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -23,9 +24,8 @@ func etagListed(list []string, etag string) bool {
 	})
 }
 
-func unmet(header string) *Error {
-	return &Error{Kind: PreconditionFailed, Message: "At least one of the pre-conditions you specified did not hold",
-		Details: map[string]string{"Condition": header}}
+func unmet(header string) *s3err.Error {
+	return s3err.New(s3err.PreconditionFailed).With("Condition", header)
 }
 
 // sinceSeconds compares at the resolution of HTTP dates: seconds.
@@ -45,10 +45,10 @@ func (c *Conditions) read(v *meta.Version) error {
 	}
 	if c.IfNoneMatch != nil {
 		if etagListed(c.IfNoneMatch, v.ETag) {
-			return &Error{Kind: NotModified, Message: "Not Modified"}
+			return s3err.New(s3err.NotModified)
 		}
 	} else if !c.IfModifiedSince.IsZero() && !modifiedAfter(v, c.IfModifiedSince) {
-		return &Error{Kind: NotModified, Message: "Not Modified"}
+		return s3err.New(s3err.NotModified)
 	}
 	return nil
 }
@@ -57,8 +57,8 @@ func (c *Conditions) read(v *meta.Version) error {
 // modified" fails instead.
 func (c *Conditions) source(v *meta.Version) error {
 	err := c.read(v)
-	if e, ok := err.(*Error); ok {
-		return &Error{Kind: PreconditionFailed, Message: e.Message, Details: map[string]string{"Condition": "x-amz-copy-source-If-*"}}
+	if e, ok := err.(*s3err.Error); ok {
+		return fail(s3err.PreconditionFailed, "%s", e.Text()).With("Condition", "x-amz-copy-source-If-*")
 	}
 	return err
 }
@@ -69,7 +69,7 @@ func (c *Conditions) write(current *meta.Version) error {
 	exists := current != nil && !current.DeleteMarker
 	if c.IfMatch != nil {
 		if !exists {
-			return fail(NoSuchKey, "The specified key does not exist.")
+			return fail(s3err.NoSuchKey, "The specified key does not exist.")
 		}
 		if !etagListed(c.IfMatch, current.ETag) {
 			return unmet("If-Match")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -13,7 +14,7 @@ import (
 //
 // What is copied is the version that the caller has found, and was authorized
 // for. Where that was replaced or deleted before the copy could refer to its
-// blobs, Copy returns SourceReplaced and has changed nothing: the caller
+// blobs, Copy returns ErrSourceReplaced and has changed nothing: the caller
 // authorizes the request for the version that is there now, and repeats it.
 // Only a source that the caller has not looked at is looked up again here.
 func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {
@@ -26,7 +27,7 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 			return result, err
 		}
 		if in.SourceFound != nil || try == maxTries {
-			return nil, &Error{Kind: SourceReplaced, Message: "The source was changed while it was copied; please try again", Err: err}
+			return nil, &s3err.Error{Code: s3err.SlowDown, Message: "The source was changed while it was copied; please try again", Err: ErrSourceReplaced}
 		}
 		if err := BackOff(ctx, try); err != nil {
 			return nil, err
@@ -45,10 +46,10 @@ func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in Cop
 	}
 	itself := sb.ID == b.ID && in.SourceKey == key
 	if itself && in.changesNothing(src) {
-		return nil, fail(InvalidRequest, "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+		return nil, fail(s3err.InvalidRequest, "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	if src.Size > MaxPutBytes {
-		return nil, fail(InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPutBytes))
+		return nil, fail(s3err.InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPutBytes))
 	}
 	in.inherit(src)
 	v, to, err := s.newVersion(b, key, in.Attributes)
@@ -80,8 +81,8 @@ func (s *Store) source(ctx context.Context, found *Found, b *meta.Bucket, key, v
 		found, err = s.Find(ctx, b, key, version)
 	}
 	if err != nil {
-		if e, ok := err.(*Error); ok && e.Kind == MethodNotAllowed { // a delete marker, by its id
-			err = fail(InvalidRequest, "The source of a copy request may not specifically refer to a delete marker by version id.")
+		if e, ok := err.(*s3err.Error); ok && e.Code == s3err.MethodNotAllowed { // a delete marker, by its id
+			err = fail(s3err.InvalidRequest, "The source of a copy request may not specifically refer to a delete marker by version id.")
 		}
 		return nil, nil, nil, err
 	}
@@ -278,12 +279,12 @@ func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, 
 	offset, length := int64(0), src.Size
 	if r := in.Range; r != nil {
 		if r.First < 0 || r.Last < r.First || r.Last >= src.Size {
-			return nil, &Error{Kind: InvalidRange, Message: "The requested range is not satisfiable", Size: src.Size}
+			return nil, outOfRange(src.Size)
 		}
 		offset, length = r.First, r.Last-r.First+1
 	}
 	if length > MaxPartBytes {
-		return nil, fail(InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPartBytes))
+		return nil, fail(s3err.InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPartBytes))
 	}
 	body := s.body(ctx, src, seal, offset, length)
 	defer body.Close()

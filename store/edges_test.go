@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -33,7 +34,7 @@ func TestAbortAfterAFailedCompleteLeavesThePartsToTheCollector(t *testing.T) {
 	id, parts := w.upload(t, b, "k", random(5<<20))
 	w.put(t, b, "k", []byte("in the way"))
 	_, err := w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts, Conditions: store.Conditions{IfNoneMatch: []string{"*"}}})
-	wantKind(t, err, store.PreconditionFailed)
+	wantCode(t, err, s3err.PreconditionFailed)
 	// As a Complete that lost its condition in the commit leaves it, while
 	// another one may still be on its way to its own commit.
 	u, err := w.Upload(t.Context(), b, "k", id)
@@ -81,7 +82,7 @@ func TestCompleteInADeletedBucketLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts})
-	wantKind(t, err, store.NoSuchBucket)
+	wantCode(t, err, s3err.NoSuchBucket)
 	w.nothingLeaks(t, 0)
 }
 
@@ -101,7 +102,7 @@ func TestDeleteByOutdatedSettingsKeepsVersions(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	_, err = w.Put(t.Context(), old, "k", store.PutInput{Body: strings.NewReader("x"), Size: 1, Offset: new(int64)})
-	wantKind(t, err, store.InvalidRequest)
+	wantCode(t, err, s3err.InvalidRequest)
 }
 
 func TestVersionsAreCopiedOntoTheirKey(t *testing.T) {
@@ -146,7 +147,7 @@ func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 	}
 	w.put(t, fresh, "k", []byte("bob's"))
 	_, err = w.Get(t.Context(), old, "k", store.GetInput{})
-	wantKind(t, err, store.BucketRemade)
+	wantRemade(t, err)
 }
 
 // Reads of a remembered bucket are not answered from another one that has its
@@ -168,7 +169,7 @@ func TestReadsOfARememberedBucketAreOfNoOther(t *testing.T) {
 		"head":    func() error { _, err := w.Head(t.Context(), old, "k", store.GetInput{}); return err },
 	}
 	for what, read := range reads {
-		t.Run(what, func(t *testing.T) { wantKind(t, read(), store.NoSuchBucket) })
+		t.Run(what, func(t *testing.T) { wantCode(t, read(), s3err.NoSuchBucket) })
 	}
 	fresh, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: old.Name, Owner: old.Owner})
 	if err != nil {
@@ -176,7 +177,7 @@ func TestReadsOfARememberedBucketAreOfNoOther(t *testing.T) {
 	}
 	w.put(t, fresh, "k", []byte("new"))
 	for what, read := range reads {
-		t.Run(what, func(t *testing.T) { wantKind(t, read(), store.BucketRemade) })
+		t.Run(what, func(t *testing.T) { wantRemade(t, read()) })
 	}
 }
 
@@ -195,7 +196,7 @@ func TestAppendRefusesWhatItWouldIgnore(t *testing.T) {
 			in := store.PutInput{Body: strings.NewReader("6"), Size: 1, Offset: &five}
 			edit(&in)
 			_, err := w.Put(t.Context(), b, "k", in)
-			wantKind(t, err, store.InvalidRequest)
+			wantCode(t, err, s3err.InvalidRequest)
 		})
 	}
 	w.put(t, b, "k", []byte("6"), func(in *store.PutInput) { in.Offset, in.Class = &five, store.ClassStandard })

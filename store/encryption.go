@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -80,7 +81,7 @@ func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*
 		}
 		wrapping = info.KMSKeyID
 	default:
-		return nil, fail(InvalidArgument, "The encryption method specified is not supported")
+		return nil, fail(s3err.InvalidArgument, "The encryption method specified is not supported")
 	}
 	data, wrapped, id, err := s.ring.NewDataKey(wrapping, keyContext(b, key))
 	if err != nil {
@@ -96,7 +97,7 @@ func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*
 // already can be read, renamed and deleted.
 func mayEncryptWith(b *meta.Bucket, kind string) error {
 	if config := b.Config.Encryption; config != nil && slices.Contains(config.Blocked, kind) {
-		return fail(EncryptionBlocked, "Access Denied because the bucket blocks the server-side encryption type %s.", kind)
+		return fail(s3err.AccessDenied, "Access Denied because the bucket blocks the server-side encryption type %s.", kind)
 	}
 	return nil
 }
@@ -123,13 +124,13 @@ func (s *Store) defaultKMSKey() (string, error) {
 	case len(ids) <= 1:
 		return s.ring.Active(), nil
 	}
-	return "", fail(InvalidArgument, "Encryption with aws:kms needs x-amz-server-side-encryption-aws-kms-key-id: none of the server's keys is called %s", managedKey)
+	return "", fail(s3err.InvalidArgument, "Encryption with aws:kms needs x-amz-server-side-encryption-aws-kms-key-id: none of the server's keys is called %s", managedKey)
 }
 
 func customerSealer(want EncryptionRequest) (*sealer, error) {
 	customer, err := crypt.NewCustomerKey(want.CustomerKey)
 	if err != nil {
-		return nil, &Error{Kind: InvalidArgument, Message: "The secret key was invalid for the specified algorithm.", Err: err}
+		return nil, &s3err.Error{Code: s3err.InvalidArgument, Message: "The secret key was invalid for the specified algorithm.", Err: err}
 	}
 	info := &meta.Encryption{Type: SSEC, KeyMD5: want.CustomerKeyMD5, KeySalt: crypt.NewSalt(), FrameBytes: crypt.FrameBytes}
 	key, check, err := customer.Derive(info.KeySalt)
@@ -146,7 +147,7 @@ func (s *Store) openSealer(b *meta.Bucket, key string, info *meta.Encryption, gi
 	switch {
 	case info == nil || info.Type != SSEC:
 		if given.CustomerKey != nil {
-			return nil, fail(CustomerKeyNotExpected, "The encryption parameters are not applicable to this object.")
+			return nil, fail(s3err.InvalidRequest, "The encryption parameters are not applicable to this object.")
 		}
 		if info == nil {
 			return nil, nil
@@ -157,15 +158,15 @@ func (s *Store) openSealer(b *meta.Bucket, key string, info *meta.Encryption, gi
 		}
 		return &sealer{info: info, key: data}, nil
 	case given.CustomerKey == nil:
-		return nil, fail(CustomerKeyMissing, "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
+		return nil, fail(s3err.InvalidRequest, "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
 	}
 	customer, err := crypt.NewCustomerKey(given.CustomerKey)
 	if err != nil {
-		return nil, &Error{Kind: InvalidArgument, Message: "The secret key was invalid for the specified algorithm.", Err: err}
+		return nil, &s3err.Error{Code: s3err.InvalidArgument, Message: "The secret key was invalid for the specified algorithm.", Err: err}
 	}
 	data, err := customer.Unlock(info.KeySalt, info.KeyCheck)
 	if errors.Is(err, crypt.ErrWrongKey) {
-		return nil, &Error{Kind: WrongCustomerKey, Message: "The provided encryption parameters did not match the ones used originally.", Err: err}
+		return nil, &s3err.Error{Code: s3err.InvalidRequest, Message: "The provided encryption parameters did not match the ones used originally.", Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -176,9 +177,9 @@ func (s *Store) openSealer(b *meta.Bucket, key string, info *meta.Encryption, gi
 func keyError(err error, id string) error {
 	switch {
 	case errors.Is(err, crypt.ErrNoMasterKey):
-		return &Error{Kind: NoMasterKey, Message: "This server has " + err.Error(), Err: err}
+		return &s3err.Error{Code: s3err.InvalidRequest, Message: "This server has " + err.Error(), Err: err}
 	case errors.Is(err, crypt.ErrUnknownKey):
-		return &Error{Kind: NoSuchKMSKey, Message: "Key '" + id + "' does not exist", Err: err}
+		return &s3err.Error{Code: s3err.KMSNotFound, Message: "Key '" + id + "' does not exist", Err: err}
 	}
 	return err
 }

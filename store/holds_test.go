@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -145,7 +146,7 @@ func TestWhileABackupHoldsNothingIsDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := w.Put(t.Context(), b, "broken", store.PutInput{Attributes: store.Attributes{Owner: "alice"}, Body: bytes.NewReader(random(50_000)), Size: 60_000})
-	wantKind(t, err, store.IncompleteBody)
+	wantCode(t, err, s3err.IncompleteBody)
 	if err := w.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -13,7 +14,7 @@ func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
 	lock := b.Config.Lock
 	if lock == nil {
 		if v.Retention != nil || v.LegalHold || v.LegalHoldReleased {
-			return fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
+			return fail(s3err.InvalidRequest, "Bucket is missing Object Lock Configuration")
 		}
 		return nil
 	}
@@ -33,12 +34,12 @@ func needDigest(request string, b *meta.Bucket, v *meta.Version, md5 []byte, c C
 	if !locked || md5 != nil || c.Expected != nil {
 		return nil
 	}
-	return fail(InvalidRequest, "Content-MD5 OR x-amz-checksum- HTTP header is required for %s requests with Object Lock parameters", request)
+	return fail(s3err.InvalidRequest, "Content-MD5 OR x-amz-checksum- HTTP header is required for %s requests with Object Lock parameters", request)
 }
 
 // lockedAgainst returns an error where v may not be deleted now.
 func lockedAgainst(v *meta.Version, bypassGovernance bool, now time.Time) error {
-	denied := fail(ObjectLocked, "Access Denied because object protected by object lock.")
+	denied := fail(s3err.AccessDenied, "Access Denied because object protected by object lock.")
 	if v.LegalHold {
 		return denied
 	}
@@ -56,7 +57,7 @@ func lockedAgainst(v *meta.Version, bypassGovernance bool, now time.Time) error 
 // (PutObjectRetention in the S3 API reference.)
 func (s *Store) SetRetention(ctx context.Context, b *meta.Bucket, key, versionID string, r *meta.Retention, bypass bool) (string, error) {
 	if b.Config.Lock == nil {
-		return "", fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
+		return "", fail(s3err.InvalidRequest, "Bucket is missing Object Lock Configuration")
 	}
 	_, id, err := s.UpdateVersion(ctx, b, key, versionID, func(v *meta.Version) error {
 		if err := mayRetain(v.Retention, r, bypass, s.now()); err != nil {
@@ -76,14 +77,14 @@ func mayRetain(old, new *meta.Retention, bypass bool, now time.Time) error {
 	if stricter || old.Mode == ModeGovernance && bypass {
 		return nil
 	}
-	return fail(ObjectLocked, "Access Denied because object protected by object lock.")
+	return fail(s3err.AccessDenied, "Access Denied because object protected by object lock.")
 }
 
 // SetLegalHold puts a version on legal hold or takes it off.
 // (PutObjectLegalHold in the S3 API reference.)
 func (s *Store) SetLegalHold(ctx context.Context, b *meta.Bucket, key, versionID string, on bool) (string, error) {
 	if b.Config.Lock == nil {
-		return "", fail(InvalidRequest, "Bucket is missing Object Lock Configuration")
+		return "", fail(s3err.InvalidRequest, "Bucket is missing Object Lock Configuration")
 	}
 	_, id, err := s.UpdateVersion(ctx, b, key, versionID, func(v *meta.Version) error {
 		v.LegalHold, v.LegalHoldReleased = on, !on

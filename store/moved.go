@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -74,7 +75,7 @@ func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.Rea
 			return again, nil
 		}
 		if try >= maxTries {
-			return meta.Head{}, &Error{Kind: OperationAborted, Message: "Too many others are changing this key; please try again"}
+			return meta.Head{}, &s3err.Error{Code: s3err.OperationAborted, Message: "Too many others are changing this key; please try again"}
 		}
 		h = again
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
 
@@ -20,11 +21,11 @@ func TestEncryptionWithoutAMasterKeyIsRefusedAndSaysWhatToSet(t *testing.T) {
 		in := store.PutInput{Body: strings.NewReader("x"), Size: 1}
 		in.Encryption.Type = algorithm
 		_, err := keyless.Put(t.Context(), b, "k", in)
-		wantKind(t, err, store.NoMasterKey)
+		wantCode(t, err, s3err.InvalidRequest)
 		if !strings.Contains(err.Error(), "PITHOS_MASTER_KEY") {
 			t.Errorf("%s: the error does not say what to set: %v", algorithm, err)
 		}
 	}
 	_, err = w.Head(t.Context(), b, "k", store.GetInput{})
-	wantKind(t, err, store.NoSuchKey)
+	wantCode(t, err, s3err.NoSuchKey)
 }

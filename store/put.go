@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -13,9 +14,9 @@ import (
 func checkKey(key string) error {
 	switch {
 	case len(key) > MaxKeyBytes:
-		return &Error{Kind: KeyTooLong, Message: "Your key is too long"}
+		return s3err.New(s3err.KeyTooLongError)
 	case key == "" || !utf8.ValidString(key):
-		return fail(InvalidKey, "The specified key is not valid: a key is 1 to 1024 bytes of UTF-8")
+		return fail(s3err.InvalidURI, "The specified key is not valid: a key is 1 to 1024 bytes of UTF-8")
 	}
 	return nil
 }
@@ -55,7 +56,7 @@ func checkAttributes(a Attributes) error {
 	for k, v := range a.Headers {
 		if k == redirectHeader {
 			if len(v) > MaxMetadataBytes {
-				return fail(MetadataTooLarge, "The website redirect location exceeds the maximum allowed size")
+				return fail(s3err.MetadataTooLarge, "The website redirect location exceeds the maximum allowed size")
 			}
 			continue
 		}
@@ -63,11 +64,11 @@ func checkAttributes(a Attributes) error {
 	}
 	switch {
 	case user > MaxMetadataBytes:
-		return fail(MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size")
+		return fail(s3err.MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size")
 	case system > MaxMetadataBytes:
-		return fail(MetadataTooLarge, "The system-defined metadata (Content-Type and the like) exceeds the maximum allowed size")
+		return fail(s3err.MetadataTooLarge, "The system-defined metadata (Content-Type and the like) exceeds the maximum allowed size")
 	case len(a.Encryption.Context) > MaxMetadataBytes:
-		return fail(InvalidArgument, "The encryption context exceeds %d bytes", MaxMetadataBytes)
+		return fail(s3err.InvalidArgument, "The encryption context exceeds %d bytes", MaxMetadataBytes)
 	}
 	return nil
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -47,6 +49,9 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 	} else {
 		var err error
 		if v, err = s.find(ctx, b, key, in.VersionID, open); err != nil {
+			if e, ok := err.(*s3err.Error); ok && e.Code == s3err.NoSuchKey && e.Found == nil {
+				e.Found = &s3err.Found{} // no delete marker: answers of GET and HEAD tell
+			}
 			return nil, err
 		}
 	}
@@ -72,14 +77,15 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 
 // withValidators adds what a 304 must carry.
 func withValidators(err error, b *meta.Bucket, v *meta.Version) error {
-	if e, ok := err.(*Error); ok && e.Kind == NotModified {
-		e.Version, e.VersionID = v, VersionID(b, v)
+	if e, ok := err.(*s3err.Error); ok && e.Code == s3err.NotModified {
+		e.Found = found(b, v)
+		e.Found.CacheControl = v.Headers["Cache-Control"]
 	}
 	return err
 }
 
 // find returns the version of key that versionID names, or the current one.
-// BucketRemade where b was remembered, and another bucket has its name by now.
+// ErrBucketRemade where b was remembered, and another bucket has its name by now.
 func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Version, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -112,18 +118,18 @@ func (s *Store) findIn(ctx context.Context, b *meta.Bucket, key, versionID strin
 	}
 	if v.DeleteMarker {
 		e := noSuchKey(key)
-		e.DeleteMarker, e.VersionID = true, VersionID(b, v)
+		e.Found = &s3err.Found{DeleteMarker: true, VersionID: VersionID(b, v)}
 		return nil, e
 	}
 	return v, nil
 }
 
-func noSuchKey(key string) *Error {
-	return &Error{Kind: NoSuchKey, Message: "The specified key does not exist.", Details: map[string]string{"Key": key}}
+func noSuchKey(key string) *s3err.Error {
+	return s3err.New(s3err.NoSuchKey).With("Key", key)
 }
 
-func noSuchVersion(key, id string) *Error {
-	return &Error{Kind: NoSuchVersion, Message: "The specified version does not exist.", Details: map[string]string{"Key": key, "VersionId": id}}
+func noSuchVersion(key, id string) *s3err.Error {
+	return s3err.New(s3err.NoSuchVersion).With("Key", key).With("VersionId", id)
 }
 
 // named returns the version that was asked for by its id.
@@ -133,10 +139,19 @@ func named(b *meta.Bucket, key, id string, h *meta.Head) (*meta.Version, error) 
 	case v == nil || v.Null != (id == nullVersion):
 		return nil, noSuchVersion(key, id)
 	case v.DeleteMarker:
-		return nil, &Error{Kind: MethodNotAllowed, Message: "The specified method is not allowed against this resource.",
-			DeleteMarker: true, VersionID: VersionID(b, v), Version: v}
+		return nil, &s3err.Error{Code: s3err.MethodNotAllowed, Found: found(b, v)}
 	}
 	return v, nil
+}
+
+// found describes v, a version of a key of b, for the answer of an error.
+func found(b *meta.Bucket, v *meta.Version) *s3err.Found {
+	return &s3err.Found{VersionID: VersionID(b, v), DeleteMarker: v.DeleteMarker, Modified: time.UnixMicro(v.Modified), ETag: v.ETag}
+}
+
+// outOfRange is the error of a range that an object of this size does not have.
+func outOfRange(size int64) *s3err.Error {
+	return s3err.New(s3err.InvalidRange).With("ActualObjectSize", fmt.Sprint(size))
 }
 
 // narrow limits o to the range or the part that was asked for.
@@ -159,7 +174,7 @@ func (o *Object) narrow(in GetInput) error {
 		last = size - 1
 	}
 	if first > last {
-		return &Error{Kind: InvalidRange, Message: "The requested range is not satisfiable", Size: size}
+		return outOfRange(size)
 	}
 	o.Offset, o.Length, o.Partial = first, last-first+1, true
 	return nil
@@ -169,7 +184,7 @@ func (o *Object) narrowToPart(number int) error {
 	parts := o.Version.Parts
 	if len(parts) == 0 {
 		if number != 1 {
-			return fail(InvalidPartNumber, "The requested partnumber is not satisfiable")
+			return fail(s3err.InvalidPart, "The requested partnumber is not satisfiable")
 		}
 		o.Partial = true
 		return nil
@@ -182,7 +197,7 @@ func (o *Object) narrowToPart(number int) error {
 		}
 		offset += parts[i].Size
 	}
-	return fail(InvalidPartNumber, "The requested partnumber is not satisfiable")
+	return fail(s3err.InvalidPart, "The requested partnumber is not satisfiable")
 }
 
 // body reads length bytes of v from offset on.
@@ -374,7 +389,7 @@ func pick(b *meta.Bucket, key, id string, h *meta.Head) (*meta.Version, error) {
 	}
 	if v.DeleteMarker {
 		e := noSuchKey(key)
-		e.DeleteMarker, e.VersionID = true, VersionID(b, v)
+		e.Found = &s3err.Found{DeleteMarker: true, VersionID: VersionID(b, v)}
 		return nil, e
 	}
 	return v, nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -98,8 +99,8 @@ func (s *Store) receive(ctx context.Context, t target, in incoming) (*received, 
 }
 
 func tooLarge(size, limit int64) error {
-	return &Error{Kind: EntityTooLarge, Message: "Your proposed upload exceeds the maximum allowed size",
-		Details: map[string]string{"ProposedSize": fmt.Sprint(size), "MaxSizeAllowed": fmt.Sprint(limit)}}
+	return fail(s3err.EntityTooLarge, "Your proposed upload exceeds the maximum allowed size").
+		With("MaxSizeAllowed", fmt.Sprint(limit)).With("ProposedSize", fmt.Sprint(size))
 }
 
 // fill reads until buf is full or the body ends. Unlike io.ReadFull it tells
@@ -109,11 +110,14 @@ func fill(body io.Reader, buf []byte) (n int, ended bool, err error) {
 		m, err := body.Read(buf[n:])
 		n += m
 		switch {
+		case err == nil:
+		case s3err.CodeOf(err) != "":
+			return n, false, err // the reader says already what is wrong with the body
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return n, false, &Error{Kind: IncompleteBody, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header", Err: err}
+			return n, false, &s3err.Error{Code: s3err.IncompleteBody, Err: err}
 		case err == io.EOF: // exactly: readers that verify return their error in its place
 			return n, true, nil
-		case err != nil:
+		default:
 			return n, false, err
 		}
 	}
@@ -177,7 +181,7 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 
 // outlived is the error of a body that took longer than the collector waits.
 func outlived(err error) error {
-	return &Error{Kind: SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: err}
+	return &s3err.Error{Code: s3err.SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: err}
 }
 
 // pour copies the n bytes of buf, and then the rest of body, through sums to w.
@@ -206,12 +210,11 @@ func pour(w io.Writer, sums *sums, body io.Reader, buf []byte, n int, ended bool
 func (r *received) settle(sums *sums, in incoming) error {
 	r.size, r.md5 = r.segment.Size, sums.md5.Sum(nil)
 	if in.size >= 0 && r.size != in.size {
-		return &Error{Kind: IncompleteBody, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header",
-			Err: fmt.Errorf("%d bytes declared, %d came", in.size, r.size)}
+		return &s3err.Error{Code: s3err.IncompleteBody, Err: fmt.Errorf("%d bytes declared, %d came", in.size, r.size)}
 	}
 	if in.md5 != nil && !bytes.Equal(in.md5, r.md5) {
-		return &Error{Kind: BadDigest, Message: "The Content-MD5 you specified did not match what we received.",
-			Details: map[string]string{"ExpectedDigest": hex.EncodeToString(in.md5), "CalculatedDigest": base64.StdEncoding.EncodeToString(r.md5)}}
+		return fail(s3err.BadDigest, "The Content-MD5 you specified did not match what we received.").
+			With("CalculatedDigest", base64.StdEncoding.EncodeToString(r.md5)).With("ExpectedDigest", hex.EncodeToString(in.md5))
 	}
 	if sums.checksum == nil {
 		return nil
@@ -226,7 +229,7 @@ func (r *received) settle(sums *sums, in incoming) error {
 		return err
 	}
 	if want != "" && want != r.checksum.Value {
-		return &Error{Kind: BadDigest, Message: fmt.Sprintf("The %s you specified did not match the calculated checksum.", in.checksum.Algorithm)}
+		return fail(s3err.BadDigest, "The %s you specified did not match the calculated checksum.", in.checksum.Algorithm)
 	}
 	return nil
 }
@@ -278,8 +281,7 @@ func (s *sums) Write(p []byte) {
 func (s *Store) blobStore(b *meta.Bucket, class string) (string, blob.Store, error) {
 	name, ok := s.classesOf(b)[class]
 	if !ok {
-		return "", nil, &Error{Kind: InvalidStorageClass, Message: "The storage class you specified is not valid",
-			Details: map[string]string{"StorageClassRequested": class}}
+		return "", nil, s3err.New(s3err.InvalidStorageClass).With("StorageClassRequested", class)
 	}
 	return name, s.blobs[name], nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -15,7 +16,7 @@ import (
 //  1. No change is made in a bucket of another id than the request was
 //     authorized for. Commits hold that by the id, and so do changes of settings
 //     and the removal of the bucket.
-//  2. Where the id is outdated, the operation returns BucketRemade and has
+//  2. Where the id is outdated, the operation returns ErrBucketRemade and has
 //     changed nothing. The API layer reads the bucket again, authorizes the
 //     request for it and repeats the operation.
 //  3. "It is not there" is no answer of an outdated id: the bucket's row is read
@@ -26,7 +27,9 @@ import (
 
 // errRemade says that there is a bucket of b's name, and that it is another one.
 func errRemade(b *meta.Bucket) error {
-	return &Error{Kind: BucketRemade, Message: "The bucket was deleted and created again; please try again", Details: map[string]string{"BucketName": b.Name}}
+	e := fail(s3err.SlowDown, "The bucket was deleted and created again; please try again").With("BucketName", b.Name)
+	e.Err = ErrBucketRemade
+	return e
 }
 
 // gone is the error of a change whose commit has found no bucket of b's id.
@@ -35,7 +38,7 @@ func (s *Store) gone(ctx context.Context, b *meta.Bucket) error {
 	return s.orRemade(ctx, b, noSuchBucket(b.Name))
 }
 
-// orRemade returns err, unless the bucket b is outdated: then BucketRemade, or
+// orRemade returns err, unless the bucket b is outdated: then ErrBucketRemade, or
 // NoSuchBucket.
 func (s *Store) orRemade(ctx context.Context, b *meta.Bucket, err error) error {
 	switch fresh, readErr := s.freshBucket(ctx, b.Name); {
@@ -48,21 +51,18 @@ func (s *Store) orRemade(ctx context.Context, b *meta.Bucket, err error) error {
 }
 
 // ConfirmBucket returns nil if b still is the bucket of its name, and else
-// BucketRemade or NoSuchBucket. A DELETE that found nothing to delete asks, and a
+// ErrBucketRemade or NoSuchBucket. A DELETE that found nothing to delete asks, and a
 // listing that is empty.
 func (s *Store) ConfirmBucket(ctx context.Context, b *meta.Bucket) error {
 	return s.orRemade(ctx, b, nil)
 }
 
 func absent(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && (e.Kind == NoSuchKey || e.Kind == NoSuchVersion)
+	code := s3err.CodeOf(err)
+	return code == s3err.NoSuchKey || code == s3err.NoSuchVersion
 }
 
-func isRemade(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Kind == BucketRemade
-}
+func isRemade(err error) bool { return errors.Is(err, ErrBucketRemade) }
 
 // putAgain makes the change that in asks for in the bucket that has taken the
 // place of b, after the body was stored for b: r, as v, by seal. The client

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -49,9 +50,9 @@ func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in Rename
 	}
 	switch {
 	case in.From == to:
-		return fail(InvalidRequest, "The source and the destination of a rename are the same key")
+		return fail(s3err.InvalidRequest, "The source and the destination of a rename are the same key")
 	case strings.HasSuffix(in.From, "/"), strings.HasSuffix(to, "/"):
-		return fail(InvalidRequest, "Keys that end with a slash cannot be renamed, nor be what is renamed to")
+		return fail(s3err.InvalidRequest, "Keys that end with a slash cannot be renamed, nor be what is renamed to")
 	case b.Config.Versioning != "":
 		return errVersionedRename()
 	}
@@ -73,7 +74,7 @@ func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in Rename
 }
 
 func errVersionedRename() error {
-	return fail(InvalidRequest, "RenameObject works in buckets without versioning only")
+	return fail(s3err.InvalidRequest, "RenameObject works in buckets without versioning only")
 }
 
 // renameOnce is one attempt. [meta.ErrConflict] and errReplaced say that

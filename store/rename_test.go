@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
 	"github.com/pithos/pithos/store"
@@ -118,12 +119,12 @@ func TestRenameThatDiesIsDoneOrNot(t *testing.T) {
 			if at == "from" {
 				g.must(g.rename(g.well, b, "from", "to"))
 			} else {
-				wantKind(g.T, g.rename(g.well, b, "from", "to"), store.NoSuchKey)
+				wantCode(g.T, g.rename(g.well, b, "from", "to"), s3err.NoSuchKey)
 			}
 			g.want(b, "to", body)
 		},
 		"delete the bucket": func(g *ground, b *meta.Bucket, at string, body []byte) {
-			wantKind(g.T, g.well.DeleteBucket(g.Context(), b), store.BucketNotEmpty)
+			wantCode(g.T, g.well.DeleteBucket(g.Context(), b), s3err.BucketNotEmpty)
 			g.remove(b, at)
 			g.must(g.well.DeleteBucket(g.Context(), b))
 		},
@@ -189,7 +190,7 @@ func TestRenameOvertaken(t *testing.T) {
 // at the key at, something was done to them, and the rename ended with err.
 func (g *ground) holdsAfter(b *meta.Bucket, what, at string, err error, body, newer []byte) {
 	g.Helper()
-	var e *store.Error
+	var e *s3err.Error
 	if err != nil && !errors.As(err, &e) {
 		g.Fatalf("%s: %v", what, err)
 	}
@@ -225,7 +226,7 @@ func (g *ground) holdsAfter(b *meta.Bucket, what, at string, err error, body, ne
 		want = []string{"- -"}
 	default:
 		want = []string{"- body"}
-		if e != nil && e.Kind == store.SlowDown { // what it had borrowed was collected
+		if e != nil && e.Code == s3err.SlowDown { // what it had borrowed was collected
 			want = []string{"body -"}
 		}
 	}
@@ -259,11 +260,11 @@ func TestRenamesAtTheSameTimeKeepOneObject(t *testing.T) {
 				s := []*store.Store{g.well, other}[i%2]
 				for n := range 10 {
 					err := g.rename(s, b, keys[(i+n)%3], keys[(i+n+1+n%2)%3])
-					var e *store.Error
+					var e *s3err.Error
 					switch {
 					case err == nil:
 						done.Add(1)
-					case !errors.As(err, &e) || e.Kind != store.NoSuchKey && e.Kind != store.OperationAborted:
+					case !errors.As(err, &e) || e.Code != s3err.NoSuchKey && e.Code != s3err.OperationAborted:
 						failed.Store(err)
 					}
 				}
@@ -296,6 +297,6 @@ func TestRenameSaidAgainIsDoneOnce(t *testing.T) {
 		}
 		g.want(b, "to", []byte("first"))
 		in.Token = "t-2"
-		wantKind(g.T, g.well.Rename(g.Context(), b, "to", in), store.NoSuchKey)
+		wantCode(g.T, g.well.Rename(g.Context(), b, "to", in), s3err.NoSuchKey)
 	})
 }

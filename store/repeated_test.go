@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
@@ -50,7 +51,7 @@ func TestRepeatedCompleteDoesNotBringAnObjectBack(t *testing.T) {
 			if name == "under a version" { // which still is there, and is the answer
 				g.must(err)
 			} else {
-				wantKind(g.T, err, store.NoSuchUpload)
+				wantCode(g.T, err, s3err.NoSuchUpload)
 			}
 		}
 	})
@@ -109,12 +110,12 @@ func TestACompleteThatMeetsAnAbortSaysSo(t *testing.T) {
 				g.want(b, "k", body)
 				return
 			}
-			var e *store.Error
-			if !errors.As(err, &e) || e.Kind != store.NoSuchUpload {
+			var e *s3err.Error
+			if !errors.As(err, &e) || e.Code != s3err.NoSuchUpload {
 				g.Errorf("aborted before call %d: %v, want NoSuchUpload", step, err)
 			}
 			_, err = g.well.Head(g.Context(), b, "k", store.GetInput{})
-			wantKind(g.T, err, store.NoSuchKey)
+			wantCode(g.T, err, s3err.NoSuchKey)
 		})
 	})
 }

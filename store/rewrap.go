@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -32,10 +33,10 @@ type Rewrapped struct {
 // gateways; those that still have from as their active key go on using it.
 func (s *Store) Rewrap(ctx context.Context, from string) (*Rewrapped, error) {
 	if from != "" && !s.ring.Has(from) {
-		return nil, fail(NoSuchKMSKey, "there is no master key %q", from)
+		return nil, fail(s3err.KMSNotFound, "there is no master key %q", from)
 	}
 	if from != "" && s.ring.Same(from, s.ring.Active()) {
-		return nil, fail(InvalidArgument, "the master key %q is the active one: put its successor before it", from)
+		return nil, fail(s3err.InvalidArgument, "the master key %q is the active one: put its successor before it", from)
 	}
 	r := &rewrapper{store: s, from: from, buckets: map[meta.BucketID]*meta.Bucket{},
 		found: &Rewrapped{Versions: map[string]int64{}, Uploads: map[string]int64{}, Defaults: map[string][]string{}}}

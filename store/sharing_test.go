@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
@@ -121,8 +122,8 @@ func (g *ground) put(b *meta.Bucket, key string, body []byte, e store.Encryption
 func (g *ground) get(b *meta.Bucket, key string) []byte {
 	g.Helper()
 	o, err := g.well.Get(g.Context(), b, key, store.GetInput{})
-	var e *store.Error
-	if errors.As(err, &e) && e.Kind == store.NoSuchKey {
+	var e *s3err.Error
+	if errors.As(err, &e) && e.Code == s3err.NoSuchKey {
 		return nil
 	}
 	g.must(err)
@@ -344,7 +345,7 @@ func TestSourceThatGoesWhileItIsCopied(t *testing.T) {
 				b = g.bucket()
 				g.put(b, "k", body, store.EncryptionRequest{})
 				err := g.copy(g.ill, b, "k", b, "copy", store.EncryptionRequest{})
-				var e *store.Error
+				var e *s3err.Error
 				if err != nil && !errors.As(err, &e) {
 					g.Fatalf("%s: %v", name, err)
 				}
@@ -377,7 +378,7 @@ func TestCopiesAndDeletionsAtTheSameTimeLoseAndLeakNothing(t *testing.T) {
 					_, _ = g.well.Collect(g.Context())
 					g.ahead.Add(int64(grace / 2))
 				} else if err := g.copy(g.well, b, from, b, to, store.EncryptionRequest{}); err != nil {
-					var e *store.Error
+					var e *s3err.Error
 					if !errors.As(err, &e) {
 						failed.Store(err)
 					}

@@ -6,8 +6,8 @@
 // [meta.Store], bytes from one or more [blob.Store]. It asks nobody whether a
 // caller may do what it asks for; that was settled before (package policy).
 //
-// Errors are *[Error] where a user can act on them, and drivers' errors
-// otherwise.
+// Errors are *[s3err.Error] where a client can act on them, and drivers' errors
+// otherwise. Each operation lists the codes that it returns.
 package store
 
 import (

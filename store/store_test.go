@@ -16,6 +16,7 @@ import (
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/blob/file"
 	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/embedded"
 	"github.com/pithos/pithos/store"
@@ -126,11 +127,19 @@ func (w *world) get(t *testing.T, b *meta.Bucket, key string, in store.GetInput)
 	return body
 }
 
-func wantKind(t *testing.T, err error, kind store.Kind) {
+func wantCode(t *testing.T, err error, code s3err.Code) {
 	t.Helper()
-	var e *store.Error
-	if !errors.As(err, &e) || e.Kind != kind {
-		t.Fatalf("got error %v, want %q", err, kind)
+	if s3err.CodeOf(err) != code {
+		t.Fatalf("got error %v, want %q", err, code)
+	}
+}
+
+// wantRemade checks that err asks for another authorization, and what clients
+// get where that cannot be.
+func wantRemade(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, store.ErrBucketRemade) || s3err.CodeOf(err) != s3err.SlowDown {
+		t.Fatalf("got error %v, want %v", err, store.ErrBucketRemade)
 	}
 }
 
@@ -171,10 +180,10 @@ func TestCustomerKeyIsNeeded(t *testing.T) {
 		in.Encryption = store.EncryptionRequest{CustomerKey: random(32), CustomerKeyMD5: "x"}
 	})
 	_, err := w.Get(t.Context(), b, "k", store.GetInput{})
-	wantKind(t, err, store.CustomerKeyMissing)
+	wantCode(t, err, s3err.InvalidRequest)
 	wrong := random(33)[1:]
 	_, err = w.Get(t.Context(), b, "k", store.GetInput{CustomerKey: store.EncryptionRequest{CustomerKey: wrong}})
-	wantKind(t, err, store.WrongCustomerKey)
+	wantCode(t, err, s3err.InvalidRequest)
 }
 
 // cut fails like a connection that is cut in the middle of a body.
@@ -196,7 +205,7 @@ func TestCutConnectionLeavesTheOldObject(t *testing.T) {
 	w.put(t, b, "k", old)
 	for _, at := range []int{0, 100, 1 << 20, 2<<20 - 1} {
 		_, err := w.Put(t.Context(), b, "k", store.PutInput{Body: &cut{at}, Size: 2 << 20})
-		wantKind(t, err, store.IncompleteBody)
+		wantCode(t, err, s3err.IncompleteBody)
 	}
 	if !bytes.Equal(w.get(t, b, "k", store.GetInput{}), old) {
 		t.Fatal("the old object is gone")
@@ -248,7 +257,7 @@ func TestPutIfNoneMatchHasOneWinner(t *testing.T) {
 			if err == nil {
 				won.Store(i, true)
 			} else {
-				wantKindErr(t, err, store.PreconditionFailed)
+				wantCodeErr(t, err, s3err.PreconditionFailed)
 			}
 		})
 	}
@@ -266,10 +275,9 @@ func TestPutIfNoneMatchHasOneWinner(t *testing.T) {
 	}
 }
 
-func wantKindErr(t *testing.T, err error, kind store.Kind) {
-	var e *store.Error
-	if !errors.As(err, &e) || e.Kind != kind {
-		t.Errorf("got error %v, want %q", err, kind)
+func wantCodeErr(t *testing.T, err error, code s3err.Code) {
+	if s3err.CodeOf(err) != code {
+		t.Errorf("got error %v, want %q", err, code)
 	}
 }
 
@@ -287,7 +295,7 @@ func TestVersionsOfAKey(t *testing.T) {
 		t.Fatalf("delete: %+v, %v", marker, err)
 	}
 	_, err = w.Get(t.Context(), b, "k", store.GetInput{})
-	wantKind(t, err, store.NoSuchKey)
+	wantCode(t, err, s3err.NoSuchKey)
 	list := func() string {
 		r, err := w.ListVersions(t.Context(), b, store.ListVersionsInput{Limit: 100})
 		if err != nil {
@@ -351,7 +359,7 @@ func TestReducedRedundancyIsAlwaysThere(t *testing.T) {
 		t.Fatalf("%+v, %v", o, err)
 	}
 	_, err = w.Put(t.Context(), b, "k", store.PutInput{Attributes: store.Attributes{Class: "GLACIER"}, Body: strings.NewReader("x"), Size: 1})
-	wantKind(t, err, store.InvalidStorageClass)
+	wantCode(t, err, s3err.InvalidStorageClass)
 }
 
 func TestListingWithDelimiterIsTheSameInPagesOfOne(t *testing.T) {
@@ -443,7 +451,7 @@ func TestMultipartFromStartToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts})
-	wantKind(t, err, store.InvalidPart)
+	wantCode(t, err, s3err.InvalidPart)
 	parts[0].ETag = r.ETag
 	first, err := w.CompleteUpload(t.Context(), b, "k", store.CompleteInput{UploadID: id, Parts: parts})
 	if err != nil {
@@ -474,7 +482,7 @@ func TestAbortFreesParts(t *testing.T) {
 	if err := w.AbortUpload(t.Context(), b, "k", id); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, w.AbortUpload(t.Context(), b, "k", id), store.NoSuchUpload)
+	wantCode(t, w.AbortUpload(t.Context(), b, "k", id), s3err.NoSuchUpload)
 	w.nothingLeaks(t, 0)
 }
 
@@ -504,7 +512,7 @@ func TestUploadThatOutlivesTheGraceTimeIsRefused(t *testing.T) {
 		}
 	}}
 	_, err := w.Put(t.Context(), b, "k", store.PutInput{Body: body, Size: 1 << 20})
-	wantKind(t, err, store.SlowDown)
+	wantCode(t, err, s3err.SlowDown)
 	w.nothingLeaks(t, 0)
 }
 
@@ -542,7 +550,7 @@ func TestCopies(t *testing.T) {
 	}
 	w.put(t, b, "big", big)
 	_, err := w.Copy(t.Context(), b, "big", store.CopyInput{Source: b, SourceKey: "big"})
-	wantKind(t, err, store.InvalidRequest)
+	wantCode(t, err, s3err.InvalidRequest)
 	in := store.CopyInput{Source: b, SourceKey: "big", ReplaceMetadata: true}
 	in.Metadata = map[string]string{"new": "2"}
 	if _, err := w.Copy(t.Context(), b, "big", in); err != nil {
@@ -574,7 +582,7 @@ func TestAppend(t *testing.T) {
 		}
 	}
 	_, err := w.Put(t.Context(), b, "log", store.PutInput{Body: strings.NewReader("x"), Size: 1, Offset: new(int64)})
-	wantKind(t, err, store.InvalidWriteOffset)
+	wantCode(t, err, s3err.InvalidWriteOffset)
 	w.nothingLeaks(t, 3)
 	if !bytes.Equal(w.get(t, b, "log", store.GetInput{}), want) {
 		t.Fatal("wrong body after collection")
@@ -585,7 +593,7 @@ func TestDeletedAndRemadeBucketShowsNothingOld(t *testing.T) {
 	w := newWorld(t)
 	b := w.bucket(t, "")
 	w.put(t, b, "k", []byte("old"))
-	wantKind(t, w.DeleteBucket(t.Context(), b), store.BucketNotEmpty)
+	wantCode(t, w.DeleteBucket(t.Context(), b), s3err.BucketNotEmpty)
 	w.put(t, b, "k2", []byte("the bucket takes writes again"))
 	for _, k := range []string{"k", "k2"} {
 		if _, err := w.Delete(t.Context(), b, k, store.DeleteInput{}); err != nil {
@@ -600,7 +608,7 @@ func TestDeletedAndRemadeBucketShowsNothingOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.Put(t.Context(), b, "k", store.PutInput{Body: strings.NewReader("late"), Size: 4})
-	wantKind(t, err, store.BucketRemade)
+	wantRemade(t, err)
 	if got := w.list(t, fresh, "", "", 10); got != "" {
 		t.Fatalf("the new bucket shows %q", got)
 	}
@@ -619,15 +627,15 @@ func TestLocksHold(t *testing.T) {
 		in.ContentMD5 = sum[:]
 	})
 	_, err = w.Delete(t.Context(), b, "k", store.DeleteInput{VersionID: r.VersionID, BypassGovernance: true})
-	wantKind(t, err, store.ObjectLocked)
+	wantCode(t, err, s3err.AccessDenied)
 	_, err = w.SetRetention(t.Context(), b, "k", r.VersionID, &meta.Retention{Mode: store.ModeGovernance, Until: until}, true)
-	wantKind(t, err, store.ObjectLocked)
+	wantCode(t, err, s3err.AccessDenied)
 	w.later(48 * time.Hour)
 	if _, err := w.SetLegalHold(t.Context(), b, "k", r.VersionID, true); err != nil {
 		t.Fatal(err)
 	}
 	_, err = w.Delete(t.Context(), b, "k", store.DeleteInput{VersionID: r.VersionID})
-	wantKind(t, err, store.ObjectLocked)
+	wantCode(t, err, s3err.AccessDenied)
 	if _, err := w.SetLegalHold(t.Context(), b, "k", r.VersionID, false); err != nil {
 		t.Fatal(err)
 	}

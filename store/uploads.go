@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
 func noSuchUpload(id string) error {
-	return &Error{Kind: NoSuchUpload, Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
-		Details: map[string]string{"UploadId": id}}
+	return s3err.New(s3err.NoSuchUpload).With("UploadId", id)
 }
 
 // CreateUpload begins a multipart upload. (CreateMultipartUpload in the S3
@@ -77,7 +77,7 @@ func (s *Store) openUpload(ctx context.Context, b *meta.Bucket, key, id string) 
 
 func checkPartNumber(n int) error {
 	if n < 1 || n > MaxPartNumber {
-		return fail(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")
+		return fail(s3err.InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func partChecksum(u *meta.Upload, c ChecksumRequest, sent bool) (ChecksumRequest
 		return c, nil
 	}
 	if c.Algorithm != "" || sent && u.Doc.ChecksumType == Composite {
-		return c, fail(InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(want), lower(cmp.Or(c.Algorithm, "null")))
+		return c, fail(s3err.InvalidRequest, "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", lower(want), lower(cmp.Or(c.Algorithm, "null")))
 	}
 	return ChecksumRequest{Algorithm: want}, nil
 }
@@ -181,7 +181,7 @@ func (s *Store) listUploadsIn(ctx context.Context, b *meta.Bucket, in ListUpload
 	if in.UploadIDMarker != "" && in.KeyMarker != "" {
 		id, err := meta.ParseID(in.UploadIDMarker)
 		if err != nil {
-			return nil, fail(InvalidArgument, "Invalid uploadId marker")
+			return nil, fail(s3err.InvalidArgument, "Invalid uploadId marker")
 		}
 		if in.KeyMarker >= c.prefix && c.common(in.KeyMarker) == "" && !c.done && len(in.KeyMarker) <= MaxKeyBytes {
 			c.from, afterID = in.KeyMarker, id

@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -30,11 +31,11 @@ func parseVersionID(id string) (seq int64, null bool, err error) {
 	}
 	b, err := versionEncoding.DecodeString(id)
 	if err != nil || len(b) != 8 || versionEncoding.EncodeToString(b) != id {
-		return 0, false, fail(InvalidVersionID, "Invalid version id specified")
+		return 0, false, fail(s3err.InvalidArgument, "Invalid version id specified")
 	}
 	seq = int64(^binary.BigEndian.Uint64(b))
 	if seq <= 0 {
-		return 0, false, fail(InvalidVersionID, "Invalid version id specified")
+		return 0, false, fail(s3err.InvalidArgument, "Invalid version id specified")
 	}
 	return seq, false, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
 
@@ -72,9 +73,9 @@ func withEngine(cmd *cobra.Command, do func(context.Context, *config.Config, *ga
 
 func rewrap(ctx context.Context, cfg *config.Config, e *gateway.Engine, from string, out io.Writer) error {
 	found, err := e.Store.Rewrap(ctx, from)
-	var refused *store.Error
+	var refused *s3err.Error
 	if errors.As(err, &refused) && found == nil {
-		return withCode(exitUsage, errors.New(refused.Message))
+		return withCode(exitUsage, errors.New(refused.Text()))
 	}
 	if err != nil {
 		return err

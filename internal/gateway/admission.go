@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/s3api"
 )
 
@@ -167,8 +168,8 @@ func (a *admission) admit(ctx context.Context, w s3api.Work) error {
 	if !a.grant(granting, t, w) {
 		t.refused = true
 		n := noteOf(ctx)
-		n.refused, n.Code = true, "SlowDown"
-		return &s3api.Error{Code: "SlowDown"}
+		n.refused, n.Code = true, string(s3err.SlowDown)
+		return s3err.New(s3err.SlowDown)
 	}
 	t.work = w.Kind
 	if t.body != nil {
@@ -214,7 +215,7 @@ func (a *admission) hold(ctx context.Context, t *ticket, n int64) bool {
 }
 
 func slowDown(w http.ResponseWriter, r *http.Request) {
-	refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.", time.Second)
+	refuse(w, r, s3err.New(s3err.SlowDown))
 }
 
 // bytes is the memory that work is going to take, beyond requestBytes. How much

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -26,14 +27,13 @@ func (e *Engine) makeBuckets(ctx context.Context, cfg *config.Config, log *zap.L
 	}
 	for _, name := range cfg.Options.Buckets {
 		_, err := e.Store.CreateBucket(ctx, store.CreateBucketInput{Name: name, Owner: owner})
-		var known *store.Error
 		switch {
 		case err == nil:
 			log.Info("bucket made", zap.String("bucket", name), zap.String("owner", owner))
-		case errors.As(err, &known) && known.Kind == store.BucketOwnedByYou:
-		case errors.As(err, &known) && known.Kind == store.BucketExists:
+		case s3err.CodeOf(err) == s3err.BucketAlreadyOwnedByYou:
+		case s3err.CodeOf(err) == s3err.BucketAlreadyExists:
 			log.Warn("a bucket of options.buckets belongs to another tenant", zap.String("bucket", name), zap.String("wanted", owner))
-		case errors.As(err, &known) && known.Kind == store.InvalidBucketName:
+		case s3err.CodeOf(err) == s3err.InvalidBucketName:
 			return fmt.Errorf("%w: options.buckets: %q is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens", ErrConfig, name)
 		case errors.Is(err, meta.ErrUnavailable), errors.Is(err, meta.ErrUnknownOutcome):
 			return fmt.Errorf("%w: bucket %s: %w", ErrUnavailable, name, err)

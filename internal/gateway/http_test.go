@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/s3api"
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // served is a server of h behind the guards, with a stall time.
@@ -47,7 +47,7 @@ func TestBodyThatStandsStillIsGivenUp(t *testing.T) {
 		got <- err
 	})
 	dial(t, s, "PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nten bytes.")
-	var e *s3api.Error
+	var e *s3err.Error
 	if err := <-got; !errors.As(err, &e) || e.Code != "RequestTimeout" {
 		t.Errorf("got %v", err)
 	}

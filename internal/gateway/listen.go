@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/internal/httpconn"
+	"github.com/pithos/pithos/internal/s3err"
 )
 
 // Listen returns the listener that h is to serve, above l, and sets the hooks of
@@ -31,6 +32,6 @@ func (s *Server) Listen(h *http.Server, l net.Listener, t *tls.Config) net.Liste
 // refused answers a request that package httpconn does not let through.
 func (s *Server) refused(w http.ResponseWriter, r *http.Request, why *httpconn.Refusal) {
 	s.observe(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, http.StatusBadRequest, why.Code, why.Message, 0)
+		refuse(w, r, s3err.Newf(s3err.Code(why.Code), "%s", why.Message))
 	}))
 }

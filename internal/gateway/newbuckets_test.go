@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
 
@@ -168,10 +169,10 @@ func TestRegionsThatAreConfiguredLaterFindBucketsOfAnyLocation(t *testing.T) {
 		if b.Config.ShownRegion() != "moon" || b.Config.Region != "here" {
 			t.Errorf("it is in %q and shows %q", b.Config.Region, b.Config.ShownRegion())
 		}
-		for region, want := range map[string]store.Kind{"sun": store.InvalidLocation, "moon": ""} {
+		for region, want := range map[string]s3err.Code{"sun": s3err.InvalidLocationConstraint, "moon": ""} {
 			_, err := e.Store.CreateBucket(t.Context(), store.CreateBucketInput{Name: "another-" + region, Owner: "tenant", Region: region})
-			var refused *store.Error
-			if errors.As(err, &refused); (err == nil) != (want == "") || err != nil && refused.Kind != want {
+			var refused *s3err.Error
+			if errors.As(err, &refused); (err == nil) != (want == "") || err != nil && refused.Code != want {
 				t.Errorf("a bucket in %s: %v", region, err)
 			}
 		}
@@ -182,8 +183,8 @@ func TestRegionsThatAreConfiguredLaterFindBucketsOfAnyLocation(t *testing.T) {
 func TestEnforcedRegionsBoundLocations(t *testing.T) {
 	e := opened(t, configuration(t, "options: {enforce-region: true}\nembedded: {directory: "+t.TempDir()+"}\n"), OpenOptions{})
 	_, err := e.Store.CreateBucket(t.Context(), store.CreateBucketInput{Name: "bucket", Owner: "tenant", Region: "moon"})
-	var refused *store.Error
-	if !errors.As(err, &refused) || refused.Kind != store.InvalidLocation {
+	var refused *s3err.Error
+	if !errors.As(err, &refused) || refused.Code != s3err.InvalidLocationConstraint {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/internal/metrics"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/s3api"
 )
 
@@ -64,7 +65,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, h http.Handler)
 		observed.Body = n.body
 	}
 	if malformed != nil {
-		refuse(out, observed, http.StatusBadRequest, "InvalidRequest", malformed.Error(), 0)
+		refuse(out, observed, s3err.Newf(s3err.InvalidRequest, "%v", malformed))
 	} else {
 		h.ServeHTTP(out, observed)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -262,8 +263,8 @@ regions:
 	clock := &clock{}
 	e := opened(t, cfg, OpenOptions{Now: clock.now})
 	_, err := e.Store.CreateBucket(t.Context(), store.CreateBucketInput{Name: "bucket-m", Owner: "tenant", Region: "moon"})
-	var refused *store.Error
-	if !errors.As(err, &refused) || refused.Kind != store.InvalidLocation {
+	var refused *s3err.Error
+	if !errors.As(err, &refused) || refused.Code != s3err.InvalidLocationConstraint {
 		t.Errorf("a bucket in no region: %v", err)
 	}
 	a, b, also := placeIn(t, e, "bucket-a", ""), placeIn(t, e, "bucket-b", "far"), placeIn(t, e, "bucket-c", "also-near")
@@ -276,7 +277,7 @@ regions:
 	a.upload("parts", strings.Repeat("x", store.MinPartBytes), b, "big")
 	b.upload("parts", strings.Repeat("x", store.MinPartBytes), a, "big")
 	_, err = a.Put(t.Context(), a.bucket, "k", store.PutInput{Body: strings.NewReader("x"), Attributes: store.Attributes{Class: "DEEP"}})
-	if !errors.As(err, &refused) || refused.Kind != store.InvalidStorageClass {
+	if !errors.As(err, &refused) || refused.Code != s3err.InvalidStorageClass {
 		t.Errorf("a class of the other region: %v", err)
 	}
 	_, err = b.Put(t.Context(), b.bucket, "deep", store.PutInput{Body: strings.NewReader(big("d")), Size: -1, Attributes: store.Attributes{Class: "DEEP"}})

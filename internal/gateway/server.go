@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/pithos/pithos/internal/httpconn"
 	"github.com/pithos/pithos/internal/metrics"
 	"github.com/pithos/pithos/internal/observe"
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/s3api"
 )
 
@@ -218,7 +220,8 @@ func (s *Server) namesBucket(host string) bool {
 func (s *Server) gate(w http.ResponseWriter, r *http.Request) {
 	api := s.api.Load()
 	if api == nil {
-		refuse(w, r, http.StatusServiceUnavailable, "ServiceUnavailable", "The database behind this gateway does not answer yet. Please try again.", retryAfter)
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+		refuse(w, r, s3err.Newf(s3err.ServiceUnavailable, "The database behind this gateway does not answer yet. Please try again."))
 		return
 	}
 	(*api).ServeHTTP(w, r)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/s3api"
 )
 
@@ -50,7 +51,7 @@ func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Hand
 		out.pace.most += stall
 		defer in.leave()
 		if tooLarge(r, maxBody) {
-			refuse(out, r, http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size of a request: service.max-body.", 0)
+			refuse(out, r, s3err.Newf(s3err.EntityTooLarge, "Your proposed upload exceeds the maximum allowed size of a request: service.max-body."))
 			return
 		}
 		guarded := *r // shallow: only the body is another
@@ -186,7 +187,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		b.deadline.lift()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.tooSlow = true
-		err = &s3api.Error{Code: "RequestTimeout", Err: err}
+		err = &s3err.Error{Code: s3err.RequestTimeout, Err: err}
 	case err == nil && b.left < 0:
 		err = &http.MaxBytesError{Limit: b.limit}
 	}

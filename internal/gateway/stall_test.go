@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/s3api"
 )
 
@@ -147,7 +148,7 @@ func TestPaceOfBodies(t *testing.T) {
 					}
 				}
 				n, err := io.Copy(io.Discard, r.Body)
-				var e *s3api.Error
+				var e *s3err.Error
 				if errors.As(err, &e) {
 					fmt.Fprint(w, e.Code)
 					return

@@ -27,21 +27,22 @@ type rule struct {
 
 // A folder of its own may be imported by what lies below it.
 var rules = []rule{
-	{folder: "sigv2"},
-	{folder: "sigv4"},
+	{folder: "internal/s3err", never: []string{"net/http", "encoding/xml"}},
+	{folder: "sigv2", own: []string{"internal/s3err"}},
+	{folder: "sigv4", own: []string{"internal/s3err"}},
 	{folder: "policy"},
 	{folder: "crypt"},
 	{folder: "config", foreign: true},
 	{folder: "meta", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	{folder: "blob", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	{folder: "schema", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
-	{folder: "store", own: []string{"meta", "blob", "crypt"}, foreign: true, never: []string{
+	{folder: "store", own: []string{"internal/s3err", "meta", "blob", "crypt"}, foreign: true, never: []string{
 		"net/http", "encoding/xml", "github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
 	{folder: "check", own: []string{"store", "meta", "blob"}, foreign: true, never: []string{
 		"net/http", "encoding/xml", "github.com/gocql/gocql",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
-	{folder: "s3api", own: []string{"sigv2", "sigv4", "policy", "store", "meta", "blob"}, foreign: true, never: []string{
+	{folder: "s3api", own: []string{"internal/s3err", "sigv2", "sigv4", "policy", "store", "meta", "blob"}, foreign: true, never: []string{
 		"github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
 }

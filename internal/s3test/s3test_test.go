@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/internal/s3test"
-	"github.com/pithos/pithos/store"
 )
 
 func TestMain(m *testing.M) { s3test.Main(m) }
@@ -86,7 +86,7 @@ func TestBucketsAreRemovedWithAllTheyHold(t *testing.T) {
 		})
 		if _, err := s.Store.Bucket(t.Context(), name); err == nil {
 			t.Errorf("bucket %s is left", name)
-		} else if _, ok := err.(*store.Error); !ok {
+		} else if s3err.CodeOf(err) != s3err.NoSuchBucket {
 			t.Error(err)
 		}
 	})
