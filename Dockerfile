@@ -1,28 +1,28 @@
-# The image is the static binary and what it needs of a system: the authorities
-# of TLS, a user, and a directory for the embedded engine.
+# The image has the static binary and what it needs of a system: the certificates
+# of TLS authorities, a user, and a directory for the embedded engine.
 #
 #   docker build -t localhost/pithos .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t localhost/pithos .
 #
-# The builder of old (DOCKER_BUILDKIT=0) builds it too, for its own platform.
+# The classic builder (DOCKER_BUILDKIT=0) builds it too, for its own platform.
 #
-# The name has a registry in it, this machine, so that no registry is asked for
-# an image that was not built yet. To publish one, give it your registry's name.
+# The name contains the registry "localhost", so that Docker pulls no other image
+# before this one is built. To publish the image, tag it with your registry's name.
 #
-# The same source and the same GO_IMAGE give the same layer, byte for byte. For
-# the same image give BuildKit the time that it notes, too: SOURCE_DATE_EPOCH=0.
+# The same source and the same GO_IMAGE give the same layer, byte for byte. For an
+# identical image also set the time that BuildKit records: SOURCE_DATE_EPOCH=0.
 ARG GO_IMAGE=golang:1.26
 
-# Only BuildKit says what BUILDPLATFORM is; "linux" is that of the daemon.
+# Only BuildKit sets BUILDPLATFORM; "linux" is the platform of the daemon.
 FROM --platform=${BUILDPLATFORM:-linux} ${GO_IMAGE} AS build
 WORKDIR /src
 ENV CGO_ENABLED=0 GOFLAGS=-buildvcs=false
-# A layer of their own, which a change of the source keeps.
+# A separate layer, so that a change of the source does not download again.
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-# BuildKit says what they are. With a default here it would not: another
-# machine's image would hold this one's binary. Empty ones are the daemon's own.
+# BuildKit sets them, unless they have a default here: then an image for another
+# platform would get this platform's binary. Empty means the daemon's platform.
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=
@@ -45,9 +45,9 @@ LABEL org.opencontainers.image.title="Pithos" \
       org.opencontainers.image.source="https://github.com/pithos/pithos" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# At once, so that the times and the owner of the directories come along.
+# One COPY, which keeps the times and the owner of the directories.
 COPY --from=build /image/ /
-# Without a file of configuration: every interface, and the volume.
+# Without a configuration file: listen on every interface, store in the volume.
 ENV PITHOS_LISTEN=0.0.0.0:8080 PITHOS_DATA=/data
 USER 65532:65532
 VOLUME /data

@@ -1,6 +1,6 @@
-// Package deploy holds what is shipped beside the binary to what the binary
-// does: dashboard, alert rules, units, packages. What Prometheus itself makes
-// of the rules is tested in prometheus/test, a module of its own.
+// Package deploy tests the files that are shipped with the binary against the
+// binary: dashboard, alert rules, units, packages, the image and the compose
+// files. The module prometheus/test runs the alert rules in Prometheus' own code.
 package deploy
 
 import (
@@ -42,9 +42,9 @@ func shown(t *testing.T) []string {
 
 var metricName = regexp.MustCompile(`\b(?:pithos|go|process)_[a-z0-9_]+\b`)
 
-// strange are the names in an expression that no gateway has. What is in
-// quotes, or in the braces of a grouping, is no metric.
-func strange(expr string, have []string) []string {
+// unknown returns the metric names in an expression that no gateway has. Text in
+// quotes is no metric.
+func unknown(expr string, have []string) []string {
 	var out []string
 	for _, name := range metricName.FindAllString(regexp.MustCompile(`"[^"]*"`).ReplaceAllString(expr, `""`), -1) {
 		if !slices.Contains(have, name) {
@@ -76,27 +76,27 @@ func TestDashboardShowsMetricsThatExist(t *testing.T) {
 	have, used, ids := shown(t), map[string]bool{}, map[int]bool{}
 	for _, p := range d.Panels {
 		if ids[p.ID] || p.GridPos.X+p.GridPos.W > 24 {
-			t.Errorf("panel %q: its id or its place is wrong", p.Title)
+			t.Errorf("panel %q: the id is not unique, or the panel is too wide", p.Title)
 		}
 		ids[p.ID] = true
 		if p.Type != "row" && len(p.Targets) == 0 {
 			t.Errorf("panel %q shows nothing", p.Title)
 		}
 		for _, target := range p.Targets {
-			if names := strange(target.Expr, have); len(names) > 0 {
+			if names := unknown(target.Expr, have); len(names) > 0 {
 				t.Errorf("panel %q shows %v, which no gateway has", p.Title, names)
 			}
 			for _, name := range metricName.FindAllString(target.Expr, -1) {
 				used[name] = true
 			}
 			if !strings.Contains(target.Expr, `job=~"$job"`) {
-				t.Errorf("panel %q: %s heeds no choice of the job", p.Title, target.Expr)
+				t.Errorf("panel %q: %s does not select the job", p.Title, target.Expr)
 			}
 		}
 	}
 	for _, v := range d.Templating.List {
-		if names := strange(v.Query, have); len(names) > 0 {
-			t.Errorf("variable %s asks for %v, which no gateway has", v.Name, names)
+		if names := unknown(v.Query, have); len(names) > 0 {
+			t.Errorf("variable %s queries %v, which no gateway has", v.Name, names)
 		}
 	}
 	if len(used) < 30 {
@@ -132,7 +132,7 @@ func TestAlertsWatchMetricsThatExist(t *testing.T) {
 					t.Errorf("%s uses %s, which no rule before it records", r.Alert, name)
 				}
 			}
-			if names := strange(r.Expr, have); len(names) > 0 {
+			if names := unknown(r.Expr, have); len(names) > 0 {
 				t.Errorf("%s%s uses %v, which no gateway has", r.Alert, r.Record, names)
 			}
 			if r.Alert == "" {
@@ -202,7 +202,7 @@ func TestPackageTakesFilesThatExist(t *testing.T) {
 func TestPackagedConfigurationHolds(t *testing.T) {
 	text := read(t, "packaging/pithos.yaml")
 	uncommented := regexp.MustCompile(`(?m)^# ((?:admin|keystore|bucketstore):|  .*)$`).ReplaceAllString(text, "$1")
-	for name, yaml := range map[string]string{"as it is": text, "with what is in comments": uncommented} {
+	for name, yaml := range map[string]string{"as shipped": text, "with the comments as settings": uncommented} {
 		path := filepath.Join(t.TempDir(), "pithos.yaml")
 		if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
 			t.Fatal(err)
@@ -211,7 +211,7 @@ func TestPackagedConfigurationHolds(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if name != "as it is" && (cfg.Admin.Listen == "" || len(cfg.Keystore.Keys) != 1 || cfg.Engine() != config.CassandraEngine) {
+		if name != "as shipped" && (cfg.Admin.Listen == "" || len(cfg.Keystore.Keys) != 1 || cfg.Engine() != config.CassandraEngine) {
 			t.Errorf("%s: %+v", name, cfg)
 		}
 	}
@@ -230,7 +230,7 @@ func unit(t *testing.T, file string) map[string][]string {
 		default:
 			name, value, ok := strings.Cut(line, "=")
 			if !ok {
-				t.Errorf("%s: %q is no directive", file, line)
+				t.Errorf("%s: %q is not a directive", file, line)
 			}
 			all[section+"."+name] = append(all[section+"."+name], value)
 		}
@@ -263,7 +263,7 @@ func TestSystemdKnowsEveryDirective(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for _, file := range []string{"pithos.service", "pithos.socket", "pithos-admin.socket"} {
-		// The binary is not installed here; any other will do.
+		// pithos is not installed on this machine: verify with another binary.
 		text := strings.ReplaceAll(read(t, filepath.Join("systemd", file)), "/usr/bin/pithos serve", "/bin/true")
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -271,7 +271,7 @@ func TestSystemdKnowsEveryDirective(t *testing.T) {
 	}
 	out, _ := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, "pithos.service"), filepath.Join(dir, "pithos.socket"), filepath.Join(dir, "pithos-admin.socket")).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
-		// It also tells of other units of the machine, and of users that are not there.
+		// It also reports other units of the machine, and missing users.
 		if strings.Contains(line, "pithos") && (strings.Contains(line, "Unknown") || strings.Contains(line, "Failed to parse") || strings.Contains(line, "Invalid")) {
 			t.Error(strings.TrimSpace(line))
 		}

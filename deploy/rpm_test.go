@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// TestTheRPMInstallsAndGoes installs the first of the packages that
-// PITHOS_TEST_RPM names (as in PATH; deploy/packaging/build rpm makes them) into
-// a root of its own, upgrades it to the last and removes it: without systemd,
-// and with a systemctl that writes down what it is asked. The root has no tool
-// of Debian's. It needs rpm, and to be root.
+// TestTheRPMInstallsAndGoes installs the first of the packages in PITHOS_TEST_RPM
+// (a list as in PATH; deploy/packaging/build rpm makes them) into a root of its
+// own, upgrades it to the last one and removes it: without systemd, and with a
+// systemctl that records its arguments. The root has no tool of Debian's. The test
+// needs rpm, and to run as root.
 func TestTheRPMInstallsAndGoes(t *testing.T) {
 	files := filepath.SplitList(os.Getenv("PITHOS_TEST_RPM"))
 	if len(files) == 0 {

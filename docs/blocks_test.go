@@ -26,7 +26,7 @@ type held struct {
 
 const (
 	clients = "internal/clienttest TestCommandsOfTheClientPagesWork"
-	cluster = "k8s TestTheDocumentedCommandsRunOnACluster"
+	cluster = "k8s/test TestTheDocumentedCommandsRunOnACluster"
 )
 
 // code lists all code of the project's pages. Who adds a block adds it here,
@@ -35,7 +35,7 @@ var code = map[string][]held{
 	"README.md": {
 		{section: "On a laptop", by: "cmd/pithos TestLaptopQuickStartWorks"},
 		{section: "On Cassandra", by: "cmd/pithos TestCassandraQuickStartWorks"},
-		{section: "In containers", by: "k8s TestTheDocumentedContainerServes", why: "PITHOS_TEST_DOCKER"},
+		{section: "In containers", by: "deploy TestTheDocumentedContainerServes", why: "PITHOS_TEST_DOCKER"},
 		{section: "Clients", by: "internal/clienttest TestREADMEsS3cfgWorks"},
 		{section: "Structure", blocks: 1, why: "a picture"},
 		{section: "Tests", blocks: 1, why: "it is what runs this test"},

@@ -1,12 +1,12 @@
 # Sourced by e2e.sh: the stage 'docs', which takes the commands from
-# docs/kubernetes.md and runs them as a reader would. Namespaces of the page are
-# called pithos-e2e-docs*, and its manifests and values are made smaller if the
-# environment asks for it; else nothing is changed.
+# docs/kubernetes.md and runs them as a reader would. It renames the page's
+# namespaces to pithos-e2e-docs*, and makes manifests and values smaller as the
+# environment says. It changes nothing else.
 
 page=docs/kubernetes.md
 
-# page_block SECTION N prints the lines of the Nth block of code of a section,
-# and notes them as run.
+# page_block SECTION N prints the Nth block of code of a section, and records its
+# lines as run.
 page_block() {
   awk -v section="$1" -v wanted="$2" '
     /^#/ { inside = $0 ~ "^#+ " section "$"; n = 0; code = 0 }
@@ -16,14 +16,14 @@ page_block() {
   cat "$work/block" >>"$work/ran"
 }
 
-# page_inline COMMAND prints a command that stands within the text of the page.
+# page_inline COMMAND prints a command, which the text of the page must have.
 page_inline() {
-  grep -qF "\`$1\`" "$page" || fail "$page does not have: $1"
+  grep -qF "\`$1\`" "$page" || fail "$page lacks: $1"
   echo "$1"
 }
 
-# run_page NAMESPACE runs what it reads, line by line, as a reader of the page
-# would: in the namespace where the line names none.
+# run_page NAMESPACE runs its input line by line. A command that names no namespace
+# runs in NAMESPACE.
 run_page() {
   local line
   while IFS= read -r line; do
@@ -36,14 +36,14 @@ run_page() {
   done
 }
 
-# page_tools makes a copy of the manifests, smaller if the environment asks for
-# it, and the kubectl and helm that the page's commands call.
+# page_tools copies manifests and chart, makes them smaller as the environment
+# says, and writes the kubectl and helm that the page's commands call.
 page_tools() {
   mkdir -p "$work/page" "$work/bin"
   rm -rf "$work/page/k8s" "$work/page/charts"
   cp -R k8s charts "$work/page/"
   local file
-  find "$work/page/k8s/cassandra" "$work/page/k8s/pithos" "$work/page/k8s/kustomize" -name '*.yaml' | while read -r file; do
+  find "$work/page/k8s/cassandra" "$work/page/k8s/pithos" "$work/page/k8s/rendered" -name '*.yaml' | while read -r file; do
     smaller <"$file" >"$work/fewer" && cp "$work/fewer" "$file"
   done
   NODES=3 chart_values embedded | sed '/^mode:/d' >"$work/values.yaml"
@@ -70,7 +70,7 @@ page_namespace() {
 
 restricted() { $KUBECTL label --overwrite namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >/dev/null; }
 
-# page_keys reads what the page's own command shows.
+# page_keys reads the operator's key from the Secret.
 page_keys() {
   key=ADMIN secret=$(k get secret pithos-keys -o 'jsonpath={.data.secret-key}' | base64 -d)
 }
@@ -78,16 +78,17 @@ page_keys() {
 docs() {
   : >"$work/ran"
   page_tools
-  page_told
-  page_kustomized
+  page_create
+  page_apply
   page_helm
+  page_grow
   page_complete
 }
 
-page_told() {
+page_create() {
   page_namespace pithos-e2e-docs
   page_block Images 1 | run_page "$namespace"
-  [ "$(grep -l 'image: registry.example.com/pithos:1.0' "$work"/page/k8s/pithos/*.yaml | wc -l)" = 2 ] || fail "it names another image in other files than two"
+  [ "$(grep -l 'image: registry.example.com/pithos:1.0' "$work"/page/k8s/pithos/*.yaml | wc -l)" = 2 ] || fail "the image was not replaced in two files"
   page_tools
 
   $KUBECTL create namespace "$namespace" >/dev/null
@@ -118,17 +119,17 @@ page_told() {
   page_block Keys 1 | run_page "$namespace"
   page_block Keys 2 | run_page "$namespace"
   until_true "$PATIENCE" "6 gateways are ready with another secret" all_new
-  s3 ls s3://demo >/dev/null 2>&1 && fail "the former secret is still good"
+  s3 ls s3://demo >/dev/null 2>&1 && fail "the old secret is still valid"
   page_keys
   configure_client
   got
-  say "the new secret is good, the former is not"
+  say "the new secret is valid, the old one is not"
   clear_namespace
 }
 
 all_new() { count rc pithos 6 && none_leaving; }
 
-# page_forward has the service at localhost, of CLIENT.
+# page_forward reaches the service at localhost of CLIENT.
 page_forward() {
   local command forward
   command=$(page_inline "kubectl port-forward service/pithos 8080:8080")
@@ -140,7 +141,7 @@ page_forward() {
   wait "$forward" 2>/dev/null || true
 }
 
-# page_dead_node loses a node, and removes it as the page has it.
+# page_dead_node kills a node, and removes it with the page's commands.
 page_dead_node() {
   local pod command id
   pod=$(k get pods -l name=cassandra -o 'jsonpath={.items[0].metadata.name}')
@@ -150,7 +151,7 @@ page_dead_node() {
   head -n 1 "$work/commands" | run_page "$namespace"
   id=$(awk '/^DN/ { print $(NF - 1) }' "$work/out")
   command=$(tail -n 1 "$work/commands")
-  [ "$command" != "${command/<*>/}" ] || fail "nothing is to be filled in: $command"
+  [ "$command" != "${command/<*>/}" ] || fail "the command has no place to fill in: $command"
   echo "${command/<*>/$id}" | run_page "$namespace"
   until_true "$PATIENCE" "5 nodes of Cassandra are ready again" count rc cassandra 5
   until_true "$PATIENCE" "all nodes are up and normal" ring_is rc/cassandra 5
@@ -158,27 +159,32 @@ page_dead_node() {
 
 node_down() { k exec rc/cassandra -- nodetool status 2>/dev/null | grep -q '^DN'; }
 
-page_kustomized() {
+# page_apply installs the rendered file, and runs the commands of the operation of
+# gateways, bootstrap and Cassandra.
+page_apply() {
   page_namespace pithos-e2e-docs-storage
-  page_block Kustomizations 1 | run_page none
+  page_block "The Helm chart" 1 | head -n 2 | run_page none
   restricted
-  until_true "$PATIENCE" "the schema is installed" k wait --for=condition=Complete --timeout=5s job/pithos-bootstrap
+  page_block "Without Helm" 1 | run_page none
+  until_true "$PATIENCE" "the schema is installed" schema_installed
   until_true "$PATIENCE" "2 gateways are ready" count deployment pithos 2
-  until_true "$PATIENCE" "3 nodes of Cassandra are ready" count statefulset cassandra 3
+  until_true "$PATIENCE" "3 nodes of Cassandra are ready" count statefulset pithos-cassandra 3
   page_keys
   configure_client
   objects
-  page_inline "kubectl -n storage delete job pithos-bootstrap" | run_page none
-  page_block Kustomizations 1 | tail -n 1 | run_page none
-  until_true "$PATIENCE" "the schema is as it was" k wait --for=condition=Complete --timeout=5s job/pithos-bootstrap
+  page_block "Without Helm" 2 | run_page none
+  grep -q 'image: registry.example.com/pithos:1.0$' "$work/page/pithos.yaml" && grep -q '^  replicas: 5$' "$work/page/pithos.yaml" || fail "helm template ignores the values"
+  page_inline "kubectl -n storage delete job -l app.kubernetes.io/component=bootstrap" | run_page none
+  page_block "Without Helm" 1 | run_page none
+  until_true "$PATIENCE" "the schema is unchanged" schema_installed
   page_inline "kubectl -n storage patch hpa pithos --type=merge -p '{\"spec\":{\"minReplicas\":4}}'" | run_page none
   until_true "$PATIENCE" "4 gateways are ready" count deployment pithos 4
 
-  k scale --replicas=4 statefulset cassandra >/dev/null
-  until_true "$PATIENCE" "4 nodes of Cassandra are ready" count statefulset cassandra 4
-  page_block Kustomizations 3 | run_page none
-  until_true "$PATIENCE" "3 nodes of Cassandra are ready" count statefulset cassandra 3
-  until_true 120 "all nodes are up and normal" ring_is cassandra-0 3
+  k scale --replicas=4 statefulset pithos-cassandra >/dev/null
+  until_true "$PATIENCE" "4 nodes of Cassandra are ready" count statefulset pithos-cassandra 4
+  page_block Cassandra 1 | run_page none
+  until_true "$PATIENCE" "3 nodes of Cassandra are ready" count statefulset pithos-cassandra 3
+  until_true 120 "all nodes are up and normal" ring_is pithos-cassandra-0 3
   got
   page_existing
   clear_namespace
@@ -191,15 +197,14 @@ page_existing() {
   $KUBECTL create namespace "$there" >/dev/null
   $KUBECTL -n "$there" create secret generic demo-superuser --from-literal=username=demo --from-literal=password=secret >/dev/null
   page_block "A Cassandra that exists" 1 | run_page none
-  [ "$(k get secret demo-superuser -o 'jsonpath={.data.password}' | base64 -d)" = secret ] || fail "the Secret did not come over"
+  [ "$(k get secret demo-superuser -o 'jsonpath={.data.password}' | base64 -d)" = secret ] || fail "the Secret was not copied"
   $KUBECTL delete namespace "$there" >/dev/null
 }
 
 page_helm() {
   page_namespace pithos-e2e-docs-storage
-  $KUBECTL create namespace "$namespace" >/dev/null
-  restricted
   page_block "The Helm chart" 1 | run_page none
+  restricted
   until_true "$PATIENCE" "2 gateways are ready" count deployment pithos 2
   until_true "$PATIENCE" "3 nodes of Cassandra are ready" count statefulset pithos-cassandra 3
   page_keys
@@ -212,18 +217,43 @@ page_helm() {
     k rollout status --timeout="${PATIENCE}s" deployment/pithos >/dev/null
     got
   else
-    say "SKIPPED: the cluster knows no ServiceMonitor"
+    say "SKIPPED: the cluster has no definition of ServiceMonitor"
     page_block "The Helm chart" 3 >/dev/null
   fi
   h uninstall pithos --wait >/dev/null
   clear_namespace
 }
 
-# page_complete: the page has no other commands than those that ran, but the one
-# that this is.
+# page_grow grows the volume of the embedded engine.
+page_grow() {
+  if ! $KUBECTL get storageclass -o 'jsonpath={range .items[?(@.allowVolumeExpansion==true)]}{.metadata.annotations}{end}' | grep -q 'is-default-class":"true'; then
+    say "SKIPPED: volumes of the default StorageClass do not grow"
+    page_block "Embedded engine" 1 >/dev/null
+    return 0
+  fi
+  page_namespace pithos-e2e-docs-storage
+  page_block "The Helm chart" 1 | sed 's/ --set mode=cassandra//' | run_page none
+  restricted
+  until_true "$PATIENCE" "Pithos is ready" count statefulset pithos 1
+  page_keys
+  configure_client
+  objects
+  local pod
+  pod=$(k get pod pithos-0 -o 'jsonpath={.metadata.uid}')
+  page_block "Embedded engine" 1 | run_page none
+  until_true "$PATIENCE" "the new StatefulSet has the pod" count statefulset pithos 1
+  [ "$(k get pod pithos-0 -o 'jsonpath={.metadata.uid}')" = "$pod" ] || fail "the pod was replaced"
+  [ "$(k get pvc data-pithos-0 -o 'jsonpath={.spec.resources.requests.storage}')" = 50Gi ] || fail "the claim has another size"
+  [ "$(k get statefulset pithos -o 'jsonpath={.spec.volumeClaimTemplates[0].spec.resources.requests.storage}')" = 50Gi ] || fail "the claim template has another size"
+  got
+  h uninstall pithos --wait >/dev/null
+  clear_namespace
+}
+
+# page_complete checks that the page has no command that did not run, except the
+# one of this script.
 page_complete() {
   local left
   left=$(sed -n 's/^    \(\(kubectl\|helm\|docker\|sed\|k8s\/\)[ e].*\)/\1/p' "$page" | grep -vxF -f "$work/ran" | grep -vx 'k8s/e2e.sh') || return 0
-  fail "nothing runs these commands of $page: $left"
+  fail "the stage does not run these commands of $page: $left"
 }
-

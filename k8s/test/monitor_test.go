@@ -1,9 +1,6 @@
 package test
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,23 +9,15 @@ import (
 )
 
 func TestMonitorsAreOfTheOperatorsType(t *testing.T) {
-	files, err := filepath.Glob("../testdata/rendered/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := 0
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
-			if !strings.Contains(string(document), "\nkind: ServiceMonitor\n") {
+	for file := range renderings {
+		for _, document := range documents(t, file) {
+			if !strings.Contains(document, "\nkind: ServiceMonitor\n") {
 				continue
 			}
 			found++
 			var monitor monitoringv1.ServiceMonitor
-			if err := yaml.UnmarshalStrict(document, &monitor); err != nil {
+			if err := yaml.UnmarshalStrict([]byte(document), &monitor); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
 			if monitor.APIVersion != monitoringv1.SchemeGroupVersion.String() || len(monitor.Spec.Endpoints) != 1 {
@@ -36,7 +25,7 @@ func TestMonitorsAreOfTheOperatorsType(t *testing.T) {
 			}
 		}
 	}
-	if found < 2 {
-		t.Errorf("%d monitors were looked at", found)
+	if found == 0 {
+		t.Error("no rendered file has a ServiceMonitor")
 	}
 }

@@ -1,17 +1,21 @@
-// Package test renders the kustomizations and the chart, with kustomize and
-// Helm as libraries, into k8s/testdata/rendered. The tests of package k8s hold
-// what is there to the API's types and to the binary. It is a module of its
-// own, so that nothing else depends on those libraries.
+// Package test checks what runs Pithos on Kubernetes: the plain manifests of
+// k8s/cassandra and k8s/pithos, the chart, and k8s/rendered, the chart's output
+// for 'kubectl apply'. It holds them to the types of the Kubernetes API, to the
+// pithos binary and to docs/kubernetes.md.
+//
+// It is a module of its own, so that the dependencies of these tests are not
+// those of Pithos. To render k8s/rendered and testdata again, after a change of
+// the chart:
+//
+//	cd k8s/test && go test -run TestTheChartRendersAsCommitted -update
 package test
 
 import (
 	"bytes"
 	"flag"
-	"maps"
-	"os"
+	"fmt"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,37 +23,24 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"helm.sh/helm/v3/pkg/releaseutil"
 )
 
-var update = flag.Bool("update", false, "write what is rendered, in place of comparing it")
+var update = flag.Bool("update", false, "write the rendered files instead of comparing them")
 
-const chartDir = "../../charts/pithos"
+const (
+	chartDir    = "../../charts/pithos"
+	renderedDir = "../rendered"
+)
 
-// kustomized lists the kustomizations that are rendered, by the name of the
-// result.
-var kustomized = map[string]string{
-	"kustomize-cassandra":          "../kustomize/overlays/cassandra",
-	"kustomize-existing-cassandra": "../kustomize/overlays/existing-cassandra",
-	"kustomize-embedded":           "../kustomize/overlays/embedded",
-	"kustomize-components":         "testdata/components",
-}
-
-func TestKustomizationsRenderAsTheyDid(t *testing.T) {
-	for name, dir := range kustomized {
-		t.Run(name, func(t *testing.T) {
-			built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := built.AsYaml()
-			if err != nil {
-				t.Fatal(err)
-			}
-			compare(t, name, text)
-		})
-	}
+// renderings maps each committed file to the values that it is rendered from.
+// Those of k8s/rendered are for users; those of testdata use every value.
+var renderings = map[string]string{
+	renderedDir + "/embedded.yaml":           renderedDir + "/embedded-values.yaml",
+	renderedDir + "/cassandra.yaml":          renderedDir + "/cassandra-values.yaml",
+	renderedDir + "/existing-cassandra.yaml": renderedDir + "/existing-cassandra-values.yaml",
+	"testdata/embedded.yaml":                 chartDir + "/ci/embedded-values.yaml",
+	"testdata/existing-cassandra.yaml":       chartDir + "/ci/existing-cassandra-values.yaml",
 }
 
 func loadChart(t *testing.T) *chart.Chart {
@@ -64,7 +55,8 @@ func loadChart(t *testing.T) *chart.Chart {
 	return c
 }
 
-// render renders the chart as 'helm template pithos' does.
+// render renders the chart as release pithos, and returns the text of each
+// template by its path.
 func render(t *testing.T, values chartutil.Values) (map[string]string, error) {
 	t.Helper()
 	c := loadChart(t)
@@ -77,32 +69,37 @@ func render(t *testing.T, values chartutil.Values) (map[string]string, error) {
 	return e.Render(c, all)
 }
 
-// documents joins the manifests that templates made, in the order of their
-// names.
-func documents(rendered map[string]string) []byte {
-	var b bytes.Buffer
-	for _, name := range slices.Sorted(maps.Keys(rendered)) {
-		text := strings.TrimSpace(rendered[name])
-		if path.Ext(name) != ".yaml" || text == "" {
-			continue
+// template joins rendered templates as 'helm template' prints them: manifests
+// in the order of installation, then hooks.
+func template(t *testing.T, rendered map[string]string) string {
+	t.Helper()
+	files := map[string]string{}
+	for name, text := range rendered {
+		if path.Ext(name) == ".yaml" {
+			files[name] = text
 		}
-		if b.Len() > 0 {
-			b.WriteString("---\n")
-		}
-		b.WriteString("# " + path.Base(name) + "\n" + text + "\n")
 	}
-	return b.Bytes()
+	hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all, out bytes.Buffer
+	for _, m := range manifests {
+		fmt.Fprintf(&all, "---\n# Source: %s\n%s\n", m.Name, m.Content)
+	}
+	fmt.Fprintln(&out, strings.TrimSpace(all.String()))
+	for _, h := range hooks {
+		fmt.Fprintf(&out, "---\n# Source: %s\n%s\n", h.Path, h.Manifest)
+	}
+	return out.String()
 }
 
-func TestTheChartRendersAsItDid(t *testing.T) {
-	files, err := filepath.Glob(chartDir + "/ci/*-values.yaml")
-	if err != nil || len(files) < 3 {
-		t.Fatalf("values of the chart: %v %v", files, err)
-	}
-	for _, file := range files {
-		name := "chart-" + strings.TrimSuffix(filepath.Base(file), "-values.yaml")
-		t.Run(name, func(t *testing.T) {
-			values, err := chartutil.ReadValuesFile(file)
+// TestTheChartRendersAsCommitted holds the committed files to what the chart
+// makes of their values.
+func TestTheChartRendersAsCommitted(t *testing.T) {
+	for file, valuesFile := range renderings {
+		t.Run(file, func(t *testing.T) {
+			values, err := chartutil.ReadValuesFile(valuesFile)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,50 +110,50 @@ func TestTheChartRendersAsItDid(t *testing.T) {
 			if notes := rendered["pithos/templates/NOTES.txt"]; !strings.Contains(notes, "storage.svc:8080") {
 				t.Errorf("the notes name no address: %s", notes)
 			}
-			compare(t, name, documents(rendered))
+			got := header(valuesFile) + template(t, rendered)
+			if *update {
+				write(t, file, got)
+				return
+			}
+			if want := text(t, file); got != want {
+				t.Errorf("the chart renders %s differently, first here:\n%s\nTo keep the new text: go test -run TestTheChartRendersAsCommitted -update",
+					file, firstDifference(got, want))
+			}
 		})
 	}
 }
 
-// compare holds a rendering to the one that is kept.
-func compare(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("../testdata/rendered", name+".yaml")
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("it is not what %s holds any more, from here on:\n%s\nTo keep it: go test -update", file, firstDifference(got, want))
-	}
+// header is the comment at the head of a rendered file: the command that prints
+// the rest of the file.
+func header(valuesFile string) string {
+	return "# Rendered from the chart; do not edit. The same for your own values:\n" +
+		"#   helm template pithos charts/pithos --namespace storage -f " + path.Join("k8s/test", valuesFile) + "\n"
 }
 
-func firstDifference(got, want []byte) string {
-	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(g), len(w)) {
 		if g[i] != w[i] {
 			return "- " + w[i] + "\n+ " + g[i]
 		}
 	}
-	return "one is longer"
+	return "one text is longer"
 }
 
-func TestEveryRenderingIsMadeByATest(t *testing.T) {
-	files, err := filepath.Glob("../testdata/rendered/*.yaml")
-	if err != nil {
-		t.Fatal(err)
+func TestEveryRenderedFileIsCompared(t *testing.T) {
+	known := map[string]bool{}
+	for file, values := range renderings {
+		known[file], known[values] = true, true
 	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
-		values := filepath.Join(chartDir, "ci", strings.TrimPrefix(name, "chart-")+"-values.yaml")
-		if _, err := os.Stat(values); kustomized[name] == "" && err != nil {
-			t.Errorf("nothing makes %s: %v", file, err)
+	for _, dir := range []string{renderedDir, "testdata", chartDir + "/ci"} {
+		files, err := filepath.Glob(dir + "/*.yaml")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v %v", dir, files, err)
+		}
+		for _, file := range files {
+			if !known[file] {
+				t.Errorf("%s is neither compared nor rendered from", file)
+			}
 		}
 	}
 }

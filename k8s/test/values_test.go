@@ -20,7 +20,7 @@ func valuesOf(t *testing.T, text string) chartutil.Values {
 	return values
 }
 
-func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
+func TestInvalidValuesAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ values, says string }{
 		"a key that does not exist":           {"replicas: 3", "replicas"},
 		"a key deep down that does not exist": {"cassandra: {storage: {sise: 1Gi}}", "sise"},
@@ -67,7 +67,7 @@ type schema struct {
 	Properties map[string]schema `json:"properties"`
 }
 
-// paths lists the keys of values, free-form maps as one.
+// paths lists the keys of values. A free-form map counts as one key.
 func paths(prefix string, values map[string]any, s schema, all map[string]bool) {
 	for key, value := range values {
 		all[prefix+key] = true
@@ -84,7 +84,7 @@ func schemaPaths(prefix string, s schema, all map[string]bool) {
 	}
 }
 
-func TestTheSchemaKnowsExactlyTheValues(t *testing.T) {
+func TestTheSchemaHasExactlyTheValues(t *testing.T) {
 	var s schema
 	text, err := os.ReadFile(chartDir + "/values.schema.json")
 	if err != nil {
@@ -93,23 +93,23 @@ func TestTheSchemaKnowsExactlyTheValues(t *testing.T) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
-	// Helm adds global to every chart; a resource's claims are rarely there.
+	// Helm adds global to every chart.
 	values, known := map[string]bool{"global": true}, map[string]bool{}
 	paths("", loadChart(t).Values, s, values)
 	schemaPaths("", s, known)
 	for path := range values {
 		if !known[path] {
-			t.Errorf("values.schema.json does not know %s", path)
+			t.Errorf("values.schema.json lacks %s", path)
 		}
 	}
 	for path := range known {
 		if !values[path] && !strings.Contains(path, "esources.") {
-			t.Errorf("values.yaml does not have %s", path)
+			t.Errorf("values.yaml lacks %s", path)
 		}
 	}
 }
 
-func TestEveryTopLevelValueIsExplained(t *testing.T) {
+func TestEveryTopLevelValueHasAComment(t *testing.T) {
 	file, err := os.Open(chartDir + "/values.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -124,16 +124,16 @@ func TestEveryTopLevelValueIsExplained(t *testing.T) {
 		case line == "":
 			explained = false
 		case line[0] != ' ' && line[0] != '-' && !explained:
-			t.Errorf("nothing is said about %s", line)
+			t.Errorf("no comment explains %s", line)
 		}
 	}
 }
 
-// TestWhatIsOnlyRenderedCanBeUpgraded holds that two versions of the chart's
-// output can follow one another without Helm: the Job, which cannot be changed,
-// has another name when it is another one, and the same name else; no pod is
-// there which only Helm would leave out.
-func TestWhatIsOnlyRenderedCanBeUpgraded(t *testing.T) {
+// TestRenderedVersionsCanFollowEachOther holds that 'kubectl apply' can replace
+// the chart's output by that of another version or other values. A Job cannot be
+// changed, so one with another content must have another name, and one with the
+// same content the same name. The pod of 'helm test' must not be rendered.
+func TestRenderedVersionsCanFollowEachOther(t *testing.T) {
 	job := func(values string) string {
 		t.Helper()
 		rendered, err := render(t, valuesOf(t, "mode: cassandra\n"+values))
@@ -141,7 +141,7 @@ func TestWhatIsOnlyRenderedCanBeUpgraded(t *testing.T) {
 			t.Fatal(err)
 		}
 		if pod := strings.TrimSpace(rendered["pithos/templates/test.yaml"]); pod != "" {
-			t.Errorf("the pod of 'helm test' is there:\n%s", pod)
+			t.Errorf("the pod of 'helm test' is rendered:\n%s", pod)
 		}
 		_, rest, _ := strings.Cut(rendered["pithos/templates/bootstrap.yaml"], "\n  name: ")
 		name, _, _ := strings.Cut(rest, "\n")
@@ -150,7 +150,7 @@ func TestWhatIsOnlyRenderedCanBeUpgraded(t *testing.T) {
 	first := job("image: {tag: v1}")
 	seen := map[string]string{first: "the first"}
 	if again := job("image: {tag: v1}\nreplicaCount: 7\ningress: {enabled: true}"); again != first {
-		t.Errorf("the Job of the same image is %s and %s", first, again)
+		t.Errorf("the Job of the same image is named %s and %s", first, again)
 	}
 	for _, values := range []string{
 		"image: {tag: v2}", "image: {tag: v1, repository: r.example.com/pithos}", "image: {tag: v1, pullSecrets: [s]}", "image: {tag: v1}\nbootstrap: {timeout: 5m}",
@@ -159,7 +159,7 @@ func TestWhatIsOnlyRenderedCanBeUpgraded(t *testing.T) {
 	} {
 		name := job(values)
 		if seen[name] != "" {
-			t.Errorf("%s: the Job has the name of %s", values, seen[name])
+			t.Errorf("%s: the Job has the same name as with %s", values, seen[name])
 		}
 		if len(name) > 63 {
 			t.Errorf("the name %s is too long for a Job", name)

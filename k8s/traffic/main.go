@@ -1,10 +1,10 @@
-// Traffic writes and reads objects without pause, until it is told to stop
-// (SIGTERM, SIGINT) or for -for, and tells every request that failed. It is
-// what e2e.sh has run while pods come and go.
+// Traffic writes and reads objects without a pause, until it gets SIGTERM or
+// SIGINT or for the time -for, and prints every request that failed. e2e.sh runs
+// it while pods are added, killed and replaced.
 //
 //	AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... traffic -endpoint http://127.0.0.1:8080 -bucket demo
 //
-// It ends with 1 if anything failed.
+// It exits with 1 if a request failed.
 package main
 
 import (
@@ -32,14 +32,14 @@ import (
 )
 
 func main() {
-	endpoint := flag.String("endpoint", "http://127.0.0.1:8080", "where Pithos is")
+	endpoint := flag.String("endpoint", "http://127.0.0.1:8080", "URL of Pithos")
 	bucket := flag.String("bucket", "traffic", "bucket, which must exist")
-	dial := flag.String("dial", "", "host:port to connect to, in place of the endpoint's")
-	virtual := flag.Bool("virtual-hosts", false, "ask http://bucket.endpoint, in place of http://endpoint/bucket")
-	workers := flag.Int("workers", 4, "requests at a time")
-	attempts := flag.Int("attempts", 1, "times that a request is tried before it counts as failed; S3 clients try 3 times or more")
+	dial := flag.String("dial", "", "host:port to connect to, instead of the endpoint's")
+	virtual := flag.Bool("virtual-hosts", false, "use http://bucket.endpoint, instead of http://endpoint/bucket")
+	workers := flag.Int("workers", 4, "concurrent requests")
+	attempts := flag.Int("attempts", 1, "times that a request is sent before it counts as failed; S3 clients send it 3 times or more")
 	size := flag.Int("size", 64<<10, "size of an object, in bytes")
-	limit := flag.Duration("for", time.Hour, "how long to go on")
+	limit := flag.Duration("for", time.Hour, "how long to run")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,8 +54,8 @@ func main() {
 	}
 }
 
-// newClient makes a client that tries a request so many times, with pauses of
-// up to 20 s as the SDK's default is.
+// newClient makes a client that sends a request up to attempts times, with
+// pauses of up to 20 s, which is the SDK's default.
 func newClient(endpoint, dial string, virtual bool, attempts int) *s3.Client {
 	key, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
 	return s3.New(s3.Options{
@@ -68,8 +68,7 @@ func newClient(endpoint, dial string, virtual bool, attempts int) *s3.Client {
 	})
 }
 
-// httpClient connects to one address, if there is one, by whichever name the
-// server is asked.
+// httpClient connects to the address dial, if it is not empty, for every host.
 func httpClient(dial string) *awshttp.BuildableClient {
 	client := awshttp.NewBuildableClient()
 	if dial == "" {
@@ -83,7 +82,7 @@ func httpClient(dial string) *awshttp.BuildableClient {
 	})
 }
 
-// traffic is what one run does and counts.
+// traffic is one run: its client and its counters.
 type traffic struct {
 	client           *s3.Client
 	bucket           string
@@ -92,7 +91,7 @@ type traffic struct {
 	longest          atomic.Int64 // of all requests, in nanoseconds
 }
 
-// run keeps workers busy until ctx ends. Requests that run then are finished.
+// run runs workers until ctx ends. They finish their current requests.
 func (t *traffic) run(ctx context.Context, workers int) {
 	var group sync.WaitGroup
 	for worker := range workers {
@@ -105,20 +104,20 @@ func (t *traffic) run(ctx context.Context, workers int) {
 	group.Wait()
 }
 
-// turn writes an object and looks whether it is there, as it was written.
+// turn writes an object, then reads and lists it.
 func (t *traffic) turn(key string) {
 	body := make([]byte, t.size)
 	for i := range body {
 		body[i] = byte(rand.Uint32())
 	}
 	if !t.request("put "+key, func(ctx context.Context) error { return t.put(ctx, key, body) }) {
-		return // it may be there or not
+		return // unknown whether it was written
 	}
 	t.request("get "+key, func(ctx context.Context) error { return t.get(ctx, key, body) })
 	t.request("list "+key, func(ctx context.Context) error { return t.list(ctx, key) })
 }
 
-// request does one request, and tells whether it succeeded.
+// request sends one request, and reports whether it succeeded.
 func (t *traffic) request(what string, do func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -132,7 +131,7 @@ func (t *traffic) request(what string, do func(context.Context) error) bool {
 	if err != nil {
 		t.failed.Add(1)
 		fmt.Printf("traffic: %s %s failed after %s: %v\n", began.UTC().Format(time.TimeOnly), what, took.Round(time.Millisecond), err)
-		// A gateway that is gone answers at once: no need to ask it again so soon.
+		// A closed port refuses immediately: do not loop without a pause.
 		time.Sleep(100 * time.Millisecond)
 	}
 	return err == nil
@@ -153,7 +152,7 @@ func (t *traffic) get(ctx context.Context, key string, want []byte) error {
 		return err
 	}
 	if !bytes.Equal(got, want) {
-		return fmt.Errorf("%d bytes that are not those that were written", len(got))
+		return fmt.Errorf("%d bytes, which differ from those that were written", len(got))
 	}
 	return nil
 }
@@ -164,7 +163,7 @@ func (t *traffic) list(ctx context.Context, key string) error {
 		return err
 	}
 	if len(out.Contents) != 1 {
-		return errors.New("the listing does not show it")
+		return errors.New("the listing lacks the object")
 	}
 	return nil
 }

@@ -1,15 +1,15 @@
 #!/bin/bash
-# Finds the ring this node belongs to, then becomes Cassandra.
+# Finds the ring that this node belongs to, then starts Cassandra.
 #
-# Two services name the nodes: "cassandra" (or $SERVICE) those that serve, and
-# "cassandra-nodes" all there are. A node must not be its own seed if there is
-# a ring already: it would found another, or join without the data it owns. So:
-#  - whoever has joined once knows its ring, and starts at once;
-#  - where nodes serve, they are the seeds, and newcomers join one by one;
-#  - whoever is alone from the first is the founder. The list of nodes only
-#    grows meanwhile, so that two cannot both see themselves alone;
-#  - of several that came at once, the lowest address founds the ring when
-#    for FOUNDER_WAIT seconds nobody has served or begun to start.
+# Two services resolve to the nodes: "cassandra" (or $SERVICE) to those that
+# serve, and "cassandra-nodes" to all. A node must not be its own seed if a ring
+# exists: it would found another ring, or join without the data that it owns. So:
+#  - a node that has joined before knows its ring, and starts immediately;
+#  - if nodes serve, they are the seeds, and new nodes join one by one;
+#  - a node that has been alone from the beginning founds the ring. The list of
+#    nodes only grows meanwhile, so two nodes cannot both find themselves alone;
+#  - of several nodes that start together, the one with the lowest address founds
+#    the ring, after FOUNDER_WAIT seconds in which no node served or started.
 set -u
 trap 'exit 143' TERM INT
 data=${CASSANDRA_DATA:-/var/lib/cassandra}
@@ -23,8 +23,8 @@ lowest()    { [ "$(addresses "$service-nodes" | head -n 1)" = "$POD_IP" ]; }
 answers()   { timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; }
 say()       { echo "start.sh: $*"; }
 
-# Whether a node that does not serve yet is starting (its port for other
-# nodes is open), or has a lower address and so goes first.
+# before_me succeeds if a node that does not serve yet is starting (its port for
+# other nodes is open) or, with "lower", has a lower address and so joins first.
 before_me() {
   local ready node
   ready=$(serving)
@@ -43,7 +43,7 @@ choose_seeds() {
     return
   fi
   until addresses "$service-nodes" | grep -qxF "$POD_IP"; do
-    say "waiting for the service $service-nodes to name $POD_IP"
+    say "waiting until the service $service-nodes has $POD_IP"
     sleep "$step"
   done
   [ -z "$(others)" ] || alone=no
@@ -59,7 +59,7 @@ choose_seeds() {
   done
   waited=0
   while before_me lower && [ $waited -lt "$turn_wait" ]; do
-    say "waiting for nodes that join before"
+    say "waiting for nodes that join first"
     waited=$((waited + step))
     sleep "$step"
   done
@@ -71,12 +71,12 @@ choose_seeds
 CASSANDRA_SEEDS=$(tr ' ' '\n' <<<"$seeds" | grep . | head -n 3 | paste -sd, -)
 export CASSANDRA_SEEDS
 say "seeds: $CASSANDRA_SEEDS"
-# Every change of a key is a round of Paxos, which takes half of the messages in
-# version 2. Nodes of both versions understand each other.
+# Every change of a key is a Paxos round. Version 2 needs half of the messages;
+# nodes of both versions work together.
 conf=${CASSANDRA_CONF:-/etc/cassandra}/cassandra.yaml
 if [ -w "$conf" ] && ! grep -q '^paxos_variant:' "$conf"; then
   echo 'paxos_variant: v2' >>"$conf"
 fi
-# Clients are served once the node has joined.
+# The port for clients opens when the node has joined.
 (until answers "$POD_IP" 9042; do sleep 5; done; touch "$data/joined") &
 exec docker-entrypoint.sh cassandra -f

@@ -11,14 +11,14 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Labels by which Pithos' pods are found. */}}
+{{/* Labels that select the pods of Pithos. */}}
 {{- define "pithos.selector" -}}
 app.kubernetes.io/name: pithos
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* Labels of the pods that the service leads to. Embedded: of the first pod
-     alone, the one that has the data, whoever scales the StatefulSet. */}}
+{{/* Labels of the pods that the service selects. Embedded: only the first pod,
+     which has the data, even if the StatefulSet is scaled. */}}
 {{- define "pithos.serviceSelector" -}}
 {{ include "pithos.selector" . }}
 app.kubernetes.io/component: gateway
@@ -68,12 +68,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* With one pod there is nobody to whom clients could go meanwhile. */}}
+{{/* A single pod must not wait: no other pod serves meanwhile. */}}
 {{- define "pithos.drainDelay" -}}
 {{ if eq .Values.mode "embedded" }}0s{{ else }}{{ int .Values.drain.delay }}s{{ end }}
 {{- end -}}
 
-{{/* pithos.yaml: what the chart knows, and config laid over it. */}}
+{{/* pithos.yaml: the settings that the chart makes, merged with config. */}}
 {{- define "pithos.config" -}}
 {{- $service := dict "host" "0.0.0.0" "port" 8080 "drain-delay" (include "pithos.drainDelay" .) "shutdown-timeout" (printf "%ds" (int .Values.drain.timeout)) -}}
 {{- if and .Values.ingress.enabled .Values.ingress.trustedProxies -}}{{- $_ := set $service "trusted-proxies" .Values.ingress.trustedProxies -}}{{- end -}}
@@ -112,7 +112,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
-{{/* The pod that serves, of whichever kind. */}}
+{{/* The pod that serves, of the Deployment or the StatefulSet. */}}
 {{- define "pithos.pod" -}}
 metadata:
   labels:
@@ -120,7 +120,7 @@ metadata:
     app.kubernetes.io/component: gateway
     {{- with .Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
-    # Another configuration is another pod.
+    # A changed configuration replaces the pods.
     checksum/config: {{ include "pithos.config" . | sha256sum }}
     {{- if .Values.keys.accessKey }}
     checksum/keys: {{ toJson .Values.keys | sha256sum }}
@@ -129,8 +129,7 @@ metadata:
 spec:
   automountServiceAccountToken: false
   enableServiceLinks: false
-  # service.drain-delay, service.shutdown-timeout, what is left to flush then
-  # (10 s), and some more.
+  # service.drain-delay, service.shutdown-timeout, 10 s to flush, and a reserve.
   terminationGracePeriodSeconds: {{ add .Values.drain.delay .Values.drain.timeout 20 }}
   securityContext:
     runAsNonRoot: true
@@ -175,11 +174,11 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args: [serve, -f, /etc/pithos/pithos.yaml]
       env:
-        # The image's own would win over pithos.yaml.
+        # The image sets them, which would override pithos.yaml.
         - {name: PITHOS_LISTEN, value: ""}
         {{- if eq .Values.mode "embedded" }}
         - {name: PITHOS_DATA, value: ""}
-        # Another one than the first refuses to serve: its volume is empty.
+        # A pod other than the first refuses to serve: its volume is empty.
         - name: PITHOS_POD
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
         {{- end }}
@@ -199,7 +198,7 @@ spec:
         {{- end }}
       securityContext: {{- include "pithos.containerSecurity" . | nindent 8 }}
       resources: {{- toYaml .Values.resources | nindent 8 }}
-      # The process runs: Cassandra's absence is no reason to restart it.
+      # The process runs. It must not be restarted because Cassandra is down.
       livenessProbe:
         httpGet: {path: /-/live, port: s3}
         periodSeconds: 10
@@ -220,11 +219,11 @@ spec:
   volumes:
     - name: config
       configMap: {name: {{ include "pithos.fullname" . }}-config}
-    # A file, not a variable: while master keys are rotated it has two.
+    # A file, not a variable: it has two keys while master keys are rotated.
     - name: keys
       secret:
         secretName: {{ include "pithos.keysSecret" . }}
-        defaultMode: 0440 # of the group below fsGroup
+        defaultMode: 0440 # the group is fsGroup
         items: [{key: master-key, path: master-key}]
 {{- end -}}
 
@@ -272,9 +271,9 @@ spec:
       configMap: {name: {{ include "pithos.fullname" . }}-config}
 {{- end -}}
 
-{{/* A Job cannot be changed. So it is named for what it runs and for the
-     configuration that it reads: another image is another Job, and the same one
-     the same, whatever installs it. The release's revision is 1 for ever where
+{{/* A Job cannot be changed. So its name has a hash of its pod and of the
+     configuration: another image makes another Job, and the same values make the
+     same Job. The release's revision cannot tell them apart: it is always 1 where
      the chart is only rendered (helm template, GitOps). */}}
 {{- define "pithos.bootstrapJob" -}}
 {{- $hash := print (include "pithos.bootstrapPod" .) (include "pithos.config" .) | sha256sum | trunc 8 -}}

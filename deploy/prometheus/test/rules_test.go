@@ -1,6 +1,6 @@
-// Package test holds the alert rules to time series, with Prometheus' own
-// code. It is a module of its own, so that Pithos need not depend on
-// Prometheus: cd deploy/prometheus/test && go test .
+// Package test runs the alert rules on time series, in Prometheus' own code. It is
+// a module of its own, so that Pithos does not depend on Prometheus:
+// cd deploy/prometheus/test && go test .
 package test
 
 import (
@@ -19,8 +19,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// file is a test file in the format of 'promtool test rules', as far as it is
-// used here.
+// file is a test file in the format of 'promtool test rules', with the fields that
+// are used here.
 type file struct {
 	RuleFiles          []string `yaml:"rule_files"`
 	EvaluationInterval duration `yaml:"evaluation_interval"`
@@ -67,7 +67,7 @@ func readTests(t *testing.T) file {
 	return tests
 }
 
-// groups reads the rules as Prometheus does, to be evaluated on l.
+// groups loads the rules as Prometheus does, for evaluation on l.
 func groups(t *testing.T, l *promqltest.LazyLoader, interval time.Duration) []*rules.Group {
 	t.Helper()
 	m := rules.NewManager(&rules.ManagerOptions{
@@ -86,7 +86,7 @@ func groups(t *testing.T, l *promqltest.LazyLoader, interval time.Duration) []*r
 	return all
 }
 
-// firing returns the labels of the alerts of a name that are raised.
+// firing returns the labels of the firing alerts of a name.
 func firing(all []*rules.Group, name string) map[string]bool {
 	raised := map[string]bool{}
 	for _, g := range all {
@@ -170,7 +170,7 @@ func everyAlertIsTested(t *testing.T, tested map[string]bool) {
 	for _, g := range groups(t, l, time.Minute) {
 		for _, r := range g.AlertingRules() {
 			if !tested[r.Name()] {
-				t.Errorf("%s: no test raises it", r.Name())
+				t.Errorf("%s: no test makes it fire", r.Name())
 			}
 			if runbook := r.Annotations().Get("runbook"); !strings.HasSuffix(runbook, "#"+strings.ToLower(r.Name())) {
 				t.Errorf("%s: runbook %q", r.Name(), runbook)
