@@ -76,10 +76,17 @@ func (p *pending) Commit(ctx context.Context, c meta.Change) error {
 			return wrap(err, "announce change")
 		}
 	}
-	if err := p.settle(ctx, c.Guard); err != nil {
-		return wrap(err, "commit change")
+	early := p.s.breaks(ruleSealBeforeHead)
+	if early {
+		err = p.s.change(ctx, p.bucket, p.key, c)
 	}
-	if err := p.s.change(ctx, p.bucket, p.key, c); err != nil {
+	if err == nil {
+		err = p.settle(ctx, c.Guard)
+	}
+	if err == nil && !early {
+		err = p.s.change(ctx, p.bucket, p.key, c)
+	}
+	if err != nil {
 		return wrap(err, "commit change")
 	}
 	p.s.behind.add(ctx, p.final(c, entry)...)
@@ -128,7 +135,7 @@ func (p *pending) settle(ctx context.Context, guard []meta.QueueEntry) error {
 		if err := g.Wait(); err != nil {
 			return err
 		}
-		if !seal.sealed {
+		if !seal.sealed || p.s.breaks(ruleSealAfterPendingRow) {
 			return nil
 		}
 		p.shard = p.s.below(ctx, p.bucket, p.shard, seal, p.key)

@@ -179,7 +179,7 @@
 //
 // How they are tested: random schedules of this package's own code with crashes
 // and clocks that disagree (schedule_test.go), every rule broken once
-// (mutants_test.go), a crash after every statement (replace_test.go), a filled
+// (rules_test.go), a crash after every statement (replace_test.go), a filled
 // bucket under concurrent listings (load_test.go), and nodes and gateways killed
 // under clients whose histories are checked (internal/faults).
 package cassandra

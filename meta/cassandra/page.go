@@ -119,6 +119,12 @@ func (s *Store) readRegion(ctx context.Context, bucket meta.BucketID, r region, 
 	if err != nil {
 		return page{}, false, err
 	}
+	for i := range under.rows { // nor may those of p be repaired: their shard is sealed
+		under.rows[i].settled = s.breaks(ruleNoRepairUnderParent)
+	}
+	if !deeper.sealed && s.breaks(ruleSealReadAgain) {
+		return merge(p, under), false, nil
+	}
 	seal, err = s.readSeal(ctx, bucket, r.shard)
 	switch {
 	case err != nil:
@@ -199,7 +205,7 @@ func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.I
 	if dead > 0 {
 		s.watch.dead(bucket, low, name, dead)
 	}
-	owner := columns.left == nil && shard == name || shard != name && idOf(columns.left) == name
+	owner := columns.left == nil && shard == name || shard != name && (idOf(columns.left) == name || s.breaks(rulePageNamesOwner))
 	if err != nil || len(rows) > 0 && owner {
 		return rows, seal{}, err
 	}
@@ -227,7 +233,6 @@ func merge(parent, child page) page {
 	}
 	p := page{bound: bound, merged: true}
 	for _, r := range newest {
-		r.settled = false
 		p.rows = append(p.rows, r)
 	}
 	return p

@@ -24,31 +24,37 @@ var schedules = flag.Int("schedules", 300, "how many random schedules of the lis
 // listing shows of a key must be a state that the key's head had between the
 // listing's start and its end.
 type schedule struct {
-	t        *testing.T
 	rnd      *rand.Rand
 	db       *fake
 	gateways []*Store
 	keys     []string
 	done     chan error
 	empty    bool // the bucket was found empty, being deleted
+	failures []error
 }
 
 func TestListingsAreExplainedByHeadsInEverySchedule(t *testing.T) {
 	first := rand.Uint64()
 	for i := range *schedules {
 		seed := first + uint64(i)
-		synctest.Test(t, func(t *testing.T) { runSchedule(t, seed) })
-		if t.Failed() {
-			t.Fatalf("schedule %d", seed)
+		if failures := runSchedule(t, seed, noRule); len(failures) > 0 {
+			t.Fatalf("schedule %d: %v", seed, errors.Join(failures...))
 		}
 	}
 }
 
-func runSchedule(t *testing.T, seed uint64) {
+// runSchedule runs the schedule of a seed with one rule broken, and returns what
+// went wrong.
+func runSchedule(t *testing.T, seed uint64, broken rule) (failures []error) {
+	synctest.Test(t, func(*testing.T) { failures = newSchedule(seed, broken).run() })
+	return failures
+}
+
+func newSchedule(seed uint64, broken rule) *schedule {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	db := newFake(seed)
 	db.unclear = .05
-	s := &schedule{t: t, rnd: rnd, db: db, done: make(chan error)}
+	s := &schedule{rnd: rnd, db: db, done: make(chan error)}
 	for range 1 + rnd.IntN(5) {
 		s.keys = append(s.keys, []string{"k", ""}[rnd.IntN(2)]+metatest.RandomText(rnd, 2)+"x")
 	}
@@ -58,28 +64,33 @@ func runSchedule(t *testing.T, seed uint64) {
 		skew := time.Duration(rnd.IntN(2000)-1000) * time.Microsecond
 		g := newOn(db, db, mustOptions(Options{
 			Now: func() time.Time { return time.Now().Add(skew) }, RepairAfter: time.Millisecond,
-			ShardRows: 1 + rnd.IntN(8), FinishAfter: 5 * time.Millisecond,
+			ShardRows: 1 + rnd.IntN(8), FinishAfter: 5 * time.Millisecond, broken: broken,
 		}))
 		g.copyPage = 1 + rnd.IntN(3)
 		s.gateways = append(s.gateways, g)
 	}
-	s.run()
-	defer func() {
-		for _, g := range s.gateways {
-			if err := g.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	}()
+	return s
+}
+
+// run runs all actors, lets the gateways finish, and lists the bucket once more
+// through each. It returns what went wrong.
+func (s *schedule) run() []error {
+	s.act()
 	if err := s.noneLeft(); err != nil {
-		t.Error(err)
+		s.failures = append(s.failures, err)
 	}
 	ctx := context.WithValue(context.Background(), actorKey{}, &actor{immortal: true})
 	for _, g := range s.gateways {
 		if err := errors.Join(s.list(ctx, g, "", true, 2), s.list(ctx, g, "", false, 2)); err != nil {
-			t.Errorf("at the end: %v", err)
+			s.failures = append(s.failures, fmt.Errorf("at the end: %w", err))
 		}
 	}
+	for _, g := range s.gateways {
+		if err := g.Close(); err != nil {
+			s.failures = append(s.failures, err)
+		}
+	}
+	return s.failures
 }
 
 func mustOptions(o Options) Options {
@@ -90,8 +101,8 @@ func mustOptions(o Options) Options {
 	return o
 }
 
-// run starts all actors, some after some time, and waits for them.
-func (s *schedule) run() {
+// act starts all actors, some after some time, and waits for them.
+func (s *schedule) act() {
 	n := 0
 	start := func(f func(context.Context, *Store) error) {
 		n++
@@ -128,7 +139,7 @@ func (s *schedule) run() {
 	}
 	for range n {
 		if err := <-s.done; err != nil && !errors.Is(err, errDead) {
-			s.t.Error(err)
+			s.failures = append(s.failures, err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (s *Store) finals(ctx context.Context, bucket meta.BucketID, shard meta.ID,
 			if err != nil {
 				return nil, err
 			}
-			if !settled {
+			if !settled && !s.breaks(ruleDeletionLeavesRow) {
 				r.state = stateGone
 			}
 		}
@@ -42,7 +42,7 @@ func (s *Store) finals(ctx context.Context, bucket meta.BucketID, shard meta.ID,
 func (s *Store) follow(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) error {
 	into := map[meta.ID][]listingRow{}
 	for _, r := range rows {
-		if r.kind != visible || r.state == stateLive {
+		if r.kind != visible || r.state == stateLive && !s.breaks(ruleLiveRowsStay) {
 			continue
 		}
 		if now := s.shards.locate(bucket, r.key); partitionOf(now) != partitionOf(shard) {

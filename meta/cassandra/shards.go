@@ -118,6 +118,10 @@ func (s *Store) leaf(ctx context.Context, bucket meta.BucketID, key string) (reg
 	for asked := false; ; asked = true {
 		r := s.shards.first(bucket, key)
 		seal, err := s.readSeal(ctx, bucket, r.shard)
+		if err == nil && seal.sealed && !seal.copied && s.breaks(ruleParentCopiedFirst) {
+			r, seal.sealed = seal.descend(r, key), false
+			return r, seal, nil
+		}
 		if err != nil || !seal.copied {
 			return r, seal, err
 		}

@@ -122,6 +122,9 @@ func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []region,
 			return nil, err
 		}
 		if now.left != child {
+			if s.breaks(ruleRunHasNoGap) {
+				continue
+			}
 			break
 		}
 		won = append(won, now)
@@ -145,7 +148,7 @@ func (s *Store) decide(ctx context.Context, bucket meta.BucketID, shard meta.ID,
 // When it returns nil, nothing is ever copied into the shard again that was
 // not there, since every other parent is sealed to something else.
 func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard meta.ID) error {
-	if cutsOf(shard) > 0 {
+	if cutsOf(shard) > 0 || s.breaks(ruleParentsCopiedFirst) {
 		return nil // it was there before
 	}
 	var ids []byte
@@ -182,6 +185,9 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, w
 	if err != nil {
 		return now, err
 	}
+	if cutsOf(shard) > 0 && s.breaks(ruleOwnerChangesWithSeal) {
+		change[0].Args[0] = shard[:]
+	}
 	for try := range tries {
 		applied, casErr := s.cas(ctx, change...)
 		if applied {
@@ -207,6 +213,9 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, w
 // the children's rows may have been deleted, and splits may have moved them.
 func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, seal seal) error {
 	s.shards.learn(bucket, r.low, r.shard, seal)
+	if s.breaks(ruleMapAfterCopy) {
+		_ = s.pointTo(ctx, bucket, r, seal)
+	}
 	begin, err := s.begin(ctx, bucket, r.shard)
 	if err != nil {
 		return err
@@ -221,7 +230,7 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, s
 			if err != nil {
 				return err
 			}
-			if now.copied {
+			if now.copied && (len(rows) == 0 || !s.breaks(ruleCopyEndsAtMark)) {
 				return s.dropShard(ctx, bucket, r, now)
 			}
 			if err := s.copyRows(ctx, bucket, seal, rows); err != nil {
@@ -232,7 +241,7 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, s
 			}
 		}
 	}
-	if seal.cuts(r.shard) {
+	if seal.cuts(r.shard) && !s.breaks(ruleDropBeforeMark) {
 		if err := s.cutOff(ctx, bucket, r.shard, seal); err != nil {
 			return err
 		}

@@ -44,6 +44,8 @@ type Options struct {
 	// Buckets is where buckets and access keys are, if that is not the
 	// store's own keyspace.
 	Buckets *Keyspace
+
+	broken rule // by tests of this package alone
 }
 
 // Keyspace is a keyspace with the same schema, in the same cluster or another.
