@@ -360,14 +360,14 @@ func TestAFreshGatewayFindsAShardInFewReads(t *testing.T) {
 	for _, key := range keys[1:] {
 		must(t, s.split(t.Context(), b.ID, key, key))
 	}
-	for _, what := range []func(s *Store) error{
-		func(s *Store) error {
-			_, _, err := s.Scan(t.Context(), b.ID, meta.ScanOptions{From: "49", Limit: 10})
+	for _, what := range []func(ctx context.Context, s *Store) error{
+		func(ctx context.Context, s *Store) error {
+			_, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{From: "49", Limit: 10})
 			return err
 		},
-		func(s *Store) error { return put(t.Context(), s, b.ID, "49", "2") },
+		func(ctx context.Context, s *Store) error { return put(ctx, s, b.ID, "49", "2") },
 	} {
-		reads := n.fewestReads(func() { must(t, what(newStore(t, session, keyspace, Options{}))) })
+		reads := n.mostReads(t.Context(), func(ctx context.Context) { must(t, what(ctx, newStore(t, session, keyspace, Options{}))) })
 		if reads > 8 {
 			t.Errorf("a fresh gateway reads %d times to find the last of 50 shards", reads)
 		}
@@ -394,9 +394,9 @@ func TestAJumpOverShardsIsOneRead(t *testing.T) {
 		must(t, s.split(t.Context(), b.ID, key, key))
 	}
 	list(t, s, b.ID, 1) // what was not seen of late is looked for beside its page
-	reads := n.fewestReads(func() {
+	reads := n.mostReads(t.Context(), func(ctx context.Context) {
 		for _, from := range []string{"", "folder0"} {
-			entries, _, err := s.Scan(t.Context(), b.ID, meta.ScanOptions{From: from, Limit: 1})
+			entries, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{From: from, Limit: 1})
 			must(t, err)
 			if len(entries) != 1 {
 				t.Fatalf("%d keys from %q on", len(entries), from)
