@@ -101,9 +101,6 @@ func (r *ring) get(b *meta.Bucket, key string, n int) {
 // A byte that changed on one replica is never returned, is found by a deep
 // check, and is healed from another replica, by a read or by a repair.
 func TestAFlippedByteIsHealedFromAnotherReplica(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a ring of three nodes")
-	}
 	r := startRing(t)
 	b := r.bucket("plain", "")
 	find := func(o Options, want ...string) {

@@ -134,9 +134,6 @@ func TestSeveralApplyAtOnce(t *testing.T) {
 }
 
 func TestSeveralApplyAtOnceThroughDifferentNodes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts three servers")
-	}
 	r := cassandratest.StartRing(t, 3)
 	keyspace := r.Keyspace(t)
 	applyAtOnce(t, r.Cluster, keyspace, 4)

@@ -16,9 +16,6 @@ import (
 )
 
 func TestOutageEndsByItself(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a Cassandra of its own")
-	}
 	ring := cassandratest.StartOwn(t)
 	keyspace := createTable(t, ring.Cluster, connect(t, ring.Cluster, func(c *gocql.ClusterConfig) { c.Timeout = time.Minute }))
 	s := hasty(t, ring.Cluster, keyspace)

@@ -59,9 +59,6 @@ var elsewhere = map[string]string{
 // TestTheCommandsOfOperationsWork runs all commands of docs/operations.md on a
 // Cassandra of its own: a backup is taken, the keyspace lost and restored.
 func TestTheCommandsOfOperationsWork(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a Cassandra of its own")
-	}
 	o := newOperations(t)
 	p := startReady(t, o.yaml, rootEnv...)
 	for _, key := range []string{"small", "large"} {

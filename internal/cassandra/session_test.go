@@ -123,9 +123,6 @@ func until(t *testing.T, what string, f func() error) {
 }
 
 func TestServiceReturnsWithCassandra(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a server of its own")
-	}
 	own := cassandratest.StartOwn(t)
 	core, logged := observer.New(zap.DebugLevel)
 	cfg := cassandra.Config{Hosts: own.Addrs(), Username: "u", Password: "s3cret", Timeout: 5 * time.Second, Log: zap.New(core)}
@@ -166,9 +163,6 @@ func TestServiceReturnsWithCassandra(t *testing.T) {
 }
 
 func TestPausedServerTimesOutAsUnknownOutcome(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a server of its own")
-	}
 	own := cassandratest.StartOwn(t)
 	s := open(t, cassandra.Config{Hosts: own.Addrs(), Timeout: 5 * time.Second})
 	own.Nodes[0].Pause(t)

@@ -18,7 +18,8 @@
 //     version in PITHOS_TEST_CASSANDRA_VERSION.
 //
 // With none of these the test is skipped, or fails if
-// PITHOS_TEST_CASSANDRA_REQUIRED=1 is set, as in CI.
+// PITHOS_TEST_CASSANDRA_REQUIRED=1 is set, as in CI. With the flag -short every
+// test that asks this package for a server is skipped, and none is started.
 //
 // The shared server belongs to a supervisor process. Each test process holds
 // a lock on a lease file until it ends, in whatever way; when no process has held
@@ -129,9 +130,11 @@ var started struct {
 }
 
 // Start returns the Cassandra that tests share, starting it if need be. It
-// skips the test, or fails it, where there is none to be had.
+// skips the test, or fails it, where there is none to be had; under -short it
+// always skips.
 func Start(t testing.TB) Cluster {
 	t.Helper()
+	notShort(t)
 	started.Lock()
 	defer started.Unlock()
 	if started.cluster != nil {

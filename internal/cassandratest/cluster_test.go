@@ -39,9 +39,6 @@ func TestKeyspaceIsDroppedWithItsTest(t *testing.T) {
 }
 
 func TestRingSurvivesAKilledNode(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts three servers")
-	}
 	r := StartRing(t, 3)
 	ks := r.CreateKeyspace(t)
 	s := r.Session(t)

@@ -65,6 +65,7 @@ func StartRackedRing(t testing.TB, n int) *Ring {
 // snitch may take no notice.
 func startRing(t testing.TB, snitch string, datacenters ...string) *Ring {
 	t.Helper()
+	notShort(t)
 	ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
 	defer cancel()
 	rt, err := resolveJava(ctx)

@@ -45,6 +45,7 @@ const (
 // StartSecured starts a server that the test has to itself, on 127.0.0.1.
 func StartSecured(t testing.TB) *Secured {
 	t.Helper()
+	notShort(t)
 	ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
 	defer cancel()
 	rt, err := resolveJava(ctx)

@@ -63,9 +63,6 @@ func TestSharedServerOutlivesItsStarterAndEndsWhenIdle(t *testing.T) {
 	if os.Getenv(envAddresses) != "" {
 		t.Skip("the server is not ours to end")
 	}
-	if testing.Short() {
-		t.Skip("starts a server of its own")
-	}
 	dir := t.TempDir()
 	starter, server := startUser(t, dir)
 	second, same := startUser(t, dir)

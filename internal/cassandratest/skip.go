@@ -9,6 +9,16 @@ import (
 	"testing"
 )
 
+// notShort skips the test under -short: with that flag no test starts or reaches
+// a Cassandra, whatever this machine offers. Every function of this package that
+// provides a server calls it first, so no test has to look at the flag itself.
+func notShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no Cassandra is used")
+	}
+}
+
 // unavailableError tells that this machine offers no way to a Cassandra. All
 // other errors are failures of one that should have worked.
 type unavailableError struct{ reason string }

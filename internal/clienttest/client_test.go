@@ -23,9 +23,18 @@ func TestMain(m *testing.M) { s3test.Main(m) }
 // patience bounds one call of a client.
 const patience = 5 * time.Minute
 
+// notShort skips the test under -short, which runs no client.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no client is run")
+	}
+}
+
 // program returns the path of an installed client; without one it skips the test.
 func program(t *testing.T, name string) string {
 	t.Helper()
+	notShort(t)
 	variable := "PITHOS_TEST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	if path := os.Getenv(variable); path != "" {
 		return path

@@ -19,6 +19,7 @@ func TestBoto3(t *testing.T) { testPython(t, "boto3", "newboto.py") }
 // python returns an interpreter that has a module, or skips the test.
 func python(t *testing.T, module string) string {
 	t.Helper()
+	notShort(t)
 	tried := []string{os.Getenv("PITHOS_TEST_PYTHON"), "python3", "/usr/bin/python3"}
 	for _, path := range tried {
 		if path != "" && exec.Command(path, "-W", "ignore", "-c", "import "+module).Run() == nil {

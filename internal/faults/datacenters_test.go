@@ -29,9 +29,6 @@ const (
 // TestGatewaysOfTwoDatacentersAgree has a gateway in each of two datacenters
 // write the same bucket: with QUORUM and SERIAL it is as if they were in one.
 func TestGatewaysOfTwoDatacentersAgree(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts three servers")
-	}
 	c := newCluster(t, cassandratest.StartDatacenters(t, 2, 1), replicated, everywhere, "datacenter: dc1")
 	east := startGateway(t, c.Cluster, c.keyspace, 0, everywhere, "datacenter: dc1")
 	west := startGateway(t, c.Cluster, c.keyspace, 0, everywhere, "datacenter: dc2")

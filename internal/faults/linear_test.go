@@ -46,9 +46,6 @@ type cluster struct {
 // startCluster starts three nodes and installs the schema.
 func startCluster(t testing.TB) *cluster {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts three servers")
-	}
 	return newCluster(t, cassandratest.StartRing(t, 3))
 }
 

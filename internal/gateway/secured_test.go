@@ -18,9 +18,6 @@ import (
 // schema is installed by one user, and served by another that may no more than
 // read and write rows, as docs/operations.md says.
 func TestClusterThatKnowsItsClients(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a Cassandra of its own")
-	}
 	c := cassandratest.StartSecured(t)
 	store := func(user, password, tls string) string {
 		return fmt.Sprintf("bucketstore: {cluster: ['%s'], keyspace: secured, connect-timeout: 20s, username: '%s', password: '%s', tls: %s}",

@@ -15,9 +15,6 @@ import (
 // TestOutagesEndRequestsAndPass pauses the only node: every call ends with an
 // error that says so, and works again afterwards, with nothing undone.
 func TestOutagesEndRequestsAndPass(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a server of its own")
-	}
 	ring := cassandratest.StartOwn(t)
 	keyspace := install(t, ring.Cluster)
 	session := newSession(t, ring.Cluster, keyspace, func(cfg *gocql.ClusterConfig) { cfg.Timeout = time.Minute })
@@ -77,9 +74,6 @@ func TestOutagesEndRequestsAndPass(t *testing.T) {
 // TestADeadNodeOfThreeChangesNoAnswer kills a node under writers, and splits
 // shards while it is away.
 func TestADeadNodeOfThreeChangesNoAnswer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts three servers of its own")
-	}
 	ring := cassandratest.StartRing(t, 3)
 	keyspace := install(t, ring.Cluster)
 	var stores []*Store
