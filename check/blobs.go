@@ -225,7 +225,11 @@ func (c *checker) holds(ctx context.Context, r *ref) (bool, error) {
 	if err != nil || h.Named == nil {
 		return false, err
 	}
-	return refersTo(h.Named.Segments, r), nil
+	err = meta.Whole(ctx, c.Meta, r.Bucket, r.Key, h.Named)
+	if errors.Is(err, meta.ErrNotFound) {
+		return false, nil // removed since it was read
+	}
+	return err == nil && refersTo(h.Named.Segments, r), err
 }
 
 func (c *checker) partHolds(ctx context.Context, r *ref) (bool, error) {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -168,6 +169,13 @@ func (c *checker) keyRefers(ctx context.Context, r *ref) (bool, error) {
 		}
 		for i := range page {
 			before = page[i].Seq
+			err := meta.Whole(ctx, c.Meta, r.Bucket, r.Key, &page[i])
+			if errors.Is(err, meta.ErrNotFound) {
+				return c.keyRefers(ctx, r) // removed since it was read: its blobs may be another version's now
+			}
+			if err != nil {
+				return false, err
+			}
 			if refersTo(page[i].Segments, r) {
 				return true, nil
 			}

@@ -28,7 +28,16 @@ func must[T any](v T, err error) T {
 
 // Marshal encodes a row type of this package for a driver.
 func Marshal(row any) ([]byte, error) {
-	b, err := encoding.Marshal(row)
+	var b []byte
+	var err error
+	switch row := row.(type) {
+	case *Version:
+		b, err = marshalVersion(row)
+	case Version:
+		b, err = marshalVersion(&row)
+	default:
+		b, err = encoding.Marshal(row)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", row, err)
 	}
@@ -37,14 +46,21 @@ func Marshal(row any) ([]byte, error) {
 
 // Unmarshal decodes what Marshal wrote.
 func Unmarshal(b []byte, row any) error {
-	if e, ok := row.(*Entry); ok {
-		key := e.Key
-		if decodeEntry(b, e) {
+	var err error
+	switch row := row.(type) {
+	case *Entry:
+		key := row.Key
+		if decodeEntry(b, row) {
 			return nil
 		}
-		*e = Entry{Key: key}
+		*row = Entry{Key: key}
+		err = decoding.Unmarshal(b, row)
+	case *Version:
+		err = unmarshalVersion(b, row)
+	default:
+		err = decoding.Unmarshal(b, row)
 	}
-	if err := decoding.Unmarshal(b, row); err != nil {
+	if err != nil {
 		return fmt.Errorf("decode %T: %w", row, err)
 	}
 	return nil

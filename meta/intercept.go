@@ -26,6 +26,7 @@ const (
 	OpCancel          Op = "Cancel"
 	OpFence           Op = "Fence"
 	OpVersions        Op = "Versions"
+	OpPages           Op = "Pages"
 	OpScan            Op = "Scan"
 	OpScanAll         Op = "ScanAll"
 	OpListVersions    Op = "ListVersions"
@@ -187,6 +188,11 @@ func (s *intercepted) Scan(ctx context.Context, bucket BucketID, o ScanOptions) 
 		return p, err
 	})
 	return p.entries, p.more, err
+}
+
+// Pages implements [Objects].
+func (s *intercepted) Pages(ctx context.Context, bucket BucketID, key string, seq int64, from, n int) ([]Page, error) {
+	return result(ctx, s, OpPages, func(ctx context.Context) ([]Page, error) { return s.store.Pages(ctx, bucket, key, seq, from, n) })
 }
 
 // ListVersions implements [Listings].

@@ -18,6 +18,7 @@ type listedVersion struct {
 // UnmarshalEntryOf returns EntryOf of an encoded Version.
 func UnmarshalEntryOf(version []byte, key string, seq int64) (Entry, error) {
 	e := Entry{Key: key, Seq: seq}
+	version = versionFields(version)
 	if decodeListed(version, &e) {
 		return e, nil
 	}

@@ -152,6 +152,10 @@ type Objects interface {
 	// Versions returns up to limit versions of key with a Seq below before
 	// (any Seq if before is 0), newest first, without payloads.
 	Versions(ctx context.Context, bucket BucketID, key string, before int64, limit int) ([]Version, error)
+
+	// Pages returns n pages, from number from on, of the segments of the version
+	// seq of key. ErrNotFound: there is no such version, or it has no such pages.
+	Pages(ctx context.Context, bucket BucketID, key string, seq int64, from, n int) ([]Page, error)
 }
 
 // ReadOptions say what Read returns in addition to the revision.
@@ -213,7 +217,9 @@ type Change struct {
 	// ID is a new random ID: by it a driver recognises its own change after an
 	// unknown outcome.
 	ID ID
-	// Put are the versions to add, or to replace (those with the same Seq).
+	// Put are the versions to add, or to replace (those with the same Seq). One with
+	// [Version.Pages] that replaces another keeps its pages, but for those that
+	// Pages.Write has.
 	Put []Version
 	// Delete are the Seqs of the versions to remove.
 	Delete []int64

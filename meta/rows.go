@@ -155,6 +155,9 @@ type Version struct {
 	Moved *Move `cbor:"22,keyasint,omitempty"`
 	// LegalHoldReleased says that the legal hold was set to OFF, not just never set.
 	LegalHoldReleased bool `cbor:"23,keyasint,omitempty"`
+	// Pages is the index of Segments and Parts where these are apart from the
+	// rest: then both are empty. It is nil otherwise. See [Whole].
+	Pages *Pages `cbor:"-"`
 }
 
 // Move is one attempt to rename a version.

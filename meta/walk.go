@@ -26,7 +26,8 @@ type Walker interface {
 // Visitor says which rows a walk visits: those that it has a function for.
 type Visitor struct {
 	// Version is called for the versions of all keys: for those of one key one
-	// after another, newest first. Payloads are read only if Payload is set.
+	// after another, newest first, with the segments of their pages. Payloads are read only
+	// if Payload is set.
 	Version func(VersionRow) error
 	Payload bool
 	// Upload is called for all multipart uploads in any state, with their

@@ -240,7 +240,7 @@ func getObjectAttributes(a *API, w http.ResponseWriter, r *Request) error {
 		out.Checksum = &c
 	}
 	if wanted["ObjectParts"] && o.PartsCount > 0 {
-		if out.ObjectParts, err = attributeParts(r.Header, v); err != nil {
+		if out.ObjectParts, err = a.attributeParts(r, o); err != nil {
 			return err
 		}
 	}
@@ -358,10 +358,11 @@ type attributePart struct {
 	checksumFields
 }
 
-func attributeParts(h http.Header, v *meta.Version) (*objectParts, error) {
-	p := &objectParts{TotalPartsCount: len(v.Parts), MaxParts: 1000}
+// attributeParts is the page of parts that the request asks for.
+func (a *API) attributeParts(r *Request, o *store.Object) (*objectParts, error) {
+	p := &objectParts{TotalPartsCount: o.PartsCount, MaxParts: 1000}
 	for name, field := range map[string]*int{"X-Amz-Max-Parts": &p.MaxParts, "X-Amz-Part-Number-Marker": &p.PartNumberMarker} {
-		if s := h.Get(name); s != "" {
+		if s := r.Header.Get(name); s != "" {
 			n, err := strconv.Atoi(s)
 			if err != nil || n < 0 {
 				return nil, badArgument(strings.ToLower(name), s, "The value must be a number that is not negative")
@@ -370,14 +371,12 @@ func attributeParts(h http.Header, v *meta.Version) (*objectParts, error) {
 		}
 	}
 	p.MaxParts = min(p.MaxParts, 1000)
-	for _, part := range v.Parts {
-		if part.Number <= p.PartNumberMarker {
-			continue
-		}
-		if len(p.Parts) == p.MaxParts {
-			p.IsTruncated = true
-			break
-		}
+	parts, more, err := a.store.Parts(r.Context(), r.Bucket, r.Key, &o.Version, p.PartNumberMarker, p.MaxParts)
+	if err != nil {
+		return nil, err
+	}
+	p.IsTruncated = more
+	for _, part := range parts {
 		p.NextPartNumberMarker = part.Number
 		p.Parts = append(p.Parts, attributePart{part.Number, part.Size, checksumOf(part.Checksum)})
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -108,6 +109,8 @@ func rowOf(columns map[string]string, n int) map[string]any {
 			row[name] = fmt.Sprint("text ", n)
 		case "boolean":
 			row[name] = true
+		case "map<int, blob>":
+			row[name] = map[string]any{fmt.Sprint(n): fmt.Sprintf("0x%02x", n)}
 		default:
 			row[name] = float64(n)
 		}
@@ -146,7 +149,7 @@ func selectJSON(t *testing.T, s *gocql.Session, keyspace, table string) (rows []
 // holds tells whether row has all that want has; columns may have come since.
 func holds(row, want map[string]any) bool {
 	for name, v := range want {
-		if row[name] != v {
+		if !reflect.DeepEqual(row[name], v) {
 			return false
 		}
 	}

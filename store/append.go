@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
@@ -59,18 +61,23 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		if err := appendable(cur, *in.Offset, &in.Conditions); err != nil {
 			return nil, err
 		}
-		if cur == nil || cur.Seq != old.Seq {
+		if cur == nil || !sameBlobs(cur, old) {
 			return nil, fail(s3err.InvalidWriteOffset, "The object was replaced meanwhile")
 		}
 		if err := lockedAgainst(cur, false, s.now()); err != nil {
 			return nil, err
 		}
-		v = *cur
-		extend(&v, r)
+		if v, err = s.extended(ctx, b.ID, key, cur, r); err != nil {
+			return nil, err
+		}
 		if v.Size > MaxObjectBytes {
 			return nil, tooLarge(v.Size, MaxObjectBytes)
 		}
-		return &mutation{put: []*meta.Version{&v}, remove: []meta.Version{*cur}, guard: r.guard}, nil
+		m := &mutation{put: []*meta.Version{&v}, guard: r.guard}
+		if v.Seq == 0 {
+			m.remove = []meta.Version{*cur}
+		}
+		return m, nil
 	})
 	if err != nil {
 		if !unknown(err) {
@@ -107,7 +114,7 @@ func appendable(v *meta.Version, offset int64, c *Conditions) error {
 	size := int64(0)
 	if v != nil {
 		size = v.Size
-		if len(v.Parts) > 0 && v.Checksum != nil && v.Checksum.Type == Composite {
+		if v.CountParts() > 0 && v.Checksum != nil && v.Checksum.Type == Composite {
 			return fail(s3err.InvalidRequest, "An object with a composite checksum cannot be appended to")
 		}
 		if v.Appends >= maxAppends {
@@ -131,7 +138,10 @@ func (s *Store) receiveAppend(ctx context.Context, b *meta.Bucket, key string, o
 	}
 	// The client's digests are of what it sends, not of what is stored: they
 	// are checked as it passes by.
-	src := s.body(ctx, old, seal, 0, old.Size)
+	src, err := s.body(ctx, b.ID, key, old, seal, 0, old.Size)
+	if err != nil {
+		return nil, err
+	}
 	defer src.Close()
 	head, err := io.ReadAll(src)
 	if err != nil {
@@ -169,17 +179,35 @@ func (r *summingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// extend makes v the object with r at its end.
-func extend(v *meta.Version, r *received) {
-	v.Seq, v.Modified = 0, 0
-	if v.Inline {
+// extended returns the version that cur becomes with r at its end. One with pages
+// keeps its Seq, and so the pages that it has: an append costs what it adds, however
+// much the object has been appended to. Any other one is a new version.
+func (s *Store) extended(ctx context.Context, bucket meta.BucketID, key string, cur *meta.Version, r *received) (meta.Version, error) {
+	v := *cur
+	switch {
+	case v.Inline:
 		v.Size, v.Inline, v.Payload, v.Segments = r.size, r.inline, r.payload, []meta.Segment{r.segment}
-	} else {
+	case v.Pages == nil:
 		v.Size += r.size
-		v.Segments = append(append([]meta.Segment(nil), v.Segments...), r.segment)
+		v.Segments = append(slices.Clone(v.Segments), r.segment)
+	default:
+		last, err := s.meta.Pages(ctx, bucket, key, v.Seq, len(v.Pages.Index)-1, 1)
+		if errors.Is(err, meta.ErrNotFound) {
+			return v, meta.ErrConflict // its key has changed since it was read
+		}
+		if err != nil {
+			return v, err
+		}
+		v.Size += r.size
+		v.Pages = v.Pages.Appended(last[0], r.segment)
+	}
+	v.Modified = s.now().UnixMicro()
+	if v.Pages == nil {
+		v.Seq, v.Modified = 0, 0
 	}
 	v.Checksum, v.Parts = nil, nil
 	v.Appends++
 	id := meta.NewID() // the ETag of an object that was appended to is no MD5
 	v.ETag = hex.EncodeToString(id[:])
+	return v, nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -184,7 +185,7 @@ func (s *Store) plan(key string, h *meta.Head, more bool, m *mutation, rev int64
 		if v.Null {
 			c.NullSeq = v.Seq
 		}
-		c.Put = append(c.Put, *v)
+		c.Put = append(c.Put, stored(v))
 		left = slices.DeleteFunc(left, func(l meta.Version) bool { return l.Seq == v.Seq })
 		left = append(left, *v)
 	}
@@ -202,6 +203,19 @@ func (s *Store) plan(key string, h *meta.Head, more bool, m *mutation, rev int64
 	}
 	return c
 }
+
+// stored returns v as it is stored.
+func stored(v *meta.Version) meta.Version {
+	if len(v.Segments) <= pagedAbove {
+		return *v
+	}
+	return v.Paged()
+}
+
+// pagedAbove is how many segments a version may have beside the rest of it. This
+// version of the program reads pages, and the next one writes them: so two that
+// serve together understand each other.
+const pagedAbove = math.MaxInt
 
 // behind runs f after the answer; Flush waits for it.
 func (s *Store) behind(f func(ctx context.Context)) {

@@ -71,11 +71,19 @@ func (s *Store) VerifyBody(ctx context.Context, bucket meta.BucketID, key string
 	if n := int64(len(v.Payload)); v.Inline && (len(v.Segments) != 1 || n != v.Segments[0].Bytes) {
 		return fmt.Errorf("%w: %d bytes of it are kept in its row", ErrDigest, n)
 	}
+	v, release, err := s.whole(ctx, bucket, key, v)
+	if err != nil {
+		return err
+	}
+	defer release()
 	d, err := newDigests(v)
 	if err != nil {
 		return err
 	}
-	body := s.body(ctx, v, seal, 0, v.Size)
+	body, err := s.body(ctx, bucket, key, v, seal, 0, v.Size)
+	if err != nil {
+		return err
+	}
 	err = d.read(body)
 	if closeErr := body.Close(); err == nil {
 		err = closeErr

@@ -74,6 +74,11 @@ func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u 
 	if err := s.checkCustomer(b, key, u, in.CustomerKey); err != nil {
 		return nil, err
 	}
+	release, err := s.reserve(ctx, wholeBytes*int64(len(in.Parts)))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if _, err := s.assemble(ctx, b, u, in); err != nil {
 		return nil, err
 	}
@@ -249,7 +254,7 @@ func checkOrder(parts []CompletedPart) error {
 
 // assemble looks at the parts that were named and makes the version of them.
 func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in CompleteInput) (*meta.Version, error) {
-	stored, err := s.allParts(ctx, u.ID)
+	stored, err := s.namedParts(ctx, u.ID, in.Parts)
 	if err != nil {
 		return nil, err
 	}
@@ -287,20 +292,35 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 	return &v, s.sumParts(&v, u, parts, in.Checksum)
 }
 
-func (s *Store) allParts(ctx context.Context, id meta.UploadID) (map[int]meta.Part, error) {
-	stored := map[int]meta.Part{}
-	for after := 0; ; {
-		page, err := s.meta.Parts(ctx, id, after, maxScan)
-		if err != nil {
-			return nil, err
+// namedParts reads the parts that a Complete names, and no more than twice as many
+// rows: an upload may have 10,000 that it does not name.
+func (s *Store) namedParts(ctx context.Context, id meta.UploadID, named []CompletedPart) (map[int]meta.Part, error) {
+	stored := make(map[int]meta.Part, len(named))
+	for i := 0; i < len(named); {
+		first, j := named[i].Number, i+1
+		for j < len(named) && named[j].Number-first < min(2*(j-i+1), maxScan) {
+			j++
 		}
-		for _, p := range page {
-			stored[p.Number], after = p, p.Number
+		// Those from i on and before j lie close together.
+		for after, last := first-1, named[j-1].Number; after < last; {
+			want := last - after
+			page, err := s.meta.Parts(ctx, id, after, want)
+			if err != nil {
+				return nil, err
+			}
+			for _, p := range page {
+				if p.Number <= last {
+					stored[p.Number] = p
+				}
+				after = p.Number
+			}
+			if len(page) < want {
+				break // there are no more
+			}
 		}
-		if len(page) < maxScan {
-			return stored, nil
-		}
+		i = j
 	}
+	return stored, nil
 }
 
 func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (meta.Part, error) {

@@ -52,6 +52,11 @@ func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in Cop
 		return nil, fail(s3err.InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPutBytes))
 	}
 	in.inherit(src)
+	src, release, err := s.whole(ctx, sb.ID, in.SourceKey, src)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	v, to, err := s.newVersion(b, key, in.Attributes)
 	if err != nil {
 		return nil, err
@@ -66,7 +71,7 @@ func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in Cop
 	case !itself && same && shareable(sb, src, b):
 		result, err = s.share(ctx, sb, src, b, key, v, &in)
 	default:
-		result, err = s.copyBytes(ctx, b, key, src, seal, v, to, in)
+		result, err = s.copyBytes(ctx, sb.ID, b, key, src, seal, v, to, in)
 	}
 	if err != nil {
 		return nil, err
@@ -148,7 +153,7 @@ func (s *Store) recopy(ctx context.Context, b *meta.Bucket, key string, src, v *
 	}
 	read := meta.ReadOptions{Seq: src.Seq}
 	err := s.change(ctx, b, key, read, nil, func(h *meta.Head) (*mutation, error) {
-		if h.Named == nil { // deleted or overwritten meanwhile, its blobs may go
+		if h.Named == nil || !sameBlobs(h.Named, src) { // deleted, overwritten or appended to meanwhile
 			e := noSuchKey(key)
 			e.Err = errReplaced
 			return nil, e
@@ -253,11 +258,14 @@ func wholeChecksum(v *meta.Version) error {
 }
 
 // copyBytes reads src and stores it as v.
-func (s *Store) copyBytes(ctx context.Context, b *meta.Bucket, key string, src *meta.Version, from *sealer, v *meta.Version, to *sealer, in CopyInput) (*PutResult, error) {
+func (s *Store) copyBytes(ctx context.Context, sb meta.BucketID, b *meta.Bucket, key string, src *meta.Version, from *sealer, v *meta.Version, to *sealer, in CopyInput) (*PutResult, error) {
 	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
 		return nil, err
 	}
-	body := s.body(ctx, src, from, 0, src.Size)
+	body, err := s.body(ctx, sb, in.SourceKey, src, from, 0, src.Size)
+	if err != nil {
+		return nil, err
+	}
 	defer body.Close()
 	r, err := s.receive(ctx,
 		target{bucket: b, key: key, class: v.Class, seal: to, inline: true, maxBytes: MaxPutBytes},
@@ -286,7 +294,13 @@ func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, 
 	if length > MaxPartBytes {
 		return nil, fail(s3err.InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPartBytes))
 	}
-	body := s.body(ctx, src, seal, offset, length)
+	body, err := s.body(ctx, sb.ID, in.SourceKey, src, seal, offset, length)
+	if errors.Is(err, errReplaced) {
+		return nil, replacedSource()
+	}
+	if err != nil {
+		return nil, err
+	}
 	defer body.Close()
 	result, err := s.UploadPart(ctx, b, key, PartInput{UploadID: in.UploadID, Number: in.Number, Body: body, Size: length, CustomerKey: in.CustomerKey})
 	if err != nil {

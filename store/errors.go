@@ -13,8 +13,9 @@ import (
 var (
 	// ErrBucketRemade says that another bucket has the name.
 	ErrBucketRemade = errors.New("the bucket was deleted and created again")
-	// ErrSourceReplaced says that the source of a copy is another version.
-	ErrSourceReplaced = errors.New("the source of the copy was replaced")
+	// ErrSourceReplaced says that the object, or the source of a copy, is another
+	// version.
+	ErrSourceReplaced = errors.New("the object was replaced")
 )
 
 func fail(code s3err.Code, format string, args ...any) *s3err.Error {

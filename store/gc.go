@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,15 @@ func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key stri
 			}
 		}
 	}
-	for _, v := range m.remove {
+	for i := range m.remove {
+		v, release, err := s.whole(ctx, bucket, key, &m.remove[i])
+		if errors.Is(err, errReplaced) {
+			return nil, meta.ErrConflict // its key has changed since it was read
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		note(v.Upload, v.Segments)
 	}
 	if len(entries) == 0 {
@@ -154,10 +163,15 @@ func (s *Store) postpone(ctx context.Context, e meta.QueueEntry) error {
 	return s.meta.Drop(ctx, e)
 }
 
+// maxHeld is how many references of keys one pass remembers: an object may have
+// 10,000.
+const maxHeld = 100_000
+
 // pass is one look at a number of entries.
 type pass struct {
 	store   *Store
 	heads   map[headName]map[reference]bool // what keys refer to
+	held    int                             // references in heads
 	proven  []meta.QueueEntry               // entries whose blob is to be deleted
 	deleted int
 }
@@ -258,9 +272,11 @@ func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if len(p.heads) < 256 {
-		p.heads[name] = blobs
+	if p.held += len(blobs) + 1; p.held > maxHeld {
+		clear(p.heads)
+		p.held = len(blobs) + 1
 	}
+	p.heads[name] = blobs
 	return blobs[own], nil
 }
 
@@ -268,8 +284,8 @@ func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 // revision of the key: one that moves from one version to another while they
 // are read page by page must not be missed.
 func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool, error) {
-	blobs, pages, err := s.blobsByPage(ctx, name)
-	if err != nil || pages == 1 {
+	blobs, reads, err := s.blobsByPage(ctx, name)
+	if err == nil && reads == 1 || err != nil && !errors.Is(err, errReplaced) {
 		return blobs, err
 	}
 	for try := 0; ; try++ {
@@ -277,12 +293,13 @@ func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool,
 		if err != nil {
 			return nil, err
 		}
-		if blobs, _, err = s.blobsByPage(ctx, name); err != nil {
-			return nil, err
+		blobs, _, read := s.blobsByPage(ctx, name)
+		if read != nil && !errors.Is(read, errReplaced) {
+			return nil, read
 		}
 		after, err := s.meta.Read(ctx, name.bucket, name.key, meta.ReadOptions{})
 		if err != nil || after.Rev == h.Rev {
-			return blobs, err
+			return blobs, cmp.Or(err, read)
 		}
 		if try == maxTries {
 			return nil, fmt.Errorf("the key changed %d times while its versions were read", try)
@@ -293,22 +310,35 @@ func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool,
 	}
 }
 
-func (s *Store) blobsByPage(ctx context.Context, name headName) (blobs map[reference]bool, pages int, err error) {
+// blobsByPage is blobsOf, which may have been made of several reads.
+func (s *Store) blobsByPage(ctx context.Context, name headName) (blobs map[reference]bool, reads int, err error) {
 	blobs = map[reference]bool{}
 	for before := int64(0); ; {
 		page, err := s.meta.Versions(ctx, name.bucket, name.key, before, maxScan)
 		if err != nil {
-			return nil, pages, err
+			return nil, reads, err
 		}
-		pages++
-		for _, v := range page {
+		reads++
+		add := func(segments []meta.Segment) {
+			for i := range segments {
+				blobs[referenceOf(segments[i])] = true
+			}
+		}
+		for i := range page {
+			v := &page[i]
 			before = v.Seq
-			for _, seg := range v.Segments {
-				blobs[referenceOf(seg)] = true
+			add(v.Segments)
+			if v.Pages == nil {
+				continue
+			}
+			reads++
+			err := meta.EachPage(ctx, s.meta, name.bucket, name.key, v.Seq, 0, len(v.Pages.Index), func(p *meta.Page) { add(p.Segments) })
+			if err != nil {
+				return nil, reads, goneVersion(name.key, err)
 			}
 		}
 		if len(page) < maxScan {
-			return blobs, pages, nil
+			return blobs, reads, nil
 		}
 	}
 }

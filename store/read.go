@@ -42,7 +42,24 @@ func (s *Store) Find(ctx context.Context, b *meta.Bucket, key, versionID string)
 	return &Found{b, v}, nil
 }
 
+// look repeats lookOnce where the version was replaced before its segments were
+// read. One that the caller has found is not looked up again: ErrSourceReplaced.
 func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
+	for try := 0; ; try++ {
+		o, err := s.lookOnce(ctx, b, key, in, open)
+		if !errors.Is(err, errReplaced) {
+			return o, err
+		}
+		if in.Found != nil || try == maxTries {
+			return nil, replacedSource()
+		}
+		if err := BackOff(ctx, try); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Store) lookOnce(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
 	var v *meta.Version
 	if f := in.Found; f != nil {
 		b, v = f.Bucket, f.Version
@@ -58,11 +75,15 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 	if err := in.Conditions.read(v); err != nil {
 		return nil, withValidators(err, b, v)
 	}
-	o := &Object{Key: key, Version: *v, VersionID: VersionID(b, v), Length: v.Size, PartsCount: len(v.Parts)}
+	o := &Object{Key: key, Version: *v, VersionID: VersionID(b, v), Length: v.Size, PartsCount: v.CountParts()}
 	if in.RangeIf != nil && !in.RangeIf(v) {
 		in.Range = nil
 	}
-	if err := o.narrow(in); err != nil {
+	if in.PartNumber != 0 {
+		if err := s.narrowToPart(ctx, b, o, in.PartNumber); err != nil {
+			return nil, err
+		}
+	} else if err := o.narrow(in); err != nil {
 		return nil, err
 	}
 	seal, err := s.openSealer(b, key, v.Encryption, in.CustomerKey)
@@ -70,9 +91,9 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 		return nil, err
 	}
 	if open {
-		o.Body = s.body(ctx, v, seal, o.Offset, o.Length)
+		o.Body, err = s.body(ctx, b.ID, key, v, seal, o.Offset, o.Length)
 	}
-	return o, nil
+	return o, err
 }
 
 // withValidators adds what a 304 must carry.
@@ -154,11 +175,8 @@ func outOfRange(size int64) *s3err.Error {
 	return s3err.New(s3err.InvalidRange).With("ActualObjectSize", fmt.Sprint(size))
 }
 
-// narrow limits o to the range or the part that was asked for.
+// narrow limits o to the range that was asked for.
 func (o *Object) narrow(in GetInput) error {
-	if in.PartNumber != 0 {
-		return o.narrowToPart(in.PartNumber)
-	}
 	if in.Range == nil {
 		return nil
 	}
@@ -180,29 +198,34 @@ func (o *Object) narrow(in GetInput) error {
 	return nil
 }
 
-func (o *Object) narrowToPart(number int) error {
-	parts := o.Version.Parts
-	if len(parts) == 0 {
+// narrowToPart limits o to the part of that number.
+func (s *Store) narrowToPart(ctx context.Context, b *meta.Bucket, o *Object, number int) error {
+	if o.PartsCount == 0 {
 		if number != 1 {
 			return fail(s3err.InvalidPart, "The requested partnumber is not satisfiable")
 		}
 		o.Partial = true
 		return nil
 	}
-	var offset int64
-	for i := range parts {
-		if parts[i].Number == number || number == i+1 && !slices.ContainsFunc(parts, func(p meta.PartInfo) bool { return p.Number == number }) {
-			o.Part, o.Offset, o.Length, o.Partial = &parts[i], offset, parts[i].Size, true
-			return nil
-		}
-		offset += parts[i].Size
+	p, offset, err := s.part(ctx, b.ID, o.Key, &o.Version, number)
+	if err != nil {
+		return err
 	}
-	return fail(s3err.InvalidPart, "The requested partnumber is not satisfiable")
+	if p == nil {
+		return fail(s3err.InvalidPart, "The requested partnumber is not satisfiable")
+	}
+	o.Part, o.Offset, o.Length, o.Partial = p, offset, p.Size, true
+	return nil
 }
 
-// body reads length bytes of v from offset on.
-func (s *Store) body(ctx context.Context, v *meta.Version, seal *sealer, offset, length int64) io.ReadCloser {
-	return &segmentReader{ctx: ctx, store: s, payload: v.Payload, inline: v.Inline, segments: v.Segments, seal: seal, skip: offset, left: length}
+// body reads length bytes of v, a version of key, from offset on. errReplaced says
+// that the version is gone.
+func (s *Store) body(ctx context.Context, bucket meta.BucketID, key string, v *meta.Version, seal *sealer, offset, length int64) (io.ReadCloser, error) {
+	segments, skip, release, err := s.segmentsWithin(ctx, bucket, key, v, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return &segmentReader{ctx: ctx, store: s, payload: v.Payload, inline: v.Inline, segments: segments, seal: seal, skip: skip, left: length, release: release}, nil
 }
 
 // segmentReader reads the segments of a body one after another. Memory is
@@ -217,6 +240,7 @@ type segmentReader struct {
 	skip     int64 // bytes to pass over in what is left of segments
 	left     int64 // bytes to return
 	open     io.ReadCloser
+	release  func() // gives back the memory of segments; nil once it did
 	err      error
 }
 
@@ -312,6 +336,10 @@ func (r *segmentReader) next() error {
 func (r *segmentReader) Close() error {
 	if r.err == nil {
 		r.err = errors.New("read after close")
+	}
+	if r.release != nil {
+		r.release()
+		r.release = nil
 	}
 	if r.open == nil {
 		return nil

@@ -73,11 +73,10 @@ func (s *Store) borrow(ctx context.Context, sb *meta.Bucket, srcKey string, src 
 	return l, err
 }
 
-// sameBlobs reports whether two versions refer to the same blobs by the same
-// references.
-func sameBlobs(a, b *meta.Version) bool {
-	return slices.EqualFunc(a.Segments, b.Segments, func(a, b meta.Segment) bool { return referenceOf(a) == referenceOf(b) })
-}
+// sameBlobs reports whether two versions of a key refer to the same blobs by the
+// same references. A version keeps its blobs as long as it is there, but for an
+// append, which gives it another ETag.
+func sameBlobs(a, b *meta.Version) bool { return a.Seq == b.Seq && a.ETag == b.ETag }
 
 // release ends a reference to a blob, whose key does not refer to it any more
 // and never will again. last says that it was the last one: the blob is to be

@@ -73,7 +73,10 @@ func (s *Store) putAgain(ctx context.Context, key string, in PutInput, v *meta.V
 	if err != nil {
 		return nil, err
 	}
-	body := s.body(ctx, v, seal, 0, r.size)
+	body, err := s.body(ctx, b.ID, key, v, seal, 0, r.size)
+	if err != nil {
+		return nil, err
+	}
 	defer body.Close()
 	again.Body, again.Size = io.Reader(body), r.size
 	return s.Put(ctx, b, key, again)

@@ -97,7 +97,12 @@ func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *R
 	if err := in.Source.source(src); err != nil {
 		return err
 	}
-	l, err := s.borrow(ctx, b, in.From, src, b, to)
+	body, release, err := s.whole(ctx, b.ID, in.From, src)
+	if err != nil {
+		return err
+	}
+	defer release()
+	l, err := s.borrow(ctx, b, in.From, body, b, to)
 	if err != nil {
 		return err
 	}
@@ -113,7 +118,7 @@ func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *R
 	v.Moving, v.Moved = nil, &meta.Move{ID: move.ID, Key: in.From, Began: move.Began, Token: in.Token}
 	v.Seq, v.Upload = 0, meta.UploadID{}
 	if err = s.takeBody(b, in.From, src, b, to, &v); err == nil {
-		v.Segments = l.segments
+		v.Pages, v.Segments, v.Parts = nil, l.segments, body.Parts
 		err = s.arrive(ctx, b, to, dst, &v, l.guard)
 	}
 	if err != nil {

@@ -49,16 +49,21 @@ func onEngines(t *testing.T, test func(g *ground)) {
 	})
 }
 
-func (g *ground) open(m meta.Store) *store.Store {
-	g.Helper()
+// classes maps STANDARD to one of the engine's blob stores.
+func (g *ground) classes() map[string]string {
 	classes := map[string]string{}
 	for name := range g.engine.Gateway.Blobs {
 		if classes[store.ClassStandard] == "" || name < classes[store.ClassStandard] {
 			classes[store.ClassStandard] = name
 		}
 	}
+	return classes
+}
+
+func (g *ground) open(m meta.Store) *store.Store {
+	g.Helper()
 	s, err := store.New(store.Options{
-		Meta: m, Blobs: g.engine.Gateway.Blobs, Classes: classes, Ring: g.engine.Gateway.Ring, Region: "us-east-1",
+		Meta: m, Blobs: g.engine.Gateway.Blobs, Classes: g.classes(), Ring: g.engine.Gateway.Ring, Region: "us-east-1",
 		GCGrace: grace, BucketCache: -1, Now: func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) },
 	})
 	g.must(err)

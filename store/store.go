@@ -53,6 +53,10 @@ type Options struct {
 	// BucketCache is how long a bucket's settings may be remembered; 0 is a
 	// second, less than 0 never.
 	BucketCache time.Duration
+	// Reserve, if not nil, is asked before a request reads as much as is stored of
+	// an object rather than what it asks for: bytes of memory, until release is
+	// called. Its error ends the request.
+	Reserve func(ctx context.Context, bytes int64) (release func(), err error)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	Log *zap.Logger
@@ -60,12 +64,13 @@ type Options struct {
 
 // A Store answers S3's operations. All methods may be called concurrently.
 type Store struct {
-	meta    meta.Store
-	blobs   map[string]blob.Store
-	classes map[string]map[string]string // by region; "" are those of any other
-	ring    *crypt.Ring
-	region  string
-	regions []string
+	meta     meta.Store
+	blobs    map[string]blob.Store
+	classes  map[string]map[string]string // by region; "" are those of any other
+	ring     *crypt.Ring
+	region   string
+	regions  []string
+	reserved func(ctx context.Context, bytes int64) (release func(), err error) // [Options.Reserve]
 	// ownership is [Options.Ownership].
 	ownership string
 	grace     time.Duration
@@ -98,7 +103,7 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		meta: o.Meta, blobs: o.Blobs, classes: classes, ring: o.Ring,
-		region: o.Region, regions: o.Regions, ownership: o.Ownership, grace: o.GCGrace, now: o.Now, log: o.Log,
+		region: o.Region, regions: o.Regions, reserved: o.Reserve, ownership: o.Ownership, grace: o.GCGrace, now: o.Now, log: o.Log,
 	}
 	if s.grace <= 0 {
 		s.grace = 24 * time.Hour

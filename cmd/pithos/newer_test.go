@@ -71,10 +71,10 @@ func newerMetadata(t *testing.T, data string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.Set([]byte("mformat"), []byte("2"), pebble.Sync), db.Close()); err != nil {
+	if err := errors.Join(db.Set([]byte("mformat"), []byte("3"), pebble.Sync), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"format 2", "no later than 1", "start the pithos that wrote them"}
+	return []string{"format 3", "no later than 2", "start the pithos that wrote them"}
 }
 
 func newerBlobs(t *testing.T, data string) []string {

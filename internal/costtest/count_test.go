@@ -61,6 +61,13 @@ func (c *rowCounter) Versions(ctx context.Context, bucket meta.BucketID, key str
 	return found, err
 }
 
+// Pages implements [meta.Objects].
+func (c *rowCounter) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
+	found, err := c.Store.Pages(ctx, bucket, key, seq, from, n)
+	c.add(len(found))
+	return found, err
+}
+
 // ListVersions implements [meta.Listings].
 func (c *rowCounter) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
 	found, err := c.Store.ListVersions(ctx, bucket, key, before, limit)

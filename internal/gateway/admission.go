@@ -101,7 +101,7 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
-	t := &ticket{callers: a.shareOf(r)}
+	t := &ticket{admission: a, callers: a.shareOf(r)}
 	// With its ticket the request is refused without lingering: that is left
 	// until it holds nothing.
 	r = r.WithContext(context.WithValue(r.Context(), ticketKey{}, t))
@@ -140,12 +140,13 @@ func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
 
 // ticket is what a request that was let in holds.
 type ticket struct {
-	callers callers
-	holds   int64 // bytes of memory
-	form    bool  // a place in admission.forms
-	work    s3api.WorkKind
-	refused bool // the gateway has answered, not the engine
-	unread  bool // the client may go on sending a body that was refused
+	admission *admission
+	callers   callers
+	holds     int64 // bytes of memory
+	form      bool  // a place in admission.forms
+	work      s3api.WorkKind
+	refused   bool // the gateway has answered, not the engine
+	unread    bool // the client may go on sending a body that was refused
 	// body changes the least speed of the request's body; nil without one.
 	body func(s3api.WorkKind)
 }
@@ -192,6 +193,26 @@ func (a *admission) grant(ctx context.Context, t *ticket, w s3api.Work) bool {
 		t.callers[1] = tenant
 	}
 	return a.hold(ctx, t, requestBytes+a.bytes(w))
+}
+
+// reserve is [store.Options.Reserve]: memory for what is stored of an object, on top
+// of what the request of ctx holds. Background work has no ticket, and is no client.
+func reserve(ctx context.Context, bytes int64) (release func(), err error) {
+	t := ticketOf(ctx)
+	if t == nil {
+		return func() {}, nil
+	}
+	a := t.admission
+	granting, cancel := context.WithTimeout(ctx, a.wait)
+	defer cancel()
+	bytes = min(bytes, a.stream) // so that it fits, however little memory there is
+	if !a.memory.take(granting, bytes, t.holds, t.callers) {
+		t.refused = true
+		n := noteOf(ctx)
+		n.refused, n.Code = true, string(s3err.SlowDown)
+		return nil, s3err.New(s3err.SlowDown)
+	}
+	return func() { a.memory.give(bytes, t.callers) }, nil
 }
 
 // leaveForms gives back the place of a form whose fields were read.

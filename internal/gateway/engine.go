@@ -92,7 +92,7 @@ func (e *Engine) finish(cfg *config.Config, c *classes, o OpenOptions) error {
 	options := store.Options{
 		Meta: o.meta(e.Meta), Blobs: o.blobs(c.blobs), Classes: c.names[c.home], Ring: e.Ring,
 		Region: cfg.Options.DefaultRegion, Regions: slices.Sorted(maps.Keys(cfg.Regions)),
-		GCGrace: grace, Now: o.Now, Log: o.Log.Named("store"),
+		GCGrace: grace, Reserve: reserve, Now: o.Now, Log: o.Log.Named("store"),
 	}
 	if cfg.AnyLocation {
 		options.Regions = nil

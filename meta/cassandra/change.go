@@ -103,6 +103,11 @@ func (p *pending) check(c meta.Change) error {
 	case c.ID == meta.ID{}:
 		return fmt.Errorf("commit change: it has no id")
 	}
+	for i := range c.Put {
+		if err := c.Put[i].CheckPages(c.Put[i].Seq == c.Rev); err != nil {
+			return fmt.Errorf("commit change: %w", err)
+		}
+	}
 	return nil
 }
 

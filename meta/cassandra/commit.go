@@ -21,7 +21,9 @@ const (
 	addInlineKnown    = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ?, payload = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = ?`
 	addInlineUnknown  = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ?, payload = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = null`
 
-	putVersion    = `INSERT INTO @.object (bucket_id, key, seq, doc, payload, listed) VALUES (?, ?, ?, ?, ?, ?)`
+	putVersion = `INSERT INTO @.object (bucket_id, key, seq, doc, payload, listed) VALUES (?, ?, ?, ?, ?, ?)`
+	// The pages of segments are cells of their own: the others stay as they are.
+	putPages      = `UPDATE @.object SET segments = segments + ? WHERE bucket_id = ? AND key = ? AND seq = ?`
 	deleteVersion = `DELETE FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 )
 
@@ -133,6 +135,19 @@ func encodeVersion(key string, v *meta.Version) (doc, listed []byte, err error) 
 	return doc, listed, err
 }
 
+// encodePages returns the pages of v that a change writes.
+func encodePages(v *meta.Version) (map[int][]byte, error) {
+	pages := map[int][]byte{}
+	for i, p := range v.Pages.Write {
+		b, err := meta.Marshal(p)
+		if err != nil {
+			return nil, err
+		}
+		pages[i] = b
+	}
+	return pages, nil
+}
+
 // addOne is the statement for a change that only adds a version.
 func addOne(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
 	v := c.Put[0]
@@ -154,7 +169,7 @@ func addOne(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry
 }
 
 func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
-	if len(c.Put) == 1 && len(c.Delete) == 0 && c.Put[0].Seq == c.Rev && !c.RemovesKey {
+	if len(c.Put) == 1 && len(c.Delete) == 0 && c.Put[0].Seq == c.Rev && !c.RemovesKey && c.Put[0].Pages == nil {
 		return addOne(bucket, key, c)
 	}
 	ttl := 0
@@ -174,6 +189,14 @@ func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.Batch
 		}
 		put[v.Seq] = true
 		batch = append(batch, entry(putVersion, bucket[:], key, v.Seq, doc, v.Payload, listed))
+		if v.Pages == nil || len(v.Pages.Write) == 0 {
+			continue
+		}
+		pages, err := encodePages(&v)
+		if err != nil {
+			return nil, err
+		}
+		batch = append(batch, entry(putPages, pages, bucket[:], key, v.Seq))
 	}
 	for _, seq := range c.Delete {
 		// One batch has one timestamp, at which a deletion beats an insertion.

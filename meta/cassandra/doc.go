@@ -40,6 +40,11 @@
 //	    so that H5 still works. Every change based on an earlier revision fails
 //	    from then on (head.go).
 //
+// A version with more than meta.PageSegments segments has these in the column
+// segments, a map whose elements are pages: doc has their index, and a read of the
+// head reads no page. An append adds an element, or replaces the last one, in the
+// batch of H1; whatever else changes the version leaves the column as it is.
+//
 // A version row has the whole version in doc and, in listed, what listings show
 // of it (meta.Entry): a page of versions reads listed alone. So do the tables
 // upload and bucket (listed, region). Rows of older programs have no such

@@ -30,6 +30,7 @@ const (
 	selectVersionBody = `SELECT rev, null_seq, commit_id, seq, doc, payload FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectListed      = `SELECT seq, listed FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
 	selectVersionDoc  = `SELECT doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
+	selectPages       = `SELECT segments[?..?] FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectVersions    = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
 )
 
@@ -152,6 +153,28 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	}
 	h, _, err := s.scanHead(ctx, s.o.Consistency, limit, false, selectVersions, bucket[:], key, before, min(limit, maxLimit))
 	return h.Versions, wrap(err, "read versions of key")
+}
+
+// Pages implements [meta.Objects].
+func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
+	if err := meta.CheckText(key); err != nil {
+		return nil, wrap(err, "read segments of a version")
+	}
+	var stored map[int][]byte
+	found, err := s.one(ctx, s.o.Consistency, []any{&stored}, selectPages, from, from+n-1, bucket[:], key, seq)
+	if err == nil && (!found || len(stored) < n) {
+		err = meta.ErrNotFound
+	}
+	if err != nil {
+		return nil, wrap(err, "read segments of a version")
+	}
+	pages := make([]meta.Page, n)
+	for i := range pages {
+		if err := meta.Unmarshal(stored[from+i], &pages[i]); err != nil {
+			return nil, wrap(err, "read segments of a version")
+		}
+	}
+	return pages, nil
 }
 
 // ListVersions implements [meta.Listings]. A page shorter than limit is the last

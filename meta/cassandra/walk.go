@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	walkObjects        = `SELECT bucket_id, key, rev, seq, doc FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
-	walkObjectsPayload = `SELECT bucket_id, key, rev, seq, doc, payload FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
+	walkObjects        = `SELECT bucket_id, key, rev, seq, doc, segments FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
+	walkObjectsPayload = `SELECT bucket_id, key, rev, seq, doc, segments, payload FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
 	walkUploads        = `SELECT upload_id, bucket_id, key, rev, state, doc, number, part FROM @.upload WHERE token(upload_id) > ? AND token(upload_id) <= ?`
 	walkQueue          = `SELECT due, entry, kind, claimed, doc FROM @.gc WHERE token(slot, part) > ? AND token(slot, part) <= ?`
 	walkReferences     = `SELECT doc FROM @.blob_ref WHERE token(blob_id) > ? AND token(blob_id) <= ?`
@@ -113,7 +113,8 @@ func (s *Store) walkVersions(ctx context.Context, share meta.Share, payload bool
 		var bucket, doc, body []byte
 		var seq *int64
 		var r meta.VersionRow
-		dest := []any{&bucket, &r.Key, &r.Rev, &seq, &doc}
+		var pages map[int][]byte
+		dest := []any{&bucket, &r.Key, &r.Rev, &seq, &doc, &pages}
 		if payload {
 			dest = append(dest, &body)
 		}
@@ -127,6 +128,9 @@ func (s *Store) walkVersions(ctx context.Context, share meta.Share, payload bool
 			return fmt.Errorf("version %d of key %q: %w", *seq, r.Key, err)
 		}
 		r.Bucket, r.Seq, r.Payload = idOf(bucket), *seq, body
+		if err := r.JoinPages(pages); err != nil {
+			return fmt.Errorf("key %q: %w", r.Key, err)
+		}
 		return visit(r)
 	}, stmt), "walk versions")
 }

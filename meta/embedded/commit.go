@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -95,6 +96,9 @@ func checkChange(c meta.Change, begun int64) error {
 		case v.Inline && len(v.Payload) == 0 && v.Size > 0:
 			return fmt.Errorf("version %d is inline and came without its payload", v.Seq)
 		}
+		if err := v.CheckPages(v.Seq == c.Rev); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -162,7 +166,7 @@ func (s *Store) currentAfter(bucket meta.BucketID, key string, old head, c meta.
 func (s *Store) fillVersions(b *pebble.Batch, bucket meta.BucketID, key string, old head, c meta.Change) error {
 	versions, payloads := keyPrefix(tableVersion, bucket, key), keyPrefix(tablePayload, bucket, key)
 	for _, seq := range c.Delete {
-		if err := s.dropPayload(b, bucket, key, seq); err != nil {
+		if err := s.dropRest(b, bucket, key, seq, nil); err != nil {
 			return err
 		}
 		if err := b.Delete(withSeq(versions, seq), nil); err != nil {
@@ -170,7 +174,7 @@ func (s *Store) fillVersions(b *pebble.Batch, bucket meta.BucketID, key string, 
 		}
 	}
 	for _, v := range c.Put {
-		if err := setRow(b, withSeq(versions, v.Seq), v); err != nil {
+		if err := setRow(b, withSeq(versions, v.Seq), &v); err != nil {
 			return err
 		}
 		if len(v.Payload) > 0 {
@@ -178,23 +182,53 @@ func (s *Store) fillVersions(b *pebble.Batch, bucket meta.BucketID, key string, 
 				return err
 			}
 		} else if v.Seq <= old.current { // it may replace an inline version
-			if err := s.dropPayload(b, bucket, key, v.Seq); err != nil {
+			if err := s.dropRest(b, bucket, key, v.Seq, &v); err != nil {
 				return err
 			}
+		}
+		if err := s.setPages(b, bucket, key, &v); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// dropPayload removes the payload of a version if it has one. It reads the
+// setPages adds the pages of segments that v comes with.
+func (s *Store) setPages(b *pebble.Batch, bucket meta.BucketID, key string, v *meta.Version) error {
+	if v.Pages == nil {
+		return nil
+	}
+	if err := b.Set([]byte(formatKey), []byte(strconv.Itoa(pagesFormat)), nil); err != nil {
+		return err
+	}
+	prefix := pagesKey(bucket, key, v.Seq)
+	for n, page := range v.Pages.Write {
+		if err := setRow(b, pageKey(prefix, n), page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropRest removes the payload of a version, and the pages of its segments, if it
+// has any and next, which replaces it, has not; nil removes it. It reads the
 // version first, to write no tombstone without need.
-func (s *Store) dropPayload(b *pebble.Batch, bucket meta.BucketID, key string, seq int64) error {
+func (s *Store) dropRest(b *pebble.Batch, bucket meta.BucketID, key string, seq int64, next *meta.Version) error {
 	v, err := s.version(bucket, key, seq, false)
-	if errors.Is(err, meta.ErrNotFound) || err == nil && !v.Inline {
+	if errors.Is(err, meta.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if v.Pages != nil && (next == nil || next.Pages == nil) {
+		prefix := pagesKey(bucket, key, seq)
+		if err := b.DeleteRange(prefix, after(prefix), nil); err != nil {
+			return err
+		}
+	}
+	if !v.Inline {
+		return nil
 	}
 	return b.Delete(payloadKey(bucket, key, seq), nil)
 }

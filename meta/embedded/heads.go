@@ -224,6 +224,25 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	return found, nil
 }
 
+// Pages implements [meta.Objects].
+func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
+	if err := meta.CheckText(key); err != nil {
+		return nil, fmt.Errorf("segments of a version: %w", err)
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, fmt.Errorf("segments of a version of %q: %w", key, err)
+	}
+	defer s.leave()
+	defer s.keys.rlock(rowKey(tableHead, bucket, key))()
+	pages, prefix := make([]meta.Page, n), pagesKey(bucket, key, seq)
+	for i := range pages {
+		if err := s.getRow(pageKey(prefix, from+i), &pages[i]); err != nil {
+			return nil, fmt.Errorf("segments of a version of %q: %w", key, err)
+		}
+	}
+	return pages, nil
+}
+
 // ListVersions implements [meta.Listings]. It reads whole rows, one at a time.
 func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
 	if err := s.enter(ctx); err != nil {

@@ -21,6 +21,7 @@ import (
 //	g bucket, key                      the revision of a key that has none
 //	v bucket, escaped key, ^seq        a version
 //	p bucket, escaped key, ^seq        its payload, separate so that lists of versions do not load it
+//	s bucket, escaped key, ^seq, page  some of its segments, where it has many
 //	c bucket, key                      the listing entry of a key with a visible current version
 //	u id                               an upload
 //	l bucket, escaped key, id          an open upload
@@ -41,6 +42,7 @@ const (
 	tableGone    = 'g'
 	tableVersion = 'v'
 	tablePayload = 'p'
+	tablePages   = 's'
 	tableCurrent = 'c'
 	tableUpload  = 'u'
 	tableOpen    = 'l'
@@ -103,6 +105,16 @@ func versionKey(id meta.ID, key string, seq int64) []byte {
 
 func payloadKey(id meta.ID, key string, seq int64) []byte {
 	return withSeq(keyPrefix(tablePayload, id, key), seq)
+}
+
+// pagesKey is what the keys of a version's pages begin with.
+func pagesKey(id meta.ID, key string, seq int64) []byte {
+	return withSeq(keyPrefix(tablePages, id, key), seq)
+}
+
+// pageKey is the key of a page: prefix is what pagesKey returns.
+func pageKey(prefix []byte, n int) []byte {
+	return binary.BigEndian.AppendUint32(prefix[:len(prefix):len(prefix)], uint32(n))
 }
 
 // timeKey is the key of a row ordered by a time, to the microsecond.

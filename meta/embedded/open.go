@@ -20,8 +20,11 @@ import (
 )
 
 const (
-	// format is the version of the layout that keys.go describes.
-	format = 1
+	// format is the version of the layout that keys.go describes; it is that of a
+	// new database. pagesFormat is that of one with a version that has pages: the
+	// first one raises it, so that a program which knows no pages refuses it.
+	format      = 1
+	pagesFormat = 2
 	// pebbleFormat is pinned: a newer Pebble must not change the format on disk
 	// before a release of this package raises it.
 	pebbleFormat = pebble.FormatTableFormatV6
@@ -143,8 +146,8 @@ func (s *Store) load() error {
 	if err != nil || n < 1 {
 		return fmt.Errorf("metadata in %s: unreadable format %q", s.dir, v)
 	}
-	if n > format {
-		return fmt.Errorf("metadata in %s: %w: they have format %d, and this binary knows no later than %d; start the pithos that wrote them, or a newer one", s.dir, ErrNewer, n, format)
+	if n > pagesFormat {
+		return fmt.Errorf("metadata in %s: %w: they have format %d, and this binary knows no later than %d; start the pithos that wrote them, or a newer one", s.dir, ErrNewer, n, pagesFormat)
 	}
 	v, err = s.get([]byte(floorKey))
 	if errors.Is(err, meta.ErrNotFound) {

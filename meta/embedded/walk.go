@@ -140,6 +140,15 @@ func (s *Store) walkVersions(ctx context.Context, share meta.Share, payload bool
 			}
 		}
 		last = r
+		err = meta.Whole(ctx, s, r.Bucket, r.Key, &r.Version)
+		if errors.Is(err, meta.ErrNotFound) {
+			if _, gone := s.walkGet(ctx, name); errors.Is(gone, meta.ErrNotFound) {
+				return nil // removed since its row was read
+			}
+		}
+		if err != nil {
+			return err
+		}
 		return visit(r)
 	})
 	if err != nil {

@@ -274,6 +274,9 @@ func fill(v reflect.Value, name string) {
 	case reflect.Struct:
 		fillStruct(v)
 	case reflect.Pointer:
+		if _, ok := v.Interface().(*meta.Pages); ok {
+			return // a version with segments has no pages
+		}
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), name)
 	case reflect.Slice:

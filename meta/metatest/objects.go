@@ -49,6 +49,10 @@ var objectContracts = []contract{
 	{"GoneKeyCanBeMadeAgain", testGoneKey},
 	{"VersionsArePaged", testVersionsPaged},
 	{"ListedVersions", testListVersions},
+	{"SegmentsLieInPages", testPages},
+	{"ChangesKeepPages", testPagesAreKept},
+	{"PagesGoWithTheirVersion", testPagesGo},
+	{"NewVersionsComeWithTheirPages", testPagesAreComplete},
 	{"KeysThatArePrefixesStayApart", func(s *suite) {
 		b := s.bucket()
 		for _, key := range []string{"a", "a\x00", "a\x00\x01", "aa"} {

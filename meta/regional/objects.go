@@ -26,6 +26,11 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	return route(ctx, s, bucket, func(m meta.Store) ([]meta.Version, error) { return m.Versions(ctx, bucket, key, before, limit) })
 }
 
+// Pages implements [meta.Objects].
+func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
+	return route(ctx, s, bucket, func(m meta.Store) ([]meta.Page, error) { return m.Pages(ctx, bucket, key, seq, from, n) })
+}
+
 // Scan implements [meta.Listings].
 func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) ([]meta.Entry, bool, error) {
 	store, err := s.find(ctx, bucket)
