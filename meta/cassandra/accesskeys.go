@@ -19,8 +19,8 @@ const (
 	selectAccessKey = `SELECT doc FROM @.access_key WHERE id = ?`
 )
 
-// PutAccessKey implements [meta.AccessKeys]. Keys change by Paxos alone, so
-// that the last change wins whatever the clocks say.
+// PutAccessKey implements [meta.AccessKeys]. Keys change by Paxos only, so that the last
+// change wins whatever the clocks say.
 func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
 	if err := meta.CheckText(k.ID); err != nil {
 		return wrap(err, "put access key")
@@ -29,17 +29,17 @@ func (s *Store) PutAccessKey(ctx context.Context, k meta.AccessKey) error {
 	if err != nil {
 		return err
 	}
-	for try := range tries {
-		for _, e := range []gocql.BatchEntry{entry(insertAccessKey, k.ID, doc), entry(updateAccessKey, doc, k.ID)} {
-			applied, err := s.buckets.cas(ctx, e)
+	for try := range maxTries {
+		for _, e := range []gocql.BatchEntry{statement(insertAccessKey, k.ID, doc), statement(updateAccessKey, doc, k.ID)} {
+			applied, err := s.buckets.CAS(ctx, e)
 			if applied {
 				return nil
 			}
-			if errors.Is(err, errUnsent) || err != nil && try == tries-1 {
+			if errors.Is(err, errNotApplied) || err != nil && try == maxTries-1 {
 				return wrap(err, "put access key %q", k.ID)
 			}
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			return wrap(err, "put access key %q", k.ID)
 		}
 	}
@@ -51,8 +51,8 @@ func (s *Store) AccessKey(ctx context.Context, id string) (meta.AccessKey, error
 	var doc []byte
 	var found bool
 	var err error
-	if id != "" && meta.CheckText(id) == nil { // which Cassandra refuses as keys
-		found, err = s.buckets.one(ctx, s.buckets.consistency, []any{&doc}, selectAccessKey, id)
+	if id != "" && meta.CheckText(id) == nil { // Cassandra refuses others as keys
+		found, err = s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&doc}, selectAccessKey, id)
 	}
 	if err == nil && !found {
 		err = meta.ErrNotFound
@@ -70,7 +70,7 @@ func (s *Store) AccessKey(ctx context.Context, id string) (meta.AccessKey, error
 // ListAccessKeys implements [meta.AccessKeys]. It reads the whole table.
 func (s *Store) ListAccessKeys(ctx context.Context) ([]meta.AccessKey, error) {
 	var keys []meta.AccessKey
-	err := s.buckets.each(ctx, s.buckets.consistency, maxPage, func(row gocql.Scanner) error {
+	err := s.buckets.QueryRows(ctx, s.buckets.consistency, maxPageRows, func(row gocql.Scanner) error {
 		var k meta.AccessKey
 		var id string
 		var doc []byte
@@ -94,18 +94,18 @@ func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
 		return fmt.Errorf("delete access key: it has no id: %w", meta.ErrNotFound)
 	}
 	unknown := false
-	for try := range tries {
-		applied, err := s.buckets.cas(ctx, entry(deleteAccessKey, id))
+	for try := range maxTries {
+		applied, err := s.buckets.CAS(ctx, statement(deleteAccessKey, id))
 		switch {
 		case applied, err == nil && unknown:
 			return nil
 		case err == nil:
 			return fmt.Errorf("delete access key %q: %w", id, meta.ErrNotFound)
-		case errors.Is(err, errUnsent), try == 3:
+		case errors.Is(err, errNotApplied), try == 3:
 			return wrap(err, "delete access key %q", id)
 		}
 		unknown = true
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			return wrap(err, "delete access key %q", id)
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// BenchmarkPut makes PUTs of new keys with inline payloads, and BenchmarkPlain
-// the plain writes that chunks are: together they say up to which size a
-// payload is better kept in its version's row.
+// BenchmarkPut makes PUTs of new keys with inline payloads, BenchmarkPlain the plain
+// writes of chunks. Together they show up to which size a payload is better kept in its
+// version's row.
 func BenchmarkPut(b *testing.B) {
 	for _, size := range []int{0, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 128 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -60,7 +60,7 @@ func BenchmarkPlain(b *testing.B) {
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
 					id := meta.NewID()
-					if err := s.write(b.Context(), putPart, id[:], 1, doc, int64(1)); err != nil {
+					if err := s.Exec(b.Context(), putPart, id[:], 1, doc, int64(1)); err != nil {
 						b.Error(err)
 						return
 					}

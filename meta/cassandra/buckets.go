@@ -21,8 +21,8 @@ const (
 	updateBucket       = `UPDATE @.bucket SET rev = ?, state = ?, config = ? WHERE name = ? IF id = ? AND rev = ?`
 	removeBucket       = `DELETE FROM @.bucket WHERE name = ? IF id = ? AND rev = ?`
 
-	// Rows of the indexes belong to one life of a bucket, so they are written
-	// once and deleted once: two fixed timestamps are enough, and no clock.
+	// Index rows belong to one life of a bucket: they are written once and deleted
+	// once. So two constant timestamps are enough, without a clock.
 	putBucketOwner    = `INSERT INTO @.bucket_by_owner (shelf, name, id) VALUES (?, ?, ?) USING TIMESTAMP 1`
 	deleteBucketOwner = `DELETE FROM @.bucket_by_owner USING TIMESTAMP 2 WHERE shelf = ? AND name = ? AND id = ?`
 	selectBucketOwner = `SELECT name, id FROM @.bucket_by_owner WHERE shelf = ? AND name > ? LIMIT ?`
@@ -31,30 +31,30 @@ const (
 	selectBucketName  = `SELECT name FROM @.bucket_by_id WHERE id = ?`
 )
 
-// everybody is the partition of the index that has all buckets.
-const everybody = "*"
+// allOwners is the partition of the index that has all buckets.
+const allOwners = "*"
 
-// ownerShelf is the partition of an owner's buckets.
-func ownerShelf(owner string) string { return "=" + owner }
+// ownerPartition returns the partition of an owner's buckets.
+func ownerPartition(owner string) string { return "=" + owner }
 
-// CreateBucket implements [meta.Buckets]. The indexes are written first, so
-// that no bucket is missing in them; readers compare with the bucket itself.
+// CreateBucket implements [meta.Buckets]. The indexes are written first, so that no
+// bucket is missing in them; readers compare them with the bucket's own row.
 func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, error) {
 	config, err := meta.Marshal(b.Config)
 	if err != nil {
 		return meta.Bucket{}, err
 	}
-	if err := s.index(ctx, b, putBucketOwner, entry(putBucketName, b.ID[:], b.Name)); err != nil {
+	if err := s.index(ctx, b, putBucketOwner, statement(putBucketName, b.ID[:], b.Name)); err != nil {
 		return meta.Bucket{}, wrap(err, "create bucket %q", b.Name)
 	}
-	insert := entry(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config, b.Config.Region, b.Config.Location)
-	for try := range tries {
-		applied, err := s.buckets.cas(ctx, insert)
+	insert := statement(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config, b.Config.Region, b.Config.Location)
+	for try := range maxTries {
+		applied, err := s.buckets.CAS(ctx, insert)
 		if applied {
 			s.names.learn(b.ID, b.Name)
 			return b, nil
 		}
-		if errors.Is(err, errUnsent) {
+		if errors.Is(err, errNotApplied) {
 			return meta.Bucket{}, wrap(err, "create bucket %q", b.Name)
 		}
 		was, found, err := s.readBucket(ctx, s.buckets.serial, b.Name)
@@ -68,28 +68,28 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 			s.unindex(b)
 			return was, fmt.Errorf("create bucket %q: %w", b.Name, meta.ErrExists)
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			break
 		}
 	}
 	return meta.Bucket{}, fmt.Errorf("create bucket %q: %w", b.Name, meta.ErrUnknownOutcome)
 }
 
-// index writes to both indexes by owner, and makes one write more.
+// index writes to both indexes by owner, and makes one more write.
 func (s *Store) index(ctx context.Context, b meta.Bucket, stmt string, more gocql.BatchEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.buckets.write(gctx, more.Stmt, more.Args...) })
-	g.Go(func() error { return s.buckets.write(gctx, stmt, everybody, b.Name, b.ID[:]) })
-	g.Go(func() error { return s.buckets.write(gctx, stmt, ownerShelf(b.Owner), b.Name, b.ID[:]) })
+	g.Go(func() error { return s.buckets.Exec(gctx, more.Stmt, more.Args...) })
+	g.Go(func() error { return s.buckets.Exec(gctx, stmt, allOwners, b.Name, b.ID[:]) })
+	g.Go(func() error { return s.buckets.Exec(gctx, stmt, ownerPartition(b.Owner), b.Name, b.ID[:]) })
 	return g.Wait()
 }
 
-// unindex takes a bucket that is gone, or never was, out of the indexes,
-// behind the answer. What is left of a failure there costs listings a read.
+// unindex asynchronously removes a bucket from the indexes that is gone, or was never
+// created. If that fails, what is left costs listings a read.
 func (s *Store) unindex(b meta.Bucket) {
-	s.behind.do(func(ctx context.Context) {
-		if err := s.index(ctx, b, deleteBucketOwner, entry(deleteBucketName, b.ID[:])); err != nil {
-			s.o.Log.Warn("index row of a bucket that is gone: " + err.Error())
+	s.writer.async(func(ctx context.Context) {
+		if err := s.index(ctx, b, deleteBucketOwner, statement(deleteBucketName, b.ID[:])); err != nil {
+			s.o.Log.Warn("removing the index rows of a deleted bucket failed: " + err.Error())
 		}
 	})
 }
@@ -99,7 +99,7 @@ func (s *Store) Bucket(ctx context.Context, name string) (meta.Bucket, error) {
 	var b meta.Bucket
 	var found bool
 	var err error
-	if name != "" && meta.CheckText(name) == nil { // which Cassandra refuses as keys
+	if name != "" && meta.CheckText(name) == nil { // Cassandra refuses others as keys
 		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
 	}
 	if err == nil && !found {
@@ -117,7 +117,7 @@ func (s *Store) readBucket(ctx context.Context, c gocql.Consistency, name string
 	var created int64
 	var state string
 	b := meta.Bucket{Name: name}
-	found, err := s.buckets.one(ctx, c, []any{&id, &b.Rev, &state, &b.Owner, &created, &config}, selectBucket, name)
+	found, err := s.buckets.QueryRow(ctx, c, []any{&id, &b.Rev, &state, &b.Owner, &created, &config}, selectBucket, name)
 	if err != nil || !found {
 		return meta.Bucket{}, false, err
 	}
@@ -131,36 +131,36 @@ func (s *Store) UpdateBucket(ctx context.Context, b meta.Bucket, ifRev int64) er
 	if err != nil {
 		return err
 	}
-	update := entry(updateBucket, b.Rev, string(b.State), config, b.Name, b.ID[:], ifRev)
+	update := statement(updateBucket, b.Rev, string(b.State), config, b.Name, b.ID[:], ifRev)
 	done := func(was meta.Bucket) bool {
 		now, err := meta.Marshal(was.Config)
 		return err == nil && was.Rev == b.Rev && was.State == b.State && bytes.Equal(now, config)
 	}
-	return wrap(s.changeBucket(ctx, b, ifRev, update, done), "update bucket %q", b.Name)
+	return wrap(s.casBucket(ctx, b, ifRev, update, done), "update bucket %q", b.Name)
 }
 
 // RemoveBucket implements [meta.Buckets].
 func (s *Store) RemoveBucket(ctx context.Context, b meta.Bucket) error {
-	remove := entry(removeBucket, b.Name, b.ID[:], b.Rev)
-	err := s.changeBucket(ctx, b, b.Rev, remove, nil)
+	remove := statement(removeBucket, b.Name, b.ID[:], b.Rev)
+	err := s.casBucket(ctx, b, b.Rev, remove, nil)
 	if err == nil {
 		s.unindex(b)
 	}
 	return wrap(err, "remove bucket %q", b.Name)
 }
 
-// changeBucket makes a conditional change of a bucket's row. done tells
-// whether a row shows it; nil: the row is to be gone.
-func (s *Store) changeBucket(ctx context.Context, b meta.Bucket, ifRev int64, change gocql.BatchEntry, done func(meta.Bucket) bool) error {
+// casBucket makes a conditional change of a bucket's row. done reports whether a row
+// shows the change; nil: the change removes the row.
+func (s *Store) casBucket(ctx context.Context, b meta.Bucket, ifRev int64, change gocql.BatchEntry, done func(meta.Bucket) bool) error {
 	unknown := false
-	for try := range tries {
-		applied, err := s.buckets.cas(ctx, change)
-		if applied || errors.Is(err, errUnsent) && !unknown {
+	for try := range maxTries {
+		applied, err := s.buckets.CAS(ctx, change)
+		if applied || errors.Is(err, errNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
 		was, found, readErr := s.readBucket(ctx, s.buckets.serial, b.Name)
-		gone := !found || was.ID != b.ID // or in another life
+		gone := !found || was.ID != b.ID // or the name has another life
 		switch {
 		case readErr != nil && unknown:
 			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, readErr)
@@ -173,27 +173,27 @@ func (s *Store) changeBucket(ctx context.Context, b meta.Bucket, ifRev int64, ch
 		case gone, was.Rev != ifRev:
 			return meta.ErrConflict
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			return err
 		}
 	}
 	return meta.ErrUnknownOutcome
 }
 
-// ListBuckets implements [meta.Buckets]. The index gives the names; what
-// counts are the buckets' own rows.
+// ListBuckets implements [meta.Buckets]. It reads the names from the index, and the
+// buckets' own rows.
 func (s *Store) ListBuckets(ctx context.Context, owner, after string, limit int) ([]meta.Bucket, error) {
 	if err := meta.CheckText(owner, after); err != nil {
 		return nil, wrap(err, "list buckets")
 	}
 	var list []meta.Bucket
 	limit = min(limit, maxLimit)
-	shelf := everybody
+	shelf := allOwners
 	if owner != "" {
-		shelf = ownerShelf(owner)
+		shelf = ownerPartition(owner)
 	}
 	for more := true; more && len(list) < limit; {
-		names, err := s.indexed(ctx, shelf, after, limit)
+		names, err := s.readIndex(ctx, shelf, after, limit)
 		if err != nil {
 			return nil, wrap(err, "list buckets")
 		}
@@ -214,13 +214,13 @@ type indexedBucket struct {
 	ids  []meta.BucketID
 }
 
-// indexed reads a page of the index: up to limit names, with the lives that
-// each has had and not yet left.
-func (s *Store) indexed(ctx context.Context, shelf, after string, limit int) ([]indexedBucket, error) {
+// readIndex reads a page of the index: up to limit names, each with the ids of its lives
+// that have a row.
+func (s *Store) readIndex(ctx context.Context, shelf, after string, limit int) ([]indexedBucket, error) {
 	var names []indexedBucket
-	n := limit + 64 // lives that a crash has left; more than these hide one name's last ones
+	n := limit + 64 // left by crashes; more than these hide a name's last lives
 	rows := 0
-	err := s.buckets.each(ctx, s.buckets.consistency, n, func(row gocql.Scanner) error {
+	err := s.buckets.QueryRows(ctx, s.buckets.consistency, n, func(row gocql.Scanner) error {
 		var name string
 		var id []byte
 		if err := row.Scan(&name, &id); err != nil {
@@ -237,14 +237,14 @@ func (s *Store) indexed(ctx context.Context, shelf, after string, limit int) ([]
 	return names[:min(len(names), limit)], err
 }
 
-// readListedBucket reads what a listing shows of a bucket. One that an older
-// program made, which did not store its region apart, is read whole.
+// readListedBucket reads what a listing shows of a bucket. A bucket of an older program,
+// which did not store the region in a column, is read whole.
 func (s *Store) readListedBucket(ctx context.Context, name string) (meta.Bucket, bool, error) {
 	var id []byte
 	var created int64
 	var region *string
 	b := meta.Bucket{Name: name}
-	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&id, &b.Owner, &created, &region, &b.Config.Location}, selectListedBucket, name)
+	found, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&id, &b.Owner, &created, &region, &b.Config.Location}, selectListedBucket, name)
 	if err != nil || !found {
 		return meta.Bucket{}, false, err
 	}
@@ -256,12 +256,12 @@ func (s *Store) readListedBucket(ctx context.Context, name string) (meta.Bucket,
 	return b, true, nil
 }
 
-// readBuckets reads the buckets of index rows, in their order, without those
-// that are gone.
+// readBuckets reads the buckets of index rows, in the same order, without those that are
+// gone.
 func (s *Store) readBuckets(ctx context.Context, rows []indexedBucket) ([]meta.Bucket, error) {
 	found := make([]*meta.Bucket, len(rows))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for i, r := range rows {
 		g.Go(func() error {
 			b, ok, err := s.readListedBucket(gctx, r.name)

@@ -9,47 +9,46 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// names remembers the name of each life of a bucket, which never changes.
-type names struct {
-	mu sync.RWMutex
-	of map[meta.BucketID]string
+// bucketNames caches the name of each life of a bucket, which never changes.
+type bucketNames struct {
+	mu   sync.RWMutex
+	byID map[meta.BucketID]string
 }
 
 const maxNames = 100_000
 
-func (n *names) learn(id meta.BucketID, name string) {
+func (n *bucketNames) learn(id meta.BucketID, name string) {
 	if _, known := n.get(id); known {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.of == nil || len(n.of) >= maxNames {
-		n.of = map[meta.BucketID]string{}
+	if n.byID == nil || len(n.byID) >= maxNames {
+		n.byID = map[meta.BucketID]string{}
 	}
-	n.of[id] = name
+	n.byID[id] = name
 }
 
-func (n *names) get(id meta.BucketID) (string, bool) {
+func (n *bucketNames) get(id meta.BucketID) (string, bool) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	name, ok := n.of[id]
+	name, ok := n.byID[id]
 	return name, ok
 }
 
-// checkBucket tells, uncached, whether the bucket takes writes. The row that
-// decides is the one that creating, updating and removing change by Paxos.
+// checkBucket reads, uncached, whether the bucket accepts writes. Creating, updating and
+// removing a bucket change the same row by Paxos.
 //
-// Nothing depends on that row being in the keyspace, or even the cluster, of
-// the listing. A change has its pending row acknowledged and then sends this
-// read; whoever deletes the bucket has the state acknowledged and then reads
-// the rows. If this read misses the state it was sent before the state was
-// acknowledged, hence the pending row was acknowledged before the rows were
-// read. That takes two promises, each of one place alone: a read that begins
-// after a write was acknowledged sees it. Both keep it by quorums that
-// overlap: Paxos commits a bucket's row, and this reads it, at the
-// consistency of the buckets; rows are written and read at that of the
-// listing. Where the outcome of a Paxos round is unknown, its author finds
-// out by a serial read before going on.
+// That row may be in another keyspace, or another cluster, than the listing. A change
+// waits until its pending row is acknowledged and then sends this read. The deletion of
+// a bucket waits until the new state is acknowledged and then reads the rows. If this
+// read misses the state, it was sent before the state was acknowledged; so the pending
+// row was acknowledged before the rows were read. This takes two guarantees, each in one
+// keyspace only: a read that begins after a write was acknowledged sees it. Both hold
+// because of overlapping quorums: Paxos commits a bucket's row, and this function reads
+// it, at the consistency of the buckets; listing rows are written and read at that of
+// the listing. If the outcome of a Paxos round is unknown, the caller finds it out by a
+// serial read before it continues.
 func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
 	name, err := s.bucketName(ctx, id)
 	if err != nil {
@@ -57,7 +56,7 @@ func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
 	}
 	var now []byte
 	var state string
-	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&now, &state}, `SELECT id, state FROM @.bucket WHERE name = ?`, name)
+	found, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&now, &state}, `SELECT id, state FROM @.bucket WHERE name = ?`, name)
 	switch {
 	case err != nil:
 		return err
@@ -69,14 +68,13 @@ func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
 	return nil
 }
 
-// bucketName returns the name of a life of a bucket; ErrBucketGone where none
-// is known.
+// bucketName returns the name of a life of a bucket; ErrBucketGone if none is known.
 func (s *Store) bucketName(ctx context.Context, id meta.BucketID) (string, error) {
 	name, known := s.names.get(id)
 	if known {
 		return name, nil
 	}
-	found, err := s.buckets.one(ctx, s.buckets.consistency, []any{&name}, selectBucketName, id[:])
+	found, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&name}, selectBucketName, id[:])
 	if err != nil {
 		return "", err
 	}
@@ -87,8 +85,8 @@ func (s *Store) bucketName(ctx context.Context, id meta.BucketID) (string, error
 	return name, nil
 }
 
-// BucketByID returns the bucket of that life; [meta.ErrNotFound] where it has
-// ended, or never began.
+// BucketByID returns the bucket with that id; [meta.ErrNotFound] if that life has ended,
+// or never began.
 func (s *Store) BucketByID(ctx context.Context, id meta.BucketID) (meta.Bucket, error) {
 	name, err := s.bucketName(ctx, id)
 	var b meta.Bucket

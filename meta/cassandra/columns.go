@@ -7,9 +7,9 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// Columns that decode themselves. A null is the zero value.
+// Columns that decode themselves, without reflection. A null is the zero value.
 type (
-	rawColumn     []byte // lies in the driver's frame, which nobody else has
+	rawColumn     []byte // a slice of the driver's frame, which is not reused
 	textColumn    string
 	bigintColumn  int64
 	tinyintColumn int8

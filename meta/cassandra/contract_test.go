@@ -9,22 +9,21 @@ import (
 	"github.com/pithos/pithos/meta/metatest"
 )
 
-// opener opens gateways of one keyspace.
-func opener(t *testing.T, o Options) metatest.Open {
+// storeOpener opens gateways of one keyspace.
+func storeOpener(t *testing.T, o Options) metatest.Open {
 	c, keyspace := newKeyspace(t)
 	session := newSession(t, c, keyspace)
 	return func(t testing.TB) meta.Store { return newStore(t, session, keyspace, o) }
 }
 
 func TestContract(t *testing.T) {
-	open := opener(t, Options{})
+	open := storeOpener(t, Options{})
 	metatest.Run(t, open)
 	metatest.RunAccessKeys(t, func(t testing.TB) meta.AccessKeys { return open(t).(*Store) })
 }
 
-// splitOpener opens gateways whose buckets and access keys are in a keyspace of
-// their own, which the keyspace of the objects has no part in: its tables for
-// them are gone.
+// splitOpener opens gateways whose buckets and access keys are in a keyspace of their own.
+// The keyspace of the objects does not have these tables.
 func splitOpener(t *testing.T, o Options) metatest.Open {
 	c, objects := newKeyspace(t)
 	buckets := install(t, c)
@@ -48,20 +47,20 @@ func TestContractWithBucketsInAnotherKeyspace(t *testing.T) {
 	metatest.RunAccessKeys(t, func(t testing.TB) meta.AccessKeys { return open(t).(*Store) })
 }
 
-// TestContractWhileEveryPendingRowIsRepaired repairs eagerly, under the feet
-// of the writers: they must go on.
+// TestContractWhileEveryPendingRowIsRepaired repairs pending rows while their changes are
+// running: the changes must succeed nevertheless.
 func TestContractWhileEveryPendingRowIsRepaired(t *testing.T) {
-	open := opener(t, Options{RepairAfter: time.Second / 2})
+	open := storeOpener(t, Options{RepairAfter: time.Second / 2})
 	metatest.Random(t, open, 1, 300)
 }
 
 func TestRandomCallsMatchTheModel(t *testing.T) {
-	open := opener(t, Options{})
+	open := storeOpener(t, Options{})
 	metatest.Random(t, open, 2, 500)
 }
 
 func TestRandomCallsMatchTheModelThroughFaults(t *testing.T) {
-	open := opener(t, Options{RepairAfter: time.Second / 2})
+	open := storeOpener(t, Options{RepairAfter: time.Second / 2})
 	metatest.Random(t, func(t testing.TB) meta.Store {
 		return metafault.Wrap(open(t), 1,
 			metafault.Rule{Op: meta.OpCommit, Fault: metafault.Before, Chance: 0.15},

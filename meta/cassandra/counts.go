@@ -2,25 +2,25 @@ package cassandra
 
 import "sync/atomic"
 
-// Counts is what a store has done beside answering, since it was opened.
+// Counts is the work that a store has done asynchronously since it was opened.
 type Counts struct {
-	// Splits are the shards that were replaced by two, Repairs the pending
-	// rows that were settled because nobody else did.
+	// Splits is the number of shards that were replaced. Repairs is the number
+	// of pending rows that were repaired because their change had not done it.
 	Splits, Repairs int64
-	// Behind is how many rows of listings are being written, or wait to be,
-	// behind the answers.
+	// Behind is how many listing rows wait to be written asynchronously, or are
+	// being written.
 	Behind int64
 }
 
-// counters are the parts of Counts that grow.
+// counters are the parts of Counts that only grow.
 type counters struct{ splits, repairs atomic.Int64 }
 
-// Counts tells what the store has done.
+// Counts returns how much asynchronous work the store has done.
 func (s *Store) Counts() Counts {
-	return Counts{Splits: s.counts.splits.Load(), Repairs: s.counts.repairs.Load(), Behind: int64(s.behind.tally.count())}
+	return Counts{Splits: s.counts.splits.Load(), Repairs: s.counts.repairs.Load(), Behind: int64(s.writer.inflight.count())}
 }
 
-func (t *tally) count() int {
+func (t *inflight) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.n

@@ -19,10 +19,9 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// distant is a database each of whose statements takes a second of the test's
-// own time: so the seconds that an operation takes are the round trips that it
-// makes one after another.
-type distant struct {
+// latencyDB is a database each of whose statements takes a second of the test's own time.
+// So the seconds that an operation takes are its serial round trips.
+type latencyDB struct {
 	*fake
 	mu         sync.Mutex
 	statements int
@@ -31,14 +30,14 @@ type distant struct {
 
 const roundTrip = time.Second
 
-func (d *distant) away() {
+func (d *latencyDB) roundTrip() {
 	d.mu.Lock()
 	d.statements++
 	d.mu.Unlock()
 	time.Sleep(roundTrip)
 }
 
-func (d *distant) count() int {
+func (d *latencyDB) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.statements
@@ -46,8 +45,8 @@ func (d *distant) count() int {
 
 func ofQueue(stmt string) bool { return strings.Contains(stmt, "@.gc") }
 
-func (d *distant) one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
-	d.away()
+func (d *latencyDB) QueryRow(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
+	d.roundTrip()
 	switch {
 	case stmt == selectBucket:
 		config, err := meta.Marshal(meta.BucketConfig{})
@@ -55,18 +54,18 @@ func (d *distant) one(ctx context.Context, c gocql.Consistency, dest []any, stmt
 			return false, err
 		}
 		return true, assign(dest, []any{d.bucket[:], int64(1), string(d.state), "owner", int64(1), config})
-	case stmt == readQueued:
+	case stmt == selectEntry:
 		return true, assign(dest, []any{false, []byte{0xa0}})
 	case ofQueue(stmt):
 		return false, nil
 	}
-	return d.fake.one(ctx, c, dest, stmt, args...)
+	return d.fake.QueryRow(ctx, c, dest, stmt, args...)
 }
 
-func (d *distant) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
-	d.away()
+func (d *latencyDB) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	d.roundTrip()
 	if stmt != selectHeadPayload {
-		return d.fake.each(ctx, c, page, row, stmt, args...)
+		return d.fake.QueryRows(ctx, c, page, row, stmt, args...)
 	}
 	d.fake.mu.Lock()
 	rows := d.headRows(args)
@@ -82,25 +81,25 @@ func (d *distant) each(ctx context.Context, c gocql.Consistency, page int, row f
 	return nil
 }
 
-func (d *distant) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
-	d.away()
-	return d.fake.eachWarned(ctx, c, page, row, stmt, args...)
+func (d *latencyDB) QueryCountingTombstones(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
+	d.roundTrip()
+	return d.fake.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
 }
 
-func (d *distant) write(ctx context.Context, stmt string, args ...any) error {
-	return d.writes(ctx, []gocql.BatchEntry{entry(stmt, args...)})
+func (d *latencyDB) Exec(ctx context.Context, stmt string, args ...any) error {
+	return d.ExecBatch(ctx, []gocql.BatchEntry{statement(stmt, args...)})
 }
 
-func (d *distant) writes(ctx context.Context, batch []gocql.BatchEntry) error {
-	d.away()
+func (d *latencyDB) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
+	d.roundTrip()
 	if ofQueue(batch[0].Stmt) {
 		return nil
 	}
-	return d.fake.writes(ctx, batch)
+	return d.fake.ExecBatch(ctx, batch)
 }
 
-func (d *distant) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
-	d.away()
+func (d *latencyDB) CAS(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
+	d.roundTrip()
 	keep := func(key, payload any) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -113,19 +112,19 @@ func (d *distant) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, err
 	if a := first.Args; first.Stmt == addInlineKnown || first.Stmt == addInlineUnknown {
 		keep(a[7], a[5])
 		without := append(append([]any{}, a[:5]...), a[6:]...)
-		batch = []gocql.BatchEntry{entry(map[string]string{addInlineKnown: addVersionKnown, addInlineUnknown: addVersionUnknown}[first.Stmt], without...)}
+		batch = []gocql.BatchEntry{statement(map[string]string{addInlineKnown: addVersionKnown, addInlineUnknown: addVersionUnknown}[first.Stmt], without...)}
 	}
 	for _, e := range batch[1:] {
 		if e.Stmt == putVersion {
 			keep(e.Args[1], e.Args[4])
 		}
 	}
-	return d.fake.cas(ctx, batch...)
+	return d.fake.CAS(ctx, batch...)
 }
 
-// chunks is a blob store as far away, with one chunk a blob.
+// chunks is a blob store with the same latency, and one chunk per blob.
 type chunks struct {
-	d  *distant
+	d  *latencyDB
 	mu sync.Mutex
 	of map[blob.ID][]byte
 }
@@ -141,7 +140,7 @@ func (c *chunks) Create(_ context.Context, id blob.ID) (blob.Writer, error) {
 }
 
 func (w *chunkWriter) Commit() (blob.Ref, error) {
-	w.c.d.away()
+	w.c.d.roundTrip()
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	w.c.of[w.id] = w.Bytes()
@@ -151,24 +150,22 @@ func (w *chunkWriter) Commit() (blob.Ref, error) {
 func (w *chunkWriter) Abort() {}
 
 func (c *chunks) Open(_ context.Context, ref blob.Ref, offset, length int64) (io.ReadCloser, error) {
-	c.d.away()
+	c.d.roundTrip()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return io.NopCloser(bytes.NewReader(c.of[ref.ID][offset : offset+length])), nil
 }
 
-func (c *chunks) Delete(context.Context, blob.ID) error             { c.d.away(); return nil }
+func (c *chunks) Delete(context.Context, blob.ID) error             { c.d.roundTrip(); return nil }
 func (c *chunks) Walk(context.Context, func(blob.Info) error) error { return nil }
 
-// TestRoundTripsOfOperations holds what S3's operations cost through the
-// store: how many statements they make before they answer, how many round
-// trips follow one another, and how many statements come behind the answer.
-// A GET counts up to its first byte. The bucket is remembered, as it is for a
-// second; "go test -run TestRoundTripsOfOperations -update" writes the golden
-// file anew.
+// TestRoundTripsOfOperations records the cost of S3's operations through the store: the
+// statements before the answer, the serial round trips among them, and the statements
+// after the answer. A GET counts up to its first byte. The bucket is cached, as it is for
+// a second. "go test -run TestRoundTripsOfOperations -update" writes the golden file.
 func TestRoundTripsOfOperations(t *testing.T) {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%-32s %6s %10s %7s\n", "operation", "serial", "statements", "behind")
+	fmt.Fprintf(&out, "%-32s %6s %10s %7s\n", "operation", "serial", "statements", "async")
 	small, large := "body", strings.Repeat("b", 1<<20)
 	put := func(body string) func(*store.Store, context.Context, *meta.Bucket) error {
 		return func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
@@ -206,20 +203,20 @@ func TestRoundTripsOfOperations(t *testing.T) {
 			_, err := s.Head(ctx, b, "key", store.GetInput{})
 			return err
 		}},
-		{"DELETE, inline", put(small), remove1},
-		{"DELETE, chunks", put(large), remove1},
+		{"DELETE, inline", put(small), removeKey},
+		{"DELETE, chunks", put(large), removeKey},
 		{"LIST of a page", put(small), func(s *store.Store, ctx context.Context, b *meta.Bucket) error {
 			_, err := s.List(ctx, b, store.ListInput{Limit: 1000})
 			return err
 		}},
 	} {
-		serial, before, behind := costOf(t, op.before, op.run)
-		fmt.Fprintf(&out, "%-32s %6d %10d %7d\n", op.name, serial, before, behind)
+		serial, before, async := costOf(t, op.before, op.run)
+		fmt.Fprintf(&out, "%-32s %6d %10d %7d\n", op.name, serial, before, async)
 	}
 	golden(t, "testdata/operations.txt", out.String())
 }
 
-// fortyNew puts so many new keys that the next is taken for new.
+// fortyNew puts so many new keys that the next one is expected to be new.
 func fortyNew(s *store.Store, ctx context.Context, b *meta.Bucket) error {
 	for i := range 40 {
 		if _, err := s.Put(ctx, b, fmt.Sprint("new", i), store.PutInput{Body: strings.NewReader("body"), Size: 4}); err != nil {
@@ -235,16 +232,16 @@ func both(first, then func(*store.Store, context.Context, *meta.Bucket) error) f
 	}
 }
 
-func remove1(s *store.Store, ctx context.Context, b *meta.Bucket) error {
+func removeKey(s *store.Store, ctx context.Context, b *meta.Bucket) error {
 	_, err := s.Delete(ctx, b, "key", store.DeleteInput{})
 	return err
 }
 
-// costOf runs an operation after another, and says what it took.
-func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.Bucket) error) (serial, statements, behind int) {
+// costOf runs an operation after a preparation, and returns its cost.
+func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.Bucket) error) (serial, statements, async int) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.WithValue(t.Context(), actorKey{}, &actor{immortal: true})
-		d := &distant{fake: newFake(1), payloads: map[string][]byte{}}
+		d := &latencyDB{fake: newFake(1), payloads: map[string][]byte{}}
 		o, err := Options{}.withDefaults()
 		must(t, err)
 		m := newOn(d, d, o)
@@ -254,7 +251,7 @@ func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.
 		must(t, err)
 		b, err := s.Bucket(ctx, "bucket")
 		must(t, err)
-		// The slot of the queue is on record once in five minutes.
+		// The time bucket of the queue is marked active once in ten minutes.
 		_, err = s.Put(ctx, b, "another", store.PutInput{Body: strings.NewReader(strings.Repeat("b", 1<<20)), Size: 1 << 20})
 		must(t, err)
 		must(t, before(s, ctx, b))
@@ -265,10 +262,10 @@ func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.
 		serial, statements = int(time.Since(begin)/roundTrip), d.count()-n
 		must(t, s.Flush(ctx))
 		time.Sleep(time.Minute)
-		behind = d.count() - n - statements
+		async = d.count() - n - statements
 		must(t, m.Close())
 	})
-	return serial, statements, behind
+	return serial, statements, async
 }
 
-var _ database = (*distant)(nil)
+var _ database = (*latencyDB)(nil)

@@ -1,8 +1,8 @@
 // Package cassandra keeps metadata in Apache Cassandra (4.1 and 5.0).
 //
 // This comment is the manual of the package: the tables, the protocols in
-// numbered steps, and the invariants that they keep. Comments inside refer to
-// the numbers. docs/design.md has the motives and the rejected alternatives.
+// numbered steps, and the invariants that they keep. Comments in the code refer
+// to the numbers. docs/design.md has the motives and the rejected alternatives.
 //
 // # Consistency
 //
@@ -35,7 +35,7 @@
 //	H5. After an unknown outcome (time-out, lost coordinator) the writer reads
 //	    the head by Paxos and looks for its own commit_id, and sends the same
 //	    batch again where the revision is unchanged: at most one of the two is
-//	    applied (commit.go).
+//	    applied (headcas.go).
 //	H6. A fence is a compare-and-set that only raises rev. It leaves commit_id,
 //	    so that H5 still works. Every change based on an earlier revision fails
 //	    from then on (head.go).
@@ -46,7 +46,7 @@
 // batch of H1; whatever else changes the version leaves the column as it is.
 //
 // A version row has the whole version in doc and, in listed, what listings show
-// of it (meta.Entry): a page of versions reads listed alone. So do the tables
+// of it (meta.Entry): a page of versions reads only that column. So do the tables
 // upload and bucket (listed, region). Rows of older programs have no such
 // columns and are read whole.
 //
@@ -64,16 +64,16 @@
 //   - kinds -1 and -2 describe the shard itself: its seal, and what it replaces.
 //
 // States: pending (read the head), live (shown as it stands), deleted (no row),
-// gone (deleted, with a trace; see S7). A pending row is written at timestamp
+// gone (deleted, but a row remains; see S7). A pending row is written at timestamp
 // rev; a live row or a deletion at rev + 1. Of equal timestamps Cassandra keeps
 // the greater value, and pending is the greater state: it is always safe.
 //
 // # The write protocol
 //
-// A change of a key (change.go, Begin and Commit):
+// A change of a key (pending.go, Begin and Commit):
 //
 //	W1. Write the pending row, and the history row where the key will have
-//	    one, into the shard that the shard map names. The row needs neither
+//	    one, into the shard that the shard cache names. The row needs neither
 //	    size nor ETag, so this runs while the body still arrives.
 //	W2. Then read the shard's seal, the bucket's state, and the guards of the
 //	    blobs. If the shard is sealed, repeat W1 in the child that covers the
@@ -82,15 +82,15 @@
 //	    see what a LIST does not show yet.
 //	W4. Answer.
 //	W5. Asynchronously, write the final row (live, or deleted) into the shard
-//	    where the pending row was written last (behind.go). A live row goes
+//	    where the pending row was written last (asyncwriter.go). A live row goes
 //	    nowhere else; a deletion may follow the key (S6).
 //
 // A crash between W1 and W5 leaves a pending row: listings read that key's head
-// once more, and their results stay correct.
+// once more; their results stay correct.
 //
 // # Why no write is lost
 //
-// The two-sided argument, used wherever two parties must not miss each other:
+// The two-sided argument is used wherever two parties must not miss each other:
 // each writes its own mark first and then reads the other's. The writer writes
 // its row (W1) and then reads the seal (W2); the splitter seals the shard (S1)
 // and then reads the rows (S2). With quorums that overlap, either the writer
@@ -111,7 +111,7 @@
 //	R4. Visible rows are read before history rows. A key that both reads miss
 //	    had no version at some moment in between.
 //	R5. A pending row that is old (Options.RepairAfter) is repaired: fence the
-//	    head above the row's revision, so that a sleeping writer's W3 fails,
+//	    head above the row's revision, so that a delayed writer's W3 fails,
 //	    then write the row that the head implies at the fence's rev + 1
 //	    (repair.go).
 //
@@ -132,33 +132,35 @@
 //	S5. A shard is not replaced before everything that it replaces is copied
 //	    into it.
 //	S6. Only pending rows and deletions follow a seal into the child (W2, and
-//	    follow in settled.go). A live row never does: there may have been a later
-//	    deletion whose trace is in the old shard alone. A gateway that learns
-//	    that its live row came too late repairs it by R5 (late.go).
+//	    forwardDeletes in finalize.go). A live row never does: there may have
+//	    been a later deletion whose trace is only in the old shard. A gateway
+//	    that learns that its live row came too late repairs it by R5
+//	    (latewrites.go).
 //	S7. While a parent is not copied, a deletion in the child leaves a row in
-//	    state gone, so that a reader that merges both (R2) does not take the
-//	    parent's live row for the truth. Gone rows are not copied.
+//	    state gone, so that a reader that merges both (R2) does not show
+//	    the parent's live row. Gone rows are not copied.
 //
 // A merge writes down which shards the new one replaces (kind -2) before it
-// seals the first. The shards are sealed from left to right; one that is lost to
-// another decision ends the run, so that the new shard covers no gap.
+// seals the first. The shards are sealed from left to right; one that is already
+// sealed to something else ends the run, so that the new shard covers no gap.
 //
-// A cut is a split whose right child keeps the partition and whose left child
-// gets the rows below the key; it costs what is alive on the left, which is
-// nothing where deletions left only tombstones. The last two bytes of a shard's
-// id count how often its partition was cut; left_id names the shard that owns
-// the partition, and changes in the same conditional batch as the seal. The
-// rows below the cut are deleted before S3 (cuts.go).
+// An in-place split is a split whose right child keeps the partition and whose
+// left child gets the rows below the key. It costs the live rows on the left:
+// none, where deletions left only tombstones. The last two bytes of a shard's id
+// count how often its partition was split in place; left_id names the shard that
+// owns the partition, and changes in the same conditional batch as the seal. The
+// rows below the split key are deleted before S3 (inplacesplit.go).
 //
-// The shard map in memory and the table listing_map say where to begin with a
-// key. They are hints: a stale one costs reads, and never changes an answer.
+// The shard cache in memory and the directory (table listing_map) say where to
+// begin with a key. They are hints: a stale one costs reads, and never changes a
+// result.
 //
 // # Deleting a bucket
 //
 // The bucket's state is set to deleting; then Empty reads every row of the
-// listing, resolves what is not live, and fences each key that has no version;
-// then the bucket's row is removed, each step conditional on the bucket's
-// revision. A change whose pending row Empty did not see sees the state (W2) and
+// listing, resolves the rows that are not live, and fences each key that has no
+// version; then the bucket's row is removed, each step conditional on the
+// bucket's revision. A change whose pending row Empty did not see sees the state (W2) and
 // fails; one whose row it saw is fenced and fails (W3).
 //
 // # Uploads, queue, references
@@ -176,14 +178,15 @@
 //	I1. Whether a listing shows a key is explained by a state that the key's
 //	    head had between the listing's start and its end.
 //	I2. Every acknowledged change has a row (pending or later) in each shard
-//	    that a reader may reach for the key, until a newer row replaces it.
-//	I3. Once a shard is marked copied, its children hold every row that counted.
+//	    that a reader of the key may read, until a newer row replaces it.
+//	I3. Once a shard is marked copied, its children have every row that is still
+//	    current.
 //	I4. Only pending rows and deletions reach a child late (S6). So a live row
 //	    that was replaced or removed never comes back.
 //	I5. A seal is never taken back, and a shard has one.
 //
 // How they are tested: random schedules of this package's own code with crashes
-// and clocks that disagree (schedule_test.go), every rule broken once
+// and clocks that disagree (schedule_test.go), each rule broken once
 // (rules_test.go), a crash after every statement (replace_test.go), a filled
 // bucket under concurrent listings (load_test.go), and nodes and gateways killed
 // under clients whose histories are checked (internal/faults).

@@ -10,36 +10,36 @@ import (
 
 const (
 	dropPartition = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ?`
-	dropMap       = `DELETE FROM @.listing_map USING TIMESTAMP ? WHERE bucket_id = ?`
+	dropDirectory = `DELETE FROM @.listing_map USING TIMESTAMP ? WHERE bucket_id = ?`
 
-	walkListings = `SELECT DISTINCT bucket_id, shard_id FROM @.listing WHERE token(bucket_id, shard_id) > ? AND token(bucket_id, shard_id) <= ?`
-	walkMaps     = `SELECT DISTINCT bucket_id FROM @.listing_map WHERE token(bucket_id) > ? AND token(bucket_id) <= ?`
+	walkListings    = `SELECT DISTINCT bucket_id, shard_id FROM @.listing WHERE token(bucket_id, shard_id) > ? AND token(bucket_id, shard_id) <= ?`
+	walkDirectories = `SELECT DISTINCT bucket_id FROM @.listing_map WHERE token(bucket_id) > ? AND token(bucket_id) <= ?`
 )
 
-// DropListing implements [meta.Listings]. What is left of a listing are
-// signposts, their map, and pending rows of changes that failed.
+// DropListing implements [meta.Listings]. What is left of an empty listing are
+// signposts, the directory, and pending rows of changes that failed.
 //
-// All is deleted at the highest timestamp, so that what comes late stays
-// deleted too; and from the leaves to the root: if this dies, whoever begins
-// anew still finds the way to what is left.
+// Everything is deleted at the highest timestamp, so that late writes stay deleted
+// too, and from the leaves to the root: after a crash, the next attempt still finds
+// the way to what is left.
 func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
 	parts, err := s.partitionsUnder(ctx, part)
 	if err != nil {
 		return wrap(err, "drop listing")
 	}
 	for i := len(parts) - 1; i >= 0; i-- {
-		if err := s.write(ctx, dropPartition, int64(endOfTime), part.Bucket[:], parts[i][:]); err != nil {
+		if err := s.Exec(ctx, dropPartition, int64(maxTimestamp), part.Bucket[:], parts[i][:]); err != nil {
 			return wrap(err, "drop listing")
 		}
 	}
 	if part.Part != rootShard {
 		return nil
 	}
-	return wrap(s.write(ctx, dropMap, int64(endOfTime), part.Bucket[:]), "drop map of listing")
+	return wrap(s.Exec(ctx, dropDirectory, int64(maxTimestamp), part.Bucket[:]), "drop directory of listing")
 }
 
-// partitionsUnder follows all seals from a shard, and returns the partitions,
-// each after those that lead to it.
+// partitionsUnder follows all seals from a shard, and returns the partitions, each
+// after those that lead to it.
 func (s *Store) partitionsUnder(ctx context.Context, part meta.ListingPart) (parts []meta.ID, err error) {
 	known, met := map[meta.ID]bool{}, map[meta.ID]bool{part.Part: true}
 	for next := []meta.ID{part.Part}; len(next) > 0; {
@@ -81,5 +81,5 @@ func (s *Store) walkListings(ctx context.Context, share meta.Share, visit func(m
 			return err
 		}
 		return visit(meta.ListingPart{Bucket: idOf(bucket), Part: rootShard})
-	}, walkMaps), "walk maps of listings")
+	}, walkDirectories), "walk directories of listings")
 }

@@ -8,19 +8,18 @@ import (
 
 // Empty implements [meta.Buckets].
 //
-// A change writes its pending row before it reads the bucket's state, and
-// the state was set before this reads the rows. So a change whose row this
-// does not see will see the state, and fail; one whose row this sees is
-// fenced, and fails at the head.
+// A change writes its pending row before it reads the bucket's state, and the state
+// was set before Empty reads the rows. So a change whose row Empty does not see will
+// see the state, and fail. One whose row it sees is fenced, and fails at the head.
 func (s *Store) Empty(ctx context.Context, id meta.BucketID) (bool, error) {
 	for low := ""; ; {
 		p, err := s.readPage(ctx, id, low, "", 500, []int8{visible, history})
 		if err != nil {
-			return false, wrap(err, "is bucket empty")
+			return false, wrap(err, "check whether bucket is empty")
 		}
 		for _, r := range p.rows {
 			if empty, err := s.emptyRow(ctx, id, r); err != nil || !empty {
-				return false, wrap(err, "is bucket empty")
+				return false, wrap(err, "check whether bucket is empty")
 			}
 		}
 		if p.bound == "" {
@@ -30,20 +29,20 @@ func (s *Store) Empty(ctx context.Context, id meta.BucketID) (bool, error) {
 	}
 }
 
-// emptyRow reports whether the key of a row has no version, and sees to it
-// that no change which began before comes through.
+// emptyRow reports whether the key of a row has no version, and makes every change
+// fail that began before.
 func (s *Store) emptyRow(ctx context.Context, bucket meta.BucketID, r readRow) (bool, error) {
 	if r.kind == visible && r.state == stateLive {
 		return false, nil
 	}
 	if r.kind == visible && r.state == stateGone {
-		return true, nil // as where there is no row
+		return true, nil // the same as no row
 	}
 	h, _, err := s.readHead(ctx, s.serial(), bucket, r.key, 1, false)
 	if err != nil || len(h.Versions) > 0 {
 		return false, err
 	}
-	if !r.settled {
+	if !r.repairable {
 		fenced, err := s.Fence(ctx, bucket, r.key, r.rev, meta.ReadOptions{})
 		return len(fenced.Versions) == 0, err
 	}

@@ -19,22 +19,22 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// fake is the few tables of the listing protocol, in memory. Each statement
-// is one atomic step, some random time after it was sent: under synctest the
-// order of the steps of all actors is a random schedule.
+// fake has the few tables of the listing protocol in memory. Each statement is one atomic
+// step, a random time after it was sent: under synctest the order of all steps is a random
+// schedule.
 type fake struct {
-	rnd     *rand.Rand
-	mu      sync.Mutex
-	heads   map[string]*fakeHead
-	shards  map[meta.ID]*fakeShard
-	hints   map[string]fakeHint
-	bucket  meta.BucketID
-	state   meta.BucketState
-	unclear float64 // how often the answer of a conditional change is lost
-	calm    bool    // nobody dies
+	rnd         *rand.Rand
+	mu          sync.Mutex
+	heads       map[string]*fakeHead
+	shards      map[meta.ID]*fakeShard
+	hints       map[string]fakeHint
+	bucket      meta.BucketID
+	state       meta.BucketState
+	lostAnswers float64 // how often the result of a conditional change is lost
+	noCrashes   bool    // no actor crashes
 }
 
-// fakeHead is a partition of table object, with its past.
+// fakeHead is a partition of table object, with its history.
 type fakeHead struct {
 	rev, nullSeq int64
 	commit       []byte
@@ -42,8 +42,8 @@ type fakeHead struct {
 	past         []moment
 }
 
-// moment says which version was current from a time on, negative if it was a
-// delete marker, and how many there were.
+// moment says which version was current from a time on (negative: a delete marker), and
+// how many versions there were.
 type moment struct {
 	at    time.Time
 	seq   int64
@@ -59,8 +59,8 @@ type fakeShard struct {
 	cutAt       string
 	seals       map[string]listingRow
 	rows        map[fakeKey]fakeRow
-	dropped     int64           // everything up to this timestamp is
-	below       map[int8]string // rows below these keys are dropped, whatever their timestamp
+	dropped     int64           // everything up to this timestamp is deleted
+	below       map[int8]string // rows below these keys are deleted, whatever their timestamp
 }
 
 // fakeHint is a row of table listing_map.
@@ -74,22 +74,22 @@ type fakeKey struct {
 	key  string
 }
 
-// fakeRow is a row by cells: those written at written, and the older doc.
+// fakeRow is a row by cells: those of timestamp written, and the older doc.
 type fakeRow struct {
 	listingRow
 	written int64
 	deleted bool
 }
 
-// actor is put into a context; a dead one sends nothing any more, and a slow
-// one takes as long for each statement as others for a change.
+// actor is a value of a context. A dead actor sends nothing any more; each statement of a
+// slow one takes as long as a whole change of others.
 type actor struct{ dead, immortal, slow bool }
 
 type actorKey struct{}
 
 var errDead = errors.New("the actor is dead")
 
-// newFake returns a database whose every choice is decided by seed.
+// newFake returns a database whose random choices depend only on seed.
 func newFake(seed uint64) *fake {
 	return &fake{
 		rnd: rand.New(rand.NewPCG(seed, 1)), heads: map[string]*fakeHead{}, shards: map[meta.ID]*fakeShard{}, hints: map[string]fakeHint{},
@@ -97,7 +97,7 @@ func newFake(seed uint64) *fake {
 	}
 }
 
-// refused is what Cassandra answers to a statement with text that is not UTF-8.
+// refused returns Cassandra's error for a statement with text that is not UTF-8.
 func refused(args []any) error {
 	for _, a := range args {
 		if text, ok := a.(string); ok && !utf8.ValidString(text) {
@@ -107,19 +107,18 @@ func refused(args []any) error {
 	return nil
 }
 
-// step waits for a statement's turn. It returns with the lock held unless it
-// fails.
+// step waits for a statement's turn. Unless it fails, it returns with the lock held.
 func (f *fake) step(ctx context.Context) error {
 	a, _ := ctx.Value(actorKey{}).(*actor)
-	if a == nil { // what is done behind the answers is sometimes lost
+	if a == nil { // asynchronous work is sometimes lost
 		a = &actor{}
 	}
 	f.mu.Lock()
 	wait := time.Duration(f.rnd.IntN(1000)) * time.Microsecond
-	if a.slow || f.rnd.IntN(6) == 0 { // long enough for another's whole change
+	if a.slow || f.rnd.IntN(6) == 0 { // long enough for a whole change of another actor
 		wait *= 20
 	}
-	death := !f.calm && f.rnd.IntN(150) == 0
+	death := !f.noCrashes && f.rnd.IntN(150) == 0
 	f.mu.Unlock()
 	select {
 	case <-time.After(wait):
@@ -164,7 +163,7 @@ func (h *fakeHead) seqs() []int64 {
 
 func (s *fakeShard) statics() []any { return []any{s.at, s.left, s.right, s.copied} }
 
-func (f *fake) one(ctx context.Context, _ gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
+func (f *fake) QueryRow(ctx context.Context, _ gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
 	if err := refused(args); err != nil {
 		return false, err
 	}
@@ -174,15 +173,15 @@ func (f *fake) one(ctx context.Context, _ gocql.Consistency, dest []any, stmt st
 	defer f.mu.Unlock()
 	var row []any
 	switch {
-	case stmt == sealAlone:
+	case stmt == selectSeal:
 		if s := f.shard(args[1]); s.at != nil {
 			row = append(s.statics(), nil)
 		}
-	case stmt == readSealRow:
+	case stmt == selectSealRow:
 		if r, ok := f.shard(args[1]).seals[args[2].(string)]; ok {
 			row = []any{r.state, r.doc}
 		}
-	case stmt == readParents:
+	case stmt == selectParents:
 		if s := f.shard(args[1]); s.parents != nil {
 			row = []any{s.cutAt, s.parents}
 		}
@@ -203,7 +202,7 @@ func (f *fake) one(ctx context.Context, _ gocql.Consistency, dest []any, stmt st
 	return true, assign(dest, row)
 }
 
-// assign is Scan.
+// assign stores a row's columns in dest, like Scan.
 func assign(dest, row []any) error {
 	if len(dest) != len(row) {
 		return fmt.Errorf("%d columns into %d", len(row), len(dest))
@@ -232,13 +231,13 @@ func (r fakeScanner) Next() bool             { return false }
 func (r fakeScanner) Err() error             { return nil }
 func (r fakeScanner) Scan(dest ...any) error { return assign(dest, r) }
 
-func (f *fake) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
-	_, err := f.eachWarned(ctx, c, page, row, stmt, args...)
+func (f *fake) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	_, err := f.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
 	return err
 }
 
-// eachWarned implements database: it warns of the first tombstone.
-func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
+// QueryCountingTombstones implements database: it warns of the first tombstone.
+func (f *fake) QueryCountingTombstones(ctx context.Context, _ gocql.Consistency, _ int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
 	if err := refused(args); err != nil {
 		return 0, err
 	}
@@ -247,10 +246,10 @@ func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row f
 	}
 	var rows [][]any
 	switch stmt {
-	case mapAt:
+	case selectRangeAt:
 		rows = f.hintRows(func(low string) bool { return low <= args[1].(string) })
 		rows = rows[max(len(rows)-1, 0):]
-	case mapAfter:
+	case selectRangesAfter:
 		rows = f.hintRows(func(low string) bool { return low > args[1].(string) })
 		rows = rows[:min(len(rows), args[2].(int))]
 	case keysFrom:
@@ -282,8 +281,8 @@ func (f *fake) eachWarned(ctx context.Context, _ gocql.Consistency, _ int, row f
 	return tombstones, nil
 }
 
-// page implements database. Only walks read so, and they have no fake tables.
-func (f *fake) page(_ context.Context, _ gocql.Consistency, _ int, _ []byte, _ func(gocql.Scanner) error, stmt string, _ ...any) ([]byte, error) {
+// QueryPage implements database. Only walks read so, and they have no fake tables.
+func (f *fake) QueryPage(_ context.Context, _ gocql.Consistency, _ int, _ []byte, _ func(gocql.Scanner) error, stmt string, _ ...any) ([]byte, error) {
 	panic(stmt)
 }
 
@@ -332,11 +331,11 @@ func (f *fake) shardRows(id any, kind int8, low, high string, n int) (rows [][]a
 	return rows
 }
 
-func (f *fake) write(ctx context.Context, stmt string, args ...any) error {
-	return f.writes(ctx, []gocql.BatchEntry{entry(stmt, args...)})
+func (f *fake) Exec(ctx context.Context, stmt string, args ...any) error {
+	return f.ExecBatch(ctx, []gocql.BatchEntry{statement(stmt, args...)})
 }
 
-func (f *fake) writes(ctx context.Context, batch []gocql.BatchEntry) error {
+func (f *fake) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
 	if err := f.step(ctx); err != nil {
 		return err
 	}
@@ -356,11 +355,11 @@ func (f *fake) writes(ctx context.Context, batch []gocql.BatchEntry) error {
 			f.shard(a[2]).put(a[3].(int8), fakeRow{listingRow{key: a[4].(string)}, a[0].(int64), true})
 		case putParents:
 			f.shard(a[1]).cutAt, f.shard(a[1]).parents = a[2].(string), a[3].([]byte)
-		case dropBelow:
+		case deleteRowsBelow:
 			f.shard(a[2]).cutOff(a[3].(int8), a[4].(string))
-		case putMap:
+		case putRange:
 			f.hint(a[1].(string), fakeHint{a[1:5], a[5].(int64)})
-		case deleteMap:
+		case deleteRange:
 			f.hint(a[2].(string), fakeHint{nil, a[0].(int64)})
 		case dropRows:
 			s := f.shard(a[2])
@@ -373,8 +372,8 @@ func (f *fake) writes(ctx context.Context, batch []gocql.BatchEntry) error {
 	return nil
 }
 
-// put writes a row as Cassandra would: the later timestamp wins; of equals a
-// deletion, and then the greater cell.
+// put writes a row as Cassandra does: the later timestamp wins; of equal ones a deletion,
+// and then the greater cell.
 func (s *fakeShard) put(kind int8, r fakeRow) {
 	k := fakeKey{kind, r.key}
 	old, ok := s.rows[k]
@@ -401,12 +400,12 @@ func (s *fakeShard) cutOff(kind int8, below string) {
 	}
 }
 
-func (f *fake) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
+func (f *fake) CAS(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
 	if err := f.step(ctx); err != nil {
 		return false, err
 	}
 	defer f.mu.Unlock()
-	unclear := f.rnd.Float64() < f.unclear
+	unclear := f.rnd.Float64() < f.lostAnswers
 	if unclear && f.rnd.IntN(2) == 0 {
 		return false, fmt.Errorf("%w: it was lost on its way", meta.ErrUnavailable)
 	}
@@ -432,7 +431,7 @@ func (f *fake) apply(batch []gocql.BatchEntry) bool {
 			return false
 		}
 		s.copied = true
-	case disown:
+	case transferOwner:
 		s := f.shard(a[2])
 		if !bytes.Equal(s.left, a[3].([]byte)) {
 			return false
@@ -463,7 +462,7 @@ func (f *fake) apply(batch []gocql.BatchEntry) bool {
 			return false
 		}
 		h.nullSeq, h.commit = a[1].(int64), a[2].([]byte)
-		h.change([]gocql.BatchEntry{entry(putVersion, a[5], a[6], a[7], a[3], nil, a[4])})
+		h.change([]gocql.BatchEntry{statement(putVersion, a[5], a[6], a[7], a[3], nil, a[4])})
 	default:
 		panic(batch[0].Stmt)
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// rememberRev is how long the revision of a key without versions is kept, in
-// seconds. It only has to outlive every change that began before.
-const rememberRev = 10 * 24 * 3600
+// revTTL is how long the revision of a key without versions is kept, in seconds.
+// It must outlive every change that began before the last version was removed.
+const revTTL = 10 * 24 * 3600
 
-// head is a meta.Head with the id of the change that made it.
+// head is a meta.Head with the id of its last change.
 type head struct {
 	meta.Head
-	commit meta.ID
+	commitID meta.ID
 }
 
 const (
@@ -34,28 +34,29 @@ const (
 	selectVersions    = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
 )
 
-// tries bounds loops that start again when a row changed between two reads.
-const tries = 20
+// maxTries bounds loops that start again because a row changed between two reads.
+const maxTries = 20
 
 // Read implements [meta.Objects].
 func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
 	if err := meta.CheckText(key); err != nil {
 		return meta.Head{}, wrap(err, "read head of key")
 	}
-	for try := range tries {
-		h, steady, err := s.tryRead(ctx, s.o.Consistency, bucket, key, o)
+	for try := range maxTries {
+		h, steady, err := s.readOnce(ctx, s.o.Consistency, bucket, key, o)
 		if err != nil || steady {
 			return h.Head, wrap(err, "read head of key")
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			return meta.Head{}, wrap(err, "read head of key")
 		}
 	}
-	return meta.Head{}, fmt.Errorf("read head of key: it changed %d times meanwhile: %w", tries, meta.ErrConflict)
+	return meta.Head{}, fmt.Errorf("read head of key: it changed %d times during the operation: %w", maxTries, meta.ErrConflict)
 }
 
-// tryRead is Read, which is steady if no change came between its statements.
-func (s *Store) tryRead(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, o meta.ReadOptions) (h head, steady bool, err error) {
+// readOnce reads a head once. consistent reports that no change came between its
+// statements.
+func (s *Store) readOnce(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, o meta.ReadOptions) (h head, steady bool, err error) {
 	h, steady, err = s.readHead(ctx, c, bucket, key, o.Limit, o.Payload)
 	if err != nil || !steady {
 		return h, steady, err
@@ -74,13 +75,13 @@ func (s *Store) tryRead(ctx context.Context, c gocql.Consistency, bucket meta.Bu
 		}
 	}
 	if len(h.Versions) < max(o.Limit, 1) || h.Versions[len(h.Versions)-1].Seq < seq {
-		return h, true, nil // it would be among them
+		return h, true, nil // it would be among the newest
 	}
 	return s.readNamed(ctx, c, bucket, key, h, seq, o.Payload)
 }
 
 // readNamed adds the version seq, which is not among the newest. The static
-// revision comes with it, and must be the same.
+// revision is read with it, and must be the same.
 func (s *Store) readNamed(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, h head, seq int64, payload bool) (head, bool, error) {
 	stmt := selectVersion
 	if payload {
@@ -94,12 +95,12 @@ func (s *Store) readNamed(ctx context.Context, c gocql.Consistency, bucket meta.
 		h.Named = &named.Versions[0]
 		return h, named.Rev == h.Rev, nil
 	}
-	// A clustering row that is not there brings no static columns either.
+	// A clustering row that does not exist returns no static columns either.
 	after, _, err := s.readHead(ctx, c, bucket, key, 1, false)
 	return h, after.Rev == h.Rev, err
 }
 
-// readHead reads the newest versions by one statement.
+// readHead reads the newest versions with one statement.
 func (s *Store) readHead(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, limit int, payload bool) (h head, steady bool, err error) {
 	stmt := selectHead
 	if payload {
@@ -109,11 +110,11 @@ func (s *Store) readHead(ctx context.Context, c gocql.Consistency, bucket meta.B
 	return s.scanHead(ctx, c, limit, payload, stmt, bucket[:], key, limit)
 }
 
-// scanHead collects a head. It is steady if it came in one page, or with the
-// same revision in all.
+// scanHead collects a head. It is consistent if it came in one page, or with the
+// same revision in all pages.
 func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, payload bool, stmt string, args ...any) (h head, steady bool, err error) {
 	steady, first := true, true
-	err = s.each(ctx, c, page, func(row gocql.Scanner) error {
+	err = s.QueryRows(ctx, c, page, func(row gocql.Scanner) error {
 		var rev int64
 		var commit, doc, body []byte
 		var seq *int64
@@ -125,7 +126,7 @@ func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, pay
 			return err
 		}
 		steady = steady && (first || rev == h.Rev)
-		first, h.Rev, h.commit = false, rev, idOf(commit)
+		first, h.Rev, h.commitID = false, rev, idOf(commit)
 		if seq == nil {
 			return nil // only the static columns
 		}
@@ -161,7 +162,7 @@ func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq
 		return nil, wrap(err, "read segments of a version")
 	}
 	var stored map[int][]byte
-	found, err := s.one(ctx, s.o.Consistency, []any{&stored}, selectPages, from, from+n-1, bucket[:], key, seq)
+	found, err := s.QueryRow(ctx, s.o.Consistency, []any{&stored}, selectPages, from, from+n-1, bucket[:], key, seq)
 	if err == nil && (!found || len(stored) < n) {
 		err = meta.ErrNotFound
 	}
@@ -178,7 +179,7 @@ func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq
 }
 
 // ListVersions implements [meta.Listings]. A page shorter than limit is the last
-// one: where versions were removed while it was read, it goes on after them.
+// one: if versions are removed while it is read, reading continues after them.
 func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -193,7 +194,7 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 	var found []meta.Entry
 	for {
 		want := limit - len(found)
-		rows, err := s.listRows(ctx, bucket, key, before, want)
+		rows, err := s.readListedVersions(ctx, bucket, key, before, want)
 		if err != nil {
 			return nil, wrap(err, "list versions of key")
 		}
@@ -209,17 +210,17 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 	}
 }
 
-// listedRow is a version as listings show it.
-type listedRow struct {
+// listedVersion is a version as listings show it.
+type listedVersion struct {
 	meta.Entry
-	removed bool // after its row was found, and before it was read whole
+	removed bool // between the read of its listed column and that of its doc
 }
 
-// listRows reads limit versions that are older than before. Those that a program
-// before schema 6 wrote have no column for listings, and are read whole.
-func (s *Store) listRows(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) (rows []listedRow, err error) {
-	var whole []int // those to read whole
-	err = s.each(ctx, s.o.Consistency, min(limit, maxPage), func(row gocql.Scanner) error {
+// readListedVersions reads limit versions older than before. Programs before schema 6
+// wrote no column for listings: their versions are read whole.
+func (s *Store) readListedVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) (rows []listedVersion, err error) {
+	var whole []int // the versions to read whole
+	err = s.QueryRows(ctx, s.o.Consistency, min(limit, maxPageRows), func(row gocql.Scanner) error {
 		var seq int64
 		var listed []byte
 		if err := row.Scan(&seq, &listed); err != nil {
@@ -232,25 +233,24 @@ func (s *Store) listRows(ctx context.Context, bucket meta.BucketID, key string, 
 			return fmt.Errorf("version %d: %w", seq, err)
 		}
 		e.Seq = seq
-		rows = append(rows, listedRow{Entry: e})
+		rows = append(rows, listedVersion{Entry: e})
 		return nil
 	}, selectListed, bucket[:], key, before, limit)
 	if err != nil {
 		return nil, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for _, i := range whole {
 		g.Go(func() error { return s.readWhole(gctx, bucket, key, &rows[i]) })
 	}
 	return rows, g.Wait()
 }
 
-// readWhole reads what a listing shows of a version of which nothing is stored
-// but the whole.
-func (s *Store) readWhole(ctx context.Context, bucket meta.BucketID, key string, r *listedRow) error {
+// readWhole reads what a listing shows of a version that has no column for it.
+func (s *Store) readWhole(ctx context.Context, bucket meta.BucketID, key string, r *listedVersion) error {
 	var doc []byte
-	found, err := s.one(ctx, s.o.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, r.Seq)
+	found, err := s.QueryRow(ctx, s.o.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, r.Seq)
 	if r.removed = !found; err != nil || !found {
 		return err
 	}
@@ -263,15 +263,15 @@ const (
 	fenceUnknown = `UPDATE @.object USING TTL ? SET rev = ? WHERE bucket_id = ? AND key = ? IF rev = null`
 )
 
-// Fence implements [meta.Objects]. It leaves the id of the last change as it
-// is, so that a change whose outcome is unknown still finds itself.
+// Fence implements [meta.Objects]. It keeps the id of the last change, so that a
+// change whose outcome is unknown can still find itself.
 func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
 	if err := meta.CheckText(key); err != nil {
 		return meta.Head{}, wrap(err, "fence key")
 	}
 	c := s.o.Consistency
-	for try := range tries {
-		h, steady, err := s.tryRead(ctx, c, bucket, key, o)
+	for try := range maxTries {
+		h, steady, err := s.readOnce(ctx, c, bucket, key, o)
 		if err != nil {
 			return meta.Head{}, wrap(err, "fence key")
 		}
@@ -279,26 +279,26 @@ func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev
 		if steady {
 			applied, err := s.fence(ctx, bucket, key, h, next)
 			if applied {
-				// It held with the revision that was read, so with what was read.
+				// The condition held: the head is still what was read.
 				h.Rev = next
 				return h.Head, nil
 			}
-			if err != nil && try == tries-1 {
+			if err != nil && try == maxTries-1 {
 				return meta.Head{}, wrap(err, "fence key")
 			}
 		}
-		c = s.serial() // finishes what is under way, our own fence included
-		if err := pause(ctx, try); err != nil {
+		c = s.serial() // completes what Paxos has begun, this fence included
+		if err := backoff(ctx, try); err != nil {
 			return meta.Head{}, wrap(err, "fence key")
 		}
 	}
-	return meta.Head{}, fmt.Errorf("fence key: it changed %d times meanwhile: %w", tries, meta.ErrUnavailable)
+	return meta.Head{}, fmt.Errorf("fence key: it changed %d times during the operation: %w", maxTries, meta.ErrUnavailable)
 }
 
 func (s *Store) fence(ctx context.Context, bucket meta.BucketID, key string, h head, next int64) (bool, error) {
 	ttl := 0
 	if len(h.Versions) == 0 {
-		ttl = rememberRev
+		ttl = revTTL
 	}
 	unlock, err := s.keys.lock(ctx, bucket, key)
 	if err != nil {
@@ -306,13 +306,13 @@ func (s *Store) fence(ctx context.Context, bucket meta.BucketID, key string, h h
 	}
 	defer unlock()
 	if h.Rev == 0 {
-		return s.cas(ctx, entry(fenceUnknown, ttl, next, bucket[:], key))
+		return s.CAS(ctx, statement(fenceUnknown, ttl, next, bucket[:], key))
 	}
-	return s.cas(ctx, entry(fenceKnown, ttl, next, bucket[:], key, h.Rev))
+	return s.CAS(ctx, statement(fenceKnown, ttl, next, bucket[:], key, h.Rev))
 }
 
-// pause waits before another try, longer each time, at random.
-func pause(ctx context.Context, try int) error {
+// backoff waits before another attempt, for a random time that grows with try.
+func backoff(ctx context.Context, try int) error {
 	most := min(time.Millisecond<<min(try, 8), 200*time.Millisecond)
 	t := time.NewTimer(time.Duration(rand.Int64N(int64(most)) + 1))
 	defer t.Stop()
@@ -324,7 +324,7 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
-// idOf reads a stored id; the zero ID where there is none.
+// idOf decodes a stored id; the zero ID if there is none.
 func idOf(b []byte) (id meta.ID) {
 	copy(id[:], b)
 	return id

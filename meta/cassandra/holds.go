@@ -11,8 +11,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// Holds change by Paxos alone. They lie in one partition of the keyspace that
-// has the buckets, so that all regions' gateways see the same ones.
+// Holds change by Paxos only. They are in one partition of the keyspace that has
+// the buckets, so that gateways of all regions see the same holds.
 const (
 	insertHold  = `INSERT INTO @.hold (scope, id, rev, doc) VALUES (?, ?, ?, ?) IF NOT EXISTS`
 	updateHold  = `UPDATE @.hold SET rev = ?, doc = ? WHERE scope = ? AND id = ? IF rev = ?`
@@ -20,11 +20,11 @@ const (
 	selectHold  = `SELECT rev, doc FROM @.hold WHERE scope = ? AND id = ?`
 	selectHolds = `SELECT id, rev, doc FROM @.hold WHERE scope = ?`
 
-	// blobHolds is the scope of what keeps blobs from being deleted.
+	// blobHolds is the scope of holds that keep blobs from being deleted.
 	blobHolds = "blobs"
 )
 
-// holdDoc is a hold as its row has it, beside its id.
+// holdDoc is a hold as it is stored in its row, without its id.
 type holdDoc struct {
 	rev int64
 	doc []byte
@@ -36,7 +36,7 @@ func (s *Store) AddHold(ctx context.Context, h meta.Hold) error {
 	if err != nil {
 		return err
 	}
-	return wrap(s.changeHold(ctx, h.ID, entry(insertHold, blobHolds, h.ID[:], h.Rev, doc), func(now *holdDoc, unknown bool) (bool, error) {
+	return wrap(s.casHold(ctx, h.ID, statement(insertHold, blobHolds, h.ID[:], h.Rev, doc), func(now *holdDoc, unknown bool) (bool, error) {
 		switch {
 		case now == nil:
 			return false, nil
@@ -56,7 +56,7 @@ func (s *Store) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error 
 	if err != nil {
 		return err
 	}
-	return wrap(s.changeHold(ctx, h.ID, entry(updateHold, h.Rev, doc, blobHolds, h.ID[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
+	return wrap(s.casHold(ctx, h.ID, statement(updateHold, h.Rev, doc, blobHolds, h.ID[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
 		switch {
 		case now == nil:
 			return false, meta.ErrNotFound
@@ -71,7 +71,7 @@ func (s *Store) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error 
 
 // RemoveHold implements [meta.Holds].
 func (s *Store) RemoveHold(ctx context.Context, id meta.ID, ifRev int64) error {
-	return wrap(s.changeHold(ctx, id, entry(deleteHold, blobHolds, id[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
+	return wrap(s.casHold(ctx, id, statement(deleteHold, blobHolds, id[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
 		switch {
 		case now == nil && unknown:
 			return true, nil
@@ -84,14 +84,14 @@ func (s *Store) RemoveHold(ctx context.Context, id meta.ID, ifRev int64) error {
 	}), "remove hold %s", id)
 }
 
-// changeHold makes a conditional change of a hold's row. Where it was not
-// applied, or that is not known, judge is given the row (nil: there is none)
-// and decides: it is done, or it failed, or it is to be tried again.
-func (s *Store) changeHold(ctx context.Context, id meta.ID, change gocql.BatchEntry, judge func(now *holdDoc, unknown bool) (done bool, err error)) error {
+// casHold makes a conditional change of a hold's row. If it was not applied, or
+// that is unknown, judge gets the current row (nil: none) and decides: done,
+// failed (an error), or try again.
+func (s *Store) casHold(ctx context.Context, id meta.ID, change gocql.BatchEntry, judge func(now *holdDoc, unknown bool) (done bool, err error)) error {
 	unknown := false
-	for try := range tries {
-		applied, err := s.buckets.cas(ctx, change)
-		if applied || errors.Is(err, errUnsent) && !unknown {
+	for try := range maxTries {
+		applied, err := s.buckets.CAS(ctx, change)
+		if applied || errors.Is(err, errNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
@@ -105,7 +105,7 @@ func (s *Store) changeHold(ctx context.Context, id meta.ID, change gocql.BatchEn
 		if done, err := judge(now, unknown); done || err != nil {
 			return err
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func (s *Store) changeHold(ctx context.Context, id meta.ID, change gocql.BatchEn
 // readHold reads a hold's row by Paxos; nil where there is none.
 func (s *Store) readHold(ctx context.Context, id meta.ID) (*holdDoc, error) {
 	var h holdDoc
-	found, err := s.buckets.one(ctx, s.buckets.serial, []any{&h.rev, &h.doc}, selectHold, blobHolds, id[:])
+	found, err := s.buckets.QueryRow(ctx, s.buckets.serial, []any{&h.rev, &h.doc}, selectHold, blobHolds, id[:])
 	if err != nil || !found {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (s *Store) readHold(ctx context.Context, id meta.ID) (*holdDoc, error) {
 // ListHolds implements [meta.Holds].
 func (s *Store) ListHolds(ctx context.Context) ([]meta.Hold, error) {
 	var holds []meta.Hold
-	err := s.buckets.each(ctx, s.buckets.consistency, maxPage, func(row gocql.Scanner) error {
+	err := s.buckets.QueryRows(ctx, s.buckets.consistency, maxPageRows, func(row gocql.Scanner) error {
 		var id, doc []byte
 		var h meta.Hold
 		if err := row.Scan(&id, &h.Rev, &doc); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// What an older program wrote has no columns for listings: it is listed as what
-// this one writes is.
+// Rows of older programs have no columns for listings. They are listed like the rows of
+// this one.
 func TestRowsOfOlderProgramsAreListed(t *testing.T) {
 	cluster, keyspace := newKeyspace(t)
 	session := newSession(t, cluster, keyspace)
@@ -76,7 +76,7 @@ func TestRowsOfOlderProgramsAreListed(t *testing.T) {
 	}
 }
 
-// afterRows is a database in which do runs once, when a statement has read its rows.
+// afterRows is a database that calls do once, after a statement has read its rows.
 type afterRows struct {
 	database
 	stmt string
@@ -84,17 +84,17 @@ type afterRows struct {
 	once sync.Once
 }
 
-func (d *afterRows) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
-	err := d.database.each(ctx, c, page, row, stmt, args...)
+func (d *afterRows) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	err := d.database.QueryRows(ctx, c, page, row, stmt, args...)
 	if stmt == d.stmt {
 		d.once.Do(d.do)
 	}
 	return err
 }
 
-// A page of versions is short at the end of the key only, though rows of older
-// programs are removed while it is read.
-func TestPageOfOldVersionsIsFullWhereSomeAreRemovedMeanwhile(t *testing.T) {
+// A page of versions is short only at the end of the key, even if rows of older programs
+// are removed while it is read.
+func TestPageOfOldVersionsIsFullDuringRemovals(t *testing.T) {
 	cluster, keyspace := newKeyspace(t)
 	session := newSession(t, cluster, keyspace)
 	s := newStore(t, session, keyspace, Options{})
@@ -151,8 +151,7 @@ func TestPageOfOldVersionsIsFullWhereSomeAreRemovedMeanwhile(t *testing.T) {
 	}
 }
 
-// A page of uploads reads one row of the upload for each that it returns,
-// however many there are.
+// A page of uploads reads one row per upload that it returns, however many there are.
 func TestPageOfUploadsReadsNoMoreUploads(t *testing.T) {
 	cluster, keyspace := newKeyspace(t)
 	count := &statementCount{}
@@ -174,7 +173,7 @@ func TestPageOfUploadsReadsNoMoreUploads(t *testing.T) {
 				t.Fatalf("%d uploads, %v", len(page), err)
 			}
 		})
-		if want := uploadSlots + limit; reads > want {
+		if want := uploadPartitions + limit; reads > want {
 			t.Errorf("a page of %d costs %d reads, want %d", limit, reads, want)
 		}
 	}

@@ -25,7 +25,7 @@ var (
 	loadBulk  = flag.Bool("load-bulk", false, "let the load test change 100 keys at a time, their heads by plain writes: the listing is written as ever, without Paxos")
 )
 
-// loadWorkers is how many keys a gateway is given at a time.
+// loadWorkers is how many keys a gateway is given concurrently.
 const loadWorkers = 32
 
 // load is a bucket that is being filled through several gateways.
@@ -33,16 +33,16 @@ type load struct {
 	stores []*Store
 	bucket meta.BucketID
 	names  []string // of all keys, in order
-	order  []int    // in which they are put
+	order  []int    // in which the keys are put
 	next   atomic.Int64
 
 	mu    sync.Mutex
 	acked []bool
 }
 
-// TestEveryKeyIsListedOnceWhileABucketIsFilled fills a bucket through two
-// gateways while others list it: each key that was acknowledged before a
-// listing began is in it, once, and all are in order. For the real thing:
+// TestEveryKeyIsListedOnceWhileABucketIsFilled fills a bucket through two gateways under
+// concurrent listings: each key that was acknowledged before a listing began is in it
+// exactly once, and the keys are in order. A long run:
 //
 //	go test ./meta/cassandra -run BucketIsFilled -load 1000000 -load-shard 50000 -timeout 3h -v
 func TestEveryKeyIsListedOnceWhileABucketIsFilled(t *testing.T) {
@@ -85,7 +85,7 @@ func (l *load) run(t *testing.T) {
 		case err := <-filled:
 			must(t, err)
 			t.Logf("%d keys in %v", len(l.names), time.Since(start).Round(time.Millisecond))
-			ended = true // and one listing more
+			ended = true // and one more listing
 		default:
 		}
 		began := time.Now()
@@ -97,11 +97,11 @@ func (l *load) run(t *testing.T) {
 		}
 	}
 	must(t, errors.Join(l.stores[0].Flush(t.Context()), l.stores[1].Flush(t.Context())))
-	settled(t, l.stores...)
+	waitIdle(t, l.stores...)
 	if n, err := l.list(t.Context(), l.stores[2]); err != nil || n != len(l.names) {
 		t.Errorf("at the end %d of %d keys are listed, %v", n, len(l.names), err)
 	}
-	t.Logf("%d listings showed %d keys; %d shards", lists, listed, len(regionsOf(t, l.stores[2], l.bucket))+1)
+	t.Logf("%d listings showed %d keys; %d shards", lists, listed, len(shardBounds(t, l.stores[2], l.bucket))+1)
 }
 
 // fill puts keys until there is none left.
@@ -116,7 +116,7 @@ func (l *load) fill(ctx context.Context, s *Store) error {
 			return nil
 		}
 		these := l.order[from:min(from+some, len(l.order))]
-		err := insist(ctx, func() error {
+		err := retryUnavailable(ctx, func() error {
 			if !*loadBulk {
 				return putInline(ctx, s, l.bucket, l.names[these[0]], nil)
 			}
@@ -126,7 +126,7 @@ func (l *load) fill(ctx context.Context, s *Store) error {
 			}
 			return changeMany(ctx, s, l.bucket, keys, true)
 		})
-		// A change whose outcome was found out only after it was repeated.
+		// A conflict: an earlier attempt with an unknown outcome was applied.
 		if err != nil && !errors.Is(err, meta.ErrConflict) {
 			return err
 		}
@@ -138,8 +138,8 @@ func (l *load) fill(ctx context.Context, s *Store) error {
 	}
 }
 
-// changeMany does what PUTs of new keys do, or DELETEs, step by step for all
-// of them together, but changes the heads by plain writes.
+// changeMany does what PUTs of new keys do, or DELETEs, step by step for all of them
+// together, but changes the heads by plain writes.
 func changeMany(ctx context.Context, s *Store, bucket meta.BucketID, keys []string, put bool) error {
 	rev := meta.NextRev(0, time.Now())
 	shards := map[meta.ID][]*pending{}
@@ -160,7 +160,7 @@ func changeMany(ctx context.Context, s *Store, bucket meta.BucketID, keys []stri
 			}
 			for _, p := range ps {
 				if seal.sealed {
-					p.shard = s.below(ctx, bucket, shard, seal, p.key)
+					p.shard = s.shardAfterSeal(ctx, bucket, shard, seal, p.key)
 					sealed[p.shard] = append(sealed[p.shard], p)
 				}
 			}
@@ -180,15 +180,15 @@ func announceMany(ctx context.Context, s *Store, bucket meta.BucketID, shard met
 
 func commitMany(ctx context.Context, s *Store, bucket meta.BucketID, all []*pending, put bool) error {
 	var heads []gocql.BatchEntry
-	var rows []placedRow
+	var rows []shardRow
 	for _, p := range all {
 		if !put {
-			heads = append(heads, entry(`DELETE FROM @.object WHERE bucket_id = ? AND key = ?`, bucket[:], p.key))
-			rows = append(rows, p.final(meta.Change{Rev: p.rev}, nil)...)
+			heads = append(heads, statement(`DELETE FROM @.object WHERE bucket_id = ? AND key = ?`, bucket[:], p.key))
+			rows = append(rows, p.resultRows(meta.Change{Rev: p.rev}, nil)...)
 			continue
 		}
 		c := putChange(meta.Head{}, p.rev, p.key, "0123456789abcdef0123456789abcdef")
-		batch, err := changeBatch(bucket, p.key, c)
+		batch, err := changeStatements(bucket, p.key, c)
 		if err != nil {
 			return err
 		}
@@ -197,16 +197,16 @@ func commitMany(ctx context.Context, s *Store, bucket meta.BucketID, all []*pend
 		if err != nil {
 			return err
 		}
-		heads, rows = append(heads, batch...), append(rows, p.final(c, doc)...)
+		heads, rows = append(heads, batch...), append(rows, p.resultRows(c, doc)...)
 	}
-	if err := s.writes(ctx, heads); err != nil {
+	if err := s.ExecBatch(ctx, heads); err != nil {
 		return err
 	}
-	s.behind.add(ctx, rows...)
+	s.writer.add(ctx, rows...)
 	return nil
 }
 
-// lastTrue returns the index of the last true; -1 where there is none.
+// lastTrue returns the index of the last true; -1 if there is none.
 func lastTrue(all []bool) int {
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i] {
@@ -216,20 +216,21 @@ func lastTrue(all []bool) int {
 	return -1
 }
 
-// list lists the bucket and compares with what was acknowledged before.
+// list lists the bucket and compares it with what was acknowledged before.
 func (l *load) list(ctx context.Context, s *Store) (n int, err error) {
 	l.mu.Lock()
 	before := slices.Clone(l.acked)
 	l.mu.Unlock()
-	// Up to the last of them: keys that come in order would never end.
+	// Up to the last of them: a listing would never reach the end of keys that are
+	// written in order.
 	to := ""
 	if last := lastTrue(before); last+1 < len(before) {
 		to = l.names[last+1]
 	}
-	missing := 0 // the first key that is not accounted for
+	missing := 0 // the first key that has not been checked
 	for from, more := "", true; more; {
 		var entries []meta.Entry
-		if err := insist(ctx, func() (err error) {
+		if err := retryUnavailable(ctx, func() (err error) {
 			entries, more, err = s.Scan(ctx, l.bucket, meta.ScanOptions{From: from, To: to, Limit: 1000})
 			return err
 		}); err != nil {

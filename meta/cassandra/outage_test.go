@@ -12,13 +12,13 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// TestOutagesEndRequestsAndPass pauses the only node: every call ends with an
-// error that says so, and works again afterwards, with nothing undone.
-func TestOutagesEndRequestsAndPass(t *testing.T) {
+// TestOutageFailsRequestsAndPasses pauses the only node: every call returns an error that
+// says so, and works again afterwards, with no change lost.
+func TestOutageFailsRequestsAndPasses(t *testing.T) {
 	ring := cassandratest.StartOwn(t)
 	keyspace := install(t, ring.Cluster)
 	session := newSession(t, ring.Cluster, keyspace, func(cfg *gocql.ClusterConfig) { cfg.Timeout = time.Minute })
-	s := newStore(t, session, keyspace, Options{Timeout: time.Second}) // which a busy machine may need for a statement
+	s := newStore(t, session, keyspace, Options{Timeout: time.Second}) // a busy machine may need that long for a statement
 	patient := newStore(t, session, keyspace, Options{Timeout: time.Minute})
 	b := newBucket(t, patient, "bucket")
 	must(t, put(t.Context(), patient, b.ID, "k", "before"))
@@ -27,7 +27,7 @@ func TestOutagesEndRequestsAndPass(t *testing.T) {
 	must(t, err)
 	var begun meta.Pending
 	rev := meta.NextRev(h.Rev, time.Now())
-	must(t, insist(t.Context(), func() (err error) {
+	must(t, retryUnavailable(t.Context(), func() (err error) {
 		begun, err = s.Begin(t.Context(), b.ID, "k", rev, false)
 		return err
 	}))
@@ -67,13 +67,13 @@ func TestOutagesEndRequestsAndPass(t *testing.T) {
 	if len(got) != 1 || got[0] != "k=before" && got[0] != "k=during" {
 		t.Errorf("after the outage the bucket has %q", got)
 	}
-	must(t, insist(t.Context(), func() error { return put(t.Context(), s, b.ID, "k", "after") }))
-	same(t, "after a PUT", list(t, patient, b.ID, 10), []string{"k=after"})
+	must(t, retryUnavailable(t.Context(), func() error { return put(t.Context(), s, b.ID, "k", "after") }))
+	sameStrings(t, "after a PUT", list(t, patient, b.ID, 10), []string{"k=after"})
 }
 
-// TestADeadNodeOfThreeChangesNoAnswer kills a node under writers, and splits
-// shards while it is away.
-func TestADeadNodeOfThreeChangesNoAnswer(t *testing.T) {
+// TestDeadNodeOfThreeChangesNoResult kills a node under writers, and splits shards while
+// it is down.
+func TestDeadNodeOfThreeChangesNoResult(t *testing.T) {
 	ring := cassandratest.StartRing(t, 3)
 	keyspace := install(t, ring.Cluster)
 	var stores []*Store
@@ -84,8 +84,8 @@ func TestADeadNodeOfThreeChangesNoAnswer(t *testing.T) {
 	churn(t, stores, b, func(ctx context.Context) error {
 		ring.Nodes[2].Kill()
 		for i, at := range []string{"k05", "k09"} {
-			err := insist(ctx, func() error { return stores[i].split(ctx, b.ID, at, at) })
-			if err != nil && !errors.Is(err, errOutside) { // where the first try came through
+			err := retryUnavailable(ctx, func() error { return stores[i].split(ctx, b.ID, at, at) })
+			if err != nil && !errors.Is(err, errKeyOutside) { // the first attempt was applied
 				return err
 			}
 		}
@@ -93,7 +93,7 @@ func TestADeadNodeOfThreeChangesNoAnswer(t *testing.T) {
 	})
 }
 
-func TestOptionsRefuseWhatIsNoQuorum(t *testing.T) {
+func TestOptionsRefuseLessThanAQuorum(t *testing.T) {
 	if _, err := (Options{Consistency: 1}).withDefaults(); err == nil {
 		t.Error("consistency ONE was accepted")
 	}

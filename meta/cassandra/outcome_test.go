@@ -8,9 +8,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// TestUnknownOutcomesAreFoundOut puts a change, whose answer was lost, into
-// every situation that it may be found in.
-func TestUnknownOutcomesAreFoundOut(t *testing.T) {
+// TestUnknownOutcomesAreResolved puts a change whose result was lost into every situation
+// that resolveOutcome may find.
+func TestUnknownOutcomesAreResolved(t *testing.T) {
 	stores, b := gateways(t, 1, Options{})
 	s := stores[0]
 	ctx := t.Context()
@@ -22,9 +22,9 @@ func TestUnknownOutcomesAreFoundOut(t *testing.T) {
 		if keep {
 			c.Delete = nil
 		}
-		must(t, s.change(ctx, b.ID, key, c))
+		must(t, s.casHead(ctx, b.ID, key, c))
 	}
-	apply := func(key string, c meta.Change) { must(t, s.change(ctx, b.ID, key, c)) }
+	apply := func(key string, c meta.Change) { must(t, s.casHead(ctx, b.ID, key, c)) }
 	fence := func(key string) {
 		_, err := s.Fence(ctx, b.ID, key, 0, meta.ReadOptions{})
 		must(t, err)
@@ -35,9 +35,9 @@ func TestUnknownOutcomesAreFoundOut(t *testing.T) {
 		want error
 		etag string
 	}{
-		{"it holds", apply, nil, "mine"},
+		{"it was applied", apply, nil, "mine"},
 		{"it never arrived", func(string, meta.Change) {}, nil, "mine"},
-		{"it holds and was fenced", func(k string, c meta.Change) { apply(k, c); fence(k) }, nil, "mine"},
+		{"it was applied and fenced", func(k string, c meta.Change) { apply(k, c); fence(k) }, nil, "mine"},
 		{"another came first with a lower revision", func(k string, c meta.Change) {
 			c.ID, c.Rev = meta.NewID(), c.Rev-2
 			apply(k, c)
@@ -46,8 +46,8 @@ func TestUnknownOutcomesAreFoundOut(t *testing.T) {
 			c.ID = meta.NewID()
 			apply(k, c)
 		}, meta.ErrConflict, "mine"},
-		{"it holds under a newer version", func(k string, c meta.Change) { apply(k, c); another(k, true) }, nil, "another"},
-		{"nobody can tell any more", func(k string, c meta.Change) { apply(k, c); another(k, false) }, meta.ErrUnknownOutcome, "another"},
+		{"it was applied under a newer version", func(k string, c meta.Change) { apply(k, c); another(k, true) }, nil, "another"},
+		{"it cannot be found out any more", func(k string, c meta.Change) { apply(k, c); another(k, false) }, meta.ErrUnknownOutcome, "another"},
 		{"a fence came first", func(k string, c meta.Change) { fence(k) }, meta.ErrConflict, "old"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -57,9 +57,9 @@ func TestUnknownOutcomesAreFoundOut(t *testing.T) {
 			must(t, err)
 			mine := putChange(h, h.Rev+10, key, "mine")
 			c.meet(key, mine)
-			batch, err := changeBatch(b.ID, key, mine)
+			batch, err := changeStatements(b.ID, key, mine)
 			must(t, err)
-			if err := s.findOut(ctx, b.ID, key, mine, batch, lost); !errors.Is(err, c.want) {
+			if err := s.resolveOutcome(ctx, b.ID, key, mine, batch, lost); !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			h, err = s.Read(ctx, b.ID, key, meta.ReadOptions{})
@@ -71,7 +71,7 @@ func TestUnknownOutcomesAreFoundOut(t *testing.T) {
 	}
 }
 
-func TestFencesOfAChangeInDoubtKeepItsName(t *testing.T) {
+func TestFenceKeepsTheCommitID(t *testing.T) {
 	stores, b := gateways(t, 1, Options{})
 	s := stores[0]
 	must(t, put(t.Context(), s, b.ID, "k", "1"))
@@ -81,7 +81,7 @@ func TestFencesOfAChangeInDoubtKeepItsName(t *testing.T) {
 	must(t, err)
 	after, _, err := s.readHead(t.Context(), s.o.Consistency, b.ID, "k", 1, false)
 	must(t, err)
-	if after.commit != before.commit || after.Rev != h.Rev || h.Rev <= before.Rev+100 {
-		t.Errorf("fenced from %d, %s to %d, %s", before.Rev, before.commit, after.Rev, after.commit)
+	if after.commitID != before.commitID || after.Rev != h.Rev || h.Rev <= before.Rev+100 {
+		t.Errorf("fenced from %d, %s to %d, %s", before.Rev, before.commitID, after.Rev, after.commitID)
 	}
 }

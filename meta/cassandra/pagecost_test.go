@@ -24,12 +24,11 @@ const (
 	perFolder   = 1000
 )
 
-// TestPageCost measures pages of a small bucket beside those of a large one,
-// in turns, so that whatever else the machine does slows both: pages of 1,000
-// keys, and pages of 8 common prefixes as package store walks them; then the
-// first pages after a third of the keys were deleted at the head, as the
-// gateway sees them that deleted, and as another does. It fails only if a page
-// is wrong: the figures are for whoever reads them.
+// TestPageCost measures pages of a small and a large bucket alternately, so that other load
+// of the machine slows both: pages of 1,000 keys, and pages of 8 common prefixes as package
+// store reads them; then the first pages after the first third of the keys was deleted,
+// through the gateway that deleted them and through another one. It fails only if a page is
+// wrong: its results are the figures in the log.
 //
 //	go test ./meta/cassandra -run PageCost -page-keys 1000000 -timeout 3h -v
 func TestPageCost(t *testing.T) {
@@ -43,8 +42,8 @@ func TestPageCost(t *testing.T) {
 	began := time.Now()
 	changeRange(t, s, p.small, 0, smallBucket, true)
 	changeRange(t, s, p.large, 0, *pageKeys, true)
-	settled(t, s)
-	t.Logf("filled in %v; %d shards", time.Since(began).Round(time.Second), len(regionsOf(t, s, p.large))+1)
+	waitIdle(t, s)
+	t.Logf("filled in %v; %d shards", time.Since(began).Round(time.Second), len(shardBounds(t, s, p.large))+1)
 	p.compare(s, "")
 	p.compare(other, ", another gateway")
 	gone := *pageKeys * 3 / 10
@@ -62,12 +61,12 @@ func TestPageCost(t *testing.T) {
 	t.Logf("the first page of another gateway: %v", time.Since(began).Round(100*time.Microsecond))
 	p.compare(s, " right after the deletions")
 	p.compare(other, " right after, another gateway")
-	settled(t, s, other)
-	t.Logf("%d shards", len(regionsOf(t, s, p.large))+1)
+	waitIdle(t, s, other)
+	t.Logf("%d shards", len(shardBounds(t, s, p.large))+1)
 	p.compare(s, " after the deletions")
 }
 
-// pages are what is compared of two buckets.
+// pages are the two buckets that are compared.
 type pages struct {
 	t            *testing.T
 	small, large meta.BucketID
@@ -95,7 +94,7 @@ func changeRange(t *testing.T, s *Store, bucket meta.BucketID, low, high int, pu
 	g.SetLimit(16)
 	for some := range slices.Chunk(keys, 100) {
 		g.Go(func() error {
-			return insist(ctx, func() error { return changeMany(ctx, s, bucket, some, put) })
+			return retryUnavailable(ctx, func() error { return changeMany(ctx, s, bucket, some, put) })
 		})
 	}
 	must(t, g.Wait())
@@ -110,7 +109,7 @@ func readKeys(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 	}
 }
 
-// readPrefixes finds the next 8 common prefixes: one step each, of a few rows.
+// readPrefixes reads the next 8 common prefixes: one step of a few rows each.
 func readPrefixes(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 	t.Helper()
 	for range 8 {
@@ -123,7 +122,7 @@ func readPrefixes(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 	}
 }
 
-// comparePages measures two kinds of pages in turns.
+// comparePages measures two kinds of pages alternately.
 func comparePages(t *testing.T, what string, small, large func()) {
 	t.Helper()
 	const rounds = 44
@@ -132,7 +131,7 @@ func comparePages(t *testing.T, what string, small, large func()) {
 		for side, f := range []func(){small, large} {
 			began := time.Now()
 			f()
-			if i >= rounds/10 { // the first ones warm up
+			if i >= rounds/10 { // the first rounds warm up
 				times[side] = append(times[side], time.Since(began))
 			}
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// The state of an upload lies in static columns that only Paxos changes; its
-// parts are plain rows of the same partition, with columns of their own.
+// The state of an upload is in static columns that only Paxos changes. Its parts are
+// plain rows of the same partition, with columns of their own.
 const (
 	putPart     = `INSERT INTO @.upload (upload_id, number, part) VALUES (?, ?, ?) USING TIMESTAMP ?`
 	deletePart  = `DELETE FROM @.upload USING TIMESTAMP ? WHERE upload_id = ? AND number = ?`
@@ -19,9 +19,9 @@ const (
 	partWritten = `SELECT WRITETIME(part) FROM @.upload WHERE upload_id = ? AND number = ?`
 )
 
-// PutPart implements [meta.Uploads]. The part is written first, and the
-// state is read then: either this sees that the upload was closed, or
-// whoever closed it sees the part.
+// PutPart implements [meta.Uploads]. The part is written before the state is read. So
+// either PutPart sees that the upload was closed, or the caller that closed it sees the
+// part.
 func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 	doc, err := meta.Marshal(p)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 		return wrap(err, "put part %d of upload %s", p.Number, u.ID)
 	}
 	at := meta.NextRev(last, s.o.Now())
-	if err := s.write(ctx, putPart, u.ID[:], p.Number, doc, at); err != nil {
+	if err := s.Exec(ctx, putPart, u.ID[:], p.Number, doc, at); err != nil {
 		return wrap(err, "put part %d of upload %s", p.Number, u.ID)
 	}
 	now, found, err := s.readUpload(ctx, s.o.Consistency, u.ID)
@@ -40,8 +40,8 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 	case err != nil:
 	case !found:
 		err = meta.ErrNotFound
-		s.behind.do(func(ctx context.Context) {
-			_ = s.write(ctx, deletePart, at, u.ID[:], p.Number) // a row that nobody reads
+		s.writer.async(func(ctx context.Context) {
+			_ = s.Exec(ctx, deletePart, at, u.ID[:], p.Number) // a row that is never read
 		})
 	case now.State != meta.UploadOpen:
 		err = meta.ErrUploadClosed
@@ -49,9 +49,9 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 	return wrap(err, "put part %d of upload %s", p.Number, u.ID)
 }
 
-// beforePart checks that the upload is there, and returns the timestamp of the
-// part that is about to be replaced. The new one's follows it, whichever
-// gateway wrote that: clocks decide nothing.
+// beforePart checks that the upload exists, and returns the timestamp of the part that
+// will be replaced. The new part's timestamp follows it, whichever gateway wrote the old
+// one: clocks decide nothing.
 func (s *Store) beforePart(ctx context.Context, u meta.Upload, number int) (last int64, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -59,7 +59,7 @@ func (s *Store) beforePart(ctx context.Context, u meta.Upload, number int) (last
 		return err
 	})
 	g.Go(func() error {
-		_, err := s.one(gctx, s.o.Consistency, []any{&last}, partWritten, u.ID[:], number)
+		_, err := s.QueryRow(gctx, s.o.Consistency, []any{&last}, partWritten, u.ID[:], number)
 		return err
 	})
 	err = g.Wait()
@@ -72,7 +72,7 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) (
 	if limit <= 0 {
 		return nil, nil
 	}
-	err := s.each(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
+	err := s.QueryRows(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
 		var p meta.Part
 		var number int
 		var doc []byte

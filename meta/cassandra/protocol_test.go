@@ -36,7 +36,7 @@ func version(seq int64, etag string) meta.Version {
 	return meta.Version{Seq: seq, ETag: etag, Size: int64(len(etag)), Modified: seq}
 }
 
-// putChange is what a PUT into an unversioned bucket does to a head.
+// putChange is the change of a head by a PUT into an unversioned bucket.
 func putChange(h meta.Head, rev int64, key, etag string) meta.Change {
 	v := version(rev, etag)
 	v.Null = true
@@ -47,7 +47,7 @@ func putChange(h meta.Head, rev int64, key, etag string) meta.Change {
 	return c
 }
 
-// deleteChange is what a DELETE in an unversioned bucket does to a head.
+// deleteChange is the change of a head by a DELETE in an unversioned bucket.
 func deleteChange(h meta.Head, rev int64) meta.Change {
 	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), RemovesKey: true}
 	for _, old := range h.Versions {
@@ -62,7 +62,7 @@ func markerChange(h meta.Head, rev int64) meta.Change {
 		Put: []meta.Version{{Seq: rev, DeleteMarker: true, Modified: rev}}}
 }
 
-// edit reads the head, makes a change of it and commits that.
+// edit reads the head, derives a change from it and commits that.
 func edit(ctx context.Context, s *Store, b meta.BucketID, key string, history bool, change func(meta.Head, int64) meta.Change) error {
 	for {
 		h, err := s.Read(ctx, b, key, meta.ReadOptions{Limit: 10})
@@ -128,18 +128,18 @@ func listAll(t testing.TB, s *Store, b meta.BucketID) []string {
 	return got
 }
 
-func same(t testing.TB, what string, got, want []string) {
+func sameStrings(t testing.TB, what string, got, want []string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Fatalf("%s: got %q, want %q", what, got, want)
 	}
 }
 
-// die commits c and loses what follows behind the answer.
-func die(t *testing.T, s *Store, p meta.Pending, c meta.Change) {
+// commitAndCrash commits c without its asynchronous part.
+func commitAndCrash(t *testing.T, s *Store, p meta.Pending, c meta.Change) {
 	t.Helper()
-	must(t, p.(*pending).settle(t.Context(), c.Guard))
-	must(t, s.change(t.Context(), p.(*pending).bucket, p.(*pending).key, c))
+	must(t, p.(*pending).confirm(t.Context(), c.Guard))
+	must(t, s.casHead(t.Context(), p.(*pending).bucket, p.(*pending).key, c))
 }
 
 func begin(t *testing.T, s *Store, b meta.BucketID, key string, history bool) (meta.Pending, meta.Head, int64) {
@@ -152,7 +152,7 @@ func begin(t *testing.T, s *Store, b meta.BucketID, key string, history bool) (m
 	return p, h, rev
 }
 
-func TestListingIsRightWhereverAWriterDied(t *testing.T) {
+func TestListingIsRightAfterWriterCrashes(t *testing.T) {
 	stores, b := gateways(t, 2, Options{})
 	s, other := stores[0], stores[1]
 	for _, key := range []string{"begun-over", "put-over", "deleted", "marked"} {
@@ -161,21 +161,21 @@ func TestListingIsRightWhereverAWriterDied(t *testing.T) {
 	begin(t, s, b.ID, "begun", false)
 	begin(t, s, b.ID, "begun-over", true)
 	p, h, rev := begin(t, s, b.ID, "put", false)
-	die(t, s, p, putChange(h, rev, "put", "new"))
+	commitAndCrash(t, s, p, putChange(h, rev, "put", "new"))
 	p, h, rev = begin(t, s, b.ID, "put-over", false)
-	die(t, s, p, putChange(h, rev, "put-over", "new"))
+	commitAndCrash(t, s, p, putChange(h, rev, "put-over", "new"))
 	p, h, rev = begin(t, s, b.ID, "deleted", false)
-	die(t, s, p, deleteChange(h, rev))
+	commitAndCrash(t, s, p, deleteChange(h, rev))
 	p, h, rev = begin(t, s, b.ID, "marked", true)
-	die(t, s, p, markerChange(h, rev))
+	commitAndCrash(t, s, p, markerChange(h, rev))
 	must(t, s.Flush(t.Context()))
 	for _, limit := range []int{1, 2, 100} {
-		same(t, "visible", list(t, other, b.ID, limit), []string{"begun-over=old", "put=new", "put-over=new"})
+		sameStrings(t, "visible", list(t, other, b.ID, limit), []string{"begun-over=old", "put=new", "put-over=new"})
 	}
-	same(t, "all", listAll(t, other, b.ID), []string{"begun-over*", "marked*", "put", "put-over"})
+	sameStrings(t, "all", listAll(t, other, b.ID), []string{"begun-over*", "marked*", "put", "put-over"})
 }
 
-func TestOldPendingRowsAreRepairedBehindAListing(t *testing.T) {
+func TestListingRepairsOldPendingRows(t *testing.T) {
 	stores, b := gateways(t, 1, Options{RepairAfter: time.Nanosecond})
 	s := stores[0]
 	must(t, put(t.Context(), s, b.ID, "kept", "old"))
@@ -183,9 +183,9 @@ func TestOldPendingRowsAreRepairedBehindAListing(t *testing.T) {
 	sleeper, h, rev := begin(t, s, b.ID, "kept", false)
 	begin(t, s, b.ID, "never", true)
 	p, gone, goneRev := begin(t, s, b.ID, "put", false)
-	die(t, s, p, putChange(gone, goneRev, "put", "new"))
+	commitAndCrash(t, s, p, putChange(gone, goneRev, "put", "new"))
 	for range 2 {
-		same(t, "visible", list(t, s, b.ID, 10), []string{"kept=old", "put=new"})
+		sameStrings(t, "visible", list(t, s, b.ID, 10), []string{"kept=old", "put=new"})
 		must(t, s.Flush(t.Context()))
 	}
 	pg, err := s.readPage(t.Context(), b.ID, "", "", 100, []int8{visible, history})
@@ -199,13 +199,13 @@ func TestOldPendingRowsAreRepairedBehindAListing(t *testing.T) {
 		t.Errorf("%d rows, want 2", len(pg.rows))
 	}
 	if err := sleeper.Commit(t.Context(), putChange(h, rev, "kept", "late")); !errors.Is(err, meta.ErrConflict) {
-		t.Errorf("a writer that slept through a repair: %v, want ErrConflict", err)
+		t.Errorf("a writer that was delayed until after a repair: %v, want ErrConflict", err)
 	}
 	must(t, put(t.Context(), s, b.ID, "kept", "newer"))
-	same(t, "visible", list(t, s, b.ID, 10), []string{"kept=newer", "put=new"})
+	sameStrings(t, "visible", list(t, s, b.ID, 10), []string{"kept=newer", "put=new"})
 }
 
-func TestWritersFollowSealsThatTheyDidNotKnow(t *testing.T) {
+func TestWritersFollowUnknownSeals(t *testing.T) {
 	stores, b := gateways(t, 3, Options{})
 	s, other, fresh := stores[0], stores[1], stores[2]
 	ctx := t.Context()
@@ -214,20 +214,20 @@ func TestWritersFollowSealsThatTheyDidNotKnow(t *testing.T) {
 	}
 	sleeper, h, rev := begin(t, other, b.ID, "c", false)
 	must(t, s.Flush(ctx))
-	sealed, err := s.seal(ctx, b.ID, rootShard, sealTo("c", meta.NewID(), meta.NewID()))
+	sealed, err := s.seal(ctx, b.ID, rootShard, newSeal("c", meta.NewID(), meta.NewID()))
 	must(t, err)
 	want := []string{"a=1", "b=1", "c=1", "d=1"}
-	same(t, "sealed, not copied", list(t, fresh, b.ID, 3), want)
+	sameStrings(t, "sealed, not copied", list(t, fresh, b.ID, 3), want)
 	must(t, sleeper.Commit(ctx, putChange(h, rev, "c", "2"))) // forwarded
 	must(t, put(ctx, other, b.ID, "b", "2"))
 	must(t, remove(ctx, other, b.ID, "d"))
 	must(t, put(ctx, s, b.ID, "e", "1"))
 	want = []string{"a=1", "b=2", "c=2", "e=1"}
-	same(t, "sealed, written", list(t, fresh, b.ID, 2), want)
+	sameStrings(t, "sealed, written", list(t, fresh, b.ID, 2), want)
 	must(t, other.Flush(ctx))
-	same(t, "sealed, written, flushed", list(t, fresh, b.ID, 2), want)
-	must(t, s.copyShard(ctx, b.ID, region{shard: rootShard}, sealed))
-	same(t, "copied", list(t, other, b.ID, 2), want)
+	sameStrings(t, "sealed, written, flushed", list(t, fresh, b.ID, 2), want)
+	must(t, s.copyShard(ctx, b.ID, shardRange{shard: rootShard}, sealed))
+	sameStrings(t, "copied", list(t, other, b.ID, 2), want)
 	must(t, remove(ctx, fresh, b.ID, "a"))
 	must(t, s.split(ctx, b.ID, "a", "aa"))
 	must(t, other.split(ctx, b.ID, "z", "d"))
@@ -235,11 +235,11 @@ func TestWritersFollowSealsThatTheyDidNotKnow(t *testing.T) {
 	want = []string{"aa=1", "b=2", "c=2", "e=1"}
 	for _, g := range stores {
 		must(t, g.Flush(ctx))
-		same(t, "split twice", list(t, g, b.ID, 1), want)
+		sameStrings(t, "split twice", list(t, g, b.ID, 1), want)
 	}
 }
 
-func TestAShardIsSplitOnlyInsideItself(t *testing.T) {
+func TestSplitKeyMustBeInsideTheShard(t *testing.T) {
 	stores, b := gateways(t, 1, Options{})
 	s := stores[0]
 	must(t, s.split(t.Context(), b.ID, "a", "m"))
@@ -250,9 +250,9 @@ func TestAShardIsSplitOnlyInsideItself(t *testing.T) {
 	}
 }
 
-// churn has writers put and remove keys through all stores, and looks after
-// each answer whether the listing of another store shows it. Meanwhile it
-// calls disturb. It goes on where the database does not answer for a while.
+// churn has writers put and remove keys through all stores; after each answer another
+// store's listing must show it. Concurrently it calls disturb. It retries while the
+// database is unavailable.
 func churn(t *testing.T, stores []*Store, b meta.Bucket, disturb func(ctx context.Context) error) {
 	t.Helper()
 	const keys = 12
@@ -266,21 +266,21 @@ func churn(t *testing.T, stores []*Store, b meta.Bucket, disturb func(ctx contex
 	for range keys + 1 {
 		must(t, <-done)
 	}
-	same(t, "after all were removed", list(t, stores[0], b.ID, 5), nil)
+	sameStrings(t, "after all were removed", list(t, stores[0], b.ID, 5), nil)
 	for _, s := range stores {
 		must(t, s.Flush(ctx))
 	}
-	same(t, "and flushed", list(t, stores[1], b.ID, 5), nil)
+	sameStrings(t, "and flushed", list(t, stores[1], b.ID, 5), nil)
 }
 
 func churnKey(ctx context.Context, s, other *Store, b meta.BucketID, key string) error {
 	for round := range 6 {
 		etag := fmt.Sprint(round)
-		if err := insist(ctx, func() error { return put(ctx, s, b, key, etag) }); err != nil {
+		if err := retryUnavailable(ctx, func() error { return put(ctx, s, b, key, etag) }); err != nil {
 			return err
 		}
 		var entries []meta.Entry
-		err := insist(ctx, func() (err error) {
+		err := retryUnavailable(ctx, func() (err error) {
 			entries, _, err = other.Scan(ctx, b, meta.ScanOptions{From: key, To: key + "\x00", Limit: 1})
 			return err
 		})
@@ -291,17 +291,17 @@ func churnKey(ctx context.Context, s, other *Store, b meta.BucketID, key string)
 			return err
 		}
 	}
-	return insist(ctx, func() error { return remove(ctx, s, b, key) })
+	return retryUnavailable(ctx, func() error { return remove(ctx, s, b, key) })
 }
 
-// insist repeats what the database had no answer for.
-func insist(ctx context.Context, f func() error) error {
+// retryUnavailable repeats f while the database is unavailable.
+func retryUnavailable(ctx context.Context, f func() error) error {
 	for {
 		err := f()
 		if !errors.Is(err, meta.ErrUnavailable) && !errors.Is(err, meta.ErrUnknownOutcome) || ctx.Err() != nil {
 			return err
 		}
-		if err := pause(ctx, 6); err != nil {
+		if err := backoff(ctx, 6); err != nil {
 			return err
 		}
 	}
@@ -327,7 +327,7 @@ func TestEmptyFailsChangesThatBeganBefore(t *testing.T) {
 	must(t, remove(ctx, s, b.ID, "gone"))
 	p, h, rev := begin(t, other, b.ID, "late", false)
 	late := p.(*pending)
-	must(t, late.settle(ctx, nil)) // has seen the bucket active, and sleeps
+	must(t, late.confirm(ctx, nil)) // has seen the bucket active, and is delayed
 	deleting := b
 	deleting.State, deleting.Rev = meta.BucketDeleting, b.Rev+2
 	must(t, s.UpdateBucket(ctx, deleting, b.Rev))
@@ -336,8 +336,8 @@ func TestEmptyFailsChangesThatBeganBefore(t *testing.T) {
 	if !empty {
 		t.Fatal("a bucket without versions is not empty")
 	}
-	if err := other.change(ctx, b.ID, "late", putChange(h, rev, "late", "1")); !errors.Is(err, meta.ErrConflict) {
-		t.Errorf("a change that slept through Empty: %v, want ErrConflict", err)
+	if err := other.casHead(ctx, b.ID, "late", putChange(h, rev, "late", "1")); !errors.Is(err, meta.ErrConflict) {
+		t.Errorf("a change that was delayed until after Empty: %v, want ErrConflict", err)
 	}
 	if err := put(ctx, other, b.ID, "later", "1"); !errors.Is(err, meta.ErrBucketDeleting) {
 		t.Errorf("a change that began after: %v, want ErrBucketDeleting", err)
@@ -348,11 +348,11 @@ func TestEmptyFailsChangesThatBeganBefore(t *testing.T) {
 	}
 }
 
-func TestEmptySeesWhatOnlyTheHeadKnows(t *testing.T) {
+func TestEmptyResolvesPendingRows(t *testing.T) {
 	stores, b := gateways(t, 1, Options{})
 	s := stores[0]
 	p, h, rev := begin(t, s, b.ID, "died", false)
-	die(t, s, p, putChange(h, rev, "died", "1"))
+	commitAndCrash(t, s, p, putChange(h, rev, "died", "1"))
 	if empty, err := s.Empty(t.Context(), b.ID); err != nil || empty {
 		t.Errorf("a bucket whose only row is pending over a version: empty %v, %v", empty, err)
 	}
@@ -367,5 +367,5 @@ func TestEmptySeesWhatOnlyTheHeadKnows(t *testing.T) {
 	if empty, err := s.Empty(t.Context(), b.ID); err != nil || !empty {
 		t.Errorf("a bucket whose delete marker was removed: empty %v, %v", empty, err)
 	}
-	same(t, "all", listAll(t, s, b.ID), nil)
+	sameStrings(t, "all", listAll(t, s, b.ID), nil)
 }

@@ -14,48 +14,49 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// An entry is written once, claimed once and dropped once, so its timestamps
-// are three that follow its due time, which is part of its name: whatever
-// arrives late or twice, a dropped entry stays dropped.
+// An entry is written once, claimed once and dropped once. So it has three timestamps,
+// which follow its due time, a part of its key: whatever arrives late or twice, a
+// dropped entry stays dropped.
 const (
-	putQueued   = `INSERT INTO @.gc (slot, part, due, entry, kind, doc) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`
-	claimQueued = `UPDATE @.gc USING TIMESTAMP ? SET claimed = true WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
-	dropQueued  = `DELETE FROM @.gc USING TIMESTAMP ? WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
-	readQueued  = `SELECT claimed, doc FROM @.gc WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
-	dueQueued   = `SELECT due, entry, kind, claimed, doc FROM @.gc WHERE slot = ? AND part = ? AND (due, entry) > (?, ?) AND (due) <= (?) LIMIT ?`
+	putEntry    = `INSERT INTO @.gc (slot, part, due, entry, kind, doc) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`
+	claimEntry  = `UPDATE @.gc USING TIMESTAMP ? SET claimed = true WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
+	dropEntry   = `DELETE FROM @.gc USING TIMESTAMP ? WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
+	selectEntry = `SELECT claimed, doc FROM @.gc WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
+	selectDue   = `SELECT due, entry, kind, claimed, doc FROM @.gc WHERE slot = ? AND part = ? AND (due, entry) > (?, ?) AND (due) <= (?) LIMIT ?`
 )
 
 const (
-	// queueSlot is the time that the entries of one slot are due in, in
-	// microseconds. At 1,000 entries a second a partition gets 19,000 of them.
-	queueSlot  = int64(5 * time.Minute / time.Microsecond)
-	queueParts = 16
+	// timeBucketWidth is the range of due times of one time bucket, in
+	// microseconds. At 1,000 entries per second a partition gets 19,000 of them.
+	timeBucketWidth     = int64(5 * time.Minute / time.Microsecond)
+	partitionsPerBucket = 16
 )
 
-// place is where an entry lies.
-type place struct {
-	slot  int64
-	part  int8
-	due   int64
-	entry meta.ID
+// entryKey is the primary key of an entry.
+type entryKey struct {
+	bucket int64
+	part   int8
+	due    int64
+	id     meta.ID
 }
 
-func placeOf(e meta.QueueEntry) place {
+func keyOf(e meta.QueueEntry) entryKey {
 	due := e.Due.UnixMicro()
-	return place{slot: slotOf(due), part: int8(e.Entry[0] % queueParts), due: due, entry: e.Entry}
+	return entryKey{bucket: timeBucketOf(due), part: int8(e.Entry[0] % partitionsPerBucket), due: due, id: e.Entry}
 }
 
-func slotOf(due int64) int64 {
-	slot := due / queueSlot
-	if due%queueSlot < 0 {
+func timeBucketOf(due int64) int64 {
+	slot := due / timeBucketWidth
+	if due%timeBucketWidth < 0 {
 		slot--
 	}
 	return slot
 }
 
-func (p *place) key() []any { return []any{p.slot, p.part, p.due, p.entry[:]} }
+func (p *entryKey) columns() []any { return []any{p.bucket, p.part, p.due, p.id[:]} }
 
-// Enqueue implements [meta.Queue]. The slot is on record before its entries.
+// Enqueue implements [meta.Queue]. The index has the time bucket before its entries are
+// written.
 func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 	type partition struct {
 		slot int64
@@ -67,20 +68,20 @@ func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 		if err != nil {
 			return err
 		}
-		p := placeOf(e)
-		to := partition{p.slot, p.part}
-		batches[to] = append(batches[to], entry(putQueued, append(p.key(), string(e.Kind), doc, p.due)...))
+		p := keyOf(e)
+		to := partition{p.bucket, p.part}
+		batches[to] = append(batches[to], statement(putEntry, append(p.columns(), string(e.Kind), doc, p.due)...))
 	}
 	for to := range batches {
-		if err := s.markSlot(ctx, to.slot); err != nil {
+		if err := s.markActive(ctx, to.slot); err != nil {
 			return wrap(err, "enqueue blobs")
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for _, batch := range batches {
 		for part := range slices.Chunk(batch, 100) {
-			g.Go(func() error { return s.writes(gctx, part) })
+			g.Go(func() error { return s.ExecBatch(gctx, part) })
 		}
 	}
 	return wrap(g.Wait(), "enqueue blobs")
@@ -91,19 +92,19 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 	if limit <= 0 {
 		return nil, nil
 	}
-	slots, err := s.knownSlots(ctx, slotOf(now.UnixMicro()))
+	slots, err := s.timeBuckets(ctx, timeBucketOf(now.UnixMicro()))
 	if err != nil {
 		return nil, wrap(err, "read due queue entries")
 	}
 	var due []meta.QueueEntry
 	for _, slot := range slots {
-		found, err := s.dueOfSlot(ctx, slot, now, limit)
+		found, err := s.dueIn(ctx, slot, now, limit)
 		if err != nil {
 			return nil, wrap(err, "read due queue entries")
 		}
-		if len(found) == 0 && (slot.slot+1)*queueSlot <= now.UnixMicro() {
-			if err := s.retireSlot(ctx, slot); err != nil {
-				return nil, wrap(err, "retire queue slot")
+		if len(found) == 0 && (slot.number+1)*timeBucketWidth <= now.UnixMicro() {
+			if err := s.removeTimeBucket(ctx, slot); err != nil {
+				return nil, wrap(err, "remove time bucket of queue")
 			}
 		}
 		if due = append(due, found...); len(due) >= limit {
@@ -113,14 +114,14 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 	return due, nil
 }
 
-// dueOfSlot reads a slot's entries that are due, the oldest first.
-func (s *Store) dueOfSlot(ctx context.Context, slot knownSlot, now time.Time, limit int) ([]meta.QueueEntry, error) {
-	var parts [queueParts][]meta.QueueEntry
+// dueIn reads the due entries of a time bucket, the oldest first.
+func (s *Store) dueIn(ctx context.Context, slot timeBucket, now time.Time, limit int) ([]meta.QueueEntry, error) {
+	var parts [partitionsPerBucket][]meta.QueueEntry
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range parts {
 		g.Go(func() (err error) {
-			start := place{slot: slot.slot, part: int8(i), due: slot.slot * queueSlot}
-			parts[i], err = s.queuedAfter(gctx, start, now.UnixMicro(), limit)
+			start := entryKey{bucket: slot.number, part: int8(i), due: slot.number * timeBucketWidth}
+			parts[i], err = s.entriesAfter(gctx, start, now.UnixMicro(), limit)
 			return err
 		})
 	}
@@ -128,23 +129,23 @@ func (s *Store) dueOfSlot(ctx context.Context, slot knownSlot, now time.Time, li
 		return nil, err
 	}
 	all := slices.Concat(parts[:]...)
-	if err := s.dropHalves(ctx, all); err != nil {
+	if err := s.dropClaimOnly(ctx, all); err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, isHalf)
+	all = slices.DeleteFunc(all, isClaimOnly)
 	slices.SortFunc(all, func(a, b meta.QueueEntry) int {
 		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Entry[:], b.Entry[:]))
 	})
 	return all[:min(len(all), limit)], nil
 }
 
-// isHalf tells the row that is left where a claim arrived after its entry was
-// dropped and the tombstone gone: it counts as absent.
-func isHalf(e meta.QueueEntry) bool { return e.Kind == "" }
+// isClaimOnly reports a row that is left if a claim arrives after its entry was dropped
+// and the tombstone was purged. Such a row counts as absent.
+func isClaimOnly(e meta.QueueEntry) bool { return e.Kind == "" }
 
-func (s *Store) dropHalves(ctx context.Context, entries []meta.QueueEntry) error {
+func (s *Store) dropClaimOnly(ctx context.Context, entries []meta.QueueEntry) error {
 	for _, e := range entries {
-		if isHalf(e) {
+		if isClaimOnly(e) {
 			if err := s.Drop(ctx, e); err != nil {
 				return err
 			}
@@ -153,11 +154,11 @@ func (s *Store) dropHalves(ctx context.Context, entries []meta.QueueEntry) error
 	return nil
 }
 
-// queuedAfter reads up to limit rows of one partition that follow after,
-// halves among them.
-func (s *Store) queuedAfter(ctx context.Context, after place, last int64, limit int) ([]meta.QueueEntry, error) {
+// entriesAfter reads up to limit rows of one partition that follow after, including rows
+// that are only claims.
+func (s *Store) entriesAfter(ctx context.Context, after entryKey, last int64, limit int) ([]meta.QueueEntry, error) {
 	var found []meta.QueueEntry
-	err := s.each(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
+	err := s.QueryRows(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
 		var due int64
 		var entry, doc []byte
 		var kind string
@@ -173,23 +174,23 @@ func (s *Store) queuedAfter(ctx context.Context, after place, last int64, limit 
 		}
 		found = append(found, e)
 		return nil
-	}, dueQueued, after.slot, after.part, after.due, after.entry[:], last, min(limit, maxLimit))
+	}, selectDue, after.bucket, after.part, after.due, after.id[:], last, min(limit, maxLimit))
 	return found, err
 }
 
 // Claim implements [meta.Queue].
 func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
-	p := placeOf(e)
-	return wrap(s.write(ctx, claimQueued, append([]any{p.due + 1}, p.key()...)...), "claim queue entry")
+	p := keyOf(e)
+	return wrap(s.Exec(ctx, claimEntry, append([]any{p.due + 1}, p.columns()...)...), "claim queue entry")
 }
 
 // Drop implements [meta.Queue].
 func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for _, e := range entries {
-		p := placeOf(e)
-		g.Go(func() error { return s.write(gctx, dropQueued, append([]any{p.due + 2}, p.key()...)...) })
+		p := keyOf(e)
+		g.Go(func() error { return s.Exec(gctx, dropEntry, append([]any{p.due + 2}, p.columns()...)...) })
 	}
 	return wrap(g.Wait(), "drop queue entries")
 }
@@ -197,13 +198,13 @@ func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 // checkGuards reads the entries that a change depends on.
 func (s *Store) checkGuards(ctx context.Context, guards []meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for _, e := range guards {
-		p := placeOf(e)
+		p := keyOf(e)
 		g.Go(func() error {
 			var claimed bool
 			var doc []byte
-			found, err := s.one(gctx, s.o.Consistency, []any{&claimed, &doc}, readQueued, p.key()...)
+			found, err := s.QueryRow(gctx, s.o.Consistency, []any{&claimed, &doc}, selectEntry, p.columns()...)
 			if err == nil && (!found || doc == nil || claimed) {
 				err = meta.ErrClaimed
 			}

@@ -10,9 +10,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// A reference is written once and removed once, so its two timestamps are
-// constants: an addition that arrives after the removal changes nothing. A
-// home's reference is removed when its key will never need it again.
+// A reference is written once and removed once, so its two timestamps are constants: an
+// addition that arrives after the removal changes nothing. The reference of a home is
+// removed when its key will never need it again.
 const (
 	putReference    = `INSERT INTO @.blob_ref (blob_id, ref, doc) VALUES (?, ?, ?) USING TIMESTAMP 1`
 	removeReference = `DELETE FROM @.blob_ref USING TIMESTAMP 2 WHERE blob_id = ? AND ref = ?`
@@ -21,11 +21,11 @@ const (
 
 // AddReferences implements [meta.References].
 func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, homes []meta.QueuedBlob) error {
-	batches := map[meta.ID][]gocql.BatchEntry{} // by blob, which is a partition
+	batches := map[meta.ID][]gocql.BatchEntry{} // by blob: each is a partition
 	add := func(b meta.QueuedBlob) error {
 		doc, err := meta.Marshal(b)
 		if err == nil {
-			batches[b.Blob] = append(batches[b.Blob], entry(putReference, b.Blob[:], b.Ref[:], doc))
+			batches[b.Blob] = append(batches[b.Blob], statement(putReference, b.Blob[:], b.Ref[:], doc))
 		}
 		return err
 	}
@@ -40,9 +40,9 @@ func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, ho
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for _, batch := range batches {
-		g.Go(func() error { return s.writes(gctx, batch) })
+		g.Go(func() error { return s.ExecBatch(gctx, batch) })
 	}
 	return wrap(g.Wait(), "add references to blobs")
 }
@@ -50,7 +50,7 @@ func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, ho
 // References implements [meta.References].
 func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.QueuedBlob, error) {
 	var found []meta.QueuedBlob
-	err := s.each(ctx, s.o.Consistency, maxPage, func(row gocql.Scanner) error {
+	err := s.QueryRows(ctx, s.o.Consistency, maxPageRows, func(row gocql.Scanner) error {
 		var doc []byte
 		if err := row.Scan(&doc); err != nil {
 			return err
@@ -67,5 +67,5 @@ func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.Queue
 
 // RemoveReference implements [meta.References].
 func (s *Store) RemoveReference(ctx context.Context, b meta.QueuedBlob) error {
-	return wrap(s.write(ctx, removeReference, b.Blob[:], b.Ref[:]), "remove a reference to a blob")
+	return wrap(s.Exec(ctx, removeReference, b.Blob[:], b.Ref[:]), "remove a reference to a blob")
 }

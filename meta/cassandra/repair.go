@@ -10,51 +10,51 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// repairs keeps one process from repairing a row twice at the same time, and
-// from repairing too many at once.
+// repairs keeps this process from repairing one row twice at the same time, and
+// from repairing too many rows at the same time.
 type repairs struct {
-	mu      sync.Mutex
-	running map[placedKey]bool
-	ahead   map[pendingRow]time.Time // rows from the future: when they were first seen
+	mu        sync.Mutex
+	running   map[bucketKey]bool
+	firstSeen map[pendingRow]time.Time // when rows with a revision in the future were first seen
 }
 
 type pendingRow struct {
-	placedKey
+	bucketKey
 	rev int64
 }
 
-// old tells whether a pending row's change seems to have died. That is only
-// a guess: what makes a wrong one harmless is the fence. A revision from the
-// future (somebody's clock is, or was, ahead) is as old as it is known here.
-func (r *repairs) old(p pendingRow, now time.Time, limit time.Duration) bool {
+// isOld reports whether a pending row is so old that its change has probably
+// failed. A wrong guess is harmless, because of the fence. The age of a revision
+// in the future (a clock is, or was, ahead) counts from when it was first seen here.
+func (r *repairs) isOld(p pendingRow, now time.Time, limit time.Duration) bool {
 	if age := now.Sub(time.UnixMicro(p.rev)); age >= 0 {
 		return age >= limit
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ahead == nil || len(r.ahead) > 10_000 {
-		r.ahead = map[pendingRow]time.Time{}
+	if r.firstSeen == nil || len(r.firstSeen) > 10_000 {
+		r.firstSeen = map[pendingRow]time.Time{}
 	}
-	seen, ok := r.ahead[p]
+	seen, ok := r.firstSeen[p]
 	if !ok {
-		r.ahead[p] = time.Now()
+		r.firstSeen[p] = time.Now()
 		return false
 	}
 	return time.Since(seen) >= limit
 }
 
-type placedKey struct {
+type bucketKey struct {
 	bucket meta.BucketID
 	key    string
 }
 
 const repairsAtOnce = 32
 
-func (r *repairs) start(k placedKey) bool {
+func (r *repairs) start(k bucketKey) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running == nil {
-		r.running = map[placedKey]bool{}
+		r.running = map[bucketKey]bool{}
 	}
 	if r.running[k] || len(r.running) >= repairsAtOnce {
 		return false
@@ -63,34 +63,34 @@ func (r *repairs) start(k placedKey) bool {
 	return true
 }
 
-func (r *repairs) end(k placedKey) {
+func (r *repairs) end(k bucketKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.running, k)
 }
 
-// repairOld has a pending row replaced, behind the listing, if it is old.
-func (s *Store) repairOld(bucket meta.BucketID, r readRow) {
-	if !r.settled || r.state != statePending {
+// repairIfOld repairs a pending row asynchronously, if it is old.
+func (s *Store) repairIfOld(bucket meta.BucketID, r readRow) {
+	if !r.repairable || r.state != statePending {
 		return
 	}
-	k := placedKey{bucket, r.key}
-	if !s.repairs.old(pendingRow{k, r.rev}, s.o.Now(), s.o.RepairAfter) || !s.repairs.start(k) {
+	k := bucketKey{bucket, r.key}
+	if !s.repairs.isOld(pendingRow{k, r.rev}, s.o.Now(), s.o.RepairAfter) || !s.repairs.start(k) {
 		return
 	}
-	s.behind.do(func(ctx context.Context) {
+	s.writer.async(func(ctx context.Context) {
 		defer s.repairs.end(k)
 		if _, err := s.repair(ctx, bucket, r); err != nil {
-			s.o.Log.Warn("a listing row was not repaired", zap.Int64("revision", r.rev), zap.Error(err))
+			s.o.Log.Warn("repairing a listing row failed", zap.Int64("revision", r.rev), zap.Error(err))
 			return
 		}
 		s.counts.repairs.Add(1)
 	})
 }
 
-// repair fences the head above the row, so that the change which announced
-// it can no longer be made, and writes what the head implies into the row's
-// shard, right after the fence. It returns the head at the fence.
+// repair fences the head above the row, so that the change that announced the row
+// can no longer be applied. Then it writes the row that the head implies into the
+// row's shard, at the fence's revision + 1. It returns the head after the fence.
 func (s *Store) repair(ctx context.Context, bucket meta.BucketID, r readRow) (meta.Head, error) {
 	fence := s.Fence
 	if s.breaks(ruleRepairFences) {

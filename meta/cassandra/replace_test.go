@@ -17,65 +17,65 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// mortal is a database whose user dies: after some statements none is sent
-// any more.
-type mortal struct {
+// crashingDB is a database of a process that crashes: after some statements it sends no
+// more.
+type crashingDB struct {
 	database
 	left atomic.Int64
 }
 
 var errKilled = errors.New("killed")
 
-func (m *mortal) spend() error {
+func (m *crashingDB) spend() error {
 	if m.left.Add(-1) < 0 {
 		return errKilled
 	}
 	return nil
 }
 
-func (m *mortal) one(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
+func (m *crashingDB) QueryRow(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
 	if err := m.spend(); err != nil {
 		return false, err
 	}
-	return m.database.one(ctx, c, dest, stmt, args...)
+	return m.database.QueryRow(ctx, c, dest, stmt, args...)
 }
 
-func (m *mortal) each(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+func (m *crashingDB) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
 	if err := m.spend(); err != nil {
 		return err
 	}
-	return m.database.each(ctx, c, page, row, stmt, args...)
+	return m.database.QueryRows(ctx, c, page, row, stmt, args...)
 }
 
-func (m *mortal) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
+func (m *crashingDB) QueryCountingTombstones(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
 	if err := m.spend(); err != nil {
 		return 0, err
 	}
-	return m.database.eachWarned(ctx, c, page, row, stmt, args...)
+	return m.database.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
 }
 
-func (m *mortal) write(ctx context.Context, stmt string, args ...any) error {
+func (m *crashingDB) Exec(ctx context.Context, stmt string, args ...any) error {
 	if err := m.spend(); err != nil {
 		return err
 	}
-	return m.database.write(ctx, stmt, args...)
+	return m.database.Exec(ctx, stmt, args...)
 }
 
-func (m *mortal) writes(ctx context.Context, batch []gocql.BatchEntry) error {
+func (m *crashingDB) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
 	if err := m.spend(); err != nil {
 		return err
 	}
-	return m.database.writes(ctx, batch)
+	return m.database.ExecBatch(ctx, batch)
 }
 
-func (m *mortal) cas(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
+func (m *crashingDB) CAS(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
 	if err := m.spend(); err != nil {
-		return false, fmt.Errorf("%w: %w", errUnsent, err)
+		return false, fmt.Errorf("%w: %w", errNotApplied, err)
 	}
-	return m.database.cas(ctx, batch...)
+	return m.database.CAS(ctx, batch...)
 }
 
-// kinds of replacement, for the tests that kill it. Each replaces shards of a
+// replacements are the kinds of replacement that tests interrupt. Each replaces shards of a
 // bucket that was split at "f" and "k".
 var replacements = map[string]func(context.Context, *Store, meta.BucketID) error{
 	"split":   func(ctx context.Context, s *Store, b meta.BucketID) error { return s.split(ctx, b, "a", "c") },
@@ -83,17 +83,17 @@ var replacements = map[string]func(context.Context, *Store, meta.BucketID) error
 	"merge": func(ctx context.Context, s *Store, b meta.BucketID) error {
 		return replaceAt(ctx, s, b, "", "a", "f", "k")
 	},
-	"cut": func(ctx context.Context, s *Store, b meta.BucketID) error { return replaceAt(ctx, s, b, "h", "g") },
-	"merge, and cut the last": func(ctx context.Context, s *Store, b meta.BucketID) error {
+	"in-place split": func(ctx context.Context, s *Store, b meta.BucketID) error { return replaceAt(ctx, s, b, "h", "g") },
+	"merge, and split the last in place": func(ctx context.Context, s *Store, b meta.BucketID) error {
 		return replaceAt(ctx, s, b, "m", "a", "f", "k")
 	},
-	"cut twice": func(ctx context.Context, s *Store, b meta.BucketID) error {
+	"two in-place splits": func(ctx context.Context, s *Store, b meta.BucketID) error {
 		if err := replaceAt(ctx, s, b, "h", "g"); err != nil {
 			return err
 		}
 		return replaceAt(ctx, s, b, "i", "g", "h")
 	},
-	"cut, and rewrite": func(ctx context.Context, s *Store, b meta.BucketID) error {
+	"in-place split, and rewrite": func(ctx context.Context, s *Store, b meta.BucketID) error {
 		if err := replaceAt(ctx, s, b, "h", "g"); err != nil {
 			return err
 		}
@@ -101,9 +101,9 @@ var replacements = map[string]func(context.Context, *Store, meta.BucketID) error
 	},
 }
 
-// replaceAt replaces the shards of keys by one; the last is cut at a key.
+// replaceAt replaces the shards of keys by one. The last is split in place at a key.
 func replaceAt(ctx context.Context, s *Store, b meta.BucketID, at string, keys ...string) error {
-	var run []region
+	var run []shardRange
 	for _, key := range keys {
 		r, _, err := s.leaf(ctx, b, key)
 		if err != nil {
@@ -114,15 +114,15 @@ func replaceAt(ctx context.Context, s *Store, b meta.BucketID, at string, keys .
 	return s.replace(ctx, b, run, at)
 }
 
-// TestAKilledReplacementLosesNothing kills whoever replaces shards after each
-// of the statements. Others list and write at once; then somebody finishes.
-func TestAKilledReplacementLosesNothing(t *testing.T) {
+// TestKilledReplacementLosesNothing interrupts the replacement of shards after each of its
+// statements. Other gateways list and write immediately; then one of them finishes it.
+func TestKilledReplacementLosesNothing(t *testing.T) {
 	for name, replacement := range replacements {
 		for statements, killed := 0, true; killed; statements++ {
 			t.Run(fmt.Sprintf("%s/%d", name, statements), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					db := newFake(uint64(statements))
-					db.calm = true
+					db.noCrashes = true
 					open := func(db database, o Options) *Store { return newOn(db, db, mustOptions(o)) }
 					killed = killReplacement(t, db, open, db.bucket, replacement, statements)
 				})
@@ -131,9 +131,9 @@ func TestAKilledReplacementLosesNothing(t *testing.T) {
 	}
 }
 
-// TestAKilledReplacementLosesNothingOnCassandra is the same at few of the
-// steps, on a real database.
-func TestAKilledReplacementLosesNothingOnCassandra(t *testing.T) {
+// TestKilledReplacementLosesNothingOnCassandra does the same at some of the steps, on a
+// real database.
+func TestKilledReplacementLosesNothingOnCassandra(t *testing.T) {
 	c, keyspace := newKeyspace(t)
 	session := newSession(t, c, keyspace)
 	first := newStore(t, session, keyspace, Options{})
@@ -152,8 +152,8 @@ func TestAKilledReplacementLosesNothingOnCassandra(t *testing.T) {
 	}
 }
 
-// killReplacement kills replacement after some statements, and tells whether
-// it had not come to its end by then.
+// killReplacement interrupts replacement after some statements, and reports whether it was
+// incomplete.
 func killReplacement(t *testing.T, db database, open func(database, Options) *Store, b meta.BucketID, replacement func(context.Context, *Store, meta.BucketID) error, statements int) bool {
 	t.Helper()
 	stores := []*Store{open(db, Options{})}
@@ -168,7 +168,7 @@ func killReplacement(t *testing.T, db database, open func(database, Options) *St
 		return s
 	}
 	want := threeShards(t, stores[0], b)
-	m := &mortal{database: db}
+	m := &crashingDB{database: db}
 	m.left.Store(int64(statements))
 	victim := another(m, Options{})
 	victim.copyPage = 2
@@ -177,19 +177,19 @@ func killReplacement(t *testing.T, db database, open func(database, Options) *St
 		t.Fatal(err)
 	}
 	other := another(db, Options{FinishAfter: time.Nanosecond})
-	same(t, "listing after the death", list(t, other, b, 3), want)
+	sameStrings(t, "listing after the crash", list(t, other, b, 3), want)
 	want = disturb(t, other, b, want)
-	same(t, "listing after writes", list(t, other, b, 3), want)
+	sameStrings(t, "listing after writes", list(t, other, b, 3), want)
 	must(t, other.Flush(t.Context()))
-	same(t, "listing after what was behind them", list(t, other, b, 3), want)
-	same(t, "listing that has it finished", list(t, other, b, 3), want)
-	must(t, other.watch.settle(t.Context()))
-	// A listing of the finished may notice what else there is to replace, which
-	// whoever meets it next brings on.
+	sameStrings(t, "listing after their asynchronous part", list(t, other, b, 3), want)
+	sameStrings(t, "listing that has it finished", list(t, other, b, 3), want)
+	must(t, other.maintainer.waitIdle(t.Context()))
+	// Such a listing may report other shards to replace, which the next listing that
+	// meets them finishes.
 	for round := 0; ; round++ {
-		same(t, "listing of the finished", list(t, other, b, 3), want)
-		must(t, other.watch.settle(t.Context()))
-		left := underWay(t, other, b)
+		sameStrings(t, "listing of the finished", list(t, other, b, 3), want)
+		must(t, other.maintainer.waitIdle(t.Context()))
+		left := uncopiedShards(t, other, b)
 		if len(left) == 0 {
 			break
 		}
@@ -197,12 +197,11 @@ func killReplacement(t *testing.T, db database, open func(database, Options) *St
 			t.Fatalf("never finished: the shards from %q on", left)
 		}
 	}
-	same(t, "listing of a fresh gateway", list(t, another(db, Options{}), b, 3), want)
+	sameStrings(t, "listing of a fresh gateway", list(t, another(db, Options{}), b, 3), want)
 	return err != nil
 }
 
-// threeShards fills a bucket, splits it at "f" and "k", and returns what a
-// listing shows.
+// threeShards fills a bucket, splits it at "f" and "k", and returns the expected listing.
 func threeShards(t *testing.T, s *Store, b meta.BucketID) (shown []string) {
 	t.Helper()
 	var keys []string
@@ -210,7 +209,7 @@ func threeShards(t *testing.T, s *Store, b meta.BucketID) (shown []string) {
 		keys = append(keys, string(key))
 		shown = append(shown, string(key)+"=1")
 	}
-	atOnce(t, keys, func(_ int, key string) error { return put(t.Context(), s, b, key, "1") })
+	concurrently(t, keys, func(_ int, key string) error { return put(t.Context(), s, b, key, "1") })
 	must(t, s.Flush(t.Context()))
 	must(t, s.split(t.Context(), b, "a", "f"))
 	must(t, s.split(t.Context(), b, "f", "k"))
@@ -221,7 +220,7 @@ func threeShards(t *testing.T, s *Store, b meta.BucketID) (shown []string) {
 func disturb(t *testing.T, s *Store, b meta.BucketID, shown []string) []string {
 	t.Helper()
 	gone, over := []string{"b", "h", "m"}, []string{"a", "e", "f", "j", "o"}
-	atOnce(t, append(slices.Clone(gone), over...), func(_ int, key string) error {
+	concurrently(t, append(slices.Clone(gone), over...), func(_ int, key string) error {
 		if slices.Contains(over, key) {
 			return put(t.Context(), s, b, key, "3")
 		}
@@ -238,8 +237,8 @@ func disturb(t *testing.T, s *Store, b meta.BucketID, shown []string) []string {
 	return shown
 }
 
-// underWay returns where the shards begin that are half replaced.
-func underWay(t *testing.T, s *Store, b meta.BucketID) (left []string) {
+// uncopiedShards returns where the shards begin whose replacement is incomplete.
+func uncopiedShards(t *testing.T, s *Store, b meta.BucketID) (left []string) {
 	t.Helper()
 	for key := ""; ; {
 		r, seal, err := s.leaf(t.Context(), b, key)
@@ -253,8 +252,8 @@ func underWay(t *testing.T, s *Store, b meta.BucketID) (left []string) {
 	}
 }
 
-// regionsOf returns the bounds of a bucket's shards.
-func regionsOf(t testing.TB, s *Store, b meta.BucketID) (bounds []string) {
+// shardBounds returns the bounds of a bucket's shards.
+func shardBounds(t testing.TB, s *Store, b meta.BucketID) (bounds []string) {
 	t.Helper()
 	for key := ""; ; {
 		r, _, err := s.leaf(t.Context(), b, key)
@@ -266,8 +265,8 @@ func regionsOf(t testing.TB, s *Store, b meta.BucketID) (bounds []string) {
 	}
 }
 
-// atOnce calls f for all keys at once.
-func atOnce(t testing.TB, keys []string, f func(i int, key string) error) {
+// concurrently calls f for all keys concurrently.
+func concurrently(t testing.TB, keys []string, f func(i int, key string) error) {
 	t.Helper()
 	errs := make([]error, len(keys))
 	var done sync.WaitGroup
@@ -278,13 +277,13 @@ func atOnce(t testing.TB, keys []string, f func(i int, key string) error) {
 	must(t, errors.Join(errs...))
 }
 
-// inTens calls f for ten keys at a time, each time waiting for all that
-// follows.
-func inTens(t testing.TB, stores []*Store, keys []string, f func(s *Store, key string) error) {
+// inBatchesOfTen calls f for ten keys at a time, and waits for the asynchronous work of each
+// batch.
+func inBatchesOfTen(t testing.TB, stores []*Store, keys []string, f func(s *Store, key string) error) {
 	t.Helper()
 	for some := range slices.Chunk(keys, 10) {
-		atOnce(t, some, func(i int, key string) error { return f(stores[i%len(stores)], key) })
-		settled(t, stores...)
+		concurrently(t, some, func(i int, key string) error { return f(stores[i%len(stores)], key) })
+		waitIdle(t, stores...)
 	}
 }
 
@@ -295,26 +294,26 @@ func numbered(n int, key func(i int) string) (keys []string) {
 	return keys
 }
 
-// settled waits until no store has anything to do behind the answers.
-func settled(t testing.TB, stores ...*Store) {
+// waitIdle waits until no store has asynchronous work.
+func waitIdle(t testing.TB, stores ...*Store) {
 	t.Helper()
 	for _, s := range stores {
 		must(t, s.Flush(t.Context()))
-		must(t, s.watch.settle(t.Context()))
-		must(t, s.late.settle(t.Context()))
+		must(t, s.maintainer.waitIdle(t.Context()))
+		must(t, s.lateWrites.waitIdle(t.Context()))
 	}
 }
 
-func TestShardsThatGrowAreSplitByThemselves(t *testing.T) {
+func TestGrowingShardsAreSplit(t *testing.T) {
 	stores, b := gateways(t, 2, Options{ShardRows: 40})
 	keys := numbered(400, func(i int) string { return fmt.Sprintf("%03d", i*7%400) })
-	inTens(t, stores, keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
-	bounds := regionsOf(t, stores[0], b.ID)
+	inBatchesOfTen(t, stores, keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	bounds := shardBounds(t, stores[0], b.ID)
 	if len(bounds) < 9 || len(bounds) > 25 {
 		t.Errorf("400 keys at 40 a shard are in %d shards: %v", len(bounds)+1, bounds)
 	}
 	for _, s := range stores {
-		same(t, "listing", list(t, s, b.ID, 33), numbered(400, func(i int) string { return fmt.Sprintf("%03d=1", i) }))
+		sameStrings(t, "listing", list(t, s, b.ID, 33), numbered(400, func(i int) string { return fmt.Sprintf("%03d=1", i) }))
 	}
 }
 
@@ -325,37 +324,37 @@ func TestKeysInOrderFillTheirShards(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			stores, b := gateways(t, 1, Options{ShardRows: 100})
-			inTens(t, stores, numbered(600, key), func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
-			// In halves it would be 12.
-			if bounds := regionsOf(t, stores[0], b.ID); len(bounds) < 4 || len(bounds) > 7 {
+			inBatchesOfTen(t, stores, numbered(600, key), func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+			// With splits in the middle it would be 12.
+			if bounds := shardBounds(t, stores[0], b.ID); len(bounds) < 4 || len(bounds) > 7 {
 				t.Errorf("600 keys in order at 100 a shard are in %d shards: %v", len(bounds)+1, bounds)
 			}
 		})
 	}
 }
 
-func TestARangeThatWasEmptiedBecomesOneShard(t *testing.T) {
+func TestEmptiedRangeBecomesOneShard(t *testing.T) {
 	stores, b := gateways(t, 2, Options{ShardRows: 40})
 	s, other := stores[0], stores[1]
 	keys := numbered(400, func(i int) string { return fmt.Sprintf("%03d", i) })
-	inTens(t, stores[:1], keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
-	before := len(regionsOf(t, s, b.ID))
-	inTens(t, stores[:1], keys[:300], func(s *Store, key string) error { return remove(t.Context(), s, b.ID, key) })
-	bounds := regionsOf(t, other, b.ID)
+	inBatchesOfTen(t, stores[:1], keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	before := len(shardBounds(t, s, b.ID))
+	inBatchesOfTen(t, stores[:1], keys[:300], func(s *Store, key string) error { return remove(t.Context(), s, b.ID, key) })
+	bounds := shardBounds(t, other, b.ID)
 	if len(bounds) > before/2 || len(bounds) > 0 && bounds[0] < "250" {
 		t.Errorf("shards end at %v after the first 300 of 400 keys were removed", bounds)
 	}
-	same(t, "listing", list(t, other, b.ID, 33), numbered(100, func(i int) string { return fmt.Sprintf("%03d=1", 300+i) }))
+	sameStrings(t, "listing", list(t, other, b.ID, 33), numbered(100, func(i int) string { return fmt.Sprintf("%03d=1", 300+i) }))
 }
 
-func TestAFreshGatewayFindsAShardInFewReads(t *testing.T) {
+func TestNewGatewayFindsAShardInFewReads(t *testing.T) {
 	c, keyspace := newKeyspace(t)
 	var n statementCount
 	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
 	s := newStore(t, session, keyspace, Options{})
 	b := newBucket(t, s, "bucket")
 	keys := numbered(50, func(i int) string { return fmt.Sprintf("%02d", i) })
-	atOnce(t, keys, func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	concurrently(t, keys, func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
 	must(t, s.Flush(t.Context()))
 	for _, key := range keys[1:] {
 		must(t, s.split(t.Context(), b.ID, key, key))
@@ -379,21 +378,21 @@ func TestAFreshGatewayFindsAShardInFewReads(t *testing.T) {
 	}
 }
 
-// A common prefix over many shards is jumped over: what follows is one read
-// away, wherever it lies.
-func TestAJumpOverShardsIsOneRead(t *testing.T) {
+// A listing jumps over the shards of a common prefix: the key after it is one read away,
+// wherever it is.
+func TestJumpOverShardsIsOneRead(t *testing.T) {
 	c, keyspace := newKeyspace(t)
 	var n statementCount
 	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
 	s := newStore(t, session, keyspace, Options{})
 	b := newBucket(t, s, "bucket")
 	keys := numbered(20, func(i int) string { return fmt.Sprintf("folder/%02d", i) })
-	atOnce(t, append(keys, "next"), func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	concurrently(t, append(keys, "next"), func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
 	must(t, s.Flush(t.Context()))
 	for _, key := range keys[1:] {
 		must(t, s.split(t.Context(), b.ID, key, key))
 	}
-	list(t, s, b.ID, 1) // what was not seen of late is looked for beside its page
+	list(t, s, b.ID, 1) // shards that were not observed recently cost reads of their seals
 	reads := n.mostReads(t.Context(), func(ctx context.Context) {
 		for _, from := range []string{"", "folder0"} {
 			entries, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{From: from, Limit: 1})
@@ -409,19 +408,19 @@ func TestAJumpOverShardsIsOneRead(t *testing.T) {
 	}
 }
 
-func TestAPageThatPassesManyTombstonesHasItsShardReplaced(t *testing.T) {
-	stores, b := gateways(t, 2, Options{ShardRows: 1 << 20}) // whoever deletes thinks nothing of it
+func TestPageWithManyTombstonesHasItsShardReplaced(t *testing.T) {
+	stores, b := gateways(t, 2, Options{ShardRows: 1 << 20}) // such that deletions are never checked
 	changeRange(t, stores[0], b.ID, 0, 1600, true)
 	changeRange(t, stores[0], b.ID, 0, 1500, false)
-	settled(t, stores...)
+	waitIdle(t, stores...)
 	if r, _, err := stores[0].leaf(t.Context(), b.ID, ""); err != nil || r.shard != rootShard {
-		t.Fatalf("the shard was replaced before anybody listed it, %v", err)
+		t.Fatalf("the shard was replaced before a listing, %v", err)
 	}
 	reader := stores[1]
 	if got := list(t, reader, b.ID, 1000); len(got) != 100 {
 		t.Fatalf("%d of 100 keys are listed", len(got))
 	}
-	settled(t, reader)
+	waitIdle(t, reader)
 	if r, _, err := reader.leaf(t.Context(), b.ID, ""); err != nil || r.shard == rootShard {
 		t.Errorf("the shard with 1500 tombstones was not replaced, %v", err)
 	}
@@ -430,7 +429,7 @@ func TestAPageThatPassesManyTombstonesHasItsShardReplaced(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatPassedTombstonesIsNoticed(t *testing.T) {
+func TestTombstoneWarningsAreParsed(t *testing.T) {
 	for text, want := range map[string]int{
 		"Read 10 live rows and 1234 tombstone cells for query SELECT": 1234,
 		"2 nodes scanned over 5000 tombstones and issued warnings":    5000,

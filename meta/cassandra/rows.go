@@ -10,21 +10,21 @@ import (
 
 // The kinds of rows of a shard.
 const (
-	// visible rows are what a listing of current versions shows.
+	// visible rows: the key has a current object.
 	visible int8 = 0
-	// history rows say that a key has, or may have, noncurrent versions or
-	// delete markers. One is written before the change that makes it so, and
-	// stays until the key has no version left: needless ones cost a read.
+	// history rows: the key has, or may have, noncurrent versions or delete
+	// markers. The row is written before the change that makes it so, and stays
+	// until the key has no version left. A needless one costs a read.
 	history int8 = 1
 )
 
-// The states of a row. Of two cells with the same timestamp Cassandra keeps
-// the greater: so pending, which is always safe, is the greater.
+// The states of a row. Of two cells with the same timestamp Cassandra keeps the
+// greater value. So pending, which is always safe, is greater than live.
 const (
 	stateDeleted int8 = 0 // only in memory: in the table there is no row
 	stateLive    int8 = 1
 	statePending int8 = 2
-	stateGone    int8 = 3 // deleted, and a row says so: see finals
+	stateGone    int8 = 3 // deleted, with a row that says so: see finalRows
 )
 
 // listingRow is a row of a shard.
@@ -36,25 +36,25 @@ type listingRow struct {
 	doc   []byte
 }
 
-// written is the row's timestamp: a pending row's is its revision, and what
-// a change writes behind itself comes right after. No later change has a
-// revision as low.
-func (r *listingRow) written() int64 {
+// timestamp is the row's timestamp: the revision for a pending row, and the
+// revision + 1 for the row that a change writes afterwards. No later change has
+// a revision as low as that.
+func (r *listingRow) timestamp() int64 {
 	if r.state == statePending {
 		return r.rev
 	}
 	return r.rev + 1
 }
 
-// placedRow is a row and the shard that it belongs to.
-type placedRow struct {
+// shardRow is a row and the shard that it belongs to.
+type shardRow struct {
 	bucket meta.BucketID
 	shard  meta.ID
 	listingRow
 }
 
 const (
-	// putPendingRow writes rows without an entry: pending ones, and gone ones.
+	// putPendingRow writes rows without a doc: in the states pending and gone.
 	putPendingRow = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, rev, state) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`
 	putLiveRow    = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, rev, state, doc) VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`
 	deleteRow     = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key = ?`
@@ -67,24 +67,24 @@ func (s *Store) putRows(ctx context.Context, bucket meta.BucketID, shard meta.ID
 	for _, r := range rows {
 		batch = append(batch, r.statement(bucket, part))
 	}
-	return s.writes(ctx, batch)
+	return s.ExecBatch(ctx, batch)
 }
 
 func (r *listingRow) statement(bucket meta.BucketID, shard meta.ID) gocql.BatchEntry {
 	switch r.state {
 	case stateDeleted:
-		return entry(deleteRow, r.written(), bucket[:], shard[:], r.kind, r.key)
+		return statement(deleteRow, r.timestamp(), bucket[:], shard[:], r.kind, r.key)
 	case stateLive:
-		return entry(putLiveRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.doc, r.written())
+		return statement(putLiveRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.doc, r.timestamp())
 	}
-	return entry(putPendingRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.written())
+	return statement(putPendingRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.timestamp())
 }
 
 // encodeEntry encodes what a live row shows of its key.
 //
-// It says whether the key had other versions when it was written: a reader
-// that finds no history row beside it, since all versions were removed between
-// its two reads, must not take this version for the only one.
+// The entry says whether the key had other versions when it was written. A
+// reader may find no history row for the key, because all versions were removed
+// between its two reads; it must not take this version for the only one then.
 func encodeEntry(e *meta.Entry, several bool) ([]byte, error) {
 	if e == nil {
 		return nil, nil

@@ -27,7 +27,7 @@ const (
 	ruleParentCopiedFirst
 	// ruleParentsCopiedFirst: the same for a shard that replaces several.
 	ruleParentsCopiedFirst
-	// ruleRunHasNoGap: a shard that another decision took ends a run.
+	// ruleRunHasNoGap: a shard that is sealed to something else ends a run.
 	ruleRunHasNoGap
 	// ruleDeletionLeavesRow: under a parent that is not copied a deletion
 	// leaves a row.
@@ -40,11 +40,11 @@ const (
 	ruleNoRepairUnderParent
 	// ruleRepairFences: a repair fences the head before it writes the row.
 	ruleRepairFences
-	// ruleMapAfterCopy: the map of shards points to children only once they are
-	// copied.
-	ruleMapAfterCopy
-	// ruleDropBeforeMark: the rows that a cut moved are deleted before the cut
-	// shard is marked copied.
+	// ruleDirectoryAfterCopy: the directory names children only after their
+	// parent is copied.
+	ruleDirectoryAfterCopy
+	// ruleDropBeforeMark: the rows that an in-place split has moved are deleted
+	// before the shard is marked copied.
 	ruleDropBeforeMark
 	// rulePageNamesOwner: a page counts as unsealed only if the partition's
 	// owner is the shard that was asked for.
@@ -59,8 +59,7 @@ const (
 
 func (s *Store) breaks(r rule) bool { return s.o.broken == r }
 
-// readUnfenced is what a repair does in place of a fence, with ruleRepairFences
-// broken.
+// readUnfenced replaces the fence of a repair if ruleRepairFences is broken.
 func (s *Store) readUnfenced(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
 	h, _, err := s.readHead(ctx, s.serial(), bucket, key, o.Limit, false)
 	h.Rev = rev

@@ -9,12 +9,12 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// resolveAtOnce bounds the heads that one listing reads at the same time.
-const resolveAtOnce = 16
+// concurrentReads bounds the rows that one operation reads at the same time.
+const concurrentReads = 16
 
-// manyShort is how many shards with less than half of what a page wants, from
-// their beginning to their end, one page may meet until that is worth a look.
-const manyShort = 2
+// maxSparseShards is how many shards with less than half a page of keys one page may
+// read completely before they are checked for a merge.
+const maxSparseShards = 2
 
 // Scan implements [meta.Listings].
 func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) (entries []meta.Entry, more bool, err error) {
@@ -50,16 +50,16 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptio
 	return entries, more, nil
 }
 
-// resolved is what is known of one key in the end.
+// resolved is the final result for one key.
 type resolved struct {
 	key   string
 	entry *meta.Entry
-	// several says that the key has, or may have, more than the entry.
+	// several reports that the key has, or may have, more versions than entry.
 	several bool
 }
 
-// walk gives visit the keys from from, below to, about n at a time, until it
-// returns false or was told that this is the end of the range.
+// walk passes the keys from from on, below to, to visit, about n at a time, until
+// visit returns false or the range ends (end is true then).
 func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string, n int, kinds []int8, visit func(keys []resolved, end bool) bool) error {
 	if err := meta.CheckText(from, to); err != nil {
 		return err
@@ -71,13 +71,13 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 	var ahead *readahead
 	defer func() {
 		cancel()
-		ahead.wait() // in vain
+		ahead.wait() // its page is not needed
 	}()
 	short := 0
 	for low := from; ; {
 		var p page
 		var err error
-		r := s.shards.first(bucket, low)
+		r := s.shards.rangeOf(bucket, low)
 		if ahead != nil && ahead.low == low {
 			p, err = ahead.wait()
 			ahead = nil
@@ -90,12 +90,12 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 			return err
 		}
 		whole := len(p.rows) == 0 || low <= r.low
-		if whole && p.bound != to && len(p.rows) < min(n, maxPage)/2 {
+		if whole && p.bound != to && len(p.rows) < min(n, maxPageRows)/2 {
 			short++
 		}
-		s.shards.sawShort(bucket, r.shard, whole && p.bound != to && len(p.rows) < min(n, maxPage)/4)
-		if short == manyShort {
-			s.watch.sparse(bucket, low, s.shards.first(bucket, low).shard)
+		s.shards.markSparse(bucket, r.shard, whole && p.bound != to && len(p.rows) < min(n, maxPageRows)/4)
+		if short == maxSparseShards {
+			s.maintainer.recordSparse(bucket, low, s.shards.rangeOf(bucket, low).shard)
 		}
 		keys, err := s.resolve(ctx, bucket, p.rows)
 		if err != nil {
@@ -108,7 +108,7 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 	}
 }
 
-// readahead is a page that is being read while the one before it is.
+// readahead is a page that is read concurrently with the page before it.
 type readahead struct {
 	low  string
 	p    page
@@ -124,11 +124,11 @@ func (a *readahead) wait() (page, error) {
 	return a.p, a.err
 }
 
-// readAhead begins to read what follows the shard of low, if that had little to
-// show when it was last read. nil: there is no such thing.
+// readAhead begins to read what follows the shard of low, if that shard was sparse
+// when it was last read. It returns nil otherwise.
 func (s *Store) readAhead(ctx context.Context, bucket meta.BucketID, low, to string, n int, kinds []int8) *readahead {
-	r := s.shards.first(bucket, low)
-	if r.high == "" || to != "" && r.high >= to || !s.shards.seen(bucket, r.shard).short {
+	r := s.shards.rangeOf(bucket, low)
+	if r.high == "" || to != "" && r.high >= to || !s.shards.lastSeen(bucket, r.shard).sparse {
 		return nil
 	}
 	a := &readahead{low: r.high, done: make(chan struct{})}
@@ -139,15 +139,15 @@ func (s *Store) readAhead(ctx context.Context, bucket meta.BucketID, low, to str
 	return a
 }
 
-// resolve tells what the rows of a page say, reading the heads where a row
-// does not know.
+// resolve returns the results of a page's rows. It reads the heads of keys whose
+// rows do not tell them.
 func (s *Store) resolve(ctx context.Context, bucket meta.BucketID, rows []readRow) ([]resolved, error) {
 	keys := make([]resolved, 0, len(rows))
 	entries := make([]meta.Entry, len(rows))
 	var asked []int
 	for i, r := range rows {
 		if n := len(keys); n > 0 && keys[n-1].key == r.key {
-			keys[n-1].several = true // the history row: visible ones sort first
+			keys[n-1].several = true // the history row: visible rows sort first
 			continue
 		}
 		k, known, err := r.resolved(&entries[i])
@@ -155,21 +155,21 @@ func (s *Store) resolve(ctx context.Context, bucket meta.BucketID, rows []readRo
 			return nil, err
 		}
 		if !known {
-			s.repairOld(bucket, r)
+			s.repairIfOld(bucket, r)
 			asked = append(asked, len(keys))
 		}
 		keys = append(keys, k)
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for _, i := range asked {
-		g.Go(func() error { return s.ask(gctx, bucket, &keys[i]) })
+		g.Go(func() error { return s.resolveAtHead(gctx, bucket, &keys[i]) })
 	}
 	return keys, g.Wait()
 }
 
-// resolved tells what a row says of its key by itself, if it does. It puts that
-// into e.
+// resolved returns the result of a row alone, if that is known. It decodes the
+// entry into e.
 func (r *readRow) resolved(e *meta.Entry) (k resolved, known bool, err error) {
 	k = resolved{key: r.key, several: r.kind == history}
 	if r.kind == history {
@@ -191,9 +191,9 @@ func (r *readRow) resolved(e *meta.Entry) (k resolved, known bool, err error) {
 	return k, true, nil
 }
 
-// ask resolves a key at its head. The read is one by Paxos: a change may be
+// resolveAtHead resolves a key at its head, by a read with Paxos: a change may be
 // decided that a plain read does not show yet, and that another reader saw.
-func (s *Store) ask(ctx context.Context, bucket meta.BucketID, k *resolved) error {
+func (s *Store) resolveAtHead(ctx context.Context, bucket meta.BucketID, k *resolved) error {
 	h, _, err := s.readHead(ctx, s.serial(), bucket, k.key, 2, false)
 	if err != nil {
 		return err

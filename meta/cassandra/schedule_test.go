@@ -18,18 +18,17 @@ import (
 
 var schedules = flag.Int("schedules", 300, "how many random schedules of the listing protocol to run")
 
-// schedule is one run of writers, splitters, repairers and listings over a
-// fake database, in an order that its seed decides: the driver's own code,
-// with deaths at every step, clocks that disagree and stale maps. What a
-// listing shows of a key must be a state that the key's head had between the
-// listing's start and its end.
+// schedule is one run of writers, splitters, repairers and listings over a fake database, in
+// an order that its seed decides: the driver's own code, with crashes at every step, clocks
+// that disagree and stale caches. What a listing shows of a key must be a state that the
+// key's head had between the listing's start and its end.
 type schedule struct {
 	rnd      *rand.Rand
 	db       *fake
 	gateways []*Store
 	keys     []string
 	done     chan error
-	empty    bool // the bucket was found empty, being deleted
+	empty    bool // the bucket was found empty while it was being deleted
 	failures []error
 }
 
@@ -53,7 +52,7 @@ func runSchedule(t *testing.T, seed uint64, broken rule) (failures []error) {
 func newSchedule(seed uint64, broken rule) *schedule {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	db := newFake(seed)
-	db.unclear = .05
+	db.lostAnswers = .05
 	s := &schedule{rnd: rnd, db: db, done: make(chan error)}
 	for range 1 + rnd.IntN(5) {
 		s.keys = append(s.keys, []string{"k", ""}[rnd.IntN(2)]+metatest.RandomText(rnd, 2)+"x")
@@ -101,7 +100,7 @@ func mustOptions(o Options) Options {
 	return o
 }
 
-// act starts all actors, some after some time, and waits for them.
+// act starts all actors, each after some time, and waits for them.
 func (s *schedule) act() {
 	n := 0
 	start := func(f func(context.Context, *Store) error) {
@@ -124,7 +123,7 @@ func (s *schedule) act() {
 	}
 	for range s.rnd.IntN(4) {
 		key, more, cut := s.keys[s.rnd.IntN(len(s.keys))], s.rnd.IntN(4), s.rnd.IntN(2) == 0
-		start(func(ctx context.Context, g *Store) error { return s.renew(ctx, g, key, more, cut) })
+		start(func(ctx context.Context, g *Store) error { return s.replace(ctx, g, key, more, cut) })
 	}
 	for range 1 + s.rnd.IntN(5) {
 		all, limit, prefix := s.rnd.IntN(2) == 0, 1+s.rnd.IntN(4), ""
@@ -144,25 +143,25 @@ func (s *schedule) act() {
 	}
 }
 
-// renew replaces the shard of key, and some of its neighbours, by one. The last
-// may be cut.
-func (s *schedule) renew(ctx context.Context, g *Store, key string, more int, cut bool) error {
+// replace replaces the shard of key, and some of its neighbours, by one. The last may be
+// split in place.
+func (s *schedule) replace(ctx context.Context, g *Store, key string, more int, cut bool) error {
 	r, seal, err := g.leaf(ctx, s.db.bucket, key)
-	run := []region{r}
+	run := []shardRange{r}
 	for ; err == nil && !seal.sealed && more > 0 && r.high != ""; more-- {
 		if r, seal, err = g.leaf(ctx, s.db.bucket, r.high); r.low == run[len(run)-1].high {
 			run = append(run, r)
 		}
 	}
 	if err == nil && !seal.sealed {
-		_ = g.replace(ctx, s.db.bucket, run, s.cutIn(run[len(run)-1], cut))
+		_ = g.replace(ctx, s.db.bucket, run, s.splitKeyIn(run[len(run)-1], cut))
 	}
 	return nil
 }
 
-// cutIn returns the last key at which a shard can be cut; "" where there is
-// none, or none is wanted.
-func (s *schedule) cutIn(r region, wanted bool) (at string) {
+// splitKeyIn returns the last key at which a shard can be split in place; "" if there is none, or
+// none is wanted.
+func (s *schedule) splitKeyIn(r shardRange, wanted bool) (at string) {
 	for _, key := range s.keys {
 		if wanted && key > r.low && r.covers(key) {
 			at = key

@@ -11,13 +11,12 @@ import (
 // rootShard is the first shard of every bucket.
 var rootShard meta.ID
 
-// seal is what a shard says of itself in its static columns, once it was
-// replaced: by two shards that meet at a key, or by one.
+// seal says which shards replace a shard: two that meet at a key, or one.
 type seal struct {
 	sealed      bool
-	at          string // keys below it are in left; "" where left is right
+	at          string // keys below it belong to left; "" where left is right
 	left, right meta.ID
-	copied      bool // nothing is left here: look in the children alone
+	copied      bool // the shard has no rows any more: read only the children
 }
 
 func (s *seal) child(key string) meta.ID {
@@ -27,33 +26,32 @@ func (s *seal) child(key string) meta.ID {
 	return s.right
 }
 
-// region is a shard and the range of keys for which a reader begins there:
-// all shards before it on their way are copied. That is a fact about the past,
-// which later splits do not make wrong.
-type region struct {
+// shardRange is a shard and the range of keys for which a reader begins there:
+// all its ancestors are copied. That stays true whatever is split later.
+type shardRange struct {
 	shard     meta.ID
 	low, high string // high "" has no end
-	gen       int    // grows by two with each shard on the way from the root
+	gen       int    // grows by two with each shard on the path from the root
 }
 
-func (r *region) covers(key string) bool { return key >= r.low && (r.high == "" || key < r.high) }
+func (r *shardRange) covers(key string) bool { return key >= r.low && (r.high == "" || key < r.high) }
 
-// children returns the parts of r that are the children's.
-func (s *seal) children(r region) []region {
-	left := region{shard: s.left, low: r.low, high: lower(r.high, s.at), gen: r.gen + 2}
-	right := region{shard: s.right, low: max(r.low, s.at), high: r.high, gen: r.gen + 2}
+// children returns the parts of r that belong to the children.
+func (s *seal) children(r shardRange) []shardRange {
+	left := shardRange{shard: s.left, low: r.low, high: minBound(r.high, s.at), gen: r.gen + 2}
+	right := shardRange{shard: s.right, low: max(r.low, s.at), high: r.high, gen: r.gen + 2}
 	switch {
 	case s.left == s.right || s.at <= r.low:
 		right.low = r.low
-		return []region{right}
+		return []shardRange{right}
 	case r.high != "" && s.at >= r.high: // r is a part of a shard that replaced several
-		return []region{left}
+		return []shardRange{left}
 	}
-	return []region{left, right}
+	return []shardRange{left, right}
 }
 
-// descend returns the region of the child that has key.
-func (s *seal) descend(r region, key string) region {
+// descend returns the range of the child that covers key.
+func (s *seal) descend(r shardRange, key string) shardRange {
 	for _, c := range s.children(r) {
 		if c.covers(key) {
 			return c
@@ -62,7 +60,7 @@ func (s *seal) descend(r region, key string) region {
 	return r
 }
 
-// sealColumns are static columns as they are scanned.
+// sealColumns are the static columns of a seal as they are scanned.
 type sealColumns struct {
 	at          *string
 	left, right []byte
@@ -77,46 +75,47 @@ func (c *sealColumns) seal(shard meta.ID) seal {
 	}
 	left, right := idOf(c.left), idOf(c.right)
 	if isOwner(shard, left) {
-		left, right = right, afterCuts(shard, 1)
+		left, right = right, withInPlaceSplits(shard, 1)
 	}
 	return seal{sealed: true, at: *c.at, left: left, right: right, copied: c.copied}
 }
 
-// sealAlone reads a shard's seal at a row that is inserted with it, and that
-// nothing deletes: a clustering row that is not there brings no static
-// columns, and the first of the others may lie behind many tombstones.
-// (CQL wants a column that is not static, too.)
-const sealAlone = `SELECT split_key, left_id, right_id, copied, state FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -1 AND key = ''`
+// selectSeal reads a shard's seal at a row that is inserted with it, and that
+// is never deleted. A clustering row that does not exist returns no static
+// columns, and the first of the other rows may come after many tombstones.
+// (CQL requires a column that is not static, too.)
+const selectSeal = `SELECT split_key, left_id, right_id, copied, state FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -1 AND key = ''`
 
-// readSeal reads a shard's seal, at the consistency of plain reads.
+// readSeal reads a shard's seal at the consistency of plain reads.
 func (s *Store) readSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID) (seal, error) {
 	return s.readSealAt(ctx, s.o.Consistency, bucket, shard)
 }
 
 func (s *Store) readSealAt(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {
-	if cutsOf(shard) > 0 {
-		return s.readCutSeal(ctx, at, bucket, shard)
+	if inPlaceSplits(shard) > 0 {
+		return s.readInPlaceSeal(ctx, at, bucket, shard)
 	}
 	var c sealColumns
 	var state *int8 // none
-	_, err := s.one(ctx, at, append(c.dest(), &state), sealAlone, bucket[:], shard[:])
+	_, err := s.QueryRow(ctx, at, append(c.dest(), &state), selectSeal, bucket[:], shard[:])
 	return c.seal(shard), err
 }
 
-// below is where a change goes on with key after it found shard sealed.
-func (s *Store) below(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal, key string) meta.ID {
-	if !s.shards.learn(bucket, key, shard, seal) || !seal.copied {
+// shardAfterSeal returns the shard in which a change of key continues after it
+// found shard sealed.
+func (s *Store) shardAfterSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal, key string) meta.ID {
+	if !s.shards.update(bucket, key, shard, seal) || !seal.copied {
 		return seal.child(key)
 	}
-	s.askMap(ctx, bucket, key)
+	s.loadDirectory(ctx, bucket, key)
 	return s.shards.locate(bucket, key)
 }
 
-// leaf returns the shard that has key's rows whole: it is not copied away, and
-// all before it are.
-func (s *Store) leaf(ctx context.Context, bucket meta.BucketID, key string) (region, seal, error) {
+// leaf returns the shard that has all rows of key: it is not copied, and all its
+// ancestors are.
+func (s *Store) leaf(ctx context.Context, bucket meta.BucketID, key string) (shardRange, seal, error) {
 	for asked := false; ; asked = true {
-		r := s.shards.first(bucket, key)
+		r := s.shards.rangeOf(bucket, key)
 		seal, err := s.readSeal(ctx, bucket, r.shard)
 		if err == nil && seal.sealed && !seal.copied && s.breaks(ruleParentCopiedFirst) {
 			r, seal.sealed = seal.descend(r, key), false
@@ -125,9 +124,9 @@ func (s *Store) leaf(ctx context.Context, bucket meta.BucketID, key string) (reg
 		if err != nil || !seal.copied {
 			return r, seal, err
 		}
-		s.shards.learn(bucket, key, r.shard, seal)
+		s.shards.update(bucket, key, r.shard, seal)
 		if !asked {
-			s.askMap(ctx, bucket, key)
+			s.loadDirectory(ctx, bucket, key)
 		}
 	}
 }

@@ -11,46 +11,46 @@ import (
 )
 
 const (
-	// The row at kind -1 comes with the seal, for readSeal.
+	// The row at kind -1 is inserted with the seal, for readSeal.
 	sealShard = `UPDATE @.listing SET split_key = ?, left_id = ?, right_id = ?, copied = false WHERE bucket_id = ? AND shard_id = ? IF split_key = null`
 	sealRow   = `INSERT INTO @.listing (bucket_id, shard_id, kind, key) VALUES (?, ?, -1, '')`
 	markShard = `UPDATE @.listing SET copied = true WHERE bucket_id = ? AND shard_id = ? IF left_id = ?`
 	dropRows  = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id = ? AND shard_id = ? AND kind >= 0`
 
-	// The shards that a shard replaces, if they are several: their ids.
-	// The last of them may be cut, at that key, in place of replaced whole.
-	putParents  = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, doc) VALUES (?, ?, -2, ?, ?)`
-	readParents = `SELECT key, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -2 LIMIT 1`
+	// The ids of the shards that a shard replaces, if there are several. If a key is
+	// given, the last of them is split in place there, not replaced completely.
+	putParents    = `INSERT INTO @.listing (bucket_id, shard_id, kind, key, doc) VALUES (?, ?, -2, ?, ?)`
+	selectParents = `SELECT key, doc FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -2 LIMIT 1`
 )
 
-// errOutside refuses to split a shard at a key that it cannot be split at:
-// its own bounds, where it may just have been split, or beyond them.
-var errOutside = errors.New("key is not inside the shard")
+// errKeyOutside refuses to split a shard at a key outside it, or at its bounds: it may
+// just have been split there.
+var errKeyOutside = errors.New("split key is outside the shard")
 
-// errTaken says that somebody else decided first what becomes of a shard, and
-// is at it.
-var errTaken = errors.New("shard is being replaced by somebody else")
+// errSealedByOther says that another gateway has sealed the shard, and is replacing
+// it.
+var errSealedByOther = errors.New("shard is being replaced by another gateway")
 
-// split replaces the shard that covers key by two, which meet at the key at.
-// It is safe at any time, by several at once, and when it dies at any step:
-// whoever comes next completes it. A shard is never split before it was copied
-// whole from its parents: what came late would come into a sealed shard, and
-// never further down.
+// split replaces the shard that covers key by two, which meet at the key at. It is safe
+// at any time, concurrently with others, and when it is interrupted at any step: the
+// next gateway that meets the shard completes it. A shard is never split before its
+// parents are copied completely into it: otherwise late rows would go into a sealed
+// shard and never further down.
 func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string) error {
 	r, seal, err := s.leaf(ctx, bucket, key)
 	if err != nil {
 		return wrap(err, "split shard")
 	}
 	if at <= r.low || r.high != "" && at >= r.high {
-		return fmt.Errorf("split shard at %q: %w", at, errOutside)
+		return fmt.Errorf("split shard at %q: %w", at, errKeyOutside)
 	}
 	if seal.sealed {
 		return wrap(s.copyShard(ctx, bucket, r, seal), "finish split of shard")
 	}
-	want := sealTo(at, newShard(), newShard())
-	seal, err = s.decide(ctx, bucket, r.shard, want)
+	want := newSeal(at, newShardID(), newShardID())
+	seal, err = s.sealAfterParents(ctx, bucket, r.shard, want)
 	if err == nil && seal.left != want.left {
-		err = errTaken
+		err = errSealedByOther
 	}
 	if err != nil {
 		return wrap(err, "split shard")
@@ -58,22 +58,22 @@ func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string)
 	return wrap(s.copyShard(ctx, bucket, r, seal), "split shard")
 }
 
-func sealTo(at string, left, right meta.ID) seal {
+func newSeal(at string, left, right meta.ID) seal {
 	return seal{sealed: true, at: at, left: left, right: right}
 }
 
-// replace replaces a run of neighbouring shards by one: a fresh partition
-// without tombstones. The new shard says from the start which those are, so
-// that nobody splits it before all of them are copied, or were lost to
-// somebody else's decision. They are sealed from the first to the last, and
-// one that is lost ends the run: what the new shard covers has no gap.
+// replace replaces a run of neighbouring shards by one: a fresh partition without
+// tombstones. The new shard names the run from the start, so that it is not split
+// before all of them are copied into it, or were sealed to something else. They are
+// sealed from the first to the last, and one that is already sealed ends the run: what
+// the new shard covers has no gap.
 //
-// With a key at, the last of the run is cut there.
-func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region, at string) error {
-	child := newShard()
+// If at is not "", the last shard of the run is split in place there.
+func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []shardRange, at string) error {
+	child := newShardID()
 	for _, r := range run {
 		if err := s.finishParents(ctx, bucket, r.shard); err != nil {
-			return wrap(err, "finish what a shard replaces")
+			return wrap(err, "finish merge into shard")
 		}
 	}
 	if len(run) > 1 {
@@ -81,8 +81,8 @@ func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region,
 		for _, r := range run {
 			parents = append(parents, r.shard[:]...)
 		}
-		if err := s.write(ctx, putParents, bucket[:], child[:], at, parents); err != nil {
-			return wrap(err, "announce shard")
+		if err := s.Exec(ctx, putParents, bucket[:], child[:], at, parents); err != nil {
+			return wrap(err, "record merge")
 		}
 	}
 	won, err := s.sealRun(ctx, bucket, run, at, child)
@@ -94,26 +94,26 @@ func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []region,
 			return wrap(err, "replace shards")
 		}
 	}
-	return wrap(s.pointToOne(ctx, bucket, run[:len(won)], child), "replace shards")
+	return wrap(s.publishMerged(ctx, bucket, run[:len(won)], child), "replace shards")
 }
 
-// sealTogether is the seal of one of several shards that child replaces. The
-// last is cut if there is a key to cut it at.
-func sealTogether(shard meta.ID, last bool, at string, child meta.ID) (seal, error) {
+// mergeSeal is the seal of one of several shards that child replaces. The last one is
+// split in place if at is not "".
+func mergeSeal(shard meta.ID, last bool, at string, child meta.ID) (seal, error) {
 	if !last || at == "" {
-		return sealTo("", child, child), nil
+		return newSeal("", child, child), nil
 	}
-	right, ok := remainder(shard)
+	right, ok := successor(shard)
 	if !ok {
-		return seal{}, fmt.Errorf("shard %x cannot be cut", shard[:])
+		return seal{}, fmt.Errorf("shard %x cannot be split in place", shard[:])
 	}
-	return sealTo(at, child, right), nil
+	return newSeal(at, child, right), nil
 }
 
-// sealRun seals shards to one child, up to the first that is lost.
-func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []region, at string, child meta.ID) (won []seal, err error) {
+// sealRun seals shards to one child, up to the first that is sealed to something else.
+func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []shardRange, at string, child meta.ID) (won []seal, err error) {
 	for i, r := range run {
-		want, err := sealTogether(r.shard, i == len(run)-1, at, child)
+		want, err := mergeSeal(r.shard, i == len(run)-1, at, child)
 		if err != nil {
 			return nil, err
 		}
@@ -130,35 +130,35 @@ func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []region,
 		won = append(won, now)
 	}
 	if len(won) == 0 {
-		return nil, errTaken
+		return nil, errSealedByOther
 	}
 	return won, nil
 }
 
-// decide seals a shard, after all that it replaces is copied.
-func (s *Store) decide(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (seal, error) {
+// sealAfterParents seals a shard after everything that it replaces is copied into it.
+func (s *Store) sealAfterParents(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (seal, error) {
 	if err := s.finishParents(ctx, bucket, shard); err != nil {
 		return seal{}, err
 	}
 	return s.seal(ctx, bucket, shard, want)
 }
 
-// finishParents completes the replacement of several shards by this one. It
-// does as the one who began it would: in order, up to the first that is lost.
-// When it returns nil, nothing is ever copied into the shard again that was
-// not there, since every other parent is sealed to something else.
+// finishParents completes the replacement of several shards by this one, in the same
+// way as its initiator: in order, up to the first that is sealed to something else.
+// When it returns nil, no further rows are ever copied into the shard, because every
+// other parent is sealed to something else.
 func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard meta.ID) error {
-	if cutsOf(shard) > 0 || s.breaks(ruleParentsCopiedFirst) {
-		return nil // it was there before
+	if inPlaceSplits(shard) > 0 || s.breaks(ruleParentsCopiedFirst) {
+		return nil // its rows were in the partition before
 	}
 	var ids []byte
 	var at string
-	if _, err := s.one(ctx, s.o.Consistency, []any{&at, &ids}, readParents, bucket[:], shard[:]); err != nil {
+	if _, err := s.QueryRow(ctx, s.o.Consistency, []any{&at, &ids}, selectParents, bucket[:], shard[:]); err != nil {
 		return err
 	}
 	for ; len(ids) > 0; ids = ids[min(len(ids), len(meta.ID{})):] {
 		parent := idOf(ids)
-		want, err := sealTogether(parent, len(ids) <= len(meta.ID{}), at, shard)
+		want, err := mergeSeal(parent, len(ids) <= len(meta.ID{}), at, shard)
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard m
 			return nil
 		}
 		if !now.copied {
-			if err := s.copyShard(ctx, bucket, region{shard: parent}, now); err != nil {
+			if err := s.copyShard(ctx, bucket, shardRange{shard: parent}, now); err != nil {
 				return err
 			}
 		}
@@ -178,18 +178,18 @@ func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard m
 	return nil
 }
 
-// seal decides by which shards a shard is replaced: one decision, whoever else
-// tries. It returns what was decided.
+// seal decides by which shards a shard is replaced. There is one decision, whatever
+// other gateways attempt. It returns that decision.
 func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (now seal, err error) {
-	change, err := sealing(bucket, shard, want)
+	change, err := sealStatements(bucket, shard, want)
 	if err != nil {
 		return now, err
 	}
-	if cutsOf(shard) > 0 && s.breaks(ruleOwnerChangesWithSeal) {
+	if inPlaceSplits(shard) > 0 && s.breaks(ruleOwnerChangesWithSeal) {
 		change[0].Args[0] = shard[:]
 	}
-	for try := range tries {
-		applied, casErr := s.cas(ctx, change...)
+	for try := range maxTries {
+		applied, casErr := s.CAS(ctx, change...)
 		if applied {
 			return want, nil
 		}
@@ -197,31 +197,31 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, w
 		if err != nil || now.sealed {
 			return now, err
 		}
-		if errors.Is(casErr, errUnsent) {
+		if errors.Is(casErr, errNotApplied) {
 			return seal{}, casErr
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			return seal{}, err
 		}
 	}
 	return seal{}, meta.ErrUnavailable
 }
 
-// copyShard copies a sealed shard's rows into its children, with their own
-// timestamps, marks it copied and drops the rows. It may be repeated and done
-// by several at once; it stops at the first page that says copied: by then
-// the children's rows may have been deleted, and splits may have moved them.
-func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, seal seal) error {
-	s.shards.learn(bucket, r.low, r.shard, seal)
-	if s.breaks(ruleMapAfterCopy) {
-		_ = s.pointTo(ctx, bucket, r, seal)
+// copyShard copies a sealed shard's rows into its children, with their own timestamps,
+// marks it copied and deletes the rows. It may be repeated, also concurrently. It stops
+// at the first page that says copied: by then the children's rows may have been deleted,
+// and splits may have moved them.
+func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
+	s.shards.update(bucket, r.low, r.shard, seal)
+	if s.breaks(ruleDirectoryAfterCopy) {
+		_ = s.publishChildren(ctx, bucket, r, seal)
 	}
-	begin, err := s.begin(ctx, bucket, r.shard)
+	begin, err := s.firstKey(ctx, bucket, r.shard)
 	if err != nil {
 		return err
 	}
 	high := ""
-	if seal.cuts(r.shard) {
+	if seal.inPlace(r.shard) {
 		high = seal.at
 	}
 	for _, kind := range []int8{visible, history} {
@@ -241,26 +241,26 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r region, s
 			}
 		}
 	}
-	if seal.cuts(r.shard) && !s.breaks(ruleDropBeforeMark) {
-		if err := s.cutOff(ctx, bucket, r.shard, seal); err != nil {
+	if seal.inPlace(r.shard) && !s.breaks(ruleDropBeforeMark) {
+		if err := s.dropSplitOff(ctx, bucket, r.shard, seal); err != nil {
 			return err
 		}
 	}
-	if _, err := s.cas(ctx, marking(bucket, r.shard, seal)); err != nil {
-		return err // unknown: whoever finishes it copies and marks it again
+	if _, err := s.CAS(ctx, markStatement(bucket, r.shard, seal)); err != nil {
+		return err // unknown: the next attempt copies and marks it again
 	}
 	seal.copied = true
 	s.counts.splits.Add(1)
 	return s.dropShard(ctx, bucket, r, seal)
 }
 
-// copyBatch is how many rows one mutation of a copy carries.
+// copyBatch is how many rows one mutation of a copy has.
 const copyBatch = 100
 
 // copyRows writes rows into the children.
 func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, rows []readRow) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(behindWrite)
+	g.SetLimit(concurrentBatches)
 	into := map[meta.ID][]listingRow{}
 	flush := func(child meta.ID) {
 		batch := into[child]
@@ -269,7 +269,7 @@ func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, r
 	}
 	for _, r := range rows {
 		if r.state == stateDeleted || r.state == stateGone {
-			continue // half a row: a later part was written over a deletion; or all of one that has done its duty
+			continue // a partial row, left where a cell was written after a deletion; or a gone row that has served its purpose
 		}
 		child := seal.child(r.key)
 		if into[child] = append(into[child], r.listingRow); len(into[child]) == copyBatch {
@@ -282,15 +282,15 @@ func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, r
 	return g.Wait()
 }
 
-// dropShard deletes a copied shard's rows, also those that arrive late, and
-// leaves the signpost. The map of shards is told. (What was cut off is deleted
-// by then.)
-func (s *Store) dropShard(ctx context.Context, bucket meta.BucketID, r region, seal seal) error {
-	s.shards.learn(bucket, r.low, r.shard, seal)
-	if part := partitionOf(r.shard); !seal.cuts(r.shard) {
-		if err := s.write(ctx, dropRows, int64(endOfTime), bucket[:], part[:]); err != nil {
+// dropShard deletes a copied shard's rows, late ones too, leaves the signpost, and
+// publishes the children in the directory. (After an in-place split the rows have been
+// deleted already.)
+func (s *Store) dropShard(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
+	s.shards.update(bucket, r.low, r.shard, seal)
+	if part := partitionOf(r.shard); !seal.inPlace(r.shard) {
+		if err := s.Exec(ctx, dropRows, int64(maxTimestamp), bucket[:], part[:]); err != nil {
 			return err
 		}
 	}
-	return s.pointTo(ctx, bucket, r, seal)
+	return s.publishChildren(ctx, bucket, r, seal)
 }

@@ -13,52 +13,52 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// Options of a Store. The zero value is right for most.
+// Options of a Store. The zero value is right for most uses.
 type Options struct {
-	// Consistency of plain reads and writes, and of what Paxos commits.
-	// Default LOCAL_QUORUM; QUORUM where gateways write to several
-	// datacenters. Nothing weaker than a quorum is accepted.
+	// Consistency of plain reads and writes, and of what Paxos commits. Default
+	// LOCAL_QUORUM. Use QUORUM if gateways write in several datacenters. Anything
+	// weaker than a quorum is refused.
 	Consistency gocql.Consistency
 	// Serial is the consistency of Paxos: LOCAL_SERIAL by default, SERIAL
 	// with QUORUM.
 	Serial gocql.SerialConsistency
 	// Timeout bounds each statement; default 10 s.
 	Timeout time.Duration
-	// InlineMax is what [meta.Store] calls so, in bytes; default 8192. (See
-	// docs/performance.md for why.)
+	// InlineMax is the value of [meta.Store.InlineMax], in bytes; default 8192.
+	// docs/performance.md has the measurements.
 	InlineMax int
 	// Now is the clock; default time.Now. No answer depends on it.
 	Now func() time.Time
-	// RepairAfter is how old a pending row is when a listing that meets it
-	// has it repaired; default a minute.
+	// RepairAfter is the age at which a pending row that a listing reads is
+	// repaired; default one minute.
 	RepairAfter time.Duration
-	// ShardRows is about how many rows a partition of a listing may have
-	// before it is split; default 50,000.
+	// ShardRows is about how many rows a shard of a listing may have before it
+	// is split; default 50,000.
 	ShardRows int
-	// FinishAfter is how long a shard may be under way to others before
-	// somebody else takes that up; default 30 s. Nothing depends on it but
-	// how much is done twice.
+	// FinishAfter is how long a gateway waits for another one to finish the
+	// replacement of a shard before it does that itself; default 30 s. A wrong
+	// value only makes gateways do the same work twice.
 	FinishAfter time.Duration
-	// Log gets what goes wrong behind the answers; default none.
+	// Log gets the failures of asynchronous work; default none.
 	Log *zap.Logger
-	// Buckets is where buckets and access keys are, if that is not the
-	// store's own keyspace.
+	// Buckets is the keyspace of buckets, access keys and holds, if that is not
+	// the store's own.
 	Buckets *Keyspace
 
 	broken rule // by tests of this package alone
 }
 
-// Keyspace is a keyspace with the same schema, in the same cluster or another.
+// Keyspace is a keyspace with the same schema, in the same cluster or another one.
 type Keyspace struct {
 	Session *gocql.Session
 	Name    string
-	// Consistency and Serial are as in [Options], and have its defaults. All
-	// stores that share the keyspace, those of other regions among them, must
-	// see each other's writes: so where their gateways are in several
-	// datacenters it takes QUORUM and SERIAL.
+	// Consistency and Serial are as in [Options], with the same defaults. All
+	// stores that share the keyspace must see each other's writes, stores of other
+	// regions too: use QUORUM and SERIAL if their gateways are in several
+	// datacenters.
 	Consistency gocql.Consistency
 	Serial      gocql.SerialConsistency
-	// Timeout bounds each statement; default that of the options.
+	// Timeout bounds each statement; default [Options.Timeout].
 	Timeout time.Duration
 }
 
@@ -123,28 +123,28 @@ func (o Options) withDefaults() (Options, error) {
 // in another.
 type Store struct {
 	database
-	buckets bucketTables
-	o       Options
-	names   names
-	shards  shardMaps
-	keys    stripes
-	behind  *behind
-	watch   *watch
-	late    *late
-	repairs repairs
-	slots   slotMarks
-	counts  counters
+	buckets         bucketTables
+	o               Options
+	names           bucketNames
+	shards          shardCache
+	keys            stripes
+	writer          *indexWriter
+	maintainer      *shardMaintainer
+	lateWrites      *lateWriteRepairer
+	repairs         repairs
+	timeBucketIndex timeBucketIndex
+	counts          counters
 
-	// What changes of one shard, or bucket, ask for at the same time.
-	announced *gather[shardName, []listingRow, struct{}]
-	sealed    *gather[shardName, struct{}, seal]
-	writable  *gather[meta.BucketID, struct{}, struct{}]
+	// Requests of concurrent changes in one shard, or one bucket, are coalesced.
+	announcer     *coalescer[shardName, []listingRow, struct{}]
+	sealReader    *coalescer[shardName, struct{}, seal]
+	bucketChecker *coalescer[meta.BucketID, struct{}, struct{}]
 
-	copyPage int // rows that a split copies at once
+	copyPage int // rows that a copy of a shard reads at once
 }
 
-// bucketTables is the database with the tables bucket, bucket_by_owner,
-// bucket_by_id, access_key and hold, and the consistencies to ask it at.
+// bucketTables is the database of the tables bucket, bucket_by_owner,
+// bucket_by_id, access_key and hold, and the consistencies to use there.
 type bucketTables struct {
 	database
 	consistency, serial gocql.Consistency
@@ -155,11 +155,11 @@ var (
 	_ meta.AccessKeys = (*Store)(nil)
 )
 
-// keyspaceName is what Cassandra accepts.
+// keyspaceName is what Cassandra accepts as a name.
 var keyspaceName = regexp.MustCompile(`^[A-Za-z0-9_]{1,48}$`)
 
-// New returns the store in a keyspace whose schema is installed. The sessions
-// stay the caller's: Close does not close them.
+// New returns the store of a keyspace whose schema is installed. The caller keeps
+// the sessions: Close does not close them.
 func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -184,12 +184,12 @@ func newCluster(k Keyspace) (*cluster, error) {
 		return nil, fmt.Errorf("keyspace %q: want up to 48 letters, digits and underscores", k.Name)
 	}
 	return &cluster{
-		session: k.Session, cql: statements{keyspace: k.Name},
+		session: k.Session, statements: statementCache{keyspace: k.Name},
 		consistency: k.Consistency, serial: k.Serial, timeout: k.Timeout,
 	}, nil
 }
 
-// newOn makes a store of options that are complete.
+// newOn makes a store of complete options.
 func newOn(db, buckets database, o Options) *Store {
 	at := Keyspace{Consistency: o.Consistency, Serial: o.Serial}
 	if o.Buckets != nil {
@@ -199,57 +199,58 @@ func newOn(db, buckets database, o Options) *Store {
 		database: db, buckets: bucketTables{buckets, at.Consistency, gocql.Consistency(at.Serial)},
 		o: o, keys: newStripes(1024), copyPage: 1000,
 	}
-	s.watch = newWatch(s)
-	s.late = newLate(s)
-	s.shards.met = s.late.met
-	s.behind = newBehind(s)
-	s.announced = newGather(s.announceAll)
-	s.sealed = newGather(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
+	s.maintainer = newShardMaintainer(s)
+	s.lateWrites = newLateWriteRepairer(s)
+	s.shards.onChange = s.lateWrites.onSeal
+	s.writer = newIndexWriter(s)
+	s.announcer = newCoalescer(s.announceRows)
+	s.sealReader = newCoalescer(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
 		seal, err := s.readSeal(ctx, in.bucket, in.shard)
 		if err == nil && !seal.copied {
-			s.shards.saw(in.bucket, in.shard)
+			s.shards.touch(in.bucket, in.shard)
 		}
 		return seal, err
 	})
-	s.writable = newGather(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
+	s.bucketChecker = newCoalescer(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
 		return none, s.checkBucket(ctx, id)
 	})
 	return s
 }
 
-// serial is the consistency of a read that finishes what Paxos has under way.
+// serial is the consistency of a read that completes what Paxos has begun.
 func (s *Store) serial() gocql.Consistency { return gocql.Consistency(s.o.Serial) }
 
 // InlineMax implements [meta.Store].
 func (s *Store) InlineMax() int { return s.o.InlineMax }
 
-// Ping reads at the consistency that requests need.
+// Ping reads at the consistency that requests need, in each keyspace.
 func (s *Store) Ping(ctx context.Context) error {
 	var id string
-	_, err := s.buckets.one(ctx, s.buckets.consistency, []any{&id}, `SELECT id FROM @.access_key WHERE id = ?`, "-")
+	_, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&id}, `SELECT id FROM @.access_key WHERE id = ?`, "-")
 	if err == nil && s.o.Buckets != nil {
 		var touched []byte
-		_, err = s.one(ctx, s.o.Consistency, []any{&touched}, readSlot, int64(0))
+		_, err = s.QueryRow(ctx, s.o.Consistency, []any{&touched}, selectTimeBucket, int64(0))
 	}
 	return wrap(err, "ping")
 }
 
 // Flush implements [meta.Store].
 func (s *Store) Flush(ctx context.Context) error {
-	return s.behind.flush(ctx)
+	return s.writer.flush(ctx)
 }
 
-// Close implements [meta.Store]. It waits at most as long as one statement
-// may take: what is not written by then costs listings a read, never truth.
+// Close implements [meta.Store]. It waits at most as long as one statement may
+// take. Rows that are not written by then stay pending: listings read their heads,
+// and results stay correct.
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.Timeout)
 	defer cancel()
-	s.late.close()
-	s.watch.close() // whatever it is at, somebody else will finish
-	err := s.behind.flush(ctx)
-	s.behind.stop()
+	s.lateWrites.close()
+	s.maintainer.close() // other gateways finish what it was doing
+	err := s.writer.flush(ctx)
+	s.writer.stop()
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("close metadata store: rows were left to be repaired: %w", err)
+		return fmt.Errorf("close metadata store: some listing rows stay pending: %w", err)
 	}
 	return err
 }

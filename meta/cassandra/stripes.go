@@ -7,9 +7,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// stripes let one change of a key at a time out of this process: racing
-// writers of one gateway would only burn each other's Paxos rounds. Nothing
-// depends on it.
+// stripes are locks that let this process send one change of a key at a time:
+// concurrent changes of one gateway would make each other's Paxos rounds fail.
+// Correctness does not depend on them.
 type stripes struct {
 	seed  maphash.Seed
 	slots []chan struct{}

@@ -15,23 +15,23 @@ const (
 	uploadsWithin = `SELECT key, upload_id FROM @.upload_by_bucket WHERE bucket_id = ? AND slot = ? AND (key, upload_id) > (?, ?) AND (key) < (?) LIMIT ?`
 )
 
-// indexedUploads reads the names after at, below the key to, from all slots.
-// It returns, in order, those up to where every slot was read, which is at
-// least one unless it is the end.
+// indexedUploads reads the names after at and below the key to, from all partitions. It
+// returns, in order, those up to the first bound of a partition that may have more: at
+// least one name, unless end is true.
 func (s *Store) indexedUploads(ctx context.Context, bucket meta.BucketID, at uploadName, to string, limit int) (names []uploadName, end bool, err error) {
-	n := min(limit/4+4, maxPage)
-	var slots [uploadSlots][]uploadName
+	n := min(limit/4+4, maxPageRows)
+	var slots [uploadPartitions][]uploadName
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range slots {
 		g.Go(func() (err error) {
-			slots[i], err = s.uploadsOfSlot(gctx, bucket, int8(i), at, to, n)
+			slots[i], err = s.uploadsOfPartition(gctx, bucket, int8(i), at, to, n)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, false, err
 	}
-	var bound *uploadName // the first place after which a slot may have more
+	var bound *uploadName // the first position after which a partition may have more
 	for _, found := range slots {
 		names = append(names, found...)
 		if len(found) == n && (bound == nil || found[n-1].compare(*bound) < 0) {
@@ -46,7 +46,7 @@ func (s *Store) indexedUploads(ctx context.Context, bucket meta.BucketID, at upl
 	return names[:i+1], false, nil
 }
 
-func (s *Store) uploadsOfSlot(ctx context.Context, bucket meta.BucketID, slot int8, at uploadName, to string, n int) ([]uploadName, error) {
+func (s *Store) uploadsOfPartition(ctx context.Context, bucket meta.BucketID, slot int8, at uploadName, to string, n int) ([]uploadName, error) {
 	var names []uploadName
 	scan := func(row gocql.Scanner) error {
 		var u uploadName
@@ -57,9 +57,9 @@ func (s *Store) uploadsOfSlot(ctx context.Context, bucket meta.BucketID, slot in
 		return err
 	}
 	if to == "" {
-		err := s.each(ctx, s.o.Consistency, n, scan, uploadsFrom, bucket[:], slot, at.key, at.id[:], n)
+		err := s.QueryRows(ctx, s.o.Consistency, n, scan, uploadsFrom, bucket[:], slot, at.key, at.id[:], n)
 		return names, err
 	}
-	err := s.each(ctx, s.o.Consistency, n, scan, uploadsWithin, bucket[:], slot, at.key, at.id[:], to, n)
+	err := s.QueryRows(ctx, s.o.Consistency, n, scan, uploadsWithin, bucket[:], slot, at.key, at.id[:], to, n)
 	return names, err
 }

@@ -25,27 +25,27 @@ const (
 	deleteUploadIndex = `DELETE FROM @.upload_by_bucket USING TIMESTAMP 2 WHERE bucket_id = ? AND slot = ? AND key = ? AND upload_id = ?`
 )
 
-// uploadSlots spreads the uploads of a bucket over partitions.
-const uploadSlots = 16
+// uploadPartitions is how many partitions the index of a bucket's uploads has.
+const uploadPartitions = 16
 
-func uploadSlot(id meta.UploadID) int8 { return int8(id[0] % uploadSlots) }
+func uploadPartition(id meta.UploadID) int8 { return int8(id[0] % uploadPartitions) }
 
-// rememberUpload is how long a forgotten upload is still found, in seconds.
-const rememberUpload = 10 * 24 * 3600
+// uploadTTL is how long a forgotten upload is still found, in seconds.
+const uploadTTL = 10 * 24 * 3600
 
-// endOfTime is a timestamp that no write ever exceeds. What is deleted at it
-// stays deleted, whatever arrives late.
-const endOfTime = math.MaxInt64 - 1
+// maxTimestamp is a timestamp that no write exceeds. What is deleted at it stays
+// deleted, whatever arrives late.
+const maxTimestamp = math.MaxInt64 - 1
 
 // storedUpload is an upload with the id of its last change.
 type storedUpload struct {
 	meta.Upload
-	change meta.ID
+	changeID meta.ID
 }
 
-// CreateUpload implements [meta.Uploads]. The index is written first; readers
-// look at the upload itself. The bucket's state is read last: whoever sets it
-// and then lists uploads either finds this one or makes this fail.
+// CreateUpload implements [meta.Uploads]. The index is written first; readers read the
+// upload itself. The bucket's state is read last: a caller that sets the state and then
+// lists uploads either finds this one, or makes this call fail.
 func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 	if err := meta.CheckText(u.Key); err != nil {
 		return wrap(err, "create upload")
@@ -54,19 +54,19 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 	if err != nil {
 		return err
 	}
-	if err := s.write(ctx, putUploadIndex, u.Bucket[:], uploadSlot(u.ID), u.Key, u.ID[:]); err != nil {
+	if err := s.Exec(ctx, putUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]); err != nil {
 		return wrap(err, "create upload")
 	}
 	change := meta.NewID()
-	insert := entry(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:])
-	if err := s.changeUpload(ctx, u, 0, change, insert); err != nil {
+	insert := statement(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:])
+	if err := s.casUpload(ctx, u, 0, change, insert); err != nil {
 		return wrap(err, "create upload")
 	}
 	err = s.checkBucket(ctx, u.Bucket)
 	if err == nil {
 		return nil
 	}
-	s.behind.do(func(ctx context.Context) {
+	s.writer.async(func(ctx context.Context) {
 		if aborted, err := s.SetUploadState(ctx, u, meta.UploadAborted); err == nil {
 			_ = s.ForgetUpload(ctx, aborted) // what is left costs listings a read
 		}
@@ -83,13 +83,13 @@ func encodeUpload(u meta.Upload) (doc, listed []byte, err error) {
 	return doc, listed, err
 }
 
-// changeUpload makes a conditional change of an upload's state; change is
-// the id that it sets.
-func (s *Store) changeUpload(ctx context.Context, u meta.Upload, ifRev int64, change meta.ID, batch gocql.BatchEntry) error {
+// casUpload makes a conditional change of an upload's state; change is the id that it
+// sets.
+func (s *Store) casUpload(ctx context.Context, u meta.Upload, ifRev int64, change meta.ID, batch gocql.BatchEntry) error {
 	unknown := false
-	for try := range tries {
-		applied, err := s.cas(ctx, batch)
-		if applied || errors.Is(err, errUnsent) && !unknown {
+	for try := range maxTries {
+		applied, err := s.CAS(ctx, batch)
+		if applied || errors.Is(err, errNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
@@ -99,14 +99,14 @@ func (s *Store) changeUpload(ctx context.Context, u meta.Upload, ifRev int64, ch
 			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, readErr)
 		case readErr != nil:
 			return readErr
-		case found && now.change == change:
+		case found && now.changeID == change:
 			return nil
 		case !found && ifRev != 0, found && (now.Bucket != u.Bucket || now.Key != u.Key):
 			return meta.ErrNotFound
 		case found && now.Rev != ifRev:
 			return meta.ErrConflict
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backoff(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -129,11 +129,11 @@ func (s *Store) readUpload(ctx context.Context, c gocql.Consistency, id meta.Upl
 	var bucket, doc, change []byte
 	var state string
 	u := storedUpload{Upload: meta.Upload{ID: id}}
-	found, err := s.one(ctx, c, []any{&bucket, &u.Key, &u.Rev, &state, &doc, &change}, selectUpload, id[:])
+	found, err := s.QueryRow(ctx, c, []any{&bucket, &u.Key, &u.Rev, &state, &doc, &change}, selectUpload, id[:])
 	if err != nil || !found || u.Rev == 0 {
 		return storedUpload{}, false, err
 	}
-	u.Bucket, u.State, u.change = idOf(bucket), meta.UploadState(state), idOf(change)
+	u.Bucket, u.State, u.changeID = idOf(bucket), meta.UploadState(state), idOf(change)
 	return u, true, meta.Unmarshal(doc, &u.Doc)
 }
 
@@ -146,8 +146,8 @@ func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.Up
 	change := meta.NewID()
 	next := u
 	next.Rev, next.State = meta.NextRev(u.Rev, s.o.Now()), state
-	update := entry(updateUpload, next.Rev, string(state), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
-	if err := s.changeUpload(ctx, u, u.Rev, change, update); err != nil {
+	update := statement(updateUpload, next.Rev, string(state), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	if err := s.casUpload(ctx, u, u.Rev, change, update); err != nil {
 		return meta.Upload{}, wrap(err, "upload %s to %s", u.ID, state)
 	}
 	return next, nil
@@ -160,15 +160,16 @@ func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
 		return err
 	}
 	change := meta.NewID()
-	expire := entry(expireUpload, rememberUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
-	if err := s.changeUpload(ctx, u, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
+	expire := statement(expireUpload, uploadTTL, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	if err := s.casUpload(ctx, u, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return wrap(err, "forget upload %s", u.ID)
 	}
-	if err := s.write(ctx, deleteParts, int64(endOfTime), u.ID[:]); err != nil {
+	if err := s.Exec(ctx, deleteParts, int64(maxTimestamp), u.ID[:]); err != nil {
 		return wrap(err, "forget upload %s", u.ID)
 	}
-	// Last, so that what fails before is found and tried again.
-	return wrap(s.write(ctx, deleteUploadIndex, u.Bucket[:], uploadSlot(u.ID), u.Key, u.ID[:]), "forget upload %s", u.ID)
+	// The index row is deleted last, so that after a failure the upload is still
+	// found and forgotten again.
+	return wrap(s.Exec(ctx, deleteUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]), "forget upload %s", u.ID)
 }
 
 // ListUploads implements [meta.Uploads].
@@ -183,8 +184,8 @@ func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to 
 		if err != nil {
 			return nil, wrap(err, "list uploads")
 		}
-		// The index is read from all of its slots at once. Of the uploads only
-		// those are read that may still be wanted.
+		// The index is read from all its partitions concurrently. Of the uploads, only
+		// those are read that may still be needed.
 		for i := 0; i < len(names) && len(list) < limit; {
 			n := min(limit-len(list), len(names)-i)
 			found, err := s.openUploads(ctx, bucket, names[i:i+n])
@@ -202,13 +203,13 @@ func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to 
 	return list[:min(len(list), max(limit, 0))], nil
 }
 
-// readListedUpload reads what a listing shows of an upload; its state is "" if
-// it is not there. An upload that an older program wrote is read whole.
+// readListedUpload reads what a listing shows of an upload; its state is "" if it does
+// not exist. An upload that an older program wrote is read whole.
 func (s *Store) readListedUpload(ctx context.Context, id meta.UploadID) (meta.Upload, error) {
 	var bucket, listed []byte
 	var state string
 	u := meta.Upload{ID: id}
-	found, err := s.one(ctx, s.o.Consistency, []any{&bucket, &u.Key, &u.Rev, &state, &listed}, selectListedUpload, id[:])
+	found, err := s.QueryRow(ctx, s.o.Consistency, []any{&bucket, &u.Key, &u.Rev, &state, &listed}, selectListedUpload, id[:])
 	if err != nil || !found || u.Rev == 0 {
 		return meta.Upload{}, err
 	}
@@ -221,7 +222,7 @@ func (s *Store) readListedUpload(ctx context.Context, id meta.UploadID) (meta.Up
 	return u, meta.Unmarshal(listed, &u.Doc)
 }
 
-// uploadName is an upload's place in the order of listings.
+// uploadName is an upload's position in the order of listings.
 type uploadName struct {
 	key string
 	id  meta.UploadID
@@ -241,7 +242,7 @@ func (a uploadName) compare(b uploadName) int {
 func (s *Store) openUploads(ctx context.Context, bucket meta.BucketID, names []uploadName) ([]meta.Upload, error) {
 	found := make([]meta.Upload, len(names))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(resolveAtOnce)
+	g.SetLimit(concurrentReads)
 	for i, n := range names {
 		g.Go(func() (err error) {
 			found[i], err = s.readListedUpload(gctx, n.id)

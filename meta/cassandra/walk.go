@@ -21,29 +21,29 @@ const (
 	walkReferences     = `SELECT doc FROM @.blob_ref WHERE token(blob_id) > ? AND token(blob_id) <= ?`
 )
 
-// walkPage is how many rows a walk reads at once: manifests of large objects
-// take a megabyte each.
+// walkPage is how many rows a walk reads per page: manifests of large objects take a
+// megabyte each.
 const walkPage = 500
 
-// tokens is the part of the ring that a share covers: above low, up to high.
+// tokens returns the part of the ring that a share covers: above low, up to high.
 func tokens(s meta.Share) (low, high int64) {
 	at := func(part int) int64 {
 		if part == s.Of {
 			return math.MaxInt64
 		}
-		// part/Of of 2^64, counted from the least token on.
+		// part/Of of 2^64, counted from the lowest token.
 		quotient, _ := bits.Div64(uint64(part), 0, uint64(s.Of))
 		return int64(quotient ^ 1<<63)
 	}
-	return at(s.Part), at(s.Part + 1) // no row has the least token
+	return at(s.Part), at(s.Part + 1) // no row has the lowest token
 }
 
-// page implements database.
-func (d *cluster) page(ctx context.Context, c gocql.Consistency, size int, state []byte, row func(gocql.Scanner) error, stmt string, args ...any) ([]byte, error) {
+// QueryPage implements database.
+func (d *cluster) QueryPage(ctx context.Context, c gocql.Consistency, size int, state []byte, row func(gocql.Scanner) error, stmt string, args ...any) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	iter := d.query(limited, stmt, args...).Consistency(c).PageSize(size).PageState(state).Idempotent(true).RetryPolicy(again).Iter()
-	next, rows := iter.PageState(), iter.NumRows() // now: scanning on would fetch the next page too
+	iter := d.query(limited, stmt, args...).Consistency(c).PageSize(size).PageState(state).Idempotent(true).RetryPolicy(retryOnce).Iter()
+	next, rows := iter.PageState(), iter.NumRows() // read here: scanning further would fetch the next page
 	scanner := iter.Scanner()
 	for range rows {
 		if !scanner.Next() {
@@ -57,12 +57,12 @@ func (d *cluster) page(ctx context.Context, c gocql.Consistency, size int, state
 	return next, classify(ctx, scanner.Err())
 }
 
-// walkTokens calls row for each row of a share of a table. Between pages it
-// holds nothing.
+// walkTokens calls row for each row of a share of a table. Between pages it holds no
+// resources.
 func (s *Store) walkTokens(ctx context.Context, share meta.Share, row func(gocql.Scanner) error, stmt string) error {
 	low, high := tokens(share)
 	for try, state := 0, []byte(nil); ; {
-		next, err := s.page(ctx, s.o.Consistency, walkPage, state, row, stmt, low, high)
+		next, err := s.QueryPage(ctx, s.o.Consistency, walkPage, state, row, stmt, low, high)
 		switch {
 		case err == nil && len(next) == 0:
 			return nil
@@ -72,15 +72,15 @@ func (s *Store) walkTokens(ctx context.Context, share meta.Share, row func(gocql
 		case !errors.Is(err, meta.ErrUnavailable) || try == walkTries:
 			return err
 		}
-		// The page is read again; its rows are visited again.
-		if err := pause(ctx, 8+try); err != nil {
+		// The page is read again, and its rows are visited again.
+		if err := backoff(ctx, 8+try); err != nil {
 			return err
 		}
 		try++
 	}
 }
 
-// walkTries is how often a page that did not come is asked for again.
+// walkTries is how often a failed page is read again.
 const walkTries = 5
 
 // Walk implements [meta.Walker].
@@ -167,8 +167,7 @@ func (s *Store) walkUploads(ctx context.Context, share meta.Share, visit func(me
 	return wrap(err, "walk uploads")
 }
 
-// scanUpload reads a row: an upload and one of its parts, either of which may
-// be missing.
+// scanUpload reads a row: an upload and one of its parts. Either may be missing.
 func scanUpload(row gocql.Scanner) (meta.Upload, *meta.Part, error) {
 	var id, bucket, doc, partDoc []byte
 	var state string
@@ -194,7 +193,7 @@ func scanUpload(row gocql.Scanner) (meta.Upload, *meta.Part, error) {
 	return u, p, nil
 }
 
-// walkQueue reads the entries themselves, not the index of slots.
+// walkQueue reads the entries, not the index of time buckets.
 func (s *Store) walkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
 	return wrap(s.walkTokens(ctx, share, func(row gocql.Scanner) error {
 		var due int64
@@ -205,7 +204,7 @@ func (s *Store) walkQueue(ctx context.Context, share meta.Share, visit func(meta
 			return err
 		}
 		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), idOf(entry), meta.QueueKind(kind)
-		if isHalf(e) {
+		if isClaimOnly(e) {
 			return nil
 		}
 		if doc != nil {

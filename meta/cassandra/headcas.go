@@ -14,8 +14,8 @@ import (
 const (
 	setHeadKnown   = `UPDATE @.object USING TTL ? SET rev = ?, null_seq = ?, commit_id = ? WHERE bucket_id = ? AND key = ? IF rev = ?`
 	setHeadUnknown = `UPDATE @.object USING TTL ? SET rev = ?, null_seq = ?, commit_id = ? WHERE bucket_id = ? AND key = ? IF rev = null`
-	// A version that is new, and all that changes: one statement costs less
-	// than a batch of two.
+	// A change that only adds a version: one statement costs less than a batch
+	// of two.
 	addVersionKnown   = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = ?`
 	addVersionUnknown = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = null`
 	addInlineKnown    = `UPDATE @.object SET rev = ?, null_seq = ?, commit_id = ?, doc = ?, listed = ?, payload = ? WHERE bucket_id = ? AND key = ? AND seq = ? IF rev = ?`
@@ -27,13 +27,13 @@ const (
 	deleteVersion = `DELETE FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 )
 
-// change makes c by one conditional batch, or tells why not.
+// casHead makes the change c by one conditional batch.
 //
-// Sending the batch again is safe at any time, even while an earlier one may
-// still be under way: both have the same condition, so at most one is
-// applied, and the id of the change tells that it was.
-func (s *Store) change(ctx context.Context, bucket meta.BucketID, key string, c meta.Change) error {
-	batch, err := changeBatch(bucket, key, c)
+// It is safe to send the batch again at any time, even while an earlier attempt
+// may still be running: both have the same condition, so at most one is applied,
+// and the id of the change tells whether one was.
+func (s *Store) casHead(ctx context.Context, bucket meta.BucketID, key string, c meta.Change) error {
+	batch, err := changeStatements(bucket, key, c)
 	if err != nil {
 		return err
 	}
@@ -42,91 +42,92 @@ func (s *Store) change(ctx context.Context, bucket meta.BucketID, key string, c 
 		return err
 	}
 	defer unlock()
-	applied, err := s.cas(ctx, batch...)
+	applied, err := s.CAS(ctx, batch...)
 	switch {
 	case applied:
 		return nil
 	case err == nil:
 		return meta.ErrConflict
-	case errors.Is(err, errUnsent):
+	case errors.Is(err, errNotApplied):
 		return err
 	}
-	return s.findOut(ctx, bucket, key, c, batch, err)
+	return s.resolveOutcome(ctx, bucket, key, c, batch, err)
 }
 
-// findOut settles a change whose outcome is unknown. It does so even if the
-// caller has gone: a change that holds has more to do.
-func (s *Store) findOut(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry, cause error) error {
+// resolveOutcome finds out whether a change was applied whose outcome is unknown.
+// It does so even if the caller's context has ended: after a change that was
+// applied there is more to do.
+func (s *Store) resolveOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.o.Timeout)
 	defer cancel()
 	for try := range 4 {
-		done, err := s.outcome(ctx, bucket, key, c, batch)
+		done, err := s.readOutcome(ctx, bucket, key, c, batch)
 		if done {
 			return err
 		}
 		if err == nil {
-			// The head is still as it was. Paxos has finished or superseded
-			// what its replicas knew of, but a coordinator that does not
-			// answer may yet begin another round: so the same change again.
+			// The head is unchanged. Paxos has completed or superseded what its replicas
+			// knew of, but a coordinator that does not answer may still begin another
+			// round. So the same change is sent again.
 			var applied bool
-			if applied, err = s.cas(ctx, batch...); applied {
+			if applied, err = s.CAS(ctx, batch...); applied {
 				return nil
 			}
 		}
 		if err != nil {
 			cause = err
 		}
-		if pause(ctx, try+3) != nil {
+		if backoff(ctx, try+3) != nil {
 			break
 		}
 	}
 	return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, cause)
 }
 
-// outcome reads, by Paxos, whether c was applied. It is done if that is
-// certain (with the error that c ends with) or can never be found out.
-// Not done without an error: the head still has the revision c.IfRev.
+// readOutcome finds out, by Paxos, whether c was applied. It is done if that is
+// certain (err is the result of c then) or can never be found out. Not done and
+// no error: the head still has the revision c.IfRev.
 //
-// A serial read finishes any proposal that a majority may have accepted and
-// supersedes the others (it proposes an empty update, CASSANDRA-12126), so
-// what it shows cannot be changed by a round that began before it.
-func (s *Store) outcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry) (done bool, err error) {
+// A serial read completes any proposal that a majority may have accepted, and
+// supersedes the others (it proposes an empty update, CASSANDRA-12126). So a round
+// that began before the read cannot change what it returned.
+func (s *Store) readOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry) (done bool, err error) {
 	h, _, err := s.readHead(ctx, s.serial(), bucket, key, 1, false)
 	switch {
 	case err != nil:
 		return false, err
-	case h.commit == c.ID: // a fence since then has left the id
+	case h.commitID == c.ID: // a later fence keeps the id
 		return true, nil
 	case h.Rev == c.IfRev:
 		return false, nil
-	case h.Rev <= c.Rev: // it only grows: c never was; an equal one is another's
+	case h.Rev <= c.Rev: // revisions only grow: c was not applied; an equal one is another change's
 		return true, meta.ErrConflict
 	}
-	// Others came after c.Rev. The versions that c has put may still be there.
+	// Later changes were applied. The versions that c has put may still be there.
 	for _, v := range c.Put {
-		if same, err := s.holds(ctx, bucket, key, v); err != nil || same {
+		if same, err := s.hasVersion(ctx, bucket, key, v); err != nil || same {
 			return err == nil, err
 		}
 	}
-	return true, fmt.Errorf("%w: the key was changed again since", meta.ErrUnknownOutcome)
+	return true, fmt.Errorf("%w: the key has changed again", meta.ErrUnknownOutcome)
 }
 
-// holds tells whether the key has exactly the version v.
-func (s *Store) holds(ctx context.Context, bucket meta.BucketID, key string, v meta.Version) (bool, error) {
+// hasVersion reports whether the key has exactly the version v.
+func (s *Store) hasVersion(ctx context.Context, bucket meta.BucketID, key string, v meta.Version) (bool, error) {
 	want, err := meta.Marshal(v)
 	if err != nil {
 		return false, err
 	}
 	var doc, payload []byte
-	found, err := s.one(ctx, s.serial(), []any{&doc, &payload},
+	found, err := s.QueryRow(ctx, s.serial(), []any{&doc, &payload},
 		`SELECT doc, payload FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`, bucket[:], key, v.Seq)
 	return found && bytes.Equal(doc, want) && bytes.Equal(payload, v.Payload), err
 }
 
 // encodeVersion returns a version as it is stored, and what listings show of it.
-// Each statement that writes the one writes the other. (Programs before schema
-// version 6 do not: while both serve, a version that one of them renames stays
-// listed under its old name until the rename is done.)
+// Each statement that writes one of them writes the other. (Programs before schema
+// version 6 do not. While both run, a version that one of them renames stays listed
+// under its old name until the rename is complete.)
 func encodeVersion(key string, v *meta.Version) (doc, listed []byte, err error) {
 	if doc, err = meta.Marshal(v); err != nil {
 		return nil, nil, err
@@ -148,8 +149,8 @@ func encodePages(v *meta.Version) (map[int][]byte, error) {
 	return pages, nil
 }
 
-// addOne is the statement for a change that only adds a version.
-func addOne(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
+// addVersionStatement is the statement of a change that only adds a version.
+func addVersionStatement(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
 	v := c.Put[0]
 	doc, listed, err := encodeVersion(key, &v)
 	if err != nil {
@@ -163,22 +164,22 @@ func addOne(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry
 	}
 	args = append(args, bucket[:], key, v.Seq)
 	if c.IfRev == 0 {
-		return []gocql.BatchEntry{entry(unknown, args...)}, nil
+		return []gocql.BatchEntry{statement(unknown, args...)}, nil
 	}
-	return []gocql.BatchEntry{entry(known, append(args, c.IfRev)...)}, nil
+	return []gocql.BatchEntry{statement(known, append(args, c.IfRev)...)}, nil
 }
 
-func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
+func changeStatements(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
 	if len(c.Put) == 1 && len(c.Delete) == 0 && c.Put[0].Seq == c.Rev && !c.RemovesKey && c.Put[0].Pages == nil {
-		return addOne(bucket, key, c)
+		return addVersionStatement(bucket, key, c)
 	}
 	ttl := 0
 	if c.RemovesKey {
-		ttl = rememberRev
+		ttl = revTTL
 	}
-	first := entry(setHeadUnknown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key)
+	first := statement(setHeadUnknown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key)
 	if c.IfRev != 0 {
-		first = entry(setHeadKnown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key, c.IfRev)
+		first = statement(setHeadKnown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key, c.IfRev)
 	}
 	batch := []gocql.BatchEntry{first}
 	put := map[int64]bool{}
@@ -188,7 +189,7 @@ func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.Batch
 			return nil, err
 		}
 		put[v.Seq] = true
-		batch = append(batch, entry(putVersion, bucket[:], key, v.Seq, doc, v.Payload, listed))
+		batch = append(batch, statement(putVersion, bucket[:], key, v.Seq, doc, v.Payload, listed))
 		if v.Pages == nil || len(v.Pages.Write) == 0 {
 			continue
 		}
@@ -196,12 +197,12 @@ func changeBatch(bucket meta.BucketID, key string, c meta.Change) ([]gocql.Batch
 		if err != nil {
 			return nil, err
 		}
-		batch = append(batch, entry(putPages, pages, bucket[:], key, v.Seq))
+		batch = append(batch, statement(putPages, pages, bucket[:], key, v.Seq))
 	}
 	for _, seq := range c.Delete {
-		// One batch has one timestamp, at which a deletion beats an insertion.
+		// A batch has one timestamp, at which a deletion wins over an insertion.
 		if !put[seq] {
-			batch = append(batch, entry(deleteVersion, bucket[:], key, seq))
+			batch = append(batch, statement(deleteVersion, bucket[:], key, seq))
 		}
 	}
 	return batch, nil

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-func TestGatheredCallersAreAnsweredByAStatementThatBeganAfterThem(t *testing.T) {
+func TestCoalescedCallBeginsAfterItsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var statements, asked atomic.Int32
-		g := newGather(func(_ context.Context, _ string, q []time.Time) (time.Time, error) {
+		g := newCoalescer(func(_ context.Context, _ string, q []time.Time) (time.Time, error) {
 			statements.Add(1)
 			asked.Add(int32(len(q)))
 			began := time.Now()
@@ -27,7 +27,7 @@ func TestGatheredCallersAreAnsweredByAStatementThatBeganAfterThem(t *testing.T) 
 			time.Sleep(time.Millisecond / 3)
 			group.Go(func() {
 				now := time.Now()
-				began, err := g.ask(t.Context(), "x", now)
+				began, err := g.Do(t.Context(), "x", now)
 				if err != nil || began.Before(now) {
 					t.Errorf("asked at %v, answered by what began at %v, %v", now, began, err)
 				}
@@ -41,16 +41,16 @@ func TestGatheredCallersAreAnsweredByAStatementThatBeganAfterThem(t *testing.T) 
 			t.Errorf("%d statements for %d callers of %d", statements.Load(), asked.Load(), callers)
 		}
 		synctest.Wait()
-		if len(g.lanes) != 0 {
-			t.Errorf("%d lanes are left", len(g.lanes))
+		if len(g.flights) != 0 {
+			t.Errorf("%d flights are left", len(g.flights))
 		}
 	})
 }
 
-func TestGatheredCallersDoNotEndWithOneOfThem(t *testing.T) {
+func TestCoalescedCallSurvivesACancelledCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := errors.New("failed")
-		g := newGather(func(ctx context.Context, name string, q []int) (int, error) {
+		g := newCoalescer(func(ctx context.Context, name string, q []int) (int, error) {
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():
@@ -61,26 +61,26 @@ func TestGatheredCallersDoNotEndWithOneOfThem(t *testing.T) {
 			}
 			return len(q), nil
 		})
-		for range gatherers {
-			go g.ask(t.Context(), "x", 0) // keep the lane busy
+		for range concurrentCalls {
+			go g.Do(t.Context(), "x", 0) // keep the flight busy
 		}
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		group.Go(func() {
-			if _, err := g.ask(ctx, "x", 1); !errors.Is(err, context.Canceled) {
-				t.Errorf("who has gone got %v", err)
+			if _, err := g.Do(ctx, "x", 1); !errors.Is(err, context.Canceled) {
+				t.Errorf("the cancelled caller got %v", err)
 			}
 		})
 		synctest.Wait()
 		group.Go(func() {
-			if n, err := g.ask(t.Context(), "x", 2); n != 2 || err != nil {
-				t.Errorf("who stayed got %d, %v", n, err)
+			if n, err := g.Do(t.Context(), "x", 2); n != 2 || err != nil {
+				t.Errorf("the other caller got %d, %v", n, err)
 			}
 		})
 		group.Go(func() {
-			if _, err := g.ask(t.Context(), "y", -1); !errors.Is(err, failed) {
-				t.Errorf("another name got %v", err)
+			if _, err := g.Do(t.Context(), "y", -1); !errors.Is(err, failed) {
+				t.Errorf("another key got %v", err)
 			}
 		})
 		synctest.Wait()

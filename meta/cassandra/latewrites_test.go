@@ -19,14 +19,14 @@ func changeWhileSplit(t *testing.T, s, splitter *Store, b meta.BucketID) (writeF
 	under, h, rev := begin(t, s, b, "k", false)
 	p := under.(*pending)
 	c := putChange(h, rev, "k", "late")
-	must(t, p.settle(t.Context(), c.Guard)) // has read that the shard is not sealed
+	must(t, p.confirm(t.Context(), c.Guard)) // has read that the shard is not sealed
 	must(t, splitter.split(t.Context(), b, "a", "m"))
-	must(t, s.change(t.Context(), b, "k", c))
+	must(t, s.casHead(t.Context(), b, "k", c))
 	return func() {
 		t.Helper()
 		entry, err := encodeEntry(c.Entry, false)
 		must(t, err)
-		s.behind.add(t.Context(), p.final(c, entry)...)
+		s.writer.add(t.Context(), p.resultRows(c, entry)...)
 		must(t, s.Flush(t.Context()))
 	}
 }
@@ -44,7 +44,7 @@ func TestPendingRowsOfChangesDuringASplitAreRepaired(t *testing.T) {
 			}
 			changeWhileSplit(t, s, splitter, b.ID)()
 			must(t, put(t.Context(), s, b.ID, "l", "1")) // which reads the seal
-			settled(t, stores...)
+			waitIdle(t, stores...)
 			r, err := splitter.readPage(t.Context(), b.ID, "", "", 100, []int8{visible})
 			must(t, err)
 			for _, row := range r.rows {
@@ -52,7 +52,7 @@ func TestPendingRowsOfChangesDuringASplitAreRepaired(t *testing.T) {
 					t.Errorf("the row of %q is in state %d, and is not repaired", row.key, row.state)
 				}
 			}
-			same(t, "listing", list(t, splitter, b.ID, 10), []string{"a=1", "b=1", "k=late", "l=1", "x=1", "y=1"})
+			sameStrings(t, "listing", list(t, splitter, b.ID, 10), []string{"a=1", "b=1", "k=late", "l=1", "x=1", "y=1"})
 			if n := s.Counts().Repairs; n != 1 {
 				t.Errorf("%d rows were repaired, want the one of the change during the split", n)
 			}
@@ -67,10 +67,10 @@ func TestPendingRowsOfLaterChangesAreNotRepaired(t *testing.T) {
 	writeFinal := changeWhileSplit(t, s, s, b.ID)
 	later, h, rev := begin(t, s, b.ID, "k", false)
 	writeFinal()
-	settled(t, s)
+	waitIdle(t, s)
 	must(t, later.Commit(t.Context(), putChange(h, rev, "k", "2")))
 	must(t, s.Flush(t.Context()))
-	same(t, "listing", list(t, s, b.ID, 10), []string{"a=1", "b=1", "k=2", "x=1", "y=1"})
+	sameStrings(t, "listing", list(t, s, b.ID, 10), []string{"a=1", "b=1", "k=2", "x=1", "y=1"})
 	if n := s.Counts().Repairs; n != 0 {
 		t.Errorf("%d rows were repaired, want none", n)
 	}

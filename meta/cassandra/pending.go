@@ -11,8 +11,7 @@ import (
 )
 
 // pending is a change that was announced in the listing. Begin, Commit and
-// final are the steps W1 to W5 of the write protocol in doc.go; their order is
-// the protocol.
+// resultRows are the steps W1 to W5 of the write protocol in doc.go, in that order.
 type pending struct {
 	s       *Store
 	bucket  meta.BucketID
@@ -25,7 +24,7 @@ type pending struct {
 // Begin implements [meta.Objects].
 func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
 	if err := meta.CheckText(key); err != nil {
-		return nil, wrap(err, "announce change") // and others' rows go in the same statement
+		return nil, wrap(err, "announce change") // checked here: rows of other changes go in the same statement
 	}
 	p := &pending{s: s, bucket: bucket, key: key, rev: rev, history: history}
 	p.shard = s.shards.locate(bucket, key)
@@ -35,9 +34,9 @@ func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev
 	return p, nil
 }
 
-// Cancel implements [meta.Pending]. The row stays pending: it may be replaced
-// only after a fence, which would be a Paxos round for each refused request
-// and would make others' changes fail. Listings repair it when it is old.
+// Cancel implements [meta.Pending]. The row stays pending. To replace it, a fence
+// is needed: a Paxos round for each refused request, which would also make other
+// changes of the key fail. Listings repair the row when it is old.
 func (p *pending) Cancel(context.Context) {}
 
 // announce writes the pending row into p.shard.
@@ -46,13 +45,13 @@ func (p *pending) announce(ctx context.Context) error {
 	if p.history {
 		rows = append(rows, listingRow{kind: history, key: p.key, rev: p.rev, state: statePending})
 	}
-	_, err := p.s.announced.ask(ctx, shardName{p.bucket, p.shard}, rows)
+	_, err := p.s.announcer.Do(ctx, shardName{p.bucket, p.shard}, rows)
 	return err
 }
 
-// announceAll writes the pending rows of several changes into their shard.
-func (s *Store) announceAll(ctx context.Context, in shardName, several [][]listingRow) (none struct{}, err error) {
-	for some := range slices.Chunk(slices.Concat(several...), behindBatch) {
+// announceRows writes the pending rows of several changes into their shard.
+func (s *Store) announceRows(ctx context.Context, in shardName, several [][]listingRow) (none struct{}, err error) {
+	for some := range slices.Chunk(slices.Concat(several...), rowsPerBatch) {
 		if err := s.putRows(ctx, in.bucket, in.shard, some); err != nil {
 			return none, err
 		}
@@ -78,27 +77,27 @@ func (p *pending) Commit(ctx context.Context, c meta.Change) error {
 	}
 	early := p.s.breaks(ruleSealBeforeHead)
 	if early {
-		err = p.s.change(ctx, p.bucket, p.key, c)
+		err = p.s.casHead(ctx, p.bucket, p.key, c)
 	}
 	if err == nil {
-		err = p.settle(ctx, c.Guard)
+		err = p.confirm(ctx, c.Guard)
 	}
 	if err == nil && !early {
-		err = p.s.change(ctx, p.bucket, p.key, c)
+		err = p.s.casHead(ctx, p.bucket, p.key, c)
 	}
 	if err != nil {
 		return wrap(err, "commit change")
 	}
-	p.s.behind.add(ctx, p.final(c, entry)...)
+	p.s.writer.add(ctx, p.resultRows(c, entry)...)
 	return nil
 }
 
 func (p *pending) check(c meta.Change) error {
 	switch {
 	case c.Rev < p.rev:
-		return fmt.Errorf("commit change: revision %d is below %d, at which it was begun", c.Rev, p.rev)
+		return fmt.Errorf("commit change: revision %d is below the announced revision %d", c.Rev, p.rev)
 	case c.Rev < c.IfRev+2:
-		// IfRev+1 is the timestamp of what the change before writes behind itself.
+		// IfRev+1 is the timestamp of the final row of the change before.
 		return fmt.Errorf("commit change: revision %d must be at least two above %d", c.Rev, c.IfRev)
 	case c.ID == meta.ID{}:
 		return fmt.Errorf("commit change: it has no id")
@@ -111,31 +110,33 @@ func (p *pending) check(c meta.Change) error {
 	return nil
 }
 
-// final is what the listing shows once the change holds.
-func (p *pending) final(c meta.Change, entry []byte) []placedRow {
+// resultRows returns the rows that the change leaves in the listing.
+func (p *pending) resultRows(c meta.Change, entry []byte) []shardRow {
 	row := listingRow{kind: visible, key: p.key, rev: c.Rev, state: stateLive, doc: entry}
 	if c.Entry == nil {
 		row.state = stateDeleted
 	}
-	rows := []placedRow{{p.bucket, p.shard, row}}
+	rows := []shardRow{{p.bucket, p.shard, row}}
 	if c.RemovesKey {
-		// Another writer's history row at a later revision outlives this;
-		// one at an earlier revision belongs to a change that must fail.
-		rows = append(rows, placedRow{p.bucket, p.shard, listingRow{kind: history, key: p.key, rev: c.Rev, state: stateDeleted}})
+		// A history row at a later revision belongs to another change and outlives
+		// this deletion. One at an earlier revision belongs to a change that must fail.
+		rows = append(rows, shardRow{p.bucket, p.shard, listingRow{kind: history, key: p.key, rev: c.Rev, state: stateDeleted}})
 	}
 	return rows
 }
 
-// settle follows seals until the pending row lies in a shard that was not
-// sealed after it was written, while the bucket was active after that. The
-// reads may be made for other changes too: all that matters is that they begin
-// after the row was written.
-func (p *pending) settle(ctx context.Context, guard []meta.QueueEntry) error {
+// confirm follows seals until the pending row is in a shard that was not sealed
+// after the row was written, and the bucket was active after that. The reads may
+// be shared with other changes: they only must begin after the row was written.
+func (p *pending) confirm(ctx context.Context, guard []meta.QueueEntry) error {
 	for {
 		var seal seal
 		g, gctx := errgroup.WithContext(ctx)
-		g.Go(func() (err error) { seal, err = p.s.sealed.ask(gctx, shardName{p.bucket, p.shard}, struct{}{}); return })
-		g.Go(func() error { _, err := p.s.writable.ask(gctx, p.bucket, struct{}{}); return err })
+		g.Go(func() (err error) {
+			seal, err = p.s.sealReader.Do(gctx, shardName{p.bucket, p.shard}, struct{}{})
+			return
+		})
+		g.Go(func() error { _, err := p.s.bucketChecker.Do(gctx, p.bucket, struct{}{}); return err })
 		g.Go(func() error { return p.s.checkGuards(gctx, guard) })
 		if err := g.Wait(); err != nil {
 			return err
@@ -143,10 +144,10 @@ func (p *pending) settle(ctx context.Context, guard []meta.QueueEntry) error {
 		if !seal.sealed || p.s.breaks(ruleSealAfterPendingRow) {
 			return nil
 		}
-		p.shard = p.s.below(ctx, p.bucket, p.shard, seal, p.key)
+		p.shard = p.s.shardAfterSeal(ctx, p.bucket, p.shard, seal, p.key)
 		if err := p.announce(ctx); err != nil {
 			return err
 		}
-		guard = nil // read once is enough: only the row has moved
+		guard = nil // once is enough: only the row has moved
 	}
 }

@@ -17,7 +17,7 @@ func (r refusal) Code() int       { return int(r) }
 func (r refusal) Message() string { return "refused" }
 func (r refusal) Error() string   { return r.Message() }
 
-func TestOnlyWhatCannotHaveBegunCountsAsUnsent(t *testing.T) {
+func TestOnlyStatementsThatCannotHaveBegunAreNotApplied(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		want bool
@@ -33,9 +33,9 @@ func TestOnlyWhatCannotHaveBegunCountsAsUnsent(t *testing.T) {
 		"the connection was cut":   {gocql.ErrConnectionClosed, false},
 		"the statement's time out": {context.DeadlineExceeded, false},
 	} {
-		err := unsent(t.Context(), c.err)
-		if errors.Is(err, errUnsent) != c.want {
-			t.Errorf("%s: %v, counted as unsent: %v", name, err, !c.want)
+		err := classifyCAS(t.Context(), c.err)
+		if errors.Is(err, errNotApplied) != c.want {
+			t.Errorf("%s: %v, counted as not applied: %v", name, err, !c.want)
 		}
 		if name != "refused as invalid" && !errors.Is(err, meta.ErrUnavailable) {
 			t.Errorf("%s: %v is not ErrUnavailable", name, err)

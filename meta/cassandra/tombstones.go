@@ -9,13 +9,13 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// eachWarned implements database. Cassandra warns of a page that passed more
-// than tombstone_warn_threshold tombstones, 1,000 by default.
-func (d *cluster) eachWarned(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
+// QueryCountingTombstones implements database. Cassandra warns of a page that
+// scanned more than tombstone_warn_threshold tombstones, 1,000 by default.
+func (d *cluster) QueryCountingTombstones(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	iter := d.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPage)).
-		Idempotent(true).RetryPolicy(again).Iter()
+	iter := d.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPageRows)).
+		Idempotent(true).RetryPolicy(retryOnce).Iter()
 	tombstones = tombstonesIn(iter.Warnings())
 	scanner := iter.Scanner()
 	for scanner.Next() {
@@ -29,9 +29,9 @@ func (d *cluster) eachWarned(ctx context.Context, c gocql.Consistency, page int,
 
 var countedTombstones = regexp.MustCompile(`(\d+) tombstone`)
 
-// tombstonesIn reads the warnings of an answer. The text is the server's own,
-// and changes between releases: a warning that names tombstones and no number
-// counts for the default threshold.
+// tombstonesIn reads the number of tombstones from the warnings of a response.
+// The text differs between releases of Cassandra: a warning that names tombstones
+// and no number counts as the default threshold.
 func tombstonesIn(warnings []string) int {
 	most := 0
 	for _, w := range warnings {

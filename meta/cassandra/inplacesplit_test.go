@@ -10,31 +10,31 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-func TestTheNameOfAShardSaysWhereItsRowsAre(t *testing.T) {
-	for what, first := range map[string]meta.ID{"root": rootShard, "fresh": newShard()} {
+func TestShardIDNamesItsPartition(t *testing.T) {
+	for what, first := range map[string]meta.ID{"root": rootShard, "fresh": newShardID()} {
 		shard := first
 		for n := range 300 {
-			if cutsOf(shard) != n || partitionOf(shard) != first {
-				t.Fatalf("%s shard %x: %d cuts, partition %x; want %d and %x", what, shard[:], cutsOf(shard), partitionOf(shard), n, first[:])
+			if inPlaceSplits(shard) != n || partitionOf(shard) != first {
+				t.Fatalf("%s shard %x: %d cuts, partition %x; want %d and %x", what, shard[:], inPlaceSplits(shard), partitionOf(shard), n, first[:])
 			}
-			next, ok := remainder(shard)
+			next, ok := successor(shard)
 			if !ok || next == shard {
-				t.Fatalf("%s shard %x cannot be cut", what, shard[:])
+				t.Fatalf("%s shard %x cannot be split in place", what, shard[:])
 			}
 			shard = next
 		}
-		if last, ok := remainder(afterCuts(first, maxCuts)); ok {
-			t.Errorf("%s shard is cut to %x", what, last[:])
+		if last, ok := successor(withInPlaceSplits(first, maxInPlaceSplits)); ok {
+			t.Errorf("%s shard can be split in place to %x", what, last[:])
 		}
 	}
 	random := meta.ID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
-	if _, ok := remainder(random); ok || partitionOf(random) != random {
-		t.Errorf("a shard with a name of random bytes may be cut, or has its rows in %x", partitionOf(random))
+	if _, ok := successor(random); ok || partitionOf(random) != random {
+		t.Errorf("a shard with a random id supports in-place splits, or has its rows in %x", partitionOf(random))
 	}
 }
 
-// A page of what is left after a cut is one read, as that of any shard.
-func TestAPageOfAShardThatWasCutIsOneRead(t *testing.T) {
+// A page of a shard after an in-place split is one read, like that of any shard.
+func TestPageAfterInPlaceSplitIsOneRead(t *testing.T) {
 	c, keyspace := newKeyspace(t)
 	var n statementCount
 	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
@@ -49,9 +49,9 @@ func TestAPageOfAShardThatWasCutIsOneRead(t *testing.T) {
 	must(t, s.Flush(t.Context()))
 	for _, at := range []string{"05", "07", "11"} {
 		must(t, replaceAt(t.Context(), s, b.ID, at, at))
-		same(t, "listing after a cut at "+at, list(t, s, b.ID, 50), want)
+		sameStrings(t, "listing after an in-place split at "+at, list(t, s, b.ID, 50), want)
 	}
-	s.shards.saw(b.ID, s.shards.first(b.ID, "11").shard)
+	s.shards.touch(b.ID, s.shards.rangeOf(b.ID, "11").shard)
 	reads := n.mostReads(t.Context(), func(ctx context.Context) {
 		entries, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{From: "11", Limit: 50})
 		must(t, err)
@@ -63,23 +63,23 @@ func TestAPageOfAShardThatWasCutIsOneRead(t *testing.T) {
 		t.Errorf("%d reads for a page", reads)
 	}
 	fresh := newStore(t, session, keyspace, Options{})
-	same(t, "listing of a fresh gateway", list(t, fresh, b.ID, 7), want)
+	sameStrings(t, "listing of a fresh gateway", list(t, fresh, b.ID, 7), want)
 	must(t, put(t.Context(), fresh, b.ID, "03", "1"))
 	must(t, remove(t.Context(), fresh, b.ID, "12"))
 	must(t, fresh.Flush(t.Context()))
-	same(t, "listing after changes", list(t, s, b.ID, 7), append(append([]string{}, want[:12]...), want[13:]...))
+	sameStrings(t, "listing after changes", list(t, s, b.ID, 7), append(append([]string{}, want[:12]...), want[13:]...))
 	must(t, replaceAt(t.Context(), s, b.ID, "", "11"))
-	same(t, "listing after what is left was written anew", list(t, s, b.ID, 7), append(append([]string{}, want[:12]...), want[13:]...))
+	sameStrings(t, "listing after a rewrite", list(t, s, b.ID, 7), append(append([]string{}, want[:12]...), want[13:]...))
 }
 
-// Whoever deletes a bucket from its head leaves no tombstones before its first
-// key, and no pending rows, wherever the shards end.
-func TestWhatIsDeletedAtTheHeadIsCutOff(t *testing.T) {
+// Deleting keys from the start of a bucket leaves no tombstones before its first key, and
+// no pending rows, wherever the shards end.
+func TestDeletionsAtTheStartLeaveNoTombstones(t *testing.T) {
 	stores, b := gateways(t, 2, Options{ShardRows: 1000})
 	changeRange(t, stores[0], b.ID, 0, 3000, true)
-	settled(t, stores...)
+	waitIdle(t, stores...)
 	changeRange(t, stores[0], b.ID, 0, 2000, false)
-	settled(t, stores[0])
+	waitIdle(t, stores[0])
 	for i, s := range stores {
 		if got := list(t, s, b.ID, 1000); len(got) != 1000 || got[0] != folderKey(2000)+"=0123456789abcdef0123456789abcdef" {
 			t.Fatalf("gateway %d lists %d keys", i, len(got))
@@ -92,33 +92,33 @@ func TestWhatIsDeletedAtTheHeadIsCutOff(t *testing.T) {
 			}
 		}
 	}
-	if n := deadBefore(t, stores[0], b.ID, folderKey(2000)); n > 3*stores[0].watch.few {
+	if n := deletedBefore(t, stores[0], b.ID, folderKey(2000)); n > 3*stores[0].maintainer.tombstoneThreshold {
 		t.Errorf("%d of 2000 deleted keys are before the first key", n)
 	}
-	if bounds := regionsOf(t, stores[0], b.ID); len(bounds) > 6 {
+	if bounds := shardBounds(t, stores[0], b.ID); len(bounds) > 6 {
 		t.Errorf("the bucket has %d shards, which end at %v", len(bounds)+1, bounds)
 	}
 }
 
-// deadBefore counts the keys below key that were deleted and not cut off, as
-// far as the store knows.
-func deadBefore(t *testing.T, s *Store, b meta.BucketID, key string) (n int) {
+// deletedBefore counts the keys below key that were deleted and not split off, as far as the
+// store knows.
+func deletedBefore(t *testing.T, s *Store, b meta.BucketID, key string) (n int) {
 	t.Helper()
 	for low := ""; ; {
 		r, _, err := s.leaf(t.Context(), b, low)
 		must(t, err)
-		n += goneFrom(s, b, r, key)
+		n += deletedFrom(s, b, r, key)
 		if low = r.high; r.covers(key) {
 			return n
 		}
 	}
 }
 
-func goneFrom(s *Store, b meta.BucketID, r region, below string) (n int) {
-	s.watch.mu.Lock()
-	defer s.watch.mu.Unlock()
-	if c := s.watch.counts[shardName{b, r.shard}]; c != nil {
-		for _, key := range c.gone {
+func deletedFrom(s *Store, b meta.BucketID, r shardRange, below string) (n int) {
+	s.maintainer.mu.Lock()
+	defer s.maintainer.mu.Unlock()
+	if c := s.maintainer.stats[shardName{b, r.shard}]; c != nil {
+		for _, key := range c.deletedKeys {
 			if key < below {
 				n++
 			}
@@ -127,9 +127,9 @@ func goneFrom(s *Store, b meta.BucketID, r region, below string) (n int) {
 	return n
 }
 
-// A deletion in a shard whose parent is not copied is known by itself: no head
-// is read for it, however long the copying takes.
-func TestADeletionUnderAnUncopiedParentIsKnownByItself(t *testing.T) {
+// A deletion in a shard whose parent is not copied is resolved without reading the head,
+// however long the copy takes.
+func TestDeletionUnderUncopiedParentNeedsNoHeadRead(t *testing.T) {
 	c, keyspace := newKeyspace(t)
 	var n statementCount
 	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
@@ -140,14 +140,14 @@ func TestADeletionUnderAnUncopiedParentIsKnownByItself(t *testing.T) {
 		must(t, put(t.Context(), s, b.ID, key, "1"))
 	}
 	must(t, s.Flush(t.Context()))
-	seal, err := s.seal(t.Context(), b.ID, rootShard, sealTo("05", newShard(), newShard()))
+	seal, err := s.seal(t.Context(), b.ID, rootShard, newSeal("05", newShardID(), newShardID()))
 	must(t, err)
 	for _, key := range keys[2:8] {
 		must(t, remove(t.Context(), s, b.ID, key))
 	}
 	must(t, s.Flush(t.Context()))
 	want := []string{"00=1", "01=1", "08=1", "09=1"}
-	same(t, "listing before the copy", list(t, s, b.ID, 50), want)
+	sameStrings(t, "listing before the copy", list(t, s, b.ID, 50), want)
 	reads := n.mostReads(t.Context(), func(ctx context.Context) {
 		entries, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{Limit: 50})
 		must(t, err)
@@ -158,15 +158,16 @@ func TestADeletionUnderAnUncopiedParentIsKnownByItself(t *testing.T) {
 	if reads > 8 {
 		t.Errorf("%d reads for a page under an uncopied parent", reads)
 	}
-	must(t, s.copyShard(t.Context(), b.ID, region{shard: rootShard}, seal))
-	same(t, "listing after the copy", list(t, s, b.ID, 50), want)
+	must(t, s.copyShard(t.Context(), b.ID, shardRange{shard: rootShard}, seal))
+	sameStrings(t, "listing after the copy", list(t, s, b.ID, 50), want)
 	if empty, err := s.Empty(t.Context(), b.ID); err != nil || empty {
 		t.Errorf("a bucket of four keys is empty: %v, %v", empty, err)
 	}
 }
 
-// A bucket's shards may have been split, cut and merged before it is removed.
-func TestADroppedListingLeavesNoPartition(t *testing.T) {
+// The shards of a bucket may have been split, split in place and merged before it is
+// removed.
+func TestDroppedListingLeavesNoPartition(t *testing.T) {
 	stores, b := gateways(t, 2, Options{})
 	s := stores[0]
 	threeShards(t, s, b.ID)
@@ -174,7 +175,7 @@ func TestADroppedListingLeavesNoPartition(t *testing.T) {
 		must(t, remove(t.Context(), s, b.ID, key))
 	}
 	must(t, s.Flush(t.Context()))
-	var run []region
+	var run []shardRange
 	for _, key := range []string{"a", "f"} {
 		r, _, err := s.leaf(t.Context(), b.ID, key)
 		must(t, err)
@@ -183,8 +184,8 @@ func TestADroppedListingLeavesNoPartition(t *testing.T) {
 	must(t, s.replace(t.Context(), b.ID, run, ""))
 	r, _, err := s.leaf(t.Context(), b.ID, "k")
 	must(t, err)
-	must(t, s.replace(t.Context(), b.ID, []region{r}, "m")) // a cut
-	settled(t, stores...)
+	must(t, s.replace(t.Context(), b.ID, []shardRange{r}, "m")) // an in-place split
+	waitIdle(t, stores...)
 	parts := func() (n int) {
 		seen := map[meta.ListingPart]bool{}
 		must(t, s.Walk(t.Context(), meta.Share{Of: 1}, meta.Visitor{ListingPart: func(p meta.ListingPart) error {
@@ -195,7 +196,8 @@ func TestADroppedListingLeavesNoPartition(t *testing.T) {
 		}}))
 		return len(seen)
 	}
-	// The root, the two of each split, and the one that replaced two; what was cut off is empty.
+	// The root, the two of each split, and the one that replaced two; the part that was
+	// split off has no rows.
 	if n := parts(); n != 6 {
 		t.Errorf("the listing is in %d partitions, want 6", n)
 	}
@@ -203,5 +205,5 @@ func TestADroppedListingLeavesNoPartition(t *testing.T) {
 	if n := parts(); n != 0 {
 		t.Errorf("%d partitions are left", n)
 	}
-	must(t, stores[1].DropListing(t.Context(), meta.ListingPart{Bucket: b.ID, Part: newShard()}))
+	must(t, stores[1].DropListing(t.Context(), meta.ListingPart{Bucket: b.ID, Part: newShardID()}))
 }

@@ -1,0 +1,193 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/pithos/pithos/internal/cassandra"
+	"github.com/pithos/pithos/meta"
+)
+
+// statementCache replaces "@." in statements by the keyspace's name, once per
+// statement. Values are always bound.
+type statementCache struct {
+	keyspace string
+	texts    sync.Map
+}
+
+func (c *statementCache) text(stmt string) string {
+	if made, ok := c.texts.Load(stmt); ok {
+		return made.(string)
+	}
+	made := strings.ReplaceAll(stmt, "@.", `"`+c.keyspace+`".`)
+	c.texts.Store(stmt, made)
+	return made
+}
+
+// database is what a store needs of Cassandra. Statements that are not
+// conditional must be idempotent.
+type database interface {
+	// QueryRow reads one row. found is false if there is none.
+	QueryRow(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error)
+	// QueryRows reads rows, page by page, and calls row for each.
+	QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error
+	// QueryCountingTombstones is QueryRows. It also returns how many tombstones
+	// the read scanned, if the database warns of them; 0 otherwise.
+	QueryCountingTombstones(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error)
+	// QueryPage reads one page, which begins at state, and returns the state of
+	// the next one; nil after the last. Each page has its own timeout.
+	QueryPage(ctx context.Context, c gocql.Consistency, size int, state []byte, row func(gocql.Scanner) error, stmt string, args ...any) (next []byte, err error)
+	// Exec makes a plain write.
+	Exec(ctx context.Context, stmt string, args ...any) error
+	// ExecBatch makes plain writes to one partition: all of them or none.
+	ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error
+	// CAS makes a conditional change by one statement, or by several to one
+	// partition. It does not retry: after an error the outcome is unknown,
+	// unless the error is errNotApplied.
+	CAS(ctx context.Context, batch ...gocql.BatchEntry) (applied bool, err error)
+}
+
+// cluster is the database interface over a gocql session.
+type cluster struct {
+	session     *gocql.Session
+	statements  statementCache
+	consistency gocql.Consistency
+	serial      gocql.SerialConsistency
+	timeout     time.Duration // of a statement, with all of its pages
+}
+
+// retryOnce is the retry policy of idempotent statements: a second attempt, on
+// another node if there is one.
+var retryOnce = &gocql.SimpleRetryPolicy{NumRetries: 1}
+
+func (d *cluster) query(ctx context.Context, stmt string, args ...any) *gocql.Query {
+	return d.session.Query(d.statements.text(stmt), args...).WithContext(ctx).
+		Consistency(d.consistency).SerialConsistency(d.serial).DefaultTimestamp(false)
+}
+
+func (d *cluster) QueryRow(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	err = d.query(limited, stmt, args...).Consistency(c).Idempotent(true).RetryPolicy(retryOnce).Scan(dest...)
+	if errors.Is(err, gocql.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, classify(ctx, err)
+}
+
+func (d *cluster) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
+	_, err := d.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
+	return err
+}
+
+// maxPageRows bounds the rows of one page that Cassandra returns.
+const maxPageRows = 2000
+
+// maxLimit is the highest LIMIT of a statement, which has 32 bits.
+const maxLimit = 1 << 30
+
+func (d *cluster) Exec(ctx context.Context, stmt string, args ...any) error {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	return classify(ctx, d.query(limited, stmt, args...).Idempotent(true).RetryPolicy(retryOnce).Exec())
+}
+
+func (d *cluster) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
+	if len(batch) == 1 {
+		return d.Exec(ctx, batch[0].Stmt, batch[0].Args...)
+	}
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	b := d.session.NewBatch(gocql.UnloggedBatch).WithContext(limited).RetryPolicy(retryOnce).DefaultTimestamp(false)
+	b.SetConsistency(d.consistency)
+	for _, e := range batch {
+		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: d.statements.text(e.Stmt), Args: e.Args, Idempotent: true})
+	}
+	return classify(ctx, d.session.ExecuteBatch(b))
+}
+
+// statement is one statement of a batch.
+func statement(stmt string, args ...any) gocql.BatchEntry {
+	return gocql.BatchEntry{Stmt: stmt, Args: args}
+}
+
+func (d *cluster) CAS(ctx context.Context, batch ...gocql.BatchEntry) (applied bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	was := map[string]any{} // the current values; callers that need them read them again by Paxos
+	if len(batch) == 1 {
+		q := d.query(limited, batch[0].Stmt, batch[0].Args...).Idempotent(false).RetryPolicy(nil)
+		applied, err = q.MapScanCAS(was)
+		return applied, classifyCAS(ctx, err)
+	}
+	b := d.session.NewBatch(gocql.LoggedBatch).WithContext(limited).RetryPolicy(nil).DefaultTimestamp(false).SerialConsistency(d.serial)
+	b.SetConsistency(d.consistency)
+	for _, e := range batch {
+		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: d.statements.text(e.Stmt), Args: e.Args})
+	}
+	applied, iter, err := d.session.MapExecuteBatchCAS(b, was)
+	if iter != nil {
+		err = errors.Join(err, iter.Close())
+	}
+	return applied, classifyCAS(ctx, err)
+}
+
+// errNotApplied marks errors of conditional changes that certainly had no effect.
+var errNotApplied = errors.New("change was not applied")
+
+// classifyCAS classifies the error of a conditional change.
+func classifyCAS(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	// A coordinator may return these two codes after a round of Paxos has begun:
+	// Unavailable, if replicas fail between the rounds and have accepted a
+	// proposal that another coordinator may commit; Overloaded, if it holds too
+	// many hints for a replica that must learn of the commit.
+	var answer gocql.RequestError
+	if errors.As(err, &answer) && (answer.Code() == gocql.ErrCodeUnavailable || answer.Code() == gocql.ErrCodeOverloaded) {
+		return classify(ctx, err)
+	}
+	if class := cassandra.Classify(err); class == cassandra.Unavailable || class == cassandra.Rejected || isCodecError(err) {
+		return fmt.Errorf("%w: %w", errNotApplied, classify(ctx, err))
+	}
+	return classify(ctx, err)
+}
+
+// isCodecError reports an error of encoding or decoding values: an error of this
+// package, not of the cluster.
+func isCodecError(err error) bool {
+	var in gocql.MarshalError
+	var out gocql.UnmarshalError
+	return errors.As(err, &in) || errors.As(err, &out)
+}
+
+// classify turns an error of the driver into one of package meta. If ctx (the
+// caller's, not the time limit of one statement) has ended, its cause is returned.
+func classify(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
+	case isCodecError(err) || cassandra.Classify(err) == cassandra.Rejected:
+		return err
+	case cassandra.Overloaded(err):
+		return fmt.Errorf("%w: %w", meta.ErrOverloaded, err)
+	}
+	return fmt.Errorf("%w: %w", meta.ErrUnavailable, err)
+}
+
+// wrap adds the name of the operation to an error.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+}
