@@ -50,25 +50,32 @@ func (d *decoder[T]) end() bool { return !d.failed && d.at == len(d.in) }
 
 // head reads the head of an item of a major type, and returns its argument.
 func (d *decoder[T]) head(major byte) uint64 {
-	if d.failed || d.at >= len(d.in) || d.in[d.at]>>5 != major {
+	if d.at < len(d.in) {
+		if n := d.in[d.at] ^ major<<5; n < 24 {
+			d.at++
+			return uint64(n)
+		}
+	}
+	return d.longHead(major)
+}
+
+// longHead is head where the argument follows the first byte.
+func (d *decoder[T]) longHead(major byte) uint64 {
+	if d.at >= len(d.in) || d.in[d.at]>>5 != major {
 		d.failed = true
 		return 0
 	}
 	info := d.in[d.at] & 0x1f
-	d.at++
-	if info < 24 {
-		return uint64(info)
-	}
 	size := 1 << (info - 24)
-	if info > 27 || len(d.in)-d.at < size {
+	if info > 27 || len(d.in)-d.at-1 < size {
 		d.failed = true
 		return 0
 	}
 	n := uint64(0)
-	for range size {
-		n = n<<8 | uint64(d.in[d.at])
-		d.at++
+	for i := range size {
+		n = n<<8 | uint64(d.in[d.at+1+i])
 	}
+	d.at += 1 + size
 	return n
 }
 
@@ -101,22 +108,27 @@ func (d *decoder[T]) text() string {
 
 // skip passes over an item with all that is in it.
 func (d *decoder[T]) skip() {
-	for left := uint64(1); left > 0 && !d.failed; left-- {
+	for left := uint64(1); left > 0; left-- {
 		if d.at >= len(d.in) {
 			d.failed = true
 			return
 		}
-		major := d.in[d.at] >> 5
-		n := d.head(major)
-		if major >= 2 && major <= 5 && n > uint64(len(d.in)) {
+		major, n := d.in[d.at]>>5, uint64(d.in[d.at]&0x1f)
+		if n < 24 {
+			d.at++
+		} else if n = d.longHead(major); d.failed {
+			return
+		}
+		if major < 2 || major == 7 {
+			continue
+		}
+		if n > uint64(len(d.in)-d.at) && major != 6 {
 			d.failed = true
 			return
 		}
 		switch major {
 		case 2, 3:
-			if d.at += int(n); d.at > len(d.in) {
-				d.failed = true
-			}
+			d.at += int(n)
 		case 4:
 			left += n
 		case 5:

@@ -75,18 +75,25 @@ type intercepted struct {
 	around Around
 }
 
-// result makes an operation that returns a value.
-func result[T any](ctx context.Context, s *intercepted, op Op, do func(context.Context) (T, error)) (T, error) {
-	var v, none T
-	var own error
-	err := s.around(ctx, op, func(ctx context.Context) error {
-		v, own = do(ctx)
-		return own
-	})
-	if err != nil && !errors.Is(err, own) {
+// result has what an operation returned.
+type result[T any] struct {
+	value T
+	err   error
+}
+
+func (r *result[T]) set(value T, err error) error {
+	r.value, r.err = value, err
+	return err
+}
+
+// get returns the value of the operation, unless around has returned an error of
+// its own.
+func (r *result[T]) get(err error) (T, error) {
+	if err != nil && !errors.Is(err, r.err) {
+		var none T
 		return none, err
 	}
-	return v, err
+	return r.value, err
 }
 
 // InlineMax implements [Store].
@@ -103,12 +110,16 @@ func (s *intercepted) Flush(ctx context.Context) error { return s.around(ctx, Op
 
 // CreateBucket implements [Buckets].
 func (s *intercepted) CreateBucket(ctx context.Context, b Bucket) (Bucket, error) {
-	return result(ctx, s, OpCreateBucket, func(ctx context.Context) (Bucket, error) { return s.store.CreateBucket(ctx, b) })
+	var r result[Bucket]
+	err := s.around(ctx, OpCreateBucket, func(ctx context.Context) error { return r.set(s.store.CreateBucket(ctx, b)) })
+	return r.get(err)
 }
 
 // Bucket implements [Buckets].
 func (s *intercepted) Bucket(ctx context.Context, name string) (Bucket, error) {
-	return result(ctx, s, OpBucket, func(ctx context.Context) (Bucket, error) { return s.store.Bucket(ctx, name) })
+	var r result[Bucket]
+	err := s.around(ctx, OpBucket, func(ctx context.Context) error { return r.set(s.store.Bucket(ctx, name)) })
+	return r.get(err)
 }
 
 // UpdateBucket implements [Buckets].
@@ -123,22 +134,30 @@ func (s *intercepted) RemoveBucket(ctx context.Context, b Bucket) error {
 
 // ListBuckets implements [Buckets].
 func (s *intercepted) ListBuckets(ctx context.Context, owner, after string, limit int) ([]Bucket, error) {
-	return result(ctx, s, OpListBuckets, func(ctx context.Context) ([]Bucket, error) { return s.store.ListBuckets(ctx, owner, after, limit) })
+	var r result[[]Bucket]
+	err := s.around(ctx, OpListBuckets, func(ctx context.Context) error { return r.set(s.store.ListBuckets(ctx, owner, after, limit)) })
+	return r.get(err)
 }
 
 // Empty implements [Buckets].
 func (s *intercepted) Empty(ctx context.Context, id BucketID) (bool, error) {
-	return result(ctx, s, OpEmpty, func(ctx context.Context) (bool, error) { return s.store.Empty(ctx, id) })
+	var r result[bool]
+	err := s.around(ctx, OpEmpty, func(ctx context.Context) error { return r.set(s.store.Empty(ctx, id)) })
+	return r.get(err)
 }
 
 // Read implements [Objects].
 func (s *intercepted) Read(ctx context.Context, bucket BucketID, key string, o ReadOptions) (Head, error) {
-	return result(ctx, s, OpRead, func(ctx context.Context) (Head, error) { return s.store.Read(ctx, bucket, key, o) })
+	var r result[Head]
+	err := s.around(ctx, OpRead, func(ctx context.Context) error { return r.set(s.store.Read(ctx, bucket, key, o)) })
+	return r.get(err)
 }
 
 // Begin implements [Objects].
 func (s *intercepted) Begin(ctx context.Context, bucket BucketID, key string, rev int64, history bool) (Pending, error) {
-	p, err := result(ctx, s, OpBegin, func(ctx context.Context) (Pending, error) { return s.store.Begin(ctx, bucket, key, rev, history) })
+	var r result[Pending]
+	err := s.around(ctx, OpBegin, func(ctx context.Context) error { return r.set(s.store.Begin(ctx, bucket, key, rev, history)) })
+	p, err := r.get(err)
 	if p == nil {
 		return nil, err
 	}
@@ -165,41 +184,47 @@ func (p *interceptedPending) Cancel(ctx context.Context) {
 
 // Fence implements [Objects].
 func (s *intercepted) Fence(ctx context.Context, bucket BucketID, key string, rev int64, o ReadOptions) (Head, error) {
-	return result(ctx, s, OpFence, func(ctx context.Context) (Head, error) { return s.store.Fence(ctx, bucket, key, rev, o) })
+	var r result[Head]
+	err := s.around(ctx, OpFence, func(ctx context.Context) error { return r.set(s.store.Fence(ctx, bucket, key, rev, o)) })
+	return r.get(err)
 }
 
 // Versions implements [Objects].
 func (s *intercepted) Versions(ctx context.Context, bucket BucketID, key string, before int64, limit int) ([]Version, error) {
-	return result(ctx, s, OpVersions, func(ctx context.Context) ([]Version, error) { return s.store.Versions(ctx, bucket, key, before, limit) })
+	var r result[[]Version]
+	err := s.around(ctx, OpVersions, func(ctx context.Context) error { return r.set(s.store.Versions(ctx, bucket, key, before, limit)) })
+	return r.get(err)
 }
 
 // Scan implements [Listings].
 func (s *intercepted) Scan(ctx context.Context, bucket BucketID, o ScanOptions) ([]Entry, bool, error) {
-	type page struct {
-		entries []Entry
-		more    bool
-	}
 	op := OpScan
 	if o.All {
 		op = OpScanAll
 	}
-	p, err := result(ctx, s, op, func(ctx context.Context) (p page, err error) {
-		p.entries, p.more, err = s.store.Scan(ctx, bucket, o)
-		return p, err
+	var r result[[]Entry]
+	more := false
+	err := s.around(ctx, op, func(ctx context.Context) error {
+		entries, another, err := s.store.Scan(ctx, bucket, o)
+		more = another
+		return r.set(entries, err)
 	})
-	return p.entries, p.more, err
+	entries, err := r.get(err)
+	return entries, more, err
 }
 
 // Pages implements [Objects].
 func (s *intercepted) Pages(ctx context.Context, bucket BucketID, key string, seq int64, from, n int) ([]Page, error) {
-	return result(ctx, s, OpPages, func(ctx context.Context) ([]Page, error) { return s.store.Pages(ctx, bucket, key, seq, from, n) })
+	var r result[[]Page]
+	err := s.around(ctx, OpPages, func(ctx context.Context) error { return r.set(s.store.Pages(ctx, bucket, key, seq, from, n)) })
+	return r.get(err)
 }
 
 // ListVersions implements [Listings].
 func (s *intercepted) ListVersions(ctx context.Context, bucket BucketID, key string, before int64, limit int) ([]Entry, error) {
-	return result(ctx, s, OpListVersions, func(ctx context.Context) ([]Entry, error) {
-		return s.store.ListVersions(ctx, bucket, key, before, limit)
-	})
+	var r result[[]Entry]
+	err := s.around(ctx, OpListVersions, func(ctx context.Context) error { return r.set(s.store.ListVersions(ctx, bucket, key, before, limit)) })
+	return r.get(err)
 }
 
 // DropListing implements [Listings].
@@ -214,12 +239,16 @@ func (s *intercepted) CreateUpload(ctx context.Context, u Upload) error {
 
 // Upload implements [Uploads].
 func (s *intercepted) Upload(ctx context.Context, bucket BucketID, key string, id UploadID) (Upload, error) {
-	return result(ctx, s, OpUpload, func(ctx context.Context) (Upload, error) { return s.store.Upload(ctx, bucket, key, id) })
+	var r result[Upload]
+	err := s.around(ctx, OpUpload, func(ctx context.Context) error { return r.set(s.store.Upload(ctx, bucket, key, id)) })
+	return r.get(err)
 }
 
 // SetUploadState implements [Uploads].
 func (s *intercepted) SetUploadState(ctx context.Context, u Upload, state UploadState) (Upload, error) {
-	return result(ctx, s, OpSetUploadState, func(ctx context.Context) (Upload, error) { return s.store.SetUploadState(ctx, u, state) })
+	var r result[Upload]
+	err := s.around(ctx, OpSetUploadState, func(ctx context.Context) error { return r.set(s.store.SetUploadState(ctx, u, state)) })
+	return r.get(err)
 }
 
 // PutPart implements [Uploads].
@@ -229,14 +258,18 @@ func (s *intercepted) PutPart(ctx context.Context, u Upload, p Part) error {
 
 // Parts implements [Uploads].
 func (s *intercepted) Parts(ctx context.Context, id UploadID, after, limit int) ([]Part, error) {
-	return result(ctx, s, OpParts, func(ctx context.Context) ([]Part, error) { return s.store.Parts(ctx, id, after, limit) })
+	var r result[[]Part]
+	err := s.around(ctx, OpParts, func(ctx context.Context) error { return r.set(s.store.Parts(ctx, id, after, limit)) })
+	return r.get(err)
 }
 
 // ListUploads implements [Uploads].
 func (s *intercepted) ListUploads(ctx context.Context, bucket BucketID, from, to string, afterID UploadID, limit int) ([]Upload, error) {
-	return result(ctx, s, OpListUploads, func(ctx context.Context) ([]Upload, error) {
-		return s.store.ListUploads(ctx, bucket, from, to, afterID, limit)
+	var r result[[]Upload]
+	err := s.around(ctx, OpListUploads, func(ctx context.Context) error {
+		return r.set(s.store.ListUploads(ctx, bucket, from, to, afterID, limit))
 	})
+	return r.get(err)
 }
 
 // ForgetUpload implements [Uploads].
@@ -251,7 +284,9 @@ func (s *intercepted) Enqueue(ctx context.Context, entries ...QueueEntry) error 
 
 // Due implements [Queue].
 func (s *intercepted) Due(ctx context.Context, now time.Time, limit int) ([]QueueEntry, error) {
-	return result(ctx, s, OpDue, func(ctx context.Context) ([]QueueEntry, error) { return s.store.Due(ctx, now, limit) })
+	var r result[[]QueueEntry]
+	err := s.around(ctx, OpDue, func(ctx context.Context) error { return r.set(s.store.Due(ctx, now, limit)) })
+	return r.get(err)
 }
 
 // Claim implements [Queue].
@@ -271,7 +306,9 @@ func (s *intercepted) AddReferences(ctx context.Context, entries []QueueEntry, h
 
 // References implements [References].
 func (s *intercepted) References(ctx context.Context, b QueuedBlob) ([]QueuedBlob, error) {
-	return result(ctx, s, OpReferences, func(ctx context.Context) ([]QueuedBlob, error) { return s.store.References(ctx, b) })
+	var r result[[]QueuedBlob]
+	err := s.around(ctx, OpReferences, func(ctx context.Context) error { return r.set(s.store.References(ctx, b)) })
+	return r.get(err)
 }
 
 // RemoveReference implements [References].
@@ -296,7 +333,9 @@ func (s *intercepted) RemoveHold(ctx context.Context, id ID, ifRev int64) error 
 
 // ListHolds implements [Holds].
 func (s *intercepted) ListHolds(ctx context.Context) ([]Hold, error) {
-	return result(ctx, s, OpListHolds, s.store.ListHolds)
+	var r result[[]Hold]
+	err := s.around(ctx, OpListHolds, func(ctx context.Context) error { return r.set(s.store.ListHolds(ctx)) })
+	return r.get(err)
 }
 
 // Walk implements [Walker]. Each kind of row is an operation of its own.
