@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pithos/pithos/meta"
 )
@@ -15,7 +16,11 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptio
 		table = tableHead
 	}
 	more, err := s.page(ctx, table, bucket, o, func(key string, value []byte) error {
-		e := meta.Entry{Key: key}
+		if len(entries) == cap(entries) { // append would grow, and copy, several times as often
+			entries = slices.Grow(entries, min(max(16, 3*len(entries)), o.Limit-len(entries)))
+		}
+		entries = append(entries, meta.Entry{Key: key})
+		e := &entries[len(entries)-1]
 		if o.All {
 			h, err := decodeHead(value)
 			if err != nil {
@@ -23,16 +28,11 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptio
 			}
 			if h.entry == nil {
 				e.HasOlderVersions = true
-				entries = append(entries, e)
 				return nil
 			}
 			value = h.entry
 		}
-		if err := meta.Unmarshal(value, &e); err != nil {
-			return err
-		}
-		entries = append(entries, e)
-		return nil
+		return meta.Unmarshal(value, e)
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("list the keys from %q on: %w", o.From, err)
