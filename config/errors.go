@@ -1,10 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
+
+// ErrInvalid is wrapped by errors of the configuration that only show when it
+// is used: a master key that does not decode, a rule for a key that is missing.
+var ErrInvalid = errors.New("configuration")
 
 // Error is one mistake in the configuration. It never holds a secret.
 type Error struct {

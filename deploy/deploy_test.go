@@ -17,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/edge"
 	"github.com/pithos/pithos/internal/metrics"
 )
 
@@ -34,7 +34,7 @@ func read(t *testing.T, path string) string {
 func shown(t *testing.T) []string {
 	t.Helper()
 	cfg := config.Default()
-	m := gateway.NewServer(&cfg, zap.NewNop(), nil).Metrics()
+	m := edge.NewServer(&cfg, zap.NewNop(), nil).Metrics()
 	m.Build("v1", "")
 	m.Database("meta", func() metrics.Database { return metrics.Database{} })
 	return m.Names()

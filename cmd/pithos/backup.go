@@ -2,16 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/control"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -57,7 +58,7 @@ func newBackupBeginCommand() *cobra.Command {
 		Example: "  hold=$(pithos backup begin --for 6h --reason nightly)",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHolds(cmd, left, func(ctx context.Context, holds gateway.Holds) error {
+			return withHolds(cmd, left, func(ctx context.Context, holds control.Holds) error {
 				h, err := holds.Begin(ctx, left, reason)
 				if err != nil {
 					return fmt.Errorf("begin a hold: %w", err)
@@ -81,7 +82,7 @@ func newBackupRenewCommand() *cobra.Command {
 		Example: "  pithos backup renew \"$hold\" --for 6h",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHolds(cmd, left, func(ctx context.Context, holds gateway.Holds) error {
+			return withHolds(cmd, left, func(ctx context.Context, holds control.Holds) error {
 				_, err := holds.Renew(ctx, args[0], left)
 				return goneHold(err)
 			})
@@ -109,11 +110,11 @@ func newBackupEndCommand() *cobra.Command {
 			if all == (len(args) == 1) {
 				return withCode(exitUsage, errors.New("name the id of one hold, or --all"))
 			}
-			return withHolds(cmd, defaultHold, func(ctx context.Context, holds gateway.Holds) error {
+			return withHolds(cmd, defaultHold, func(ctx context.Context, holds control.Holds) error {
 				if !all {
 					return goneHold(holds.End(ctx, args[0]))
 				}
-				ended, err := gateway.EndAll(ctx, holds)
+				ended, err := control.EndAll(ctx, holds)
 				for _, h := range ended {
 					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "ended %s\n", h.ID); err != nil {
 						return err
@@ -136,7 +137,7 @@ func goneHold(err error) error {
 }
 
 func newBackupStatusCommand() *cobra.Command {
-	var asJSON bool
+	var out output
 	cmd := &cobra.Command{
 		Use:     "status",
 		Short:   "Show the holds",
@@ -144,33 +145,32 @@ func newBackupStatusCommand() *cobra.Command {
 		Example: "  pithos backup status\n  pithos backup status --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHolds(cmd, defaultHold, func(ctx context.Context, holds gateway.Holds) error {
+			return withHolds(cmd, defaultHold, func(ctx context.Context, holds control.Holds) error {
 				all, err := holds.List(ctx)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
-				}
-				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(table, "HOLD\tBEGAN\tLEFT\tREASON")
-				for _, h := range all {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%q\n", h.ID, h.Began.Format(time.RFC3339), time.Duration(h.Left)*time.Second, h.Reason)
-				}
-				return table.Flush() // which reports what the writes above met
+				return out.print(cmd, all, func(w io.Writer) error {
+					table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+					fmt.Fprintln(table, "HOLD\tBEGAN\tLEFT\tREASON")
+					for _, h := range all {
+						fmt.Fprintf(table, "%s\t%s\t%s\t%q\n", h.ID, h.Began.Format(time.RFC3339), time.Duration(h.Left)*time.Second, h.Reason)
+					}
+					return table.Flush() // returns the errors of the writes above
+				})
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON array")
+	out.flag(cmd, "array")
 	return cmd
 }
 
-// withHolds opens the holds of the configured engine for the time of do.
-func withHolds(cmd *cobra.Command, left time.Duration, do func(context.Context, gateway.Holds) error) error {
+// withHolds opens the holds of the configured engine for the time of use.
+func withHolds(cmd *cobra.Command, left time.Duration, use func(context.Context, control.Holds) error) error {
 	if err := store.CheckHold(left); err != nil {
 		return withCode(exitUsage, err)
 	}
-	err := administer(cmd, gateway.RemoteHolds, func(e *gateway.Engine, _ *config.Config) gateway.Holds { return e.Holds() }, do)
+	err := administer(cmd, control.RemoteHolds, func(e *engine.Engine, _ *config.Config) control.Holds { return control.LocalHolds(e.Meta) }, use)
 	if errors.Is(err, meta.ErrUnavailable) {
 		return withCode(exitUnavailable, err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/schema"
 )
 
@@ -60,7 +60,7 @@ func bootstrap(ctx context.Context, cfg *config.Config, timeout time.Duration, o
 		limited, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	err := gateway.Bootstrap(limited, cfg, &bootstrapLines{out: out, started: time.Now()})
+	err := engine.Bootstrap(limited, cfg, &bootstrapLines{out: out, started: time.Now()})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
@@ -81,7 +81,7 @@ type bootstrapLines struct {
 // waitingEvery is the pause between two lines about waiting.
 const waitingEvery = 5 * time.Second
 
-// Waiting implements gateway.Progress. An output that is gone stops nothing.
+// Waiting implements engine.Progress. An output that is gone stops nothing.
 func (l *bootstrapLines) Waiting(hosts []string, why error) {
 	if time.Since(l.waited) < waitingEvery {
 		return
@@ -90,7 +90,7 @@ func (l *bootstrapLines) Waiting(hosts []string, why error) {
 	_, _ = fmt.Fprintf(l.out, "waiting for Cassandra at %s for %s: %v\n", strings.Join(hosts, ", "), time.Since(l.started).Round(time.Second), why)
 }
 
-// Applied implements gateway.Progress.
+// Applied implements engine.Progress.
 func (l *bootstrapLines) Applied(keyspace string, role schema.Role, r schema.Report) {
 	text := fmt.Sprintf("keyspace %s: %s tables are at version %d", keyspace, role, r.To)
 	switch {

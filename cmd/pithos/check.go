@@ -15,7 +15,7 @@ import (
 
 	"github.com/pithos/pithos/check"
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -81,30 +81,23 @@ func newCheckCommand() *cobra.Command {
 }
 
 // checkStore opens the configured engine and checks it.
-func checkStore(cmd *cobra.Command, cfg *config.Config, f checkFlags) (err error) {
+func checkStore(cmd *cobra.Command, cfg *config.Config, f checkFlags) error {
 	embedded := cfg.Engine() == config.EmbeddedEngine
 	if _, statErr := os.Stat(cfg.Embedded.Directory); embedded && statErr != nil {
 		return withCode(exitUnavailable, fmt.Errorf("there is no store to check: %w", statErr))
 	}
-	log, err := newLogs(config.Logging{Level: "warn", Console: true}, cmd.ErrOrStderr())
-	if err != nil {
-		return err
+	err := withEngine(cmd, cfg, engine.OpenOptions{}, func(_ context.Context, e *engine.Engine) error {
+		return runCheck(cmd, e, embedded, f)
+	})
+	if errors.Is(err, engine.ErrInUse) {
+		err = withCode(exitUnavailable, fmt.Errorf("%w\nthe embedded engine can be checked only while 'pithos serve' is stopped", err))
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	e, err := gateway.Open(cmd.Context(), cfg, gateway.OpenOptions{Log: log.Logger})
-	if err != nil {
-		if errors.Is(err, gateway.ErrInUse) {
-			err = fmt.Errorf("%w\nthe embedded engine is checked while 'pithos serve' is stopped", err)
-		}
-		return engineError(err)
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	return runCheck(cmd, e, embedded, f)
+	return err
 }
 
 // runCheck checks an open engine and shows what was found. Findings that are
 // left make the exit code exitFindings.
-func runCheck(cmd *cobra.Command, e *gateway.Engine, exclusive bool, f checkFlags) error {
+func runCheck(cmd *cobra.Command, e *engine.Engine, exclusive bool, f checkFlags) error {
 	out := cmd.OutOrStdout()
 	progress := newProgress(cmd.ErrOrStderr())
 	found := func(finding check.Finding) error {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pithos/pithos/check"
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 )
 
 func TestCheckFindsNothingAndThenWhatWasLost(t *testing.T) {
@@ -73,7 +73,7 @@ func lose(t *testing.T, path, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := gateway.Open(t.Context(), &cfg, gateway.OpenOptions{})
+	e, err := engine.Open(t.Context(), &cfg, engine.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/edge"
 )
 
 // streamsPerConnection is the most requests that run over one connection of
@@ -17,8 +17,8 @@ import (
 const streamsPerConnection = 64
 
 // newHTTPServer gives net/http the limits of the configuration. Bodies have
-// no limit in time but that they must not stand still: see package gateway.
-func newHTTPServer(cfg config.Service, g *gateway.Server, logger *zap.Logger) *http.Server {
+// no limit in time but that they must not stand still: see package edge.
+func newHTTPServer(cfg config.Service, g *edge.Server, logger *zap.Logger) *http.Server {
 	return &http.Server{
 		Handler:           g,
 		ReadHeaderTimeout: cfg.HeaderTimeout,

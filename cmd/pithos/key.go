@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,9 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/crypt"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/control"
+	"github.com/pithos/pithos/internal/engine"
+	"github.com/pithos/pithos/internal/keyadmin"
 )
 
 const keyHelp = `Key manages the access keys that are kept in the store. Their secrets are
@@ -45,9 +46,9 @@ func newKeyCommand() *cobra.Command {
 
 func newKeyCreateCommand() *cobra.Command {
 	var (
-		key    gateway.NewKey
-		stdin  bool
-		asJSON bool
+		key   keyadmin.NewKey
+		stdin bool
+		out   output
 	)
 	cmd := &cobra.Command{
 		Use:   "create",
@@ -67,12 +68,12 @@ func newKeyCreateCommand() *cobra.Command {
 				}
 				key.Secret = secret
 			}
-			return withKeys(cmd, func(ctx context.Context, admin gateway.Keyring) error {
-				made, err := admin.Create(ctx, key)
+			return withKeys(cmd, func(ctx context.Context, keys keyadmin.Keyring) error {
+				created, err := keys.Create(ctx, key)
 				if err != nil {
 					return fmt.Errorf("create the access key: %w", err)
 				}
-				return printNewKey(cmd.OutOrStdout(), made, stdin, asJSON)
+				return printNewKey(cmd, &out, created, stdin)
 			})
 		},
 	}
@@ -82,7 +83,7 @@ func newKeyCreateCommand() *cobra.Command {
 	flags.StringArrayVar(&key.Groups, "group", nil, "`group` of the tenant, which ACLs can name; may be repeated")
 	flags.StringVar(&key.ID, "access-key", "", "`id` of the key (default: a random one)")
 	flags.BoolVar(&stdin, "secret-key-stdin", false, "read the secret from the first line of standard input (default: a random one)")
-	flags.BoolVar(&asJSON, "json", false, "as one JSON object")
+	out.flag(cmd, "object")
 	return cmd
 }
 
@@ -100,19 +101,17 @@ func readSecret(in io.Reader) (config.Secret, error) {
 	return config.Secret(secret), nil
 }
 
-// printNewKey shows a key that was just made. A secret that the user gave is
-// not shown: they have it.
-func printNewKey(w io.Writer, key gateway.NewKey, given, asJSON bool) error {
+// printNewKey prints a key that was just created. It leaves out a secret that
+// the user has given.
+func printNewKey(cmd *cobra.Command, out *output, key keyadmin.NewKey, given bool) error {
 	secret := key.Secret.Reveal()
 	if given {
 		secret = ""
 	}
-	if asJSON {
-		return json.NewEncoder(w).Encode(struct {
-			gateway.NewKey
-			Secret string `json:"secret_key,omitempty"`
-		}{key, secret})
-	}
+	document := struct {
+		keyadmin.NewKey
+		Secret string `json:"secret_key,omitempty"`
+	}{key, secret}
 	text := fmt.Sprintf("access key  %s\n", key.ID)
 	if secret != "" {
 		text += fmt.Sprintf("secret key  %s\n", secret)
@@ -121,12 +120,14 @@ func printNewKey(w io.Writer, key gateway.NewKey, given, asJSON bool) error {
 	if secret != "" {
 		text += "\nKeep the secret now: it cannot be shown again.\n"
 	}
-	_, err := io.WriteString(w, text)
-	return err
+	return out.print(cmd, document, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
 }
 
 func newKeyListCommand() *cobra.Command {
-	var asJSON bool
+	var out output
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the access keys of the store",
@@ -134,23 +135,20 @@ func newKeyListCommand() *cobra.Command {
 		Example: "  pithos key list\n  pithos key list --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeys(cmd, func(ctx context.Context, admin gateway.Keyring) error {
-				keys, err := admin.List(ctx)
+			return withKeys(cmd, func(ctx context.Context, keys keyadmin.Keyring) error {
+				all, err := keys.List(ctx)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(keys)
-				}
-				return printKeys(cmd.OutOrStdout(), keys)
+				return out.print(cmd, all, func(w io.Writer) error { return printKeys(w, all) })
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON array")
+	out.flag(cmd, "array")
 	return cmd
 }
 
-func printKeys(w io.Writer, keys []gateway.StoredKey) error {
+func printKeys(w io.Writer, keys []keyadmin.StoredKey) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ACCESS KEY\tTENANT\tMASTER\tGROUPS\tCREATED")
 	for _, k := range keys {
@@ -160,7 +158,7 @@ func printKeys(w io.Writer, keys []gateway.StoredKey) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Tenant, master, strings.Join(k.Groups, ","), k.Created.Format(time.RFC3339))
 	}
-	return table.Flush() // which reports what the writes above met
+	return table.Flush() // returns the errors of the writes above
 }
 
 func newKeyRevokeCommand() *cobra.Command {
@@ -171,12 +169,12 @@ func newKeyRevokeCommand() *cobra.Command {
 		Example: "  pithos key revoke PKEXAMPLE",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withKeys(cmd, func(ctx context.Context, admin gateway.Keyring) error {
-				err := admin.Revoke(ctx, args[0])
+			return withKeys(cmd, func(ctx context.Context, keys keyadmin.Keyring) error {
+				err := keys.Revoke(ctx, args[0])
 				switch {
-				case errors.Is(err, gateway.ErrConfiguredKey):
+				case errors.Is(err, keyadmin.ErrConfiguredKey):
 					return fmt.Errorf("%w: remove it there (keystore.keys, or PITHOS_ACCESS_KEY)", err)
-				case errors.Is(err, gateway.ErrNoSuchKey):
+				case errors.Is(err, keyadmin.ErrNoSuchKey):
 					return fmt.Errorf("%w; 'pithos key list' shows them all", err)
 				case err != nil:
 					return err
@@ -188,38 +186,9 @@ func newKeyRevokeCommand() *cobra.Command {
 	}
 }
 
-// withKeys opens the keys of the configured engine for the time of do.
-func withKeys(cmd *cobra.Command, do func(context.Context, gateway.Keyring) error) error {
-	return keyError(administer(cmd, gateway.RemoteKeys, func(e *gateway.Engine, cfg *config.Config) gateway.Keyring { return e.Admin(cfg) }, do))
-}
-
-// administer calls do with what local makes of the configured engine or, while
-// another process serves from its data directory, with what remote makes of
-// that one.
-func administer[T any](cmd *cobra.Command, remote func(context.Context, *config.Config) (T, error),
-	local func(*gateway.Engine, *config.Config) T, do func(context.Context, T) error) (err error) {
-	cfg, err := loadConfig(cmd)
-	if err != nil {
-		return err
-	}
-	// Only what stands in the way is shown, whatever serve is to log.
-	log, err := newLogs(config.Logging{Level: "warn", Console: true}, cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	e, err := gateway.Open(cmd.Context(), &cfg, gateway.OpenOptions{Log: log.Logger, MetaOnly: true})
-	if errors.Is(err, gateway.ErrInUse) {
-		other, missing := remote(cmd.Context(), &cfg)
-		if missing != nil {
-			return engineError(fmt.Errorf("%w\n%w\nstop it, or ask as the user that it runs as", err, missing))
-		}
-		return do(cmd.Context(), other)
-	}
-	if err != nil {
-		return engineError(err)
-	}
-	return errors.Join(do(cmd.Context(), local(e, &cfg)), e.Close())
+// withKeys opens the keys of the configured engine for the time of use.
+func withKeys(cmd *cobra.Command, use func(context.Context, keyadmin.Keyring) error) error {
+	return keyError(administer(cmd, control.RemoteKeys, func(e *engine.Engine, cfg *config.Config) keyadmin.Keyring { return e.Admin(cfg) }, use))
 }
 
 // keyError gives an error of managing keys its exit code.

@@ -166,7 +166,7 @@ func TestKeysOfAServerThatTakesNoOrdersAreRefusedClearly(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(data, "control")))
 	t.Setenv("PITHOS_DATA", data)
 	code, _, errText := command("key", "list")
-	if code != exitUnavailable || !strings.Contains(errText, "takes no orders") || !strings.Contains(errText, "stop it") {
+	if code != exitUnavailable || !strings.Contains(errText, "control socket") || !strings.Contains(errText, "stop it") {
 		t.Errorf("exit code %d, %s", code, errText)
 	}
 }

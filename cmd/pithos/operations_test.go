@@ -47,9 +47,9 @@ var isCommand = regexp.MustCompile(`^(pithos|nodetool|sstableloader|go|aws|cqlsh
 // elsewhere are commands of docs/operations.md that tests of other packages
 // take from it.
 var elsewhere = map[string]string{
-	"CREATE ROLE gateway WITH LOGIN = true AND PASSWORD = '...'": "internal/gateway TestClusterThatKnowsItsClients",
-	"GRANT SELECT ON KEYSPACE pithos TO gateway":                 "internal/gateway TestClusterThatKnowsItsClients",
-	"GRANT MODIFY ON KEYSPACE pithos TO gateway":                 "internal/gateway TestClusterThatKnowsItsClients",
+	"CREATE ROLE gateway WITH LOGIN = true AND PASSWORD = '...'": "internal/engine TestClusterThatKnowsItsClients",
+	"GRANT SELECT ON KEYSPACE pithos TO gateway":                 "internal/engine TestClusterThatKnowsItsClients",
+	"GRANT MODIFY ON KEYSPACE pithos TO gateway":                 "internal/engine TestClusterThatKnowsItsClients",
 	// With -faults.topology.
 	"nodetool cleanup":      "internal/faults TestNodesJoinAndLeaveUnderTraffic",
 	"nodetool decommission": "internal/faults TestNodesJoinAndLeaveUnderTraffic",
@@ -346,7 +346,7 @@ func TestTheCommandsOfTroubleshootingAndSecurityWork(t *testing.T) {
 // symptom is an error code or a message of the source.
 func TestSymptomsAreWhatPithosSays(t *testing.T) {
 	source := ""
-	for _, folder := range []string{"s3api", "store", "config", "schema", "meta", "blob", "internal/gateway", "cmd/pithos", "check"} {
+	for _, folder := range []string{"s3api", "store", "config", "schema", "meta", "blob", "internal/engine", "internal/edge", "internal/keyadmin", "internal/control", "internal/jobs", "cmd/pithos", "check"} {
 		must(t, filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 				source += readFile(t, path)

@@ -118,7 +118,7 @@ func TestServeWaitsForCassandraAndOutlivesIt(t *testing.T) {
 	}
 	client := p.client("demo", "demo-secret")
 
-	p.log.await(t, "waiting for the database; requests are answered 503 meanwhile")
+	p.log.await(t, "waiting for the database; requests are answered 503")
 	p.until(t, "/-/live", 200)
 	p.until(t, "/-/ready", 503)
 	if code, text := get(t.Context(), p.endpoint+"/demo/k"); code != 503 || !strings.Contains(text, "<Code>ServiceUnavailable</Code>") {
@@ -164,7 +164,7 @@ func TestServeWaitsForCassandraAndOutlivesIt(t *testing.T) {
 func TestServeThatWaitsCanBeStopped(t *testing.T) {
 	link := newProxy(t, "")
 	p := startServe(t, "", "PITHOS_CASSANDRA_HOST="+link.address, "PITHOS_DATA="+filepath.Join(t.TempDir(), "data"))
-	p.log.await(t, "waiting for the database; requests are answered 503 meanwhile")
+	p.log.await(t, "waiting for the database; requests are answered 503")
 	if code := p.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}

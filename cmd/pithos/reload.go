@@ -17,7 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
+	"github.com/pithos/pithos/internal/keyadmin"
 	"github.com/pithos/pithos/internal/metrics"
 )
 
@@ -35,8 +36,8 @@ type reloader struct {
 	certificate *certificate // nil without TLS
 
 	mu     sync.Mutex
-	cfg    config.Config   // the last one that holds
-	engine *gateway.Engine // nil until it is open
+	cfg    config.Config  // the last one that holds
+	engine *engine.Engine // nil until it is open
 	seen   [sha256.Size]byte
 	// masters is the fingerprint of the file with the master keys that are in use.
 	masters [sha256.Size]byte
@@ -47,7 +48,7 @@ var errNoTLS = errors.New("service.tls: HTTPS cannot be switched on or off witho
 
 // opened gives the reloader the engine, and the engine what was reloaded
 // while it was waited for.
-func (r *reloader) opened(e *gateway.Engine) {
+func (r *reloader) opened(e *engine.Engine) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.engine = e
@@ -55,7 +56,7 @@ func (r *reloader) opened(e *gateway.Engine) {
 }
 
 // admin manages the engine's keys beside those that are configured now.
-func (r *reloader) admin(e *gateway.Engine) gateway.KeyAdmin {
+func (r *reloader) admin(e *engine.Engine) keyadmin.Admin {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return e.Admin(&r.cfg)

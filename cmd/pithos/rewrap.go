@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
@@ -44,8 +44,12 @@ func newRewrapCommand() *cobra.Command {
 		Example: "  pithos rewrap -f pithos.yaml\n  pithos rewrap -f pithos.yaml --from 2025-11",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withEngine(cmd, func(ctx context.Context, cfg *config.Config, e *gateway.Engine) error {
-				return rewrap(ctx, cfg, e, from, cmd.OutOrStdout())
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return withEngine(cmd, &cfg, engine.OpenOptions{}, func(ctx context.Context, e *engine.Engine) error {
+				return rewrap(ctx, &cfg, e, from, cmd.OutOrStdout())
 			})
 		},
 	}
@@ -53,25 +57,7 @@ func newRewrapCommand() *cobra.Command {
 	return cmd
 }
 
-// withEngine opens the configured engine for the time of do.
-func withEngine(cmd *cobra.Command, do func(context.Context, *config.Config, *gateway.Engine) error) (err error) {
-	cfg, err := loadConfig(cmd)
-	if err != nil {
-		return err
-	}
-	log, err := newLogs(config.Logging{Level: "warn", Console: true}, cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	e, err := gateway.Open(cmd.Context(), &cfg, gateway.OpenOptions{Log: log.Logger})
-	if err != nil {
-		return engineError(err)
-	}
-	return errors.Join(do(cmd.Context(), &cfg, e), e.Flush(cmd.Context()), e.Close())
-}
-
-func rewrap(ctx context.Context, cfg *config.Config, e *gateway.Engine, from string, out io.Writer) error {
+func rewrap(ctx context.Context, cfg *config.Config, e *engine.Engine, from string, out io.Writer) error {
 	found, err := e.Store.Rewrap(ctx, from)
 	var refused *s3err.Error
 	if errors.As(err, &refused) && found == nil {

@@ -13,7 +13,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/control"
+	"github.com/pithos/pithos/internal/edge"
+	"github.com/pithos/pithos/internal/engine"
+	"github.com/pithos/pithos/internal/jobs"
+	"github.com/pithos/pithos/internal/keyadmin"
 	"github.com/pithos/pithos/internal/tracing"
 )
 
@@ -79,7 +83,7 @@ type serving struct {
 	cfg     *config.Config
 	log     *zap.Logger
 	logs    *logs
-	gateway *gateway.Server
+	gateway *edge.Server
 	http    *http.Server
 	admin   *adminPort // nil where there is none
 	reload  *reloader
@@ -160,7 +164,7 @@ func (s *serving) listen() error {
 	if s.endpoint, err = endpointURL(listener.Addr().String(), tlsConfig != nil); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.gateway = gateway.NewServer(s.cfg, s.log, nil)
+	s.gateway = edge.NewServer(s.cfg, s.log, nil)
 	traces, endTraces, err := tracing.Open(context.Background(), s.cfg.Tracing, currentBuild().Version, os.Getenv, s.log.Named("tracing"))
 	if err != nil {
 		return errors.Join(withCode(exitConfig, err), listener.Close())
@@ -198,12 +202,12 @@ func (s *serving) serve(listener net.Listener) {
 }
 
 // open waits for the engine and begins to serve from it.
-func (s *serving) open(ctx context.Context) (*gateway.Engine, error) {
-	e, err := gateway.Await(ctx, s.cfg, s.gateway.OpenOptions())
+func (s *serving) open(ctx context.Context) (*engine.Engine, error) {
+	e, err := engine.Await(ctx, s.cfg, engine.OpenOptions{Log: s.log, Observe: s.gateway.Observer(), Reserve: edge.Reserve})
 	if err != nil {
 		return nil, engineError(err)
 	}
-	if err := s.gateway.Use(e); err != nil {
+	if err := s.gateway.Use(edge.Backend{Store: e.Store, Keys: e.Keys, Ring: e.Ring}); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	warnOfReaders(s.log, s.cfg)
@@ -215,14 +219,14 @@ func (s *serving) open(ctx context.Context) (*gateway.Engine, error) {
 }
 
 // announce tells whose key to use: the secret only when it was just made.
-func (s *serving) announce(e *gateway.Engine) error {
+func (s *serving) announce(e *engine.Engine) error {
 	key := e.FirstKey
 	if key == nil {
 		return nil
 	}
 	s.log.Info("no access key is configured: the first one is in the data directory",
 		zap.String("access key", key.ID), zap.String("file", key.Path))
-	if !key.Made {
+	if !key.Created {
 		return nil
 	}
 	if inJournal(s.cmd.OutOrStdout(), os.Getenv("JOURNAL_STREAM")) {
@@ -237,12 +241,12 @@ func (s *serving) announce(e *gateway.Engine) error {
 }
 
 // collect starts the collector; the function it returns ends it.
-func (s *serving) collect(e *gateway.Engine) (finish func()) {
+func (s *serving) collect(e *engine.Engine) (finish func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		gateway.Collect(ctx, e.Store, s.gateway.Metrics(), s.log.Named("gc"))
+		jobs.Collect(ctx, e.Store, s.gateway.Metrics(), s.log.Named("gc"))
 	}()
 	return func() {
 		cancel()
@@ -252,11 +256,13 @@ func (s *serving) collect(e *gateway.Engine) (finish func()) {
 
 // control takes orders of 'pithos key' where the engine belongs to this
 // process. That it cannot is no reason not to serve.
-func (s *serving) control(e *gateway.Engine) (end func()) {
+func (s *serving) control(e *engine.Engine) (end func()) {
 	if e.Kind != config.EmbeddedEngine {
 		return func() {}
 	}
-	stop, err := gateway.Control(s.cfg, func() gateway.KeyAdmin { return s.reload.admin(e) }, e.Holds())
+	stop, err := control.Serve(s.cfg, control.Services{
+		Keys: func() keyadmin.Keyring { return s.reload.admin(e) }, Holds: control.LocalHolds(e.Meta),
+	})
 	if err != nil {
 		s.log.Warn("'pithos key' works only while serve is stopped", zap.Error(err))
 		return func() {}
@@ -293,7 +299,7 @@ const closeTimeout = 10 * time.Second
 
 // close ends the engine. Where a request does not end, not even cut, the
 // engine is left as a crash would leave it, which it is made for.
-func (s *serving) close(e *gateway.Engine) error {
+func (s *serving) close(e *engine.Engine) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := s.gateway.Wait(ctx); err != nil {
@@ -307,17 +313,4 @@ func (s *serving) close(e *gateway.Engine) error {
 	}
 	s.log.Info("stopped")
 	return nil
-}
-
-// engineError gives an error of opening an engine its exit code.
-func engineError(err error) error {
-	switch {
-	case errors.Is(err, gateway.ErrConfig):
-		return withCode(exitConfig, err)
-	case errors.Is(err, gateway.ErrInUse), errors.Is(err, gateway.ErrUnavailable):
-		return withCode(exitUnavailable, err)
-	case errors.Is(err, gateway.ErrSchemaNewer), errors.Is(err, gateway.ErrSchemaMissing):
-		return withCode(exitSchema, err)
-	}
-	return err
 }

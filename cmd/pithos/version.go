@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -71,7 +70,7 @@ func (b build) print(w io.Writer) error {
 }
 
 func newVersionCommand() *cobra.Command {
-	var asJSON bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Show which pithos this is",
@@ -80,12 +79,9 @@ func newVersionCommand() *cobra.Command {
 		Example: "  pithos version\n  pithos version --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(currentBuild())
-			}
-			return currentBuild().print(cmd.OutOrStdout())
+			return out.print(cmd, currentBuild(), currentBuild().print)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	out.flag(cmd, "object")
 	return cmd
 }

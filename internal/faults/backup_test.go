@@ -20,7 +20,7 @@ import (
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -41,7 +41,7 @@ func grounds(t *testing.T, test func(*ground)) {
 	t.Run("cassandra", func(t *testing.T) {
 		c := cassandratest.Start(t)
 		cfg := loaded(t, settings(t, c, c.Keyspace(t), "127.0.0.1:1"))
-		if err := gateway.Bootstrap(t.Context(), cfg, nil); err != nil {
+		if err := engine.Bootstrap(t.Context(), cfg, nil); err != nil {
 			t.Fatal(err)
 		}
 		test(openGround(t, cfg, 2))
@@ -63,7 +63,7 @@ func openGround(t *testing.T, cfg *config.Config, n int) *ground {
 	for range n {
 		k := &keeper{}
 		var err error
-		if k.Engine, err = gateway.Open(t.Context(), cfg, gateway.OpenOptions{Now: k.now}); err != nil {
+		if k.Engine, err = engine.Open(t.Context(), cfg, engine.OpenOptions{Now: k.now}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {

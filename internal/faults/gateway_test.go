@@ -22,8 +22,11 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
+	"github.com/pithos/pithos/internal/control"
+	"github.com/pithos/pithos/internal/edge"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/internal/freeport"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/keyadmin"
 )
 
 const (
@@ -74,23 +77,25 @@ func serveAhead(file string) error {
 		return err
 	}
 	ctx := context.Background()
-	options := gateway.OpenOptions{Log: log, Now: now}
+	options := engine.OpenOptions{Log: log, Now: now, Reserve: edge.Reserve}
 	if short := os.Getenv(shortGrace); short != "" {
 		if options.GCGrace, err = time.ParseDuration(short); err != nil {
 			return err
 		}
 	}
-	e, err := gateway.Await(ctx, &cfg, options)
+	e, err := engine.Await(ctx, &cfg, options)
 	if err != nil {
 		return err
 	}
 	if cfg.Engine() == config.EmbeddedEngine {
-		if _, err := gateway.Control(&cfg, func() gateway.KeyAdmin { return e.Admin(&cfg) }, e.Holds()); err != nil {
+		if _, err := control.Serve(&cfg, control.Services{
+			Keys: func() keyadmin.Keyring { return e.Admin(&cfg) }, Holds: control.LocalHolds(e.Meta),
+		}); err != nil {
 			return err
 		}
 	}
-	s := gateway.NewServer(&cfg, log, now)
-	if err := s.Use(e); err != nil {
+	s := edge.NewServer(&cfg, log, now)
+	if err := s.Use(edge.Backend{Store: e.Store, Keys: e.Keys, Ring: e.Ring}); err != nil {
 		return err
 	}
 	go func() {

@@ -11,13 +11,13 @@ import (
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/check"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 )
 
 // keeper looks at what a run has left, by an engine of its own whose clock it
 // can move.
 type keeper struct {
-	*gateway.Engine
+	*engine.Engine
 	ahead atomic.Int64
 }
 
@@ -29,7 +29,7 @@ func (k *keeper) now() time.Time { return time.Now().Add(time.Duration(k.ahead.L
 func (c *cluster) keptWhole(t *testing.T, client *s3.Client) {
 	k := &keeper{}
 	var err error
-	if k.Engine, err = gateway.Open(t.Context(), c.cfg, gateway.OpenOptions{Now: k.now}); err != nil {
+	if k.Engine, err = engine.Open(t.Context(), c.cfg, engine.OpenOptions{Now: k.now}); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {

@@ -22,7 +22,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 )
 
 var (
@@ -68,7 +68,7 @@ func (c *cluster) bootstrap(t testing.TB, options ...string) {
 	c.cfg = &cfg
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	if err := gateway.Bootstrap(ctx, c.cfg, nil); err != nil {
+	if err := engine.Bootstrap(ctx, c.cfg, nil); err != nil {
 		t.Fatal(err)
 	}
 }

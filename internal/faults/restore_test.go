@@ -26,7 +26,7 @@ import (
 
 	"github.com/pithos/pithos/check"
 	"github.com/pithos/pithos/internal/cassandratest"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 )
 
 var restoreNodes = flag.Int("faults.restore", 0, "nodes of a ring that is backed up and restored, which takes minutes; 0: none is")
@@ -207,7 +207,7 @@ func (c *cluster) dropUnreferenced(t *testing.T) {
 	t.Helper()
 	k := &keeper{}
 	var err error
-	if k.Engine, err = gateway.Open(t.Context(), c.cfg, gateway.OpenOptions{Now: k.now}); err != nil {
+	if k.Engine, err = engine.Open(t.Context(), c.cfg, engine.OpenOptions{Now: k.now}); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = k.Close() }() // nothing is under way

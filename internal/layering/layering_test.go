@@ -25,6 +25,12 @@ type rule struct {
 	never []string
 }
 
+// drivers are the packages that know a database.
+var drivers = []string{
+	"github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
+	module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file",
+}
+
 // A folder of its own may be imported by what lies below it.
 var rules = []rule{
 	{folder: "internal/s3err", never: []string{"net/http", "encoding/xml"}},
@@ -42,6 +48,10 @@ var rules = []rule{
 	{folder: "check", own: []string{"store", "meta", "blob"}, foreign: true, never: []string{
 		"net/http", "encoding/xml", "github.com/gocql/gocql",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
+	{folder: "internal/keyadmin", own: []string{"config", "crypt", "meta", "s3api"}, foreign: true},
+	{folder: "internal/control", own: []string{"config", "crypt", "meta", "store", "internal/keyadmin"}, foreign: true, never: drivers},
+	{folder: "internal/edge", own: []string{"config", "crypt", "store", "s3api", "internal/s3err", "internal/httpconn", "internal/keyadmin", "internal/metrics", "internal/observe"},
+		foreign: true, never: drivers},
 	{folder: "s3api", own: []string{"internal/s3err", "sigv2", "sigv4", "policy", "store", "meta", "blob"}, foreign: true, never: []string{
 		"github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
@@ -117,13 +127,12 @@ func helpsTests(path string) bool {
 	return strings.HasSuffix(last, "test") || strings.HasSuffix(last, "fault")
 }
 
-// A package of the project that only commands and tests may import: it
-// chooses engines.
+// Only internal/engine, commands and tests know which engines exist.
 func TestOnlyCommandsChooseEngines(t *testing.T) {
 	engines := []string{"meta/cassandra", "meta/embedded", "blob/cassandra", "blob/file"}
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(p.ImportPath, module)
-		if below(name, "cmd") || below(name, "internal/gateway") || helpsTests(name) {
+		if below(name, "cmd") || below(name, "internal/engine") || helpsTests(name) {
 			continue
 		}
 		for _, path := range p.Imports {

@@ -11,7 +11,7 @@
 //	}
 //
 // A server is the real thing on a port of 127.0.0.1: the whole of
-// internal/gateway above a temporary directory, or above a keyspace of its own
+// internal/engine and internal/edge above a temporary directory, or above a keyspace of its own
 // in the Cassandra that internal/cassandratest provides. Each engine is started
 // once in a test process, by the first test that asks for it; tests keep out
 // of each other's way by using buckets of their own.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -123,7 +123,7 @@ func startCassandra(folder string, cluster cassandratest.Cluster) (*Server, erro
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	if err := gateway.Bootstrap(ctx, cfg, nil); err != nil {
+	if err := engine.Bootstrap(ctx, cfg, nil); err != nil {
 		return nil, err
 	}
 	shared.closers = append(shared.closers, func() error {

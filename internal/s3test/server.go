@@ -17,7 +17,8 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandratest"
-	"github.com/pithos/pithos/internal/gateway"
+	"github.com/pithos/pithos/internal/edge"
+	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/internal/metrics"
 	"github.com/pithos/pithos/store"
 )
@@ -64,7 +65,7 @@ type Server struct {
 	// Store is what the server answers from.
 	Store *store.Store
 	// Gateway is what is below.
-	Gateway *gateway.Engine
+	Gateway *engine.Engine
 	// Metrics are the server's figures.
 	Metrics *metrics.Metrics
 
@@ -82,10 +83,11 @@ func start(name, folder, yaml string, env map[string]string) (*Server, error) {
 	log := testLog()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	h := gateway.NewServer(cfg, log, nil)
-	options := h.OpenOptions() // as serve opens it
-	options.Now, options.GCGrace, options.WrapMeta = s.now, Grace, shared.wrap
-	e, err := gateway.Open(ctx, cfg, options)
+	h := edge.NewServer(cfg, log, nil)
+	e, err := engine.Open(ctx, cfg, engine.OpenOptions{
+		Log: log, Observe: h.Observer(), Reserve: edge.Reserve, // as serve opens it
+		Now: s.now, GCGrace: Grace, WrapMeta: shared.wrap,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +107,9 @@ func testLog() *zap.Logger {
 	return log
 }
 
-func (s *Server) listen(cfg *config.Config, h *gateway.Server) error {
+func (s *Server) listen(cfg *config.Config, h *edge.Server) error {
 	s.Metrics = h.Metrics()
-	if err := h.Use(s.Gateway); err != nil {
+	if err := h.Use(edge.Backend{Store: s.Store, Keys: s.Gateway.Keys, Ring: s.Gateway.Ring}); err != nil {
 		return errors.Join(err, s.Gateway.Close())
 	}
 	plain, secure := httptest.NewUnstartedServer(h), httptest.NewUnstartedServer(h)

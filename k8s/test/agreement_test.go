@@ -256,7 +256,7 @@ func TestTheTemplateOfTheSecretIsRefusedUntilItIsFilledIn(t *testing.T) {
 }
 
 // TestProbesAskTheHealthEndpoints holds the paths of the probes; tests of
-// internal/gateway hold what they answer.
+// internal/edge hold what they answer.
 func TestProbesAskTheHealthEndpoints(t *testing.T) {
 	eachSet(t, func(t *testing.T, s set) {
 		c := server(t, s)
