@@ -49,6 +49,8 @@ const (
 	OpUpdateHold      Op = "UpdateHold"
 	OpRemoveHold      Op = "RemoveHold"
 	OpListHolds       Op = "ListHolds"
+	OpPutLease        Op = "PutLease"
+	OpListLeases      Op = "ListLeases"
 	OpWalkVersions    Op = "WalkVersions"
 	OpWalkUploads     Op = "WalkUploads"
 	OpWalkQueue       Op = "WalkQueue"
@@ -335,6 +337,18 @@ func (s *intercepted) RemoveHold(ctx context.Context, id ID, ifRev int64) error 
 func (s *intercepted) ListHolds(ctx context.Context) ([]Hold, error) {
 	var r result[[]Hold]
 	err := s.around(ctx, OpListHolds, func(ctx context.Context) error { return r.set(s.store.ListHolds(ctx)) })
+	return r.get(err)
+}
+
+// PutLease implements [Leases].
+func (s *intercepted) PutLease(ctx context.Context, l Lease, ifRev int64) error {
+	return s.around(ctx, OpPutLease, func(ctx context.Context) error { return s.store.PutLease(ctx, l, ifRev) })
+}
+
+// ListLeases implements [Leases].
+func (s *intercepted) ListLeases(ctx context.Context, job string) ([]Lease, error) {
+	var r result[[]Lease]
+	err := s.around(ctx, OpListLeases, func(ctx context.Context) error { return r.set(s.store.ListLeases(ctx, job)) })
 	return r.get(err)
 }
 

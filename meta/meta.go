@@ -78,6 +78,7 @@ type Store interface {
 	Queue
 	References
 	Holds
+	Leases
 	Walker
 
 	// InlineMax is the size of payloads, in bytes, up to which

@@ -20,6 +20,7 @@ var verbs = []func() *cobra.Command{
 	newRewrapCommand,
 	newKeyCommand,
 	newBackupCommand,
+	newJobsCommand,
 	newCheckCommand,
 	newHealthcheckCommand,
 	newVersionCommand,

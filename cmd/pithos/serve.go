@@ -122,11 +122,11 @@ func (s *serving) run(ctx context.Context) error {
 		}
 		return err
 	}
-	finish := s.collect(e)
+	stopJobs := e.StartJobs(s.gateway.Metrics(), s.log)
 	<-ctx.Done()
 	s.endControl()
 	err = errors.Join(cause(ctx), s.drain())
-	finish()
+	stopJobs()
 	return errors.Join(err, s.close(e))
 }
 
@@ -240,20 +240,6 @@ func (s *serving) announce(e *engine.Engine) error {
 	return nil
 }
 
-// collect starts the collector; the function it returns ends it.
-func (s *serving) collect(e *engine.Engine) (finish func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		jobs.Collect(ctx, e.Store, s.gateway.Metrics(), s.log.Named("gc"))
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
-}
-
 // control takes orders of 'pithos key' where the engine belongs to this
 // process. That it cannot is no reason not to serve.
 func (s *serving) control(e *engine.Engine) (end func()) {
@@ -261,7 +247,7 @@ func (s *serving) control(e *engine.Engine) (end func()) {
 		return func() {}
 	}
 	stop, err := control.Serve(s.cfg, control.Services{
-		Keys: func() keyadmin.Keyring { return s.reload.admin(e) }, Holds: control.LocalHolds(e.Meta),
+		Keys: func() keyadmin.Keyring { return s.reload.admin(e) }, Holds: control.LocalHolds(e.Meta), Jobs: jobs.Stored{Leases: e.Meta},
 	})
 	if err != nil {
 		s.log.Warn("'pithos key' works only while serve is stopped", zap.Error(err))

@@ -13,6 +13,7 @@
 //	POST   /holds       add a hold
 //	PUT    /holds/{id}  renew a hold
 //	DELETE /holds/{id}  end a hold
+//	GET    /jobs        list the background jobs
 package control
 
 import (
@@ -30,6 +31,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/internal/jobs"
 	"github.com/pithos/pithos/internal/keyadmin"
 	"github.com/pithos/pithos/store"
 )
@@ -55,6 +57,7 @@ type Services struct {
 	// since the last request.
 	Keys  func() keyadmin.Keyring
 	Holds Holds
+	Jobs  jobs.Lister
 }
 
 // rpcErrors are the errors that keep their identity between processes, by the
@@ -91,6 +94,7 @@ func Serve(cfg *config.Config, services Services) (stop func() error, err error)
 	mux := http.NewServeMux()
 	handleKeys(mux, services.Keys)
 	handleHolds(mux, services.Holds)
+	handleJobs(mux, services.Jobs)
 	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, IdleTimeout: time.Second}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

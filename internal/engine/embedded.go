@@ -49,7 +49,7 @@ func openEmbedded(_ context.Context, op *opening) (err error) {
 	if err != nil {
 		return dataDirError(path, err)
 	}
-	op.Meta, op.AccessKeys = s, s
+	op.Meta, op.AccessKeys, op.sweep = s, s, s.Sweep
 	op.closeLater(s.Close)
 	op.showPebble("meta", s.Figures)
 	op.credentials = filepath.Join(dir, credentialsFile)

@@ -61,6 +61,8 @@ type Engine struct {
 	// configured; nil otherwise.
 	FirstKey *keyadmin.FirstKey
 
+	// sweep is the background work of the embedded engine; nil otherwise.
+	sweep   func(context.Context) (removed int, err error)
 	closers []func() error
 }
 

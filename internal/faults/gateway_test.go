@@ -26,6 +26,7 @@ import (
 	"github.com/pithos/pithos/internal/edge"
 	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/internal/freeport"
+	"github.com/pithos/pithos/internal/jobs"
 	"github.com/pithos/pithos/internal/keyadmin"
 )
 
@@ -89,7 +90,7 @@ func serveAhead(file string) error {
 	}
 	if cfg.Engine() == config.EmbeddedEngine {
 		if _, err := control.Serve(&cfg, control.Services{
-			Keys: func() keyadmin.Keyring { return e.Admin(&cfg) }, Holds: control.LocalHolds(e.Meta),
+			Keys: func() keyadmin.Keyring { return e.Admin(&cfg) }, Holds: control.LocalHolds(e.Meta), Jobs: jobs.Stored{Leases: e.Meta},
 		}); err != nil {
 			return err
 		}

@@ -49,7 +49,8 @@ var rules = []rule{
 		"net/http", "encoding/xml", "github.com/gocql/gocql",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
 	{folder: "internal/keyadmin", own: []string{"config", "crypt", "meta", "s3api"}, foreign: true},
-	{folder: "internal/control", own: []string{"config", "crypt", "meta", "store", "internal/keyadmin"}, foreign: true, never: drivers},
+	{folder: "internal/control", own: []string{"config", "crypt", "meta", "store", "internal/keyadmin", "internal/jobs"}, foreign: true, never: drivers},
+	{folder: "internal/jobs", own: []string{"meta", "internal/metrics"}, foreign: true, never: drivers},
 	{folder: "internal/edge", own: []string{"config", "crypt", "store", "s3api", "internal/s3err", "internal/httpconn", "internal/keyadmin", "internal/metrics", "internal/observe"},
 		foreign: true, never: drivers},
 	{folder: "s3api", own: []string{"internal/s3err", "sigv2", "sigv4", "policy", "store", "meta", "blob"}, foreign: true, never: []string{

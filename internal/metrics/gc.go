@@ -53,6 +53,14 @@ type Collected struct {
 // does.
 func (m *Metrics) Held(left time.Duration) { m.gc.held.Set(left.Seconds()) }
 
+// ShowCollected shows the last pass by any gateway: how long the entry was
+// overdue that had waited longest, and the time of the last pass without an
+// error.
+func (m *Metrics) ShowCollected(overdue time.Duration, succeeded time.Time) {
+	m.gc.overdue.Set(overdue.Seconds())
+	m.gc.last.Set(unixSeconds(succeeded))
+}
+
 // Collected counts a pass.
 func (m *Metrics) Collected(c Collected) {
 	m.gc.took.Observe(c.Took.Seconds())

@@ -27,6 +27,7 @@ type Metrics struct {
 	calls    calls
 	driver   driver
 	gc       gc
+	jobs     jobs
 	listings *listings
 	reloads  *prometheus.CounterVec
 }
@@ -42,6 +43,7 @@ func New(o Options) *Metrics {
 	m.calls = newCalls(m.registry)
 	m.driver = newDriver(m.registry)
 	m.gc = newGC(m.registry)
+	m.jobs = newJobs(m.registry)
 	m.listings = register(m.registry, &listings{})
 	m.reloads = register(m.registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pithos_reloads_total", Help: "Reloads of configuration and certificates, by result (done, refused).",

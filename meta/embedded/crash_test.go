@@ -207,6 +207,9 @@ func TestOtherAcknowledgedRowsSurviveACrash(t *testing.T) {
 			}
 			return err
 		}},
+		{"lease", func() error { return s.PutLease(ctx, meta.Lease{Job: "j", Rev: 1}, 0) }, func(s *Store) error {
+			return wantOne(s.ListLeases(ctx, "j"))
+		}},
 	} {
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)

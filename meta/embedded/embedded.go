@@ -109,10 +109,9 @@ type Store struct {
 	// floor is the greatest revision of a removed key that was dropped.
 	floor atomic.Int64
 
-	background   context.Context    // of the sweeper and of compactions
+	background   context.Context    // of compactions
 	stop         context.CancelFunc // ends it
 	compacting   atomic.Bool
-	swept        chan struct{} // closed when it has ended
 	mu           sync.Mutex
 	closed       bool
 	compactAfter time.Time
@@ -182,7 +181,6 @@ func (s *Store) Close() error {
 		s.closed = true
 		s.mu.Unlock()
 		s.stop()
-		<-s.swept
 		s.calls.Wait()
 		s.closeErr = errors.Join(s.db.LogData(nil, pebble.Sync), s.db.Close(), s.lock.Close())
 	})

@@ -167,7 +167,7 @@ func TestRecreatedKeyGoesOnAboveItsOldRevision(t *testing.T) {
 		t.Fatalf("the revision of a gone key is %d", h.Rev)
 	}
 	now = time.UnixMicro(5_000_000)
-	if err := s.sweep(context.Background()); err != nil {
+	if _, err := s.Sweep(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if h := read(t, s, b.ID, "k"); h.Rev != 0 {
@@ -212,7 +212,7 @@ func TestForgottenUploadIsFoundForSomeDays(t *testing.T) {
 		want  error
 	}{{6 * 24 * time.Hour, nil}, {2 * 24 * time.Hour, meta.ErrNotFound}} {
 		now = now.Add(c.later)
-		if err := s.sweep(ctx); err != nil {
+		if _, err := s.Sweep(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Upload(ctx, b.ID, "k", u.ID); !errors.Is(err, c.want) {
@@ -229,7 +229,7 @@ func TestFenceAtAnOldRevisionOutlivesASweep(t *testing.T) {
 	if _, err := s.Fence(ctx, b.ID, "k", 10, meta.ReadOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.sweep(ctx); err != nil {
+	if _, err := s.Sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := put(s, b.ID, "k", 0, 100, nil, "x"); !errors.Is(err, meta.ErrConflict) {

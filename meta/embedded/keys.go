@@ -31,6 +31,7 @@ import (
 //	a id                               an access key
 //	r blob, ref                        a reference to a blob that several keys refer to
 //	k id                               a hold of a backup
+//	j escaped job, shard               a lease of a background job
 const (
 	formatKey = "mformat"
 	floorKey  = "mfloor"
@@ -53,6 +54,7 @@ const (
 
 	tableReference = 'r'
 	tableHold      = 'k'
+	tableLease     = 'j'
 )
 
 const idLen = len(meta.ID{})

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -42,7 +41,7 @@ var ErrNewer = errors.New("written by a newer pithos")
 func Open(dir string, opts Options) (*Store, error) {
 	opts.setDefaults()
 	background, stop := context.WithCancel(context.Background())
-	s := &Store{dir: dir, opts: opts, opened: opts.Now(), swept: make(chan struct{}), background: background, stop: stop}
+	s := &Store{dir: dir, opts: opts, opened: opts.Now(), background: background, stop: stop}
 	if err := opts.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the metadata directory: %w", err)
 	}
@@ -55,7 +54,6 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.db.Close(), s.lock.Close())
 	}
-	go s.sweepRegularly(s.background)
 	return s, nil
 }
 
@@ -177,20 +175,3 @@ func (logger) Infof(string, ...any) {}
 func (l logger) Errorf(format string, args ...any) { l.o.Logf(format, args...) }
 
 func (l logger) Fatalf(format string, args ...any) { l.o.Fatalf(format, args...) }
-
-// sweepRegularly sweeps once in a while, until the store is closed.
-func (s *Store) sweepRegularly(ctx context.Context) {
-	defer close(s.swept)
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.opts.Logf("sweep the metadata: %v", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,18 +16,24 @@ import (
 // sweepPage is the number of rows that a sweep collects before it removes them.
 const sweepPage = 1000
 
-// sweep removes expired rows: revisions of removed keys, and uploads after
-// ForgetUpload. It does not sync: rows that are back after a crash are removed
-// again.
-func (s *Store) sweep(ctx context.Context) error {
+// Sweep removes expired rows: revisions of removed keys after Options.Remember,
+// and uploads Options.RememberUploads after ForgetUpload. It returns how many. A
+// caller runs it now and then, about once an hour. It does not sync: rows that are
+// back after a crash are removed again. Calls must not run concurrently.
+func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
 	if err := s.enter(ctx); err != nil {
-		return err
+		return 0, fmt.Errorf("sweep: %w", err)
 	}
 	defer s.leave()
-	return errors.Join(s.sweepGone(ctx), s.sweepUploads(ctx))
+	gone, err := s.sweepGone(ctx)
+	uploads, uploadsErr := s.sweepUploads(ctx)
+	if err = errors.Join(err, uploadsErr); err != nil {
+		err = fmt.Errorf("sweep: %w", err)
+	}
+	return gone + uploads, err
 }
 
-func (s *Store) sweepGone(ctx context.Context) error {
+func (s *Store) sweepGone(ctx context.Context) (int, error) {
 	before := s.steadyNow().Add(-s.opts.Remember)
 	return s.sweepTable(ctx, []byte{tableGone}, []byte{tableGone + 1},
 		func(_, value []byte) bool {
@@ -64,7 +71,7 @@ func (s *Store) forgetRev(key []byte, before time.Time) error {
 	return s.db.Apply(b, pebble.NoSync)
 }
 
-func (s *Store) sweepUploads(ctx context.Context) error {
+func (s *Store) sweepUploads(ctx context.Context) (int, error) {
 	hi := timeKey(tableForget, s.steadyNow(), meta.ID{})
 	return s.sweepTable(ctx, []byte{tableForget}, hi,
 		func(_, _ []byte) bool { return true },
@@ -81,8 +88,8 @@ func (s *Store) sweepUploads(ctx context.Context) error {
 }
 
 // sweepTable calls remove for the rows of a range that are old, page by page,
-// so that no iterator holds back the database for long.
-func (s *Store) sweepTable(ctx context.Context, lo, hi []byte, old func(key, value []byte) bool, remove func(key []byte) error) error {
+// so that no iterator stays open for long. It returns how many there were.
+func (s *Store) sweepTable(ctx context.Context, lo, hi []byte, old func(key, value []byte) bool, remove func(key []byte) error) (removed int, err error) {
 	for {
 		var page [][]byte
 		err := s.iterate(ctx, lo, hi, func(key, value []byte) (bool, error) {
@@ -92,12 +99,13 @@ func (s *Store) sweepTable(ctx context.Context, lo, hi []byte, old func(key, val
 			return len(page) < sweepPage, nil
 		})
 		if err != nil || len(page) == 0 {
-			return err
+			return removed, err
 		}
 		for _, key := range page {
 			if err := remove(key); err != nil {
-				return err
+				return removed, err
 			}
+			removed++
 		}
 		lo = append(page[len(page)-1], 0)
 	}

@@ -65,6 +65,7 @@ func run(t *testing.T, store meta.Store, rounds int, wanted func(name string) bo
 		{"Walks", walkContracts},
 		{"References", referenceContracts},
 		{"Holds", holdContracts},
+		{"Leases", leaseContracts},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.contracts {

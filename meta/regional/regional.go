@@ -34,6 +34,7 @@ type Home interface {
 type Store struct {
 	meta.Buckets // of home; buckets.go has those that need more
 	meta.Holds   // of home
+	meta.Leases  // of home
 
 	home      Home
 	regions   map[string]meta.Store
@@ -47,7 +48,7 @@ var _ meta.Store = (*Store)(nil)
 // same store. Buckets whose settings name no region are in home. Closing it
 // closes them all.
 func New(home Home, regions map[string]meta.Store) *Store {
-	s := &Store{Buckets: home, Holds: home, home: home, regions: regions, stores: []meta.Store{home}}
+	s := &Store{Buckets: home, Holds: home, Leases: home, home: home, regions: regions, stores: []meta.Store{home}}
 	for _, name := range slices.Sorted(maps.Keys(regions)) {
 		if !slices.Contains(s.stores, regions[name]) {
 			s.stores = append(s.stores, regions[name])
