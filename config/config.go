@@ -21,7 +21,7 @@ type Config struct {
 	Keystore    Keystore          `key:"keystore" doc:"The access keys that the file itself holds. Further keys are made with 'pithos key create'."`
 	Encryption  Encryption        `key:"encryption" doc:"Encryption of objects at rest."`
 	GC          GC                `key:"gc" doc:"Removal of the bytes that nothing refers to any more."`
-	Admin       Admin             `key:"admin" doc:"A second port, for those who run Pithos: metrics, profiles, log level, reload. It asks nobody who they are, so let it listen only where they alone reach it. See monitoring.md."`
+	Admin       Admin             `key:"admin" doc:"A second port, for operators: metrics, profiles, log level, reload. It has no authentication, so let it listen only where operators alone can reach it. See monitoring.md."`
 	Metrics     Metrics           `key:"metrics" doc:"What the metrics tell apart. They are read at 'admin.listen', under '/metrics'."`
 	Tracing     Tracing           `key:"tracing" doc:"Traces of requests, sent to a collector of OpenTelemetry (OTLP over HTTP)."`
 	Embedded    Embedded          `key:"embedded" doc:"The engine that runs where no Cassandra is named."`
@@ -53,8 +53,8 @@ type Service struct {
 	MaxBody         Size          `key:"max-body" default:"5G" min:"1" max:"5T" doc:"Largest body of one request. S3 allows 5 GiB; larger objects come in parts."`
 	MaxHeader       Size          `key:"max-header" default:"64k" min:"8k" max:"1M" doc:"Largest request line and headers together."`
 	MaxRequests     int           `key:"max-requests" default:"1024" min:"1" max:"1000000" doc:"Requests served at a time; more are answered 503 SlowDown. Fewer are while Cassandra does not answer."`
-	MaxMemory       Size          `key:"max-memory" default:"0" min:"0" max:"1T" doc:"Memory that the bodies of running requests may take, 5 MiB each at most, and 16M at least; requests beyond it are answered 503 SlowDown. 0: what 'GOMEMLIMIT' leaves beside the 160 MiB that Pithos takes itself; else 90 % of the memory limit of the container (or unit) less 160 MiB; without any limit '512M'."`
-	TrustedProxies  []string      `key:"trusted-proxies" env:"PITHOS_TRUSTED_PROXIES" doc:"Addresses of reverse proxies, as CIDRs (10.0.0.0/8) or single addresses, whose word on the client's address and on HTTPS is taken. See 'forwarded-header'. Left out: nobody's, and the connection counts."`
+	MaxMemory       Size          `key:"max-memory" default:"0" min:"0" max:"1T" doc:"Memory that the bodies of running requests may take, 5 MiB each at most, and 16M at least; requests beyond it are answered 503 SlowDown. 0: 'GOMEMLIMIT' less the 160 MiB that Pithos takes itself; else 90 % of the memory limit of the container (or unit) less 160 MiB; without any limit '512M'."`
+	TrustedProxies  []string      `key:"trusted-proxies" env:"PITHOS_TRUSTED_PROXIES" doc:"Addresses of reverse proxies, as CIDRs (10.0.0.0/8) or single addresses, whose headers on the client's address and on HTTPS are trusted. See 'forwarded-header'. Left out: none, and the connection counts."`
 	ForwardedHeader string        `key:"forwarded-header" default:"x-forwarded-for" enum:"x-forwarded-for|forwarded" doc:"The header in which trusted proxies write the address that they were contacted from: 'x-forwarded-for', together with X-Forwarded-Proto, or 'forwarded' (RFC 7239). The other one is not read: a proxy passes it on as the client has sent it. Each proxy must write both the address and the protocol."`
 	HeaderTimeout   time.Duration `key:"header-timeout" default:"10s" min:"1s" max:"10m" doc:"Time a client has for the headers of a request."`
 	IdleTimeout     time.Duration `key:"idle-timeout" default:"2m" min:"1s" max:"24h" doc:"Time a connection may wait for its next request."`
@@ -146,7 +146,7 @@ type Encryption struct {
 
 // KeyUse says who may use a master key.
 type KeyUse struct {
-	Tenants []string `key:"tenants" doc:"The tenants that may name the key in a request or for a bucket. Keys with 'master: true' always may. Without any, nobody else may. Reading what was encrypted needs no leave but the object's."`
+	Tenants []string `key:"tenants" doc:"The tenants that may name the key in a request or for a bucket. Keys with 'master: true' always may. Without any, no other key may. Reading what was encrypted needs only permission for the object."`
 }
 
 // GC is the garbage collector's settings.

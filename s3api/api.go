@@ -51,31 +51,6 @@ type Options struct {
 	// constant amount of memory or time, see [Work]. The context is the
 	// request's. An error of it is the answer.
 	Admit func(context.Context, Work) error
-	// Served, if not nil, is told of each request when it was answered. What
-	// it returns is added to the request's line in the log.
-	Served func(context.Context, Served) []zap.Field
-}
-
-// Served is what is known of a request that was answered. It holds neither
-// secrets nor signatures.
-type Served struct {
-	// ID is what the client was shown as x-amz-request-id.
-	ID string
-	// Operation is a name of the operation table; "" where no row fits.
-	Operation string
-	// Bucket is a bucket that exists; AccessKey a key whose signature was
-	// right. Both are "" otherwise.
-	Bucket, AccessKey string
-	// Code is the code of the error that was answered; "" for success.
-	Code string
-	// EngineFailed: the engine could not be reached, or is overloaded, so that
-	// fewer requests should be sent to it. A full disk, and an upload that is to
-	// be repeated, are not that.
-	EngineFailed bool
-	// UnknownHeaders are the names of x-amz-* headers that were ignored because
-	// Pithos does not know them. Of a request without a signature that was right
-	// each is "": anybody could make names up.
-	UnknownHeaders []string
 }
 
 // API is an http.Handler that speaks S3.

@@ -1,13 +1,11 @@
 package s3api_test
 
 import (
-	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
-
-	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/s3api"
@@ -355,11 +353,12 @@ func TestFieldsOfFormsAreHeaders(t *testing.T) {
 // Unknown headers are reported; a caller without a right signature names none.
 func TestUnknownHeadersAreReported(t *testing.T) {
 	var reported []string
-	s := newServer(t, func(o *s3api.Options) {
-		o.Served = func(_ context.Context, served s3api.Served) []zap.Field {
-			reported = served.UnknownHeaders
-			return nil
-		}
+	s := newServer(t)
+	api := s.Config.Handler
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var info s3api.RequestInfo
+		api.ServeHTTP(w, r.WithContext(s3api.WithRequestInfo(r.Context(), &info)))
+		reported = info.UnknownHeaders
 	})
 	b := s.bucket(t)
 	known := []string{"X-Amz-Meta-A", "1", "X-Amz-Request-Payer", "requester", "X-Amz-Checksum-Mode", "ENABLED", "X-Amz-User-Agent", "x", "X-Custom", "1"}

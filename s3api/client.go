@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
-
-	"go.uber.org/zap"
 )
 
 // Client is where a request comes from. Policy conditions, the access log and
@@ -45,12 +43,4 @@ func peerAddress(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return p.Addr().Unmap().WithZone("")
-}
-
-// LogClient says in the access log where r comes from.
-func LogClient(r *http.Request) []zap.Field {
-	if c := ClientOf(r); c.Proxy != "" {
-		return []zap.Field{zap.String("remote", c.Address.String()), zap.String("proxy", c.Proxy)}
-	}
-	return []zap.Field{zap.String("remote", r.RemoteAddr)}
 }

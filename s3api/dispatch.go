@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,7 +23,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	start := time.Now()
 	hr.Body = newWireBody(hr)
 	r := &Request{Request: hr, ID: newRequestID(), ContentLength: hr.ContentLength, Client: ClientOf(hr), admission: a.options.Admit}
-	out := &response{ResponseWriter: w}
+	out := Record(w)
 	out.Header().Set("Server", "Pithos")
 	out.Header().Set("x-amz-request-id", r.ID)
 	out.Header().Set("x-amz-id-2", a.hostID)
@@ -33,7 +32,15 @@ func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	if err != nil {
 		cut = a.answerError(out, r, err)
 	}
-	a.logAccess(out, r, err, time.Since(start))
+	info := RequestInfoOf(hr.Context())
+	alone := info == nil
+	if alone {
+		info = &RequestInfo{}
+	}
+	info.fill(r, err, time.Since(start))
+	if alone {
+		LogAccess(a.log, hr, info, out, info.took)
+	}
 	if cut {
 		panic(http.ErrAbortHandler) // the answer is incomplete, and must look so
 	}
@@ -223,11 +230,11 @@ func checkLength(r *Request) error {
 // reports that the connection must be cut.
 func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
 	e := toError(err)
-	if statusOf(e) >= 500 && e.Code != s3err.NotImplemented && !hungUp(r, e) {
+	if statusOf(e) >= 500 && e.Code != s3err.NotImplemented && !hungUp(r, e) && !errors.Is(err, ErrReplaced) {
 		a.log.Error("request failed", zap.String("request", r.ID), zap.String("op", r.opName()), zap.String("code", string(e.Code)), zap.Error(err))
 	}
 	if w.status != 0 {
-		return true
+		return !errors.Is(err, ErrReplaced) // the other answer is complete
 	}
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return true // nobody is there to read an answer
@@ -245,36 +252,4 @@ func (r *Request) opName() string {
 		return ""
 	}
 	return r.Op.Name
-}
-
-// logAccess writes one line a request. Neither query nor headers are in it:
-// they hold signatures and customer keys.
-func (a *API) logAccess(w *response, r *Request, err error, took time.Duration) {
-	fields := []zap.Field{
-		zap.String("op", r.opName()), zap.String("method", clip(r.Method, maxShown)), zap.String("bucket", clip(r.BucketName, maxShown)),
-		zap.String("key", clip(r.Key, maxShown)), zap.Int("status", w.status), zap.Duration("duration", took),
-		zap.Int64("bytes", w.bytes), zap.String("request", r.ID),
-		zap.String("accesskey", r.Caller.AccessKey), zap.String("tenant", r.Caller.Tenant),
-	}
-	fields = append(fields, LogClient(r.Request)...)
-	served := Served{ID: r.ID, Operation: r.opName(), AccessKey: r.Caller.AccessKey}
-	for _, name := range r.unknownHeaders {
-		if r.Caller.Anonymous() {
-			name = ""
-		}
-		served.UnknownHeaders = append(served.UnknownHeaders, strings.ToLower(name))
-	}
-	if err != nil {
-		if e := toError(err); !hungUp(r, e) {
-			served.Code, served.EngineFailed = string(e.Code), engineFailed(e)
-			fields = append(fields, zap.String("code", served.Code))
-		}
-	}
-	if r.Bucket != nil || err == nil {
-		served.Bucket = r.BucketName
-	}
-	if a.options.Served != nil {
-		fields = append(fields, a.options.Served(r.Context(), served)...)
-	}
-	a.log.Info("request", fields...)
 }

@@ -76,7 +76,7 @@ func fromEngine(err error) *s3err.Error {
 	return e
 }
 
-// engineFailed is [Served.EngineFailed].
+// engineFailed is [RequestInfo.EngineFailed].
 func engineFailed(e *s3err.Error) bool {
 	switch e.Code {
 	case s3err.ServiceUnavailable:

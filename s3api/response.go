@@ -1,40 +1,117 @@
 package s3api
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+	"time"
+)
 
-// response notes what was answered.
+// Response is the http.ResponseWriter of a request. It records what is answered,
+// and lets the edge of the gateway bound it. All layers of the gateway share one
+// Response: see [Record].
 //
-// It has no ReadFrom on purpose, nor have the gateway's writers around it. The
-// server's own (sendfile) needs a file, and blobs are verified in memory before
-// a byte of them is sent; and what a client takes too slowly is noticed from
-// one Write to the next. Any other ReadFrom would only keep io.CopyBuffer from
-// its caller's buffer.
-type response struct {
+// It has no ReadFrom on purpose. The server's own (sendfile) needs a file, and
+// blobs are verified in memory before a byte of them is sent; and a client that
+// takes its answer too slowly is noticed between one Write and the next. Any
+// other ReadFrom would only keep io.CopyBuffer from its caller's buffer.
+type Response struct {
 	http.ResponseWriter
-	status int // 0 until the header is written
-	bytes  int64
+	// BeforeHeader, if not nil, is called once, before the header of the answer
+	// is written. It may write another answer and return true; then what the
+	// handler writes is dropped with [ErrReplaced].
+	BeforeHeader func(status int) (replaced bool)
+	// Pace, if not nil, calls write, which waits for the client, and bounds its
+	// time. It is called for each maxPacedWrite bytes and for each flush.
+	Pace func(write func() (int, error)) (int, error)
+
+	start     time.Time
+	firstByte time.Duration
+	status    int // 0 until the header is written
+	bytes     int64
+	replaced  bool
 }
 
-// WriteHeader implements http.ResponseWriter.
-func (w *response) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 {
-		w.status = status
+// response is the short name of the handlers.
+type response = Response
+
+// maxPacedWrite is the largest write that Response.Pace is called for, in bytes.
+const maxPacedWrite = 32 << 10
+
+// ErrReplaced is the error of writing to an answer that was replaced.
+var ErrReplaced = errors.New("the answer was replaced by another one")
+
+// Record returns w if it is a Response, else a Response that writes to w.
+func Record(w http.ResponseWriter) *Response {
+	if r, ok := w.(*Response); ok {
+		return r
 	}
-	w.ResponseWriter.WriteHeader(status)
+	return &Response{ResponseWriter: w, start: time.Now()}
+}
+
+// Status is the status of the answer; 0 until its header is written.
+func (w *Response) Status() int { return w.status }
+
+// Bytes is how many bytes of the answer's body were written.
+func (w *Response) Bytes() int64 { return w.bytes }
+
+// FirstByte is the time until the header was written; 0 until then.
+func (w *Response) FirstByte() time.Duration { return w.firstByte }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *Response) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK { // 100 Continue is not the answer
+		if before := w.BeforeHeader; before != nil {
+			w.BeforeHeader = nil
+			if before(status) {
+				w.replaced = true
+				return
+			}
+		}
+		w.status, w.firstByte = status, time.Since(w.start)
+	}
+	if !w.replaced {
+		w.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Write implements io.Writer.
-func (w *response) Write(p []byte) (int, error) {
+func (w *Response) Write(p []byte) (written int, err error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
-	return n, err
+	if w.replaced {
+		return 0, ErrReplaced
+	}
+	if w.Pace == nil {
+		written, err = w.ResponseWriter.Write(p)
+		w.bytes += int64(written)
+		return written, err
+	}
+	for {
+		n, err := w.Pace(func() (int, error) { return w.ResponseWriter.Write(p[:min(len(p), maxPacedWrite)]) })
+		written += n
+		w.bytes += int64(n)
+		p = p[n:]
+		if err != nil || len(p) == 0 {
+			return written, err
+		}
+	}
 }
 
 // Flush implements http.Flusher.
-func (w *response) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *Response) Flush() { _ = w.FlushError() } // a Flusher cannot fail
+
+// FlushError is for http.ResponseController. A flush waits for the client as a
+// write does.
+func (w *Response) FlushError() error {
+	flush := func() (int, error) { return 0, http.NewResponseController(w.ResponseWriter).Flush() }
+	if w.Pace == nil {
+		_, err := flush()
+		return err
+	}
+	_, err := w.Pace(flush)
+	return err
+}
 
 // Unwrap is for http.ResponseController.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *Response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

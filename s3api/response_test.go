@@ -25,7 +25,7 @@ func (s *sized) Read(p []byte) (int, error) {
 func TestAnswersAreCopiedByTheBufferThatIsGiven(t *testing.T) {
 	most := 0
 	buf := make([]byte, sendBuffer)
-	if _, err := io.CopyBuffer(&response{ResponseWriter: httptest.NewRecorder()}, struct{ io.Reader }{&sized{4 << 20, &most}}, buf); err != nil {
+	if _, err := io.CopyBuffer(Record(httptest.NewRecorder()), struct{ io.Reader }{&sized{4 << 20, &most}}, buf); err != nil {
 		t.Fatal(err)
 	}
 	if most != len(buf) {

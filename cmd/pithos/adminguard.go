@@ -13,14 +13,14 @@ import (
 // reads.
 const adminBody = 64 << 10
 
-// guardAdmin refuses what a web page makes an operator's browser send to the
-// port for operators, which trusts whoever reaches it.
+// guardAdmin refuses requests that a web page makes an operator's browser send to
+// the port for operators, which trusts all clients that reach it.
 //
-// A page on another site can send simple requests, but not without saying where
-// it comes from (Origin, Sec-Fetch-Site). A page whose own name was made to
-// point at this machine (DNS rebinding) is of the same origin, but the browser
-// names that host: so only hosts are answered that no stranger can have in the
-// public DNS: addresses, names without a dot, the host of admin.listen, and
+// A page of another site can send simple requests, but the browser adds where
+// they come from (Origin, Sec-Fetch-Site). A page whose name was made to resolve
+// to this machine (DNS rebinding) has the same origin, but the browser sends that
+// name as the host. So only hosts are answered that an attacker cannot have in
+// the public DNS: addresses, names without a dot, the host of admin.listen, and
 // those of admin.hosts.
 func guardAdmin(listen string, hosts []string, next http.Handler) http.Handler {
 	known := map[string]bool{}

@@ -12,21 +12,21 @@ import (
 	"go.uber.org/zap"
 )
 
-// adminPort is the port for operators (admin.listen). It knows no users: who
-// reaches it may read the figures and profiles, set the log level and have
-// the configuration read again. Nothing there shows a secret. Web pages in an
-// operator's browser reach it too: see guardAdmin.
+// adminPort is the port for operators (admin.listen). It has no authentication: a
+// client that reaches it may read metrics and profiles, set the log level and
+// reload the configuration. It shows no secrets. Web pages in an operator's
+// browser can reach it too: see guardAdmin.
 type adminPort struct {
 	server *http.Server
 	log    *zap.Logger
 }
 
-// adminRoutes are what the port answers:
+// adminRoutes are the requests that the port answers:
 //
-//	GET  /metrics        figures for Prometheus
+//	GET  /metrics        metrics for Prometheus
 //	GET  /-/live, /-/ready   as on the public port
 //	GET  /-/level        the log level; PUT {"level":"debug"} sets it
-//	POST /-/reload       as SIGHUP; 200, or 422 with what is wrong
+//	POST /-/reload       as SIGHUP; 200, or 422 with the mistake
 //	GET  /debug/pprof/   profiles of the Go runtime
 func (s *serving) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
@@ -49,7 +49,7 @@ func (s *serving) adminRoutes() http.Handler {
 	return mux
 }
 
-// openAdminPort opens the port, if one is configured or was handed over.
+// openAdminPort opens the port, if it is configured or systemd has passed it.
 func (s *serving) openAdminPort(activated net.Listener) error {
 	listener := activated
 	switch address := s.cfg.Admin.Listen; {
@@ -62,22 +62,22 @@ func (s *serving) openAdminPort(activated net.Listener) error {
 		}
 	}
 	if s.cfg.AdminBeyondLoopback() {
-		s.log.Warn("the port for operators asks nobody who they are, and other machines may reach it: see that only operators do",
+		s.log.Warn("admin listener has no authentication and is reachable from other hosts; restrict access to it",
 			zap.String("admin.listen", s.cfg.Admin.Listen))
 	}
-	// Profiles take as long as they are asked to: no limit but on headers.
+	// The client says how long a profile takes, so only headers have a limit.
 	server := &http.Server{Handler: guardAdmin(s.cfg.Admin.Listen, s.cfg.Admin.Hosts, s.adminRoutes()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	s.admin = &adminPort{server: server, log: s.log}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("the port for operators failed", zap.Error(err))
+			s.log.Error("the admin listener failed", zap.Error(err))
 		}
 	}()
-	s.log.Info("the port for operators is open", zap.String("address", "http://"+listener.Addr().String()))
+	s.log.Info("admin listener is open", zap.String("address", "http://"+listener.Addr().String()))
 	return nil
 }
 
-// close ends the port: requests have a second.
+// close ends the port. Running requests have a second.
 func (a *adminPort) close() {
 	if a == nil {
 		return

@@ -20,7 +20,7 @@ const adminYAML = "admin: {listen: '127.0.0.1:0'}\n"
 // adminOf is the address of a process's port for operators.
 func (p *process) adminOf(t testing.TB) string {
 	t.Helper()
-	address, _ := p.log.await(t, "the port for operators is open")["address"].(string)
+	address, _ := p.log.await(t, "admin listener is open")["address"].(string)
 	return address
 }
 
@@ -147,7 +147,7 @@ func TestReadinessEndsBeforeThePortCloses(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	p.log.await(t, "not ready any more; the port closes later")
+	p.log.await(t, "no longer ready; the port closes later")
 	if code, text := get(t.Context(), p.endpoint+"/-/ready"); code != 503 || !strings.Contains(text, "stopping") {
 		t.Errorf("ready: %d %s", code, text)
 	}

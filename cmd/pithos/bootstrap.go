@@ -19,12 +19,11 @@ keyspace that the configuration names: that of the bucketstore, and those of
 all regions' metastores and storage classes. Keyspaces that do not exist are
 made, with the replication of the configuration.
 
-It may be run again and again, and by several machines at once: what is done
-is left alone. After an upgrade of Pithos it upgrades the schema; gateways of
-the version before go on working. A schema that a later Pithos has made is
-refused.
+It may be repeated, and run by several machines concurrently. After an upgrade
+of Pithos it upgrades the schema; gateways of the previous version continue to
+work. A schema of a newer Pithos is refused.
 
-The embedded engine has no schema: then there is nothing to do.`
+The embedded engine has no schema; for it there is nothing to do.`
 
 func newBootstrapCommand() *cobra.Command {
 	var timeout time.Duration
@@ -42,7 +41,7 @@ func newBootstrapCommand() *cobra.Command {
 			return bootstrap(cmd.Context(), &cfg, timeout, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait for Cassandra and to take in all; 0 waits for ever")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait for Cassandra and to take in all; 0: no limit")
 	return cmd
 }
 

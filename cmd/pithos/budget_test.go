@@ -31,7 +31,7 @@ func TestMemoryIsSharedOut(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			b := share(c.asked, c.goLimit, c.cgroup)
+			b := divideMemory(c.asked, c.goLimit, c.cgroup)
 			if b.bodies != c.bodies || b.soft != c.soft || b.fits() != c.fits {
 				t.Errorf("%+v, fits %v; want %+v", b, b.fits(), c)
 			}
@@ -84,7 +84,7 @@ func TestGoMemoryLimitIsRespected(t *testing.T) {
 		t.Errorf("got %v", line)
 	}
 	p = startServe(t, "service: {max-memory: 600M}", "GOMEMLIMIT=400MiB", "PITHOS_DATA="+filepath.Join(t.TempDir(), "data"))
-	if line := p.log.await(t, "the process may take less memory than it needs: raise the limit, or lower service.max-memory"); line["for bodies"] != "600M" {
+	if line := p.log.await(t, "the memory limit of the process is too low; raise it, or lower service.max-memory"); line["for bodies"] != "600M" {
 		t.Errorf("got %v", line)
 	}
 }

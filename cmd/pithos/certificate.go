@@ -15,7 +15,7 @@ type certificate struct {
 	current atomic.Pointer[tls.Config]
 }
 
-// load reads the certificate anew. After an error the one before goes on.
+// load reads the certificate again. After an error the old one stays in use.
 func (c *certificate) load(cfg config.ServiceTLS) error {
 	pair, err := tls.LoadX509KeyPair(cfg.Certificate, cfg.Key)
 	if err != nil {

@@ -19,21 +19,21 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-const checkHelp = `Check looks at everything in the store, and tells what does not fit together:
+const checkHelp = `Check reads everything in the store and reports what does not fit together:
 
   missing       a version or a part whose bytes are not there
-  corrupt       bytes that are not those that were written (--deep)
-  mismatched    a listing that shows other than the object is; other rows that
+  corrupt       bytes that differ from those that were written (--deep)
+  mismatched    a listing that differs from the object; other rows that
                 contradict each other
   unreferenced  bytes that no object refers to
   leftover      rows that nothing needs any more
 
-It may run while gateways serve: what is merely under way is not reported. The
+It may run while gateways serve: changes in progress are not reported. The
 embedded engine belongs to one process at a time: stop 'pithos serve' first.
 
---repair writes listings anew from the objects, has the collector look at what
-is left over, and with --deep writes wrong copies of chunks anew from good ones.
-What is missing stays so: restore it from a backup. Unreferenced bytes on
+--repair rewrites listings from the objects, queues what is left over for the
+garbage collection, and with --deep rewrites wrong copies of chunks from good ones.
+What is missing stays missing: restore it from a backup. Unreferenced bytes on
 Cassandra are deleted when two runs with the same --state directory, a grace
 time (gc.grace) apart, have both found them; in the embedded engine at once.
 
@@ -41,9 +41,9 @@ time (gc.grace) apart, have both found them; in the embedded engine at once.
 whose key this server has. Reading a chunk of which a copy is wrong heals it, as
 a GET does, with or without --repair.
 
-A check writes what it sees into a temporary directory ($TMPDIR), about 100
-bytes for each version and each blob; --state names another, from which a check
-that was interrupted goes on.`
+A check writes intermediate results into a temporary directory ($TMPDIR), about
+100 bytes for each version and each blob. --state names another directory; a
+check that was interrupted continues from there.`
 
 type checkFlags struct {
 	repair, deep, json bool
@@ -74,8 +74,8 @@ func newCheckCommand() *cobra.Command {
 	flags.BoolVar(&f.repair, "repair", false, "repair what can be repaired")
 	flags.BoolVar(&f.deep, "deep", false, "read every byte and compare it with its checksums")
 	flags.StringVar(&f.bucket, "bucket", "", "check the objects of this bucket alone; unreferenced bytes are not looked for")
-	flags.StringVar(&f.state, "state", "", "`directory` for what the check sees, to go on from after an interruption")
-	flags.IntVar(&f.workers, "workers", 8, "how many parts are looked at at once")
+	flags.StringVar(&f.state, "state", "", "`directory` for intermediate results, to continue from after an interruption")
+	flags.IntVar(&f.workers, "workers", 8, "how many parts are checked in parallel")
 	flags.BoolVar(&f.json, "json", false, "as one JSON object a line: each finding, and the summary last")
 	return cmd
 }

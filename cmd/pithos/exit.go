@@ -37,7 +37,7 @@ var exitMeanings = []struct {
 	{exitInterrupted, "stopped by a signal before it was done"},
 }
 
-// exitError is an error with the exit code it leads to.
+// exitError is an error with an exit code.
 type exitError struct {
 	code int
 	err  error
@@ -54,8 +54,8 @@ func withCode(code int, err error) error {
 	return &exitError{code, err}
 }
 
-// exitCode is the code an error leads to: the one it was given; else what its
-// kind implies.
+// exitCode returns the exit code of an error: the one it was given, else that of
+// its kind.
 func exitCode(err error) int {
 	var coded *exitError
 	var mistakes config.Errors

@@ -12,12 +12,12 @@ import (
 )
 
 // streamsPerConnection is the most requests that run over one connection of
-// HTTP/2: each has a goroutine and its headers. SDKs that use it open more
-// connections for more requests.
+// HTTP/2: each has a goroutine and headers. SDKs open more connections for more
+// requests.
 const streamsPerConnection = 64
 
 // newHTTPServer gives net/http the limits of the configuration. Bodies have
-// no limit in time but that they must not stand still: see package edge.
+// no total time, but a minimum speed: see package edge.
 func newHTTPServer(cfg config.Service, g *edge.Server, logger *zap.Logger) *http.Server {
 	return &http.Server{
 		Handler:           g,
@@ -29,7 +29,7 @@ func newHTTPServer(cfg config.Service, g *edge.Server, logger *zap.Logger) *http
 	}
 }
 
-// httpLog takes what net/http has to say: mostly clients that misbehave.
+// httpLog takes the log lines of net/http, which are mostly about bad clients.
 type httpLog struct{ log *zap.Logger }
 
 // Write implements io.Writer.

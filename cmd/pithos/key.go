@@ -28,8 +28,8 @@ Keys of the configuration (keystore.keys, PITHOS_ACCESS_KEY) are not among
 them: they are changed there.
 
 Gateways notice a new or revoked key within five seconds. The embedded engine
-belongs to one process at a time: while 'pithos serve' runs, it is asked to do
-it, at a socket in the data directory that its own user alone can reach.`
+can be opened by one process at a time: while 'pithos serve' runs, this command
+asks it, at a socket in the data directory that only its own user can reach.`
 
 func newKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -54,7 +54,7 @@ func newKeyCreateCommand() *cobra.Command {
 		Use:   "create",
 		Short: "Create an access key and print its secret, once",
 		Long: "Create makes an access key and prints it with its secret. The secret cannot be\n" +
-			"shown again. What the key makes belongs to its tenant; keys of one tenant\n" +
+			"shown again. What the key creates belongs to its tenant; keys of one tenant\n" +
 			"see the same buckets.",
 		Example: `  pithos key create --tenant alice@example.com
   pithos key create --tenant backup --group operators --json

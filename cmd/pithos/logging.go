@@ -23,7 +23,7 @@ type logs struct {
 	files []*logFile
 }
 
-// logFile is a file that lines are appended to. It may be opened anew while
+// logFile is a file that lines are appended to. It may be reopened while
 // it is in use: after something has renamed it, as logrotate does.
 type logFile struct {
 	path string
@@ -60,8 +60,8 @@ func (l *logFile) Close() error {
 	return l.f.Close()
 }
 
-// reopen goes on in the file that has the path now. If none can be opened, it
-// goes on in the old one.
+// reopen continues in the file that has the path now. If it cannot be opened,
+// lines still go to the old one.
 func (l *logFile) reopen() error {
 	now, err := openLogFile(l.path)
 	if err != nil {
@@ -74,7 +74,7 @@ func (l *logFile) reopen() error {
 	return old.Close()
 }
 
-// reopen opens all log files anew.
+// reopen reopens all log files, for logrotate.
 func (l *logs) reopen() error {
 	var errs []error
 	for _, f := range l.files {
@@ -83,8 +83,8 @@ func (l *logs) reopen() error {
 	return errors.Join(errs...)
 }
 
-// newLogs makes the logger that the configuration describes. The console is
-// stderr. Close it at the end.
+// newLogs returns the logger that the configuration describes. The console is
+// stderr. The caller closes it.
 func newLogs(cfg config.Logging, stderr io.Writer) (*logs, error) {
 	l := &logs{Level: zap.NewAtomicLevelAt(levelOf(cfg.Level))}
 	var cores []zapcore.Core
@@ -151,8 +151,9 @@ func utcTime(t time.Time, out zapcore.PrimitiveArrayEncoder) {
 	out.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z"))
 }
 
-// logConfig tells the operator what the configuration holds that deserves a
-// thought: keys without effect, and published keys that others can reach.
+// logConfig warns of what may be wrong with the configuration: keys without
+// effect, published access keys that other hosts can use, certificates that are
+// not verified.
 func logConfig(log *zap.Logger, cfg *config.Config) {
 	for _, warning := range cfg.Warnings {
 		log.Warn("configuration", zap.String("note", warning))
@@ -161,11 +162,11 @@ func logConfig(log *zap.Logger, cfg *config.Config) {
 		log.Info("configuration read", zap.String("file", cfg.Source))
 	}
 	if keys := cfg.ExampleKeys(); len(keys) > 0 && cfg.ListensBeyondLoopback() {
-		log.Warn("these keys are printed in public documentation: anyone who can reach this address can use them; replace them",
+		log.Warn("these access keys are published in documentation, and other hosts can reach this address; replace them",
 			zap.String("keys", strings.Join(keys, ", ")), zap.String("listen", cfg.ListenAddress()))
 	}
 	for _, path := range cfg.UnverifiedTLS() {
-		log.Warn("certificates of Cassandra are not checked: whoever stands in between can read and change everything", zap.String("key", path))
+		log.Warn("Cassandra's certificates are not verified; an attacker on the network can read and change all data", zap.String("key", path))
 	}
 }
 

@@ -15,25 +15,25 @@ import (
 )
 
 const (
-	// ownMemory is what the process takes beside the bodies of requests, in bytes.
+	// ownMemory is the memory of the process without the bodies of requests, in bytes.
 	ownMemory = 160 << 20
 	// leastBodies is the least that service.max-memory may be, in bytes.
 	leastBodies = 16 << 20
 )
 
-// budget is how the memory of the process is shared out, in bytes.
+// budget is how the memory of the process is divided, in bytes.
 type budget struct {
-	allowed int64  // what the process may take; 0: as much as there is
-	from    string // who says so
-	soft    int64  // the limit for Go's collector: above it, it works harder rather than let the process grow
+	allowed int64  // limit of the process; 0: none
+	from    string // where the limit comes from
+	soft    int64  // memory limit of the Go runtime: above it, the runtime collects garbage more often
 	bodies  int64  // for the bodies of running requests
 }
 
-// share shares out what the process may take. GOMEMLIMIT is taken as it is; of
+// divideMemory divides the memory of the process. GOMEMLIMIT is used as it is. Of
 // the limit of a cgroup (a container's or a unit's) a tenth is left to what is
-// not Go's heap, because who goes over it is killed. asked is service.max-memory,
-// 0 where it is not set.
-func share(asked config.Size, goLimit, cgroup int64) budget {
+// not Go's heap, since the kernel kills a process that exceeds it. asked is
+// service.max-memory, 0 if it is not set.
+func divideMemory(asked config.Size, goLimit, cgroup int64) budget {
 	b := budget{soft: math.MaxInt64}
 	switch {
 	case goLimit > 0:
@@ -55,19 +55,19 @@ func share(asked config.Size, goLimit, cgroup int64) budget {
 	return b
 }
 
-// fits tells whether all that the process takes is within what it may take.
+// fits reports whether the process needs no more than its limit.
 func (b budget) fits() bool { return b.allowed == 0 || ownMemory+b.bodies <= b.allowed }
 
-// currentBudget is that of this process.
+// currentBudget returns the budget of this process.
 func currentBudget(asked config.Size) budget {
 	goLimit := int64(0)
 	if limit := debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") != "" && limit != math.MaxInt64 {
 		goLimit = limit
 	}
-	return share(asked, goLimit, cgroupLimit(os.DirFS("/")))
+	return divideMemory(asked, goLimit, cgroupLimit(os.DirFS("/")))
 }
 
-// limitMemory holds Go's collector to the budget, and says how it was made.
+// limitMemory sets the memory limit of the Go runtime, and logs the budget.
 func limitMemory(b budget, log *zap.Logger) {
 	if b.from != "GOMEMLIMIT" {
 		debug.SetMemoryLimit(b.soft)
@@ -77,14 +77,14 @@ func limitMemory(b budget, log *zap.Logger) {
 		fields = append(fields, zap.String("allowed by", b.from), zap.Int64("allowed", b.allowed))
 	}
 	if !b.fits() {
-		log.Warn("the process may take less memory than it needs: raise the limit, or lower service.max-memory", append(fields, zap.Int64("needed", ownMemory+b.bodies))...)
+		log.Warn("the memory limit of the process is too low; raise it, or lower service.max-memory", append(fields, zap.Int64("needed", ownMemory+b.bodies))...)
 		return
 	}
 	log.Info("memory", fields...)
 }
 
-// cgroupLimit is the least limit of the cgroups that this process is in, in
-// bytes; 0 where there is none. root is the file system's root. See
+// cgroupLimit returns the least limit of the cgroups that this process is in, in
+// bytes; 0 if there is none. root is the root of the file system. See
 // cgroups(7): version 2 has one hierarchy, version 1 one for memory.
 func cgroupLimit(root fs.FS) int64 {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
@@ -113,11 +113,12 @@ func cgroupLimit(root fs.FS) int64 {
 	return least
 }
 
-// unlimited is about what version 1 says where there is no limit.
+// unlimited is about the value of version 1 without a limit.
 const unlimited = math.MaxInt64 / 2
 
-// leastLimit goes from a cgroup up to the root. In a container the path may be
-// one of the machine, which is not there: then the root is the container's.
+// leastLimit reads the limits from a cgroup up to the root. In a container the
+// path may be one of the host, which does not exist here: then the root is the
+// cgroup of the container.
 func leastLimit(root fs.FS, mount, group, file string) int64 {
 	least := int64(0)
 	for group = path.Clean("/" + group); ; group = path.Dir(group) {

@@ -59,7 +59,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// forgetPeak makes VmHWM begin anew.
+// forgetPeak makes VmHWM start again.
 func (p *process) forgetPeak(t testing.TB) {
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0); err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// monotonic is what systemd wants beside RELOADING=1: the time of the reload
+// monotonic is what systemd requires with RELOADING=1: the time of the reload
 // by its clock.
 func monotonic() string {
 	var now unix.Timespec

@@ -28,7 +28,7 @@ func warnOfReaders(log *zap.Logger, cfg *config.Config) {
 		if err != nil {
 			continue // it was looked at a moment ago
 		}
-		log.Warn("every user of this machine can read this, or change it: data or secrets are in it",
+		log.Warn("all users of this machine can read or change this; it has data or secrets",
 			zap.String("path", path), zap.String("mode", fmt.Sprintf("%04o", info.Mode().Perm())),
 			zap.String("do", "chmod o= "+path))
 	}

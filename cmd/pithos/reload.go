@@ -22,10 +22,12 @@ import (
 	"github.com/pithos/pithos/internal/metrics"
 )
 
-// reloader brings changes of the configuration into a running server: the
+// reloader applies changes of the configuration to a running server: the
 // keys of the keystore, the certificate of the listener and the oldest version
-// of TLS, the log level; and it opens log files anew. A configuration with any
-// mistake changes nothing at all.
+// of TLS, the log level; and it reopens log files. A configuration with any
+// mistake changes nothing.
+//
+// It follows the files of this process, so it is not a job of internal/jobs.
 type reloader struct {
 	load    func() (config.Config, error)
 	level   func(config.Logging)
@@ -43,11 +45,11 @@ type reloader struct {
 	masters [sha256.Size]byte
 }
 
-// errNoTLS refuses what the listener cannot do while it listens.
+// errNoTLS: the listener cannot change its protocol while it listens.
 var errNoTLS = errors.New("service.tls: HTTPS cannot be switched on or off without a restart")
 
-// opened gives the reloader the engine, and the engine what was reloaded
-// while it was waited for.
+// opened gives the reloader the engine, and gives the engine the access keys of
+// reloads that happened before it was open.
 func (r *reloader) opened(e *engine.Engine) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,7 +57,7 @@ func (r *reloader) opened(e *engine.Engine) {
 	e.SetKeys(&r.cfg)
 }
 
-// admin manages the engine's keys beside those that are configured now.
+// admin manages the engine's stored keys, given those that are configured now.
 func (r *reloader) admin(e *engine.Engine) keyadmin.Admin {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,14 +68,14 @@ func (r *reloader) admin(e *engine.Engine) keyadmin.Admin {
 func (r *reloader) now() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.reopen(); err != nil { // at first, for what is told from here on
-		r.log.Error("a log file could not be opened anew; its lines go where they went", zap.Error(err))
+	if err := r.reopen(); err != nil { // first, for the lines below
+		r.log.Error("reopening a log file failed; its lines still go to the old file", zap.Error(err))
 	}
 	r.seen = r.fingerprint()
 	err := r.apply()
 	r.metrics.Reloaded(err)
 	if err != nil {
-		r.log.Error("the configuration was not reloaded; what held before goes on", zap.Error(err))
+		r.log.Error("reloading the configuration failed; the old one stays in effect", zap.Error(err))
 	}
 	return err
 }
@@ -97,12 +99,12 @@ func (r *reloader) apply() error {
 	if r.engine != nil {
 		r.engine.SetKeys(&cfg)
 	}
-	late := needRestart(&r.cfg, &cfg)
-	if r.masters != r.masterKeys() && !slices.Contains(late, "encryption.master-key-file") {
-		late = append(late, "encryption.master-key-file")
+	restart := needRestart(&r.cfg, &cfg)
+	if r.masters != r.masterKeys() && !slices.Contains(restart, "encryption.master-key-file") {
+		restart = append(restart, "encryption.master-key-file")
 	}
-	if len(late) > 0 {
-		r.log.Warn("these changes of the configuration take effect at the next start", zap.Strings("keys", late))
+	if len(restart) > 0 {
+		r.log.Warn("these changes of the configuration need a restart", zap.Strings("keys", restart))
 	}
 	r.log.Info("configuration reloaded", zap.String("file", cfg.Source), zap.Int("keys", len(cfg.Keystore.Keys)))
 	kept := r.cfg
@@ -140,14 +142,14 @@ func changed(path string, a, b reflect.Value) []string {
 	return names
 }
 
-// fingerprint is of all files that a reload reads. A file that cannot be read
-// counts as an empty one: the reload will say what is wrong with it.
+// fingerprint returns the fingerprint of all files that a reload reads. A file
+// that cannot be read counts as empty: the reload reports the error.
 func (r *reloader) fingerprint() [sha256.Size]byte {
 	return fingerprint(r.cfg.Source, r.cfg.Service.TLS.Certificate, r.cfg.Service.TLS.Key, r.cfg.Encryption.MasterKeyFile)
 }
 
-// masterKeys is the fingerprint of the file with the master keys, which are
-// read at the start alone.
+// masterKeys returns the fingerprint of the file with the master keys, which are
+// read only at the start.
 func (r *reloader) masterKeys() [sha256.Size]byte { return fingerprint(r.cfg.Encryption.MasterKeyFile) }
 
 func fingerprint(paths ...string) [sha256.Size]byte {
@@ -165,8 +167,8 @@ func fingerprint(paths ...string) [sha256.Size]byte {
 	return sum
 }
 
-// watch reloads at each SIGHUP, and when a file has changed, which it looks
-// for every so often (never where that is 0), until ctx ends.
+// watch reloads at each SIGHUP, and when a file has changed, until ctx ends. It
+// checks the files at the interval every; 0 means never.
 func (r *reloader) watch(ctx context.Context, every time.Duration) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -185,10 +187,10 @@ func (r *reloader) watch(ctx context.Context, every time.Duration) {
 			select {
 			case <-hangup:
 				systemd("RELOADING=1\n" + monotonic())
-				_ = r.now() // which has said what is wrong
+				_ = r.now() // logs its error
 				systemd("READY=1")
 			case <-tick:
-				r.look()
+				r.reloadIfChanged()
 			case <-ctx.Done():
 				return
 			}
@@ -196,12 +198,12 @@ func (r *reloader) watch(ctx context.Context, every time.Duration) {
 	}()
 }
 
-// look reloads if a file has changed since the last time.
-func (r *reloader) look() {
+// reloadIfChanged reloads if a file has changed since the last reload.
+func (r *reloader) reloadIfChanged() {
 	r.mu.Lock()
 	same := r.fingerprint() == r.seen
 	r.mu.Unlock()
 	if !same {
-		_ = r.now() // which has said what is wrong
+		_ = r.now() // logs its error
 	}
 }

@@ -115,14 +115,14 @@ func (r *reloadable) hangUp(t *testing.T, expect string) map[string]any {
 	return r.log.awaitMore(t, expect, func() { must(t, r.cmd.Process.Signal(syscall.SIGHUP)) })
 }
 
-const notReloaded = "the configuration was not reloaded; what held before goes on"
+const notReloaded = "reloading the configuration failed; the old one stays in effect"
 
 func TestHangupBringsInNewKeysAndCertificates(t *testing.T) {
 	r := startReloadable(t, "0s")
 	r.want(t, "ONE", 1)
 	writeCertificate(t, r.certificate, r.key, 2)
 	r.write(t, r.yaml("TWO", "0s")+"gc: {grace: 2h}\n")
-	late := r.hangUp(t, "these changes of the configuration take effect at the next start")
+	late := r.hangUp(t, "these changes of the configuration need a restart")
 	if keys, ok := late["keys"].([]any); !ok || len(keys) != 1 || keys[0] != "gc.grace" {
 		t.Errorf("need a restart: %v", late["keys"])
 	}
@@ -185,7 +185,7 @@ func TestNewMasterKeysAskForARestart(t *testing.T) {
 	writeFile(t, keys, testMasterKey+"\n")
 	p := startReady(t, "encryption: {master-key-file: "+keys+"}\nservice: {reload-interval: 50ms}", "PITHOS_DATA="+filepath.Join(t.TempDir(), "data"))
 	writeFile(t, keys, "bmV3IG1hc3RlciBrZXkgb2YgMzIgYnl0ZXMgISEhISE=\n"+testMasterKey+"\n")
-	late := p.log.await(t, "these changes of the configuration take effect at the next start")
+	late := p.log.await(t, "these changes of the configuration need a restart")
 	if got := fmt.Sprint(late["keys"]); got != "[encryption.master-key-file]" {
 		t.Errorf("need a restart: %s", got)
 	}

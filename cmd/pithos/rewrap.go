@@ -18,22 +18,22 @@ import (
 )
 
 const rewrapHelp = `Rewrap shows which master keys are in use: how many objects, uploads and access
-keys each has encrypted. With --from it encrypts what that master key has
-encrypted with the active one instead, the first of the key file, so that the
-old one can be taken out. Bodies stay as they are: only their data keys, of a
-few bytes each, are written again.
+keys each has encrypted. With --from it encrypts the data keys of that master key
+with the active one instead, the first of the key file, so that the old one can
+be removed. Bodies stay as they are: only their data keys, of a few bytes each,
+are rewritten.
 
 To rotate the master key:
   1. Put the new key at the end of the key file of every gateway, and restart them.
   2. Move it to the first place, and restart them: it encrypts what is new.
   3. pithos rewrap --from OLD, until nothing is left under the old key.
-  4. Take the old key out.
+  4. Remove the old key.
 
-Gateways may serve meanwhile; the embedded engine belongs to one process at a
-time: stop 'pithos serve' before. Revoke no access keys while it runs. Objects that were stored
-with aws:kms go on showing the id of the key that they were stored with. A
-bucket whose default encryption names the old key goes on using it: change that
-first. Objects encrypted with a customer's key (SSE-C) need no master key.`
+Gateways may serve meanwhile. The embedded engine can be opened by one process
+at a time: stop 'pithos serve' before. Revoke no access keys while it runs.
+Objects that were stored with aws:kms still show the id of the key that they were
+stored with. A bucket whose default encryption names the old key still uses it:
+change that first. Objects encrypted with a customer's key (SSE-C) need no master key.`
 
 func newRewrapCommand() *cobra.Command {
 	var from string

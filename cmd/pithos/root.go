@@ -54,19 +54,19 @@ These environment variables win over the file:
 Exit codes:
 `
 
-const rootExample = `  # A server on this machine, nothing to set up; it prints the settings for clients.
+const rootExample = `  # A server on this machine without configuration; it prints the settings for clients.
   pithos serve
 
-  # The same for a test run, with a key and a bucket of one's own.
+  # The same for a test run, with a given key and bucket.
   PITHOS_ACCESS_KEY=demo PITHOS_SECRET_KEY=demo-secret PITHOS_BUCKETS=demo pithos serve
 
   # On Cassandra: install the schema once, then run any number of gateways.
   pithos bootstrap -f pithos.yaml
   pithos serve -f pithos.yaml`
 
-// newRootCommand makes the whole command line, which writes to stdout what was
-// asked for and to stderr everything else. Once a verb's own code has
-// begun, *started is set: errors before that are mistakes in the usage.
+// newRootCommand returns the command line. It writes results to stdout and
+// everything else to stderr. It sets *started when the code of a verb begins:
+// errors before that are usage errors.
 func newRootCommand(stdout, stderr io.Writer, started *bool) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "pithos",
@@ -122,7 +122,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitCode(err)
 }
 
-// report tells an error, and where help is to be had.
+// report prints an error, and where to find help.
 func report(stderr io.Writer, cmd *cobra.Command, err error) {
 	text := strings.TrimRight(err.Error(), "\n")
 	fmt.Fprintf(stderr, "pithos: %s\n", strings.ReplaceAll(text, "\n", "\npithos: "))

@@ -27,22 +27,21 @@ lets running requests finish, for service.shutdown-timeout at most.
 Without configuration it listens on 127.0.0.1:8080 and keeps everything in
 ./pithos-data. At the first start it makes an access key, keeps it in that
 directory (credentials, mode 0600) and prints it once, with settings to paste
-for the aws CLI, s3cmd and boto3. Where systemd would keep in its journal what
-is printed, only the file has the secret.
+for the aws CLI, s3cmd and boto3. If the output goes to the journal of systemd,
+the secret is only in the file.
 
-On Cassandra any number of gateways may run; they share no state but the
-database. Run 'pithos bootstrap' first. While Cassandra does not answer,
-requests are answered 503 with Retry-After, and service begins, or goes on,
-by itself when it does.
+On Cassandra any number of gateways may run; the database is their only shared
+state. Run 'pithos bootstrap' first. While Cassandra does not answer, requests
+are answered 503 with Retry-After; the gateway retries until it answers.
 
   GET /-/live    200 while the process runs
   GET /-/ready   200 while requests can be served, else 503
 
 SIGHUP reads the configuration again: access keys, certificate, oldest version
-of TLS and log level change without a restart, as they do when the files
-change. What else has changed is named in the log, and waits for a restart. A
-configuration with a mistake is refused, and what held before goes on. Log
-files are opened anew, for logrotate.
+of TLS and log level change without a restart. So they do when the files
+change. Other changes need a restart and are named in the log. A
+configuration with a mistake is refused, and the old one stays in effect. Log
+files are reopened, for logrotate.
 
 With admin.listen a second port has metrics for Prometheus (/metrics),
 profiles (/debug/pprof/) and the log level (/-/level).`
@@ -77,7 +76,7 @@ func newServeCommand() *cobra.Command {
 	}
 }
 
-// serving is one run of the verb.
+// serving is one run of 'pithos serve'.
 type serving struct {
 	cmd     *cobra.Command
 	cfg     *config.Config
@@ -87,17 +86,17 @@ type serving struct {
 	http    *http.Server
 	admin   *adminPort // nil where there is none
 	reload  *reloader
-	// endTraces sends the traces that are left.
+	// endTraces sends the remaining traces.
 	endTraces func() error
-	// endControl ends the socket for 'pithos key'.
+	// endControl closes the control socket.
 	endControl func()
 	endpoint   string
 	// failed gets the error that ends the listener, if any.
 	failed chan error
 }
 
-// run listens first and opens the engine then, so that clients get an answer
-// while the database is being waited for.
+// run listens before it opens the engine, so that clients get an answer while it
+// waits for the database.
 func (s *serving) run(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
@@ -132,13 +131,13 @@ func (s *serving) run(ctx context.Context) error {
 
 func (s *serving) flushTraces() {
 	if err := s.endTraces(); err != nil {
-		s.log.Warn("the last traces were not sent", zap.Error(err))
+		s.log.Warn("sending the last traces failed", zap.Error(err))
 	}
 }
 
 func stopped(ctx context.Context) bool { return ctx.Err() != nil }
 
-// cause is why ctx ended, unless a signal ended it: that is the usual way.
+// cause returns why ctx ended; nil after a signal, which is the normal way.
 func cause(ctx context.Context) error {
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
@@ -146,7 +145,7 @@ func cause(ctx context.Context) error {
 	return nil
 }
 
-// listen opens the ports and begins to answer.
+// listen opens the ports and starts to answer.
 func (s *serving) listen() error {
 	tlsConfig, certificate, err := serverTLS(s.cfg.Service.TLS)
 	if err != nil {
@@ -187,21 +186,21 @@ func (s *serving) listen() error {
 	return nil
 }
 
-// reread reads the configuration as it was read at the start.
+// reread reads the configuration again, in the way of the start.
 func (s *serving) reread() (config.Config, error) {
 	cfg, err := loadConfig(s.cmd)
 	cfg.Service.MaxMemory = config.Size(currentBudget(cfg.Service.MaxMemory).bodies)
 	return cfg, err
 }
 
-// serve answers until the server is closed; over TLS also by HTTP/2.
+// serve answers until the server is closed. Over TLS it also speaks HTTP/2.
 func (s *serving) serve(listener net.Listener) {
 	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		s.failed <- fmt.Errorf("the listener failed: %w", err)
 	}
 }
 
-// open waits for the engine and begins to serve from it.
+// open waits for the engine and serves from it.
 func (s *serving) open(ctx context.Context) (*engine.Engine, error) {
 	e, err := engine.Await(ctx, s.cfg, engine.OpenOptions{Log: s.log, Observe: s.gateway.Observer(), Reserve: edge.Reserve})
 	if err != nil {
@@ -218,30 +217,31 @@ func (s *serving) open(ctx context.Context) (*engine.Engine, error) {
 	return e, s.announce(e)
 }
 
-// announce tells whose key to use: the secret only when it was just made.
+// announce logs the first access key. It prints the secret only if the key was
+// generated just now.
 func (s *serving) announce(e *engine.Engine) error {
 	key := e.FirstKey
 	if key == nil {
 		return nil
 	}
-	s.log.Info("no access key is configured: the first one is in the data directory",
+	s.log.Info("no access key is configured; using the first one in the data directory",
 		zap.String("access key", key.ID), zap.String("file", key.Path))
 	if !key.Created {
 		return nil
 	}
 	if inJournal(s.cmd.OutOrStdout(), os.Getenv("JOURNAL_STREAM")) {
-		s.log.Info("its secret is in that file alone: what is printed here goes to the journal, which others read and which is kept")
+		s.log.Info("the secret is only in that file, since systemd keeps in its journal what is printed here")
 		return nil
 	}
 	settings := clientSettings{Endpoint: s.endpoint, Region: e.Store.Region(), AccessKey: key.ID, Secret: key.Secret}
 	if err := settings.print(s.cmd.OutOrStdout()); err != nil {
-		s.log.Warn("the settings for clients could not be printed", zap.Error(err))
+		s.log.Warn("printing the settings for clients failed", zap.Error(err))
 	}
 	return nil
 }
 
-// control takes orders of 'pithos key' where the engine belongs to this
-// process. That it cannot is no reason not to serve.
+// control opens the control socket of an embedded engine. An error does not keep
+// the gateway from serving.
 func (s *serving) control(e *engine.Engine) (end func()) {
 	if e.Kind != config.EmbeddedEngine {
 		return func() {}
@@ -250,41 +250,41 @@ func (s *serving) control(e *engine.Engine) (end func()) {
 		Keys: func() keyadmin.Keyring { return s.reload.admin(e) }, Holds: control.LocalHolds(e.Meta), Jobs: jobs.Stored{Leases: e.Meta},
 	})
 	if err != nil {
-		s.log.Warn("'pithos key' works only while serve is stopped", zap.Error(err))
+		s.log.Warn("opening the control socket failed; 'pithos key', 'pithos backup' and 'pithos jobs' work only while serve is stopped", zap.Error(err))
 		return func() {}
 	}
 	return func() {
 		if err := stop(); err != nil {
-			s.log.Warn("the socket for 'pithos key' failed", zap.Error(err))
+			s.log.Warn("the control socket failed", zap.Error(err))
 		}
 	}
 }
 
-// drain lets running requests finish, and cuts those that take too long.
+// drain lets running requests finish, and cuts off those that take too long.
 func (s *serving) drain() error {
 	timeout := s.cfg.Service.ShutdownTimeout
 	s.log.Info("stopping: running requests may finish", zap.Duration("within", timeout))
 	s.gateway.Drain()
 	systemd("STOPPING=1")
 	if delay := s.cfg.Service.DrainDelay; delay > 0 {
-		s.log.Info("not ready any more; the port closes later", zap.Duration("after", delay))
+		s.log.Info("no longer ready; the port closes later", zap.Duration("after", delay))
 		time.Sleep(delay) // a second signal ends the process
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("requests were cut, since they took longer than service.shutdown-timeout")
+		s.log.Warn("running requests were cut off after service.shutdown-timeout")
 		err = s.http.Close()
 	}
 	return err
 }
 
-// closeTimeout bounds what is left to do when no request runs any more.
+// closeTimeout bounds the work that is left when no request runs any more.
 const closeTimeout = 10 * time.Second
 
-// close ends the engine. Where a request does not end, not even cut, the
-// engine is left as a crash would leave it, which it is made for.
+// close ends the engine. If a request does not end although it was cut off, the
+// engine is left as after a crash, from which it recovers.
 func (s *serving) close(e *engine.Engine) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -292,7 +292,7 @@ func (s *serving) close(e *engine.Engine) error {
 		return fmt.Errorf("a request does not end: %w", err)
 	}
 	if err := e.Flush(ctx); err != nil {
-		s.log.Warn("some writes behind answers were left; they cost listings a read, never truth", zap.Error(err))
+		s.log.Warn("some asynchronous writes were not completed; listings read the affected keys once more", zap.Error(err))
 	}
 	if err := e.Close(); err != nil {
 		return fmt.Errorf("close the engine: %w", err)

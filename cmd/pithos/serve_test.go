@@ -124,7 +124,7 @@ func TestFirstStartMakesAKeyAndPrintsItOnce(t *testing.T) {
 	if _, err := client(id, secret).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("mine")}); err != nil {
 		t.Error(err)
 	}
-	line := p.log.await(t, "no access key is configured: the first one is in the data directory")
+	line := p.log.await(t, "no access key is configured; using the first one in the data directory")
 	if line["access key"] != id || !strings.HasSuffix(fmt.Sprint(line["file"]), "credentials") {
 		t.Errorf("got %v", line)
 	}

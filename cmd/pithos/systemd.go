@@ -47,7 +47,7 @@ func activated(getenv func(string) string) (public, admin net.Listener, err erro
 }
 
 // systemd tells the service manager how things stand, if there is one: see
-// sd_notify(3). That nobody listens there is no reason to stop.
+// sd_notify(3). If nothing listens there, serving continues.
 func systemd(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {

@@ -94,7 +94,7 @@ func TestJournalGetsNoSecret(t *testing.T) {
 			cmd.Env = []string{"JOURNAL_STREAM=" + stream, "PITHOS_LISTEN=127.0.0.1:0", "PITHOS_DATA=" + filepath.Join(folder, "data"),
 				"PITHOS_CONFIGURATION=" + configured(t, "logging: {json: true}")}
 			p := startProcess(t, cmd)
-			line := p.log.await(t, "no access key is configured: the first one is in the data directory")
+			line := p.log.await(t, "no access key is configured; using the first one in the data directory")
 			if code := p.stop(t); code != exitOK {
 				t.Fatalf("exit code %d", code)
 			}

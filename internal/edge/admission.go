@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,21 +12,21 @@ import (
 )
 
 const (
-	// requestBytes is what a request takes, whoever sends it: its headers, and
-	// as much of its body as is read before it is authenticated.
+	// requestBytes is the memory of any request: its headers, and the part of
+	// its body that is read before it is authenticated.
 	requestBytes = 64 << 10
-	// streamChunks is the most memory that one body takes in either direction,
-	// however long it is, in chunks: those that are under way, the one at
-	// hand, and what the driver makes of them.
+	// streamChunks is the most memory of a body in either direction, in chunks,
+	// however long the body is: the chunks in transit, the current one, and the
+	// driver's copies.
 	streamChunks = 10
 	// formsPart is the part of service.max-requests that may read the fields
-	// of POST forms, one in so many: nobody is authenticated there yet.
+	// of POST forms, one in so many: their senders are not authenticated yet.
 	formsPart = 8
 )
 
-// maxHeaderLines is the most lines of a request's header. Each takes about 100
-// bytes of memory beside its own, and is looked at several times. The 8 KB that
-// AWS takes have room for 450 entries of user metadata.
+// maxHeaderLines is the most lines of a request's header. Each uses about 100
+// bytes of memory besides its text, and is read several times. The 8 KB that AWS
+// accepts have room for 450 entries of user metadata.
 const maxHeaderLines = 500
 
 func headerLines(h http.Header) (n int) {
@@ -37,8 +36,7 @@ func headerLines(h http.Header) (n int) {
 	return n
 }
 
-// bodyMemory is service.max-memory; where that is not set, what holds without
-// any limit.
+// bodyMemory returns service.max-memory, or its default without any limit.
 func bodyMemory(cfg *config.Config) int64 {
 	if cfg.Service.MaxMemory == 0 {
 		return config.DefaultMaxMemory
@@ -46,7 +44,7 @@ func bodyMemory(cfg *config.Config) int64 {
 	return int64(cfg.Service.MaxMemory)
 }
 
-// streamBytes is the memory of one long body in any storage class.
+// streamBytes returns the memory of one long body in any storage class.
 func streamBytes(cfg *config.Config) int64 {
 	largest := config.Size(512 << 10)
 	for _, region := range cfg.Regions {
@@ -57,85 +55,101 @@ func streamBytes(cfg *config.Config) int64 {
 	return streamChunks * int64(largest)
 }
 
-// admission bounds what is served at a time, by number and by memory. A
-// request beyond the bounds waits a moment, and is then told to slow down: so
-// what is under way is done in time, instead of all in vain.
+// admission bounds the number and the memory of requests that run at the same
+// time. A request beyond the bounds waits for a moment, and is then told to slow
+// down, so that the running requests are completed in time.
 //
-// A request is admitted in two steps. At first it gets a turn and requestBytes.
-// Package s3api asks for more by [admission.admit] when it knows who the caller
-// is and that the caller may do what it asks for: no memory is granted for a
-// length that a stranger declares. Turns and memory are shared among client
-// addresses and among tenants, see [pool].
+// A request is admitted in two steps. First it gets a slot and requestBytes.
+// Package s3api asks for more by [admission.admit] when it has authorized the
+// request: no memory is granted for a length that a stranger declares. Slots and
+// memory are shared among client addresses and among tenants, see [pool].
 //
-// Where the engine fails, the bound on the number shrinks: requests that would
-// pile up, each waiting for its time-out, are refused at once instead.
+// While the engine fails, the limiter lowers the number: requests that would pile
+// up until they time out are refused at once instead.
 type admission struct {
-	turns  *turns
-	memory *pool
-	forms  *pool // requests that read the fields of a form
-	stream int64 // bytes that one body takes at most
-	answer mean  // of what an object's body took lately
-	wait   time.Duration
-	next   http.Handler
-	// shareOf is who a request is accounted to by its client's address.
+	limiter *limiter
+	memory  *pool
+	forms   *pool // requests that read the fields of a form
+	stream  int64 // bytes that one body takes at most
+	answer  mean  // memory that the body of an object used lately
+	wait    time.Duration
+	next    http.Handler
+	// shareOf returns the callers of a request by the address of its client.
 	shareOf func(*http.Request) callers
 }
 
-// newAdmission lets up to limit requests through to next, while their bodies,
-// each of which takes up to stream bytes, take no more than memory.
+// newAdmission passes up to limit concurrent requests to next, whose bodies use
+// up to stream bytes each, and up to memory bytes together.
 func newAdmission(limit int, memory, stream int64, wait time.Duration, next http.Handler) *admission {
-	memory = max(memory, requestBytes+stream) // or none would ever fit
+	memory = max(memory, requestBytes+stream) // so that one request fits
 	a := &admission{
-		turns: newTurns(limit), memory: newPool(memory, int64(limit)), forms: newPool(int64(max(1, limit/formsPart)), int64(limit)),
+		limiter: newLimiter(limit), memory: newPool(memory, int64(limit)), forms: newPool(int64(max(1, limit/formsPart)), int64(limit)),
 		stream: stream, wait: wait, next: next, shareOf: func(*http.Request) callers { return callers{} },
 	}
-	a.answer.set(stream) // until it is known better
+	a.answer.set(stream) // until there was an answer
 	return a
 }
 
 // ServeHTTP implements http.Handler.
 func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if t := a.serve(w, r); t.unread {
-		linger(w, r) // it holds neither a turn nor memory
+		drainBody(w, r) // it holds neither a slot nor memory
 	}
 }
 
 func (a *admission) serve(w http.ResponseWriter, r *http.Request) *ticket {
 	t := &ticket{admission: a, callers: a.shareOf(r)}
-	// With its ticket the request is refused without lingering: that is left
-	// until it holds nothing.
+	// With a ticket, refuse does not drain the body: ServeHTTP does so when the
+	// request holds nothing.
 	r = r.WithContext(context.WithValue(r.Context(), ticketKey{}, t))
 	ctx, cancel := context.WithTimeout(r.Context(), a.wait)
 	defer cancel()
-	if !a.turns.take(ctx, t.callers) {
+	if !a.limiter.acquire(ctx, t.callers) {
 		t.unread = true
 		slowDown(w, r)
 		return t
 	}
 	outcome := engineUnknown
-	defer func() { a.turns.leave(outcome, t.callers) }()
+	defer func() { a.limiter.release(outcome, t.callers) }()
 	if !a.memory.take(ctx, requestBytes, 0, t.callers) {
 		t.unread = true
 		slowDown(w, r)
 		return t
 	}
 	t.holds = requestBytes
-	out := &admitted{ResponseWriter: w, request: r, admission: a, ticket: t}
+	answer := s3api.Record(w)
+	answer.BeforeHeader = func(status int) (replaced bool) {
+		if r.Method != http.MethodGet || status >= http.StatusMultipleChoices || a.fits(r.Context(), answer.Header(), t) {
+			return false
+		}
+		t.refused = true
+		clear(answer.Header())
+		slowDown(answer, r)
+		return true
+	}
 	defer func() {
-		t.unread = t.unread && out.status >= http.StatusBadRequest
+		answer.BeforeHeader = nil
+		t.unread = t.unread && answer.Status() >= http.StatusBadRequest
 		a.memory.give(t.holds, t.callers)
 		a.leaveForms(t)
 		switch {
 		case t.refused:
-		case out.status == http.StatusServiceUnavailable && noteOf(r.Context()).reached():
-		case out.status == http.StatusServiceUnavailable:
+		case answer.Status() == http.StatusServiceUnavailable && engineWorks(r.Context()):
+		case answer.Status() == http.StatusServiceUnavailable:
 			outcome = engineUnavailable
 		default:
 			outcome = engineServed
 		}
 	}()
-	a.next.ServeHTTP(out, r)
+	a.next.ServeHTTP(answer, r)
 	return t
+}
+
+// engineWorks reports whether s3api has answered and says that the engine did not
+// fail. A 503 of such a request does not reduce how many requests are served.
+func engineWorks(ctx context.Context) bool {
+	info := requestInfo(ctx)
+	return info.Answered && !info.EngineFailed
 }
 
 // ticket is what a request that was let in holds.
@@ -143,10 +157,10 @@ type ticket struct {
 	admission *admission
 	callers   callers
 	holds     int64 // bytes of memory
-	form      bool  // a place in admission.forms
+	form      bool  // a slot of admission.forms
 	work      s3api.WorkKind
-	refused   bool // the gateway has answered, not the engine
-	unread    bool // the client may go on sending a body that was refused
+	refused   bool // the gateway has answered without the engine
+	unread    bool // the client may still send a body that was refused
 	// body changes the least speed of the request's body; nil without one.
 	body func(s3api.WorkKind)
 }
@@ -168,8 +182,8 @@ func (a *admission) admit(ctx context.Context, w s3api.Work) error {
 	defer cancel()
 	if !a.grant(granting, t, w) {
 		t.refused = true
-		n := noteOf(ctx)
-		n.refused, n.Code = true, string(s3err.SlowDown)
+		info := requestInfo(ctx)
+		info.Refused, info.Code = true, string(s3err.SlowDown)
 		return s3err.New(s3err.SlowDown)
 	}
 	t.work = w.Kind
@@ -186,7 +200,7 @@ func (a *admission) grant(ctx context.Context, t *ticket, w s3api.Work) bool {
 	}
 	a.leaveForms(t)
 	if tenant := "tenant " + w.Tenant; w.Tenant != "" && t.callers[1] == "" {
-		if !a.turns.adopt(ctx, 1, tenant) {
+		if !a.limiter.adopt(ctx, 1, tenant) {
 			return false
 		}
 		a.memory.count(t.holds, tenant) // too little to refuse a request for
@@ -209,8 +223,8 @@ func Reserve(ctx context.Context, bytes int64) (release func(), err error) {
 	bytes = min(bytes, a.stream) // so that it fits, however little memory there is
 	if !a.memory.take(granting, bytes, t.holds, t.callers) {
 		t.refused = true
-		n := noteOf(ctx)
-		n.refused, n.Code = true, string(s3err.SlowDown)
+		info := requestInfo(ctx)
+		info.Refused, info.Code = true, string(s3err.SlowDown)
 		return nil, s3err.New(s3err.SlowDown)
 	}
 	return func() { a.memory.give(bytes, t.callers) }, nil
@@ -224,7 +238,7 @@ func (a *admission) leaveForms(t *ticket) {
 	}
 }
 
-// hold makes what the request holds at least n bytes.
+// hold raises what the request holds to at least n bytes.
 func (a *admission) hold(ctx context.Context, t *ticket, n int64) bool {
 	if n <= t.holds {
 		return true
@@ -240,8 +254,8 @@ func slowDown(w http.ResponseWriter, r *http.Request) {
 	refuse(w, r, s3err.New(s3err.SlowDown))
 }
 
-// bytes is the memory that work is going to take, beyond requestBytes. How much
-// a GET takes is not known before its answer begins: as much as others do.
+// bytes returns the memory that work needs beyond requestBytes. How much a GET
+// needs is not known before its answer begins: the mean of others is used.
 func (a *admission) bytes(w s3api.Work) int64 {
 	switch w.Kind {
 	case s3api.WorkStream:
@@ -263,8 +277,8 @@ func (a *admission) bytes(w s3api.Work) int64 {
 	return 0
 }
 
-// body is the memory that a body of that length takes: it lies in chunks, and
-// once more in the driver's frames.
+// body returns the memory of a body of that length: its chunks, and their copies
+// in the frames of the driver.
 func (a *admission) body(length int64) int64 {
 	if length > a.stream/2 {
 		return a.stream
@@ -272,42 +286,13 @@ func (a *admission) body(length int64) int64 {
 	return 2 * length
 }
 
-// admitted is an answer whose memory is accounted for.
-type admitted struct {
-	http.ResponseWriter
-	request   *http.Request
-	admission *admission
-	ticket    *ticket
-	status    int // 0: not written yet
-	refused   bool
-}
-
-// WriteHeader implements http.ResponseWriter. Only now it is known how long
-// the answer to a GET is. If there is no room for it, it is another one.
-func (w *admitted) WriteHeader(status int) {
-	if w.status != 0 || status < http.StatusOK { // 100 Continue is no answer yet
-		w.ResponseWriter.WriteHeader(status)
-		return
-	}
-	w.status = status
-	if w.request.Method == http.MethodGet && status < http.StatusMultipleChoices && !w.fit() {
-		w.refused, w.ticket.refused = true, true
-		w.status = http.StatusServiceUnavailable
-		clear(w.Header())
-		slowDown(w.ResponseWriter, w.request)
-		return
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// fit makes what the request holds what its answer takes, and reports whether
-// there is room.
-func (w *admitted) fit() bool {
-	length, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
+// fits makes what the request holds what its answer takes, and reports whether
+// there is room. Only the header of the answer to a GET says how long it is.
+func (a *admission) fits(ctx context.Context, header http.Header, t *ticket) bool {
+	length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 	if err != nil {
 		return true
 	}
-	a, t := w.admission, w.ticket
 	takes := requestBytes + a.body(length)
 	if t.work == s3api.WorkObject {
 		a.answer.add(takes - requestBytes)
@@ -317,24 +302,7 @@ func (w *admitted) fit() bool {
 		t.holds = takes
 		return true
 	}
-	ctx, cancel := context.WithTimeout(w.request.Context(), a.wait)
+	ctx, cancel := context.WithTimeout(ctx, a.wait)
 	defer cancel()
 	return a.hold(ctx, t, takes)
 }
-
-// errRefused ends a handler whose answer was replaced.
-var errRefused = errors.New("the gateway had no memory left for the answer; the client was told to slow down")
-
-// Write implements io.Writer.
-func (w *admitted) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
-	if w.refused {
-		return 0, errRefused
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap is for http.ResponseController.
-func (w *admitted) Unwrap() http.ResponseWriter { return w.ResponseWriter }

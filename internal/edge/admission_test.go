@@ -160,7 +160,7 @@ func TestOneCallerLeavesRoomForOthers(t *testing.T) {
 			}
 			close(release)
 			held.Wait()
-			for _, p := range []*pool{a.turns.pool, a.memory} {
+			for _, p := range []*pool{a.limiter.pool, a.memory} {
 				if _, used, waits := p.state(); used != 0 || waits != 0 || len(p.held) != 0 || len(p.waits) != 0 {
 					t.Errorf("left over: %d used, %d waiting, %v, %v", used, waits, p.held, p.waits)
 				}
@@ -265,53 +265,53 @@ func TestGetsTakeTheMemoryThatOthersTook(t *testing.T) {
 // TestFewerAreLetThroughWhileTheEngineFails: and as many as before when it
 // does no more.
 func TestFewerAreLetThroughWhileTheEngineFails(t *testing.T) {
-	turns := newTurns(1000)
+	limiter := newLimiter(1000)
 	one := func(o outcome) {
-		if !turns.take(t.Context(), callers{}) {
+		if !limiter.acquire(t.Context(), callers{}) {
 			t.Fatal("nobody is let through")
 		}
-		turns.leave(o, callers{})
+		limiter.release(o, callers{})
 	}
 	for range 1000 {
 		one(engineUnavailable)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range leastTurns {
-		if !turns.take(gone, callers{}) {
+	for range minLimit {
+		if !limiter.acquire(gone, callers{}) {
 			t.Fatal("somebody must find out that the engine is back")
 		}
 	}
-	if turns.take(gone, callers{}) {
+	if limiter.acquire(gone, callers{}) {
 		t.Error("as many are let through as ever")
 	}
-	for range leastTurns {
-		turns.leave(engineServed, callers{})
+	for range minLimit {
+		limiter.release(engineServed, callers{})
 	}
 	for range 1000 {
 		one(engineServed)
 	}
 	for i := range 1000 {
-		if !turns.take(gone, callers{}) {
+		if !limiter.acquire(gone, callers{}) {
 			t.Fatalf("only %d are let through when all is well", i)
 		}
 	}
 }
 
 func TestNoMoreWaitThanAreServed(t *testing.T) {
-	turns := newTurns(2)
+	limiter := newLimiter(2)
 	for range 2 {
-		turns.take(t.Context(), callers{})
+		limiter.acquire(t.Context(), callers{})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	got := make(chan bool, 3)
 	for range 3 {
-		go func() { got <- turns.take(ctx, callers{}) }()
+		go func() { got <- limiter.acquire(ctx, callers{}) }()
 	}
 	if <-got {
 		t.Error("somebody did not have to wait")
 	}
-	turns.leave(engineServed, callers{})
+	limiter.release(engineServed, callers{})
 	if !<-got {
 		t.Error("a turn that ended is nobody's")
 	}
@@ -319,9 +319,9 @@ func TestNoMoreWaitThanAreServed(t *testing.T) {
 	if <-got {
 		t.Error("who gave up was let through")
 	}
-	turns.leave(engineServed, callers{})
-	turns.leave(engineServed, callers{})
-	if _, running, waiting := turns.state(); running != 0 || waiting != 0 {
+	limiter.release(engineServed, callers{})
+	limiter.release(engineServed, callers{})
+	if _, running, waiting := limiter.state(); running != 0 || waiting != 0 {
 		t.Errorf("%d are running and %d wait", running, waiting)
 	}
 }

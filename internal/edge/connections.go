@@ -20,14 +20,14 @@ const (
 	headBytes = 8 << 20
 )
 
-// Connections bounds what connections take before a request is there that
-// admission could count: their number, and the bytes of headers that are being
-// read. Anyone can open a connection, and 60 KB of header that never end take
-// 240 KB each.
+// Connections bounds what connections use before they have a request that
+// admission can count: their number, and the bytes of headers that are being
+// read. Anyone can open a connection, and an unfinished header of 60 KB uses
+// 240 KB.
 //
 //   - Beyond the number, a connection that waits for a request is closed for a
-//     new one, see [Connections.victim]. Where none may be, the new one is
-//     closed. No address can use up the number, see [pool].
+//     new one, see [Connections.victim]. If there is none, the new one is closed.
+//     No address can use up the number, see [pool].
 //   - Beyond the bytes, the connection with the longest unfinished header is
 //     closed. Ordinary headers have 1 KB and are read at once.
 //
@@ -46,8 +46,8 @@ type Connections struct {
 	refused int64            // connections that were closed for these bounds
 }
 
-// connection is an accepted connection. It is a *net.TCPConn with all that one
-// can do (sendfile, splice), but that the bytes of headers are counted.
+// connection is an accepted connection: a *net.TCPConn with all its capabilities
+// (sendfile, splice), which counts the bytes of headers.
 type connection struct {
 	*net.TCPConn
 	all     *Connections
@@ -60,7 +60,7 @@ type connection struct {
 	closed  bool
 }
 
-// Connections are those of the server's listener.
+// Connections returns the connections of the server's listener.
 func (s *Server) Connections() *Connections { return s.connections }
 
 func newConnections(maxRequests int, p proxies) *Connections {
@@ -89,16 +89,16 @@ func (l *countedListener) Accept() (net.Conn, error) {
 		if conn := l.all.admit(tcp); conn != nil {
 			return conn, nil
 		}
-		_ = tcp.Close() // nobody has been told anything yet
+		_ = tcp.Close() // nothing was sent yet
 	}
 }
 
-// admit counts a new connection. It returns nil where there is no room for it.
+// admit counts a new connection. It returns nil if there is no room for it.
 func (c *Connections) admit(tcp *net.TCPConn) *connection {
 	conn := &connection{TCPConn: tcp, all: c, callers: c.share(tcp.RemoteAddr()), since: time.Now(), waiting: true}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !within(c.held, c.most-int64(len(c.open)), &waiting{need: 1, count: 1, callers: conn.callers}) {
+	if !within(c.held, c.most-int64(len(c.open)), &waiter{need: 1, count: 1, callers: conn.callers}) {
 		c.refused++
 		victim := c.victim(conn)
 		if victim == nil {
@@ -118,19 +118,20 @@ func (c *Connections) count(conn *connection, n int64) {
 	}
 }
 
-// victim returns the waiting connection that is closed for a new one; nil if
-// the new one is refused.
+// victim returns the waiting connection that is closed for the new connection
+// conn; nil if conn is refused.
 //
-// A client over its share makes room from its own connections. Where all are
-// used up, room is made by the client that holds most, of those that hold more
-// than the new one's; if there are none, by its own connections. A client that
-// holds as much as any other gets no more: else it could take them all, one by
-// one. Of a client's connections the one is closed that has waited longest.
+// If the client of conn is over its share, one of its own connections is closed.
+// If all connections are used up, it is one of the client that holds most, among
+// those that hold more than the client of conn; if there are none, one of its
+// own. A client that holds as much as any other gets no more: otherwise it could
+// take them all, one by one. Of a client's connections the one is closed that has
+// waited longest.
 func (c *Connections) victim(conn *connection) *connection {
 	may := func(o *connection) bool { return c.yields(o, conn) }
 	if free := c.most - int64(len(c.open)); free > 0 {
 		over := 0
-		if within(c.held, free, &waiting{need: 1, count: 1, callers: callers{conn.callers[0]}}) {
+		if within(c.held, free, &waiter{need: 1, count: 1, callers: callers{conn.callers[0]}}) {
 			over = 2 // the network
 		}
 		may = func(o *connection) bool { return o.callers[over] == conn.callers[over] }
@@ -152,9 +153,9 @@ func (c *Connections) victim(conn *connection) *connection {
 	})
 }
 
-// yields reports whether o may be closed for conn where all connections are
-// used up: it is of the same client, or of one that holds more. Within a
-// network its links are compared, else the networks.
+// yields reports whether o may be closed for conn if all connections are used up:
+// it is of the same client, or of one that holds more. Clients of one network are
+// compared by their links, others by their networks.
 func (c *Connections) yields(o, conn *connection) bool {
 	if o.callers[0] == conn.callers[0] {
 		return true
@@ -162,11 +163,11 @@ func (c *Connections) yields(o, conn *connection) bool {
 	if network(o) == network(conn) {
 		return c.held[o.callers[0]] > c.held[conn.callers[0]]
 	}
-	// What a trusted proxy holds is of many clients: it counts as none.
+	// The connections of a trusted proxy are of many clients, so it may hold any number.
 	return c.heldByNetwork(o) > c.held[network(conn)]
 }
 
-// network is the widest name of a connection's client.
+// network returns the widest name of a connection's client.
 func network(conn *connection) string {
 	if conn.callers[2] != "" {
 		return conn.callers[2]
@@ -191,10 +192,10 @@ func (c *Connections) find(better func(o, than *connection) bool) (best *connect
 	return best
 }
 
-// drop closes a connection for another one.
+// drop closes a connection to make room.
 func (c *Connections) drop(conn *connection) {
 	c.remove(conn)
-	_ = conn.TCPConn.Close() // it is not waited for what was not sent yet
+	_ = conn.TCPConn.Close() // unsent bytes are dropped
 }
 
 func (c *Connections) remove(conn *connection) {
@@ -208,8 +209,8 @@ func (c *Connections) remove(conn *connection) {
 	conn.head = 0
 }
 
-// share is who a connection is accounted to, as [proxies.share] is for
-// requests.
+// share returns the callers that a connection is accounted to, as [proxies.share]
+// does for requests.
 func (c *Connections) share(a net.Addr) callers {
 	from, err := netip.ParseAddrPort(a.String())
 	if err != nil {
@@ -274,13 +275,13 @@ func (c *Connections) State(raw net.Conn, state http.ConnState) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		conn.waiting, conn.since = true, time.Now()
-		// What was read ahead while the last request ran was not counted: it
-		// is of the next one's header.
+		// The bytes that were read ahead while the last request ran were not
+		// counted. They belong to the header of the next one.
 		c.readHead(conn, int64(httpconn.Buffered(raw)))
 	}
 }
 
-// headRead tells that the headers of a request were read. What is read now is
+// headRead says that the header of a request was read. The bytes that follow are
 // its body.
 func headRead(ctx context.Context) {
 	conn, _ := ctx.Value(connectionKey{}).(*connection)
@@ -295,7 +296,7 @@ func headRead(ctx context.Context) {
 	conn.head = 0
 }
 
-// counted is the connection below TLS; nil for one of another listener.
+// counted returns the connection below TLS; nil for one of another listener.
 func counted(raw net.Conn) *connection {
 	conn, _ := httpconn.Raw(raw).(*connection)
 	return conn

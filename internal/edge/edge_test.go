@@ -127,7 +127,7 @@ func TestAnswersDoNotWaitForEver(t *testing.T) {
 				cfg.Service.StallTimeout = time.Minute
 				s = NewServer(&cfg, zap.NewNop(), nil)
 				if c.full {
-					s.admission.turns.pool.take(t.Context(), int64(cfg.Service.MaxRequests), 0, callers{})
+					s.admission.limiter.pool.take(t.Context(), int64(cfg.Service.MaxRequests), 0, callers{})
 				}
 				return s
 			}
@@ -171,7 +171,7 @@ func TestRequestsAreBoundedAlsoOutsideTheirTurn(t *testing.T) {
 	serveOneHTTP2(t, func() http.Handler {
 		cfg := config.Default()
 		s = NewServer(&cfg, zap.NewNop(), nil)
-		s.requests = newPool(2*requestsPerTurn, 0)
+		s.requests = newPool(2*requestsPerSlot, 0)
 		return s
 	}, func(t *testing.T, conn net.Conn) {
 		w := newWindowless(t, conn)
@@ -179,7 +179,7 @@ func TestRequestsAreBoundedAlsoOutsideTheirTurn(t *testing.T) {
 			w.get(t, "/-/live", 0)
 		}
 		synctest.Wait()
-		if n := inUse(s.requests); n != 2*requestsPerTurn || w.resets.Load() != 10-2*requestsPerTurn {
+		if n := inUse(s.requests); n != 2*requestsPerSlot || w.resets.Load() != 10-2*requestsPerSlot {
 			t.Errorf("%d requests are counted, %d were reset", n, w.resets.Load())
 		}
 		time.Sleep(answerTimeout + time.Second)
@@ -299,7 +299,7 @@ func TestRefusedForMemoryHoldsNoTurn(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		synctest.Wait()
-		if n := inUse(a.turns.pool); n != 0 {
+		if n := inUse(a.limiter.pool); n != 0 {
 			t.Errorf("%d turns are held", n)
 		}
 		if _, err := c.Write([]byte("more")); err != nil {
@@ -328,7 +328,7 @@ func TestRefusedAnswerHoldsNoTurn(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		synctest.Wait()
-		if n := inUse(a.turns.pool); n != 0 {
+		if n := inUse(a.limiter.pool); n != 0 {
 			t.Errorf("%d turns are held", n)
 		}
 	})
@@ -387,12 +387,12 @@ func TestRefusedStreamsLeaveTheConnection(t *testing.T) {
 // those who read.
 func TestOnlyAFailingEngineHasFewerServed(t *testing.T) {
 	for name, c := range map[string]struct {
-		note  *note
+		info  *s3api.RequestInfo
 		fewer bool
 	}{
-		"reached":              {&note{logged: true}, false},
-		"failed":               {&note{logged: true, Served: s3api.Served{EngineFailed: true}}, true},
-		"there is none":        {&note{}, true},
+		"reached":              {&s3api.RequestInfo{Answered: true}, false},
+		"failed":               {&s3api.RequestInfo{Answered: true, EngineFailed: true}, true},
+		"there is none":        {&s3api.RequestInfo{}, true},
 		"nobody has noted any": {nil, true},
 	} {
 		a := newAdmission(100, 1<<30, 5<<20, time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -400,12 +400,12 @@ func TestOnlyAFailingEngineHasFewerServed(t *testing.T) {
 		}))
 		for range 50 {
 			r := httptest.NewRequest(http.MethodGet, "/b/k", nil)
-			if c.note != nil {
-				r = r.WithContext(context.WithValue(r.Context(), noteKey{}, c.note))
+			if c.info != nil {
+				r = r.WithContext(s3api.WithRequestInfo(r.Context(), c.info))
 			}
 			a.ServeHTTP(httptest.NewRecorder(), r)
 		}
-		if size, _, _ := a.turns.state(); (size < 100) != c.fewer {
+		if size, _, _ := a.limiter.state(); (size < 100) != c.fewer {
 			t.Errorf("%s: %d are served at a time", name, size)
 		}
 	}

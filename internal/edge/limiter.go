@@ -7,29 +7,29 @@ import (
 	"sync/atomic"
 )
 
-// leastTurns are let through even where all fail: some request has to find out
-// that the engine is back.
-const leastTurns = 8
+// minLimit is the least that a limiter lets through, even if all requests fail:
+// some request has to find out that the engine works again.
+const minLimit = 8
 
-// turns lets a number of requests through at a time. As many as that wait in
-// line; those that come then are turned away.
+// limiter bounds how many requests run at the same time. As many as that may
+// wait for a slot; requests beyond that are refused.
 //
-// The number follows the engine's health, as TCP follows a network's: each
-// request that found the engine unavailable takes a fiftieth off, each that
-// was served brings some back.
-type turns struct {
+// The limit follows the health of the engine, as the window of TCP follows the
+// network: each request that found the engine unavailable lowers it by a
+// fiftieth, each that was served raises it a little.
+type limiter struct {
 	*pool
-	most int
+	max int
 
 	mu    sync.Mutex
 	limit float64
 }
 
-func newTurns(most int) *turns {
-	return &turns{pool: newPool(int64(most), int64(most)), most: most, limit: float64(most)}
+func newLimiter(limit int) *limiter {
+	return &limiter{pool: newPool(int64(limit), int64(limit)), max: limit, limit: float64(limit)}
 }
 
-// outcome is what a turn says of the engine.
+// outcome is what a request says of the engine.
 type outcome int
 
 const (
@@ -38,25 +38,25 @@ const (
 	engineUnknown // the gateway answered
 )
 
-// leave ends a turn.
-func (t *turns) leave(o outcome, c callers) {
-	t.give(1, c)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	before := int64(t.limit)
+// acquire waits for a slot until ctx ends, and reports whether it got one.
+func (l *limiter) acquire(ctx context.Context, c callers) bool { return l.take(ctx, 1, 0, c) }
+
+// release returns a slot.
+func (l *limiter) release(o outcome, c callers) {
+	l.give(1, c)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := int64(l.limit)
 	switch o {
 	case engineUnavailable:
-		t.limit = max(t.limit*0.98, min(leastTurns, float64(t.most)))
+		l.limit = max(l.limit*0.98, min(minLimit, float64(l.max)))
 	case engineServed:
-		t.limit = min(t.limit+math.Sqrt(t.limit)/8, float64(t.most))
+		l.limit = min(l.limit+math.Sqrt(l.limit)/8, float64(l.max))
 	}
-	if now := int64(t.limit); now != before {
-		t.resize(now)
+	if now := int64(l.limit); now != before {
+		l.resize(now)
 	}
 }
-
-// take waits for a turn until ctx ends, and reports whether there was one.
-func (t *turns) take(ctx context.Context, c callers) bool { return t.pool.take(ctx, 1, 0, c) }
 
 // mean is a moving mean, safe for concurrent use.
 type mean struct{ bits atomic.Uint64 }
@@ -64,7 +64,8 @@ type mean struct{ bits atomic.Uint64 }
 func (m *mean) set(v int64) { m.bits.Store(math.Float64bits(float64(v))) }
 func (m *mean) get() int64  { return int64(math.Float64frombits(m.bits.Load())) }
 
-// add counts v as a sixteenth of the mean. Of two at once one may be lost.
+// add counts v as a sixteenth of the mean. Of two concurrent values one may be
+// lost.
 func (m *mean) add(v int64) {
 	was := math.Float64frombits(m.bits.Load())
 	m.bits.Store(math.Float64bits(was + (float64(v)-was)/16))

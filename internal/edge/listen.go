@@ -12,10 +12,9 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// Listen returns the listener that h is to serve, above l, and sets the hooks of
-// h that belong to it: connections are counted, see [Connections], and their
-// framing is followed, see package httpconn. With t it is one for HTTPS, and h
-// must not have t too.
+// Listen returns a listener above l for h to serve, and sets the hooks of h that
+// belong to it: they count connections, see [Connections], and follow their
+// framing, see package httpconn. With t it serves HTTPS; h must not have t too.
 func (s *Server) Listen(h *http.Server, l net.Listener, t *tls.Config) net.Listener {
 	h.ConnState = s.connections.State
 	h.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
@@ -29,7 +28,7 @@ func (s *Server) Listen(h *http.Server, l net.Listener, t *tls.Config) net.Liste
 	})
 }
 
-// refused answers a request that package httpconn does not let through.
+// refused answers a request that package httpconn refuses.
 func (s *Server) refused(w http.ResponseWriter, r *http.Request, why *httpconn.Refusal) {
 	s.observe(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, s3err.Newf(s3err.Code(why.Code), "%s", why.Message))

@@ -14,15 +14,15 @@ func (s *Server) registerGauges(a *admission) {
 		return 1
 	})
 	s.metrics.Gauge("pithos_requests_limit", "Requests that are served at a time now: service.max-requests, less while the engine fails.", func() float64 {
-		limit, _, _ := a.turns.state()
+		limit, _, _ := a.limiter.state()
 		return float64(limit)
 	})
 	s.metrics.Gauge("pithos_requests_running", "Requests that are being served.", func() float64 {
-		_, running, _ := a.turns.state()
+		_, running, _ := a.limiter.state()
 		return float64(running)
 	})
 	s.metrics.Gauge("pithos_requests_waiting", "Requests that wait for their turn.", func() float64 {
-		_, _, waiting := a.turns.state()
+		_, _, waiting := a.limiter.state()
 		return float64(waiting)
 	})
 	s.metrics.Gauge("pithos_connections", "Connections that are open.", func() float64 {

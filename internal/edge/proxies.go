@@ -11,14 +11,13 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-// proxies tells where requests come from: see service.trusted-proxies.
+// proxies finds out where requests come from: see service.trusted-proxies.
 //
-// A header is believed only as far as trusted proxies have written it. Each
-// proxy appends the address that it was contacted from, so the list is read
-// from its right end, and the first address that is not a trusted proxy's is
-// the client's: whatever stands left of it was sent by the client. Only the one
-// header of service.forwarded-header is read, since a proxy passes on from the
-// client the one that it does not write itself.
+// A header is trusted only as far as trusted proxies have written it. Each proxy
+// appends the address of its peer. So the list is read from its right end, and the
+// first address that is not a trusted proxy's is the client's: the client may have
+// sent everything to the left of it. Only the header of service.forwarded-header
+// is read, since a proxy passes through the header that it does not write itself.
 type proxies struct {
 	trusted []netip.Prefix
 	header  string
@@ -40,10 +39,10 @@ func (p proxies) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(p.trusted, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// errForwarded is a header that no proxy writes.
+// errForwarded is the error of a header that no proxy writes.
 var errForwarded = errors.New("the header Forwarded is malformed")
 
-// client returns where r comes from, and whether a trusted proxy was asked.
+// client returns where r comes from; Client.Proxy is the trusted proxy, if any.
 func (p proxies) client(r *http.Request) (s3api.Client, error) {
 	c := s3api.ClientOf(r)
 	if len(p.trusted) == 0 || !c.Address.IsValid() || !p.trusts(c.Address) {
@@ -74,9 +73,9 @@ func (p proxies) client(r *http.Request) (s3api.Client, error) {
 	return c, nil
 }
 
-// hop takes over the address that a trusted proxy was contacted from, and
-// reports whether that is a trusted proxy too. An address that the proxy does
-// not tell ("unknown") leaves that of the proxy.
+// hop sets the client's address to the peer of a trusted proxy, and reports whether
+// that is a trusted proxy too. If the proxy does not say it ("unknown"), the
+// address of the proxy stays.
 func (p proxies) hop(text string, c *s3api.Client) (proxy bool) {
 	a, ok := nodeAddress(text)
 	if !ok {
@@ -122,8 +121,8 @@ const maxForwarded = 64
 
 type forwardedElement struct{ node, proto string }
 
-// parseForwarded reads the list strictly: a client could open a quoted string
-// that swallows what the proxy appends.
+// parseForwarded parses strictly: otherwise a client could open a quoted string
+// that includes what the proxy appends.
 func parseForwarded(text string) (elements []forwardedElement, err error) {
 	var e forwardedElement
 	seen := map[string]bool{}
@@ -200,19 +199,19 @@ func isToken(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !isTokenChar(r) }) < 0
 }
 
-// isTokenChar is RFC 9110's tchar, and the colon and brackets, which proxies
-// leave unquoted in addresses although they should not.
+// isTokenChar accepts RFC 9110's tchar, and the colon and brackets, which proxies
+// wrongly leave unquoted in addresses.
 func isTokenChar(r rune) bool {
 	return r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/;<=>?@\{}`, r)
 }
 
-// share is who requests of a client are accounted to.
+// share returns the callers that a request is accounted to.
 func (p proxies) share(r *http.Request) callers { return p.shareOf(s3api.ClientOf(r).Address) }
 
-// shareOf names an address of IPv4; of IPv6 the /64, which is a link, and the
-// /48, which is the most that a customer gets: 65,536 links must not have as
-// many shares. Both are "" for a trusted proxy, behind which many clients may
-// be, and where the address is not known.
+// shareOf returns an address of IPv4; of IPv6 the /64, which is a link, and the
+// /48, which is the most that a customer gets: 65,536 links must not have as many
+// shares. Both are "" for a trusted proxy, which has many clients, and if the
+// address is not known.
 func (p proxies) shareOf(a netip.Addr) callers {
 	switch {
 	case !a.IsValid() || p.trusts(a):

@@ -9,20 +9,20 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-// refuse answers a request that does not get as far as package s3api with e.
+// refuse answers a request that does not reach package s3api with e.
 func refuse(w http.ResponseWriter, r *http.Request, e *s3err.Error) {
-	n := noteOf(r.Context())
-	n.Code, n.refused = string(e.Code), true
+	info := requestInfo(r.Context())
+	info.Code, info.Refused = string(e.Code), true
 	h := w.Header()
 	h.Set("Server", "Pithos")
 	if r.ContentLength != 0 && r.ProtoMajor == 1 {
-		// Rather than read a body that nobody wants. In HTTP/2 it would end all
-		// other streams of the connection; there the one stream is reset.
+		// The body is not read. In HTTP/2 the header would end all streams of
+		// the connection; there only this stream is reset.
 		h.Set("Connection", "close")
 	}
 	s3api.WriteError(w, r, e, s3err.Detail{Name: "Resource", Value: r.URL.Path})
 	if r.Method != http.MethodHead && ticketOf(r.Context()) == nil {
-		linger(w, r) // else the admission does, when the request holds nothing
+		drainBody(w, r) // with a ticket, admission does so when the request holds nothing
 	}
 }
 
@@ -32,22 +32,22 @@ func headerTooLarge(w http.ResponseWriter, r *http.Request) {
 }
 
 const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 16 << 20
+	drainTime  = 2 * time.Second
+	drainBytes = 16 << 20
 )
 
-// linger takes in, for a while, the body that a client goes on sending: many
-// read no answer before they have sent it all, and a connection that is closed
-// under their hands takes the answer with it (RFC 9112, section 9.6). One that
-// asked first (Expect: 100-continue) may have given up waiting for the answer.
-// HTTP/2 resets the stream and keeps the answer, so nothing is to be done there.
-func linger(w http.ResponseWriter, r *http.Request) {
+// drainBody reads and drops the body that a client goes on sending, for a limited
+// time. Many clients read no answer before they have sent the whole body, and lose
+// the answer if the connection is closed before that (RFC 9112, section 9.6). So
+// may a client that sent Expect: 100-continue and did not wait long enough. HTTP/2
+// resets the stream and keeps the answer, so nothing is to be done there.
+func drainBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 || r.Body == nil || r.ProtoMajor != 1 {
 		return
 	}
 	c := http.NewResponseController(w)
-	if c.Flush() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
-		return // no connection of net/http
+	if c.Flush() != nil || c.SetReadDeadline(time.Now().Add(drainTime)) != nil {
+		return // not a connection of net/http
 	}
-	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes) // whatever ends it, the connection ends too
+	_, _ = io.CopyN(io.Discard, r.Body, drainBytes) // the connection ends after any error
 }

@@ -30,28 +30,28 @@ import (
 
 const (
 	// queueWait is how long a request beyond service.max-requests or
-	// service.max-memory waits: less than clients that ask before they send a
-	// body (Expect: 100-continue) wait for an answer, mostly a second.
+	// service.max-memory waits. It is shorter than clients wait that send
+	// Expect: 100-continue, mostly a second.
 	queueWait = 500 * time.Millisecond
-	// retryAfter is what clients are told while the engine is not there.
+	// retryAfter is the Retry-After of answers while the engine is not open.
 	retryAfter = 5 * time.Second
 	// pingTimeout bounds the answer of /-/ready.
 	pingTimeout = 3 * time.Second
-	// answerTimeout is the time for a short answer that the gateway gives by
-	// itself, from the arrival of the request until the client has taken it.
+	// answerTimeout is the time for a short answer of the gateway itself, from
+	// the arrival of the request until the client has read it.
 	answerTimeout = 10 * time.Second
-	// requestsPerTurn is how many requests there may be for each of
-	// service.max-requests: those that are served, as many that wait in line,
-	// and as many that are refused or ask for the health.
-	requestsPerTurn = 3
-	// leastClients is the service.max-requests that connections, and requests
-	// without a turn, are bounded for at least: where few requests are served at
-	// a time, many clients must still hear that they are to slow down, and keep
-	// their connections.
+	// requestsPerSlot is how many requests there may be for each of
+	// service.max-requests: those that are served, as many that wait for a
+	// slot, and as many that are refused or ask for the health.
+	requestsPerSlot = 3
+	// leastClients is the least service.max-requests that the bounds of
+	// connections, and of requests without a slot, are computed with: even if
+	// few requests are served at a time, many clients must be told to slow down,
+	// and keep their connections.
 	leastClients = 256
 )
 
-// Server answers HTTP requests, with or without an engine.
+// Server answers HTTP requests, with or without a backend.
 type Server struct {
 	cfg     *config.Config
 	log     *zap.Logger
@@ -60,7 +60,7 @@ type Server struct {
 	// admission is the first of handler's.
 	admission *admission
 	// requests counts all requests from the first to the last instruction of
-	// ServeHTTP, also those that no turn is held for. Nothing waits in line.
+	// ServeHTTP, also those without a slot. No request waits for it.
 	requests    *pool
 	connections *Connections
 	proxies     proxies
@@ -69,7 +69,7 @@ type Server struct {
 
 	api   atomic.Pointer[http.Handler]
 	store atomic.Pointer[store.Store]
-	// draining: told to stop; ready says so to load balancers.
+	// draining: the server is stopping; ready says so to load balancers.
 	draining atomic.Bool
 	running  sync.WaitGroup
 	ping     *pinger
@@ -77,8 +77,8 @@ type Server struct {
 
 var _ http.Handler = (*Server)(nil)
 
-// NewServer returns a server without an engine. now is the clock that
-// signatures are held to; nil is time.Now.
+// NewServer returns a server without a backend. now is the clock for the times of
+// signatures; nil is time.Now.
 func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Server {
 	s := &Server{
 		cfg: cfg, log: log, now: now, tracer: noop.NewTracerProvider().Tracer(observe.Scope),
@@ -95,7 +95,7 @@ func NewServer(cfg *config.Config, log *zap.Logger, now func() time.Time) *Serve
 	a.shareOf = s.proxies.share
 	s.handler, s.admission = a, a
 	clients := max(cfg.Service.MaxRequests, leastClients)
-	s.requests = newPool(requestsPerTurn*int64(clients), 0)
+	s.requests = newPool(requestsPerSlot*int64(clients), 0)
 	s.connections = newConnections(clients, s.proxies)
 	s.registerGauges(a)
 	return s
@@ -124,7 +124,7 @@ func (s *Server) Use(b Backend) error {
 	api, err := s3api.New(s3api.Options{
 		Store: b.Store, Keys: b.Keys, Log: s.log, ServiceURIs: o.ServiceURI,
 		Region: o.DefaultRegion, Regions: slices.Sorted(maps.Keys(s.cfg.Regions)), EnforceRegion: o.EnforceRegion, DisableV2: !o.SignatureV2, MaxSkew: o.ClockSkew,
-		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now, Served: s.served,
+		AllowInsecureSSEC: s.cfg.Encryption.SSECOverPlainHTTP == "allow", Now: s.now,
 		MayUseKey: mayUse, Admit: s.admission.admit,
 	})
 	if err != nil {
@@ -136,19 +136,19 @@ func (s *Server) Use(b Backend) error {
 	return nil
 }
 
-// Drain makes /-/ready say that no more requests should come, and has clients
-// make a new connection for their next one: it goes elsewhere then, and none
-// meets a connection that is being closed.
+// Drain makes /-/ready say that no more requests should come, and closes each
+// connection after its request: clients open new ones, at other gateways, and
+// none sends a request on a connection that is being closed.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // ServeHTTP implements http.Handler.
 //
-// No answer may wait for its client without a limit in time: a client of HTTP/2
-// may grant no window, one of HTTP/1 may not read. So the write deadline is set
-// first of all, for every answer; stallGuard replaces it for those that are
-// longer. And as many requests may wait within that time as requestsPerTurn
-// says, a part of them for each client. One beyond that gets no answer, since
-// that could wait too: its connection or stream ends.
+// No answer may wait for its client without a time limit: a client of HTTP/2 may
+// grant no window, a client of HTTP/1 may not read. So the write deadline is set
+// first, for every answer; stallGuard replaces it for longer ones. The number of
+// requests that may wait within that time is bounded by requestsPerSlot and
+// shared among clients. A request beyond that gets no answer, since that could
+// wait too: its connection or stream is closed.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	headRead(r.Context())
 	from := s.proxies.share(r)
@@ -156,7 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.requests.give(1, from)
-	// A writer without deadlines is none of a connection.
+	// A writer without deadlines has no connection.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	r, refusal := httpconn.Request(r)
 	if refusal != nil {
@@ -180,23 +180,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.observe(w, r, s.handler)
 }
 
-// flushStream has an answer of HTTP/2 wait for its client now. net/http would
-// do that after ServeHTTP, where the request is no longer counted but still
-// has its memory. HTTP/1 needs none of it: there a connection has one request.
+// flushStream waits until the client of HTTP/2 has read its answer. net/http would
+// do so after ServeHTTP, when the request is no longer counted but still has its
+// memory. HTTP/1 does not need it: there a connection has one request.
 func flushStream(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor > 1 {
 		_ = http.NewResponseController(w).Flush() // a client that is gone needs no answer
 	}
 }
 
-// Metrics are the figures of all that goes through the server.
+// Metrics returns the metrics of the server and of its backend.
 func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
 
-// Trace has requests traced by p. It is called before the first request.
+// Trace makes p trace the requests. It is called before the first request.
 func (s *Server) Trace(p trace.TracerProvider) { s.tracer = p.Tracer(observe.Scope) }
 
-// Wait returns when no request runs any more, or ctx has ended. No request
-// may come in any more.
+// Wait returns when no request runs any more, or when ctx ends. No request may
+// start after the call.
 func (s *Server) Wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
@@ -211,8 +211,8 @@ func (s *Server) Wait(ctx context.Context) error {
 	}
 }
 
-// namesBucket reports whether host is bucket.service-uri: then the whole path
-// is a key, also one that begins with "-/".
+// namesBucket reports whether host is bucket.service-uri. Then the whole path is
+// a key, even if it begins with "-/".
 func (s *Server) namesBucket(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -226,12 +226,12 @@ func (s *Server) namesBucket(host string) bool {
 	return false
 }
 
-// gate lets requests through once there is an engine.
+// gate passes requests to s3api once there is a backend.
 func (s *Server) gate(w http.ResponseWriter, r *http.Request) {
 	api := s.api.Load()
 	if api == nil {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-		refuse(w, r, s3err.Newf(s3err.ServiceUnavailable, "The database behind this gateway does not answer yet. Please try again."))
+		refuse(w, r, s3err.Newf(s3err.ServiceUnavailable, "The database of this gateway does not answer yet. Please try again."))
 		return
 	}
 	(*api).ServeHTTP(w, r)
@@ -282,5 +282,5 @@ func writeStatus(w http.ResponseWriter, code int, status string) {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": status}) // who asked may be gone
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": status}) // the client may have gone
 }

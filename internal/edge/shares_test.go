@@ -27,7 +27,7 @@ func (x *connectionTable) add(t *testing.T, c callers) *connection {
 	t.Cleanup(func() { _, _ = here.Close(), there.Close() })
 	x.clock = x.clock.Add(time.Second)
 	conn := &connection{all: x.Connections, callers: c, since: x.clock, waiting: true}
-	if !within(x.held, x.most-int64(len(x.open)), &waiting{need: 1, count: 1, callers: c}) {
+	if !within(x.held, x.most-int64(len(x.open)), &waiter{need: 1, count: 1, callers: c}) {
 		victim := x.victim(conn)
 		if victim == nil {
 			return nil

@@ -12,22 +12,25 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-// stallGuard closes connections whose body is too slow, in either direction,
-// see [pace]: what a request holds is not held for longer than its size
-// justifies.
+// stallGuard closes connections whose body is too slow, in either direction, see
+// [pace]: a request does not hold its memory for longer than its size justifies.
 //
-// A deadline holds while the client is waited for, and no longer: in HTTP/2 one
-// that passes ends the stream at once, even if nothing is being read or written
-// and only the engine works. So it is lifted there after each read and write.
+// A deadline is set only while the gateway waits for the client. In HTTP/2 a
+// deadline that passes ends the stream at once, even if only the engine works at
+// that time. So it is lifted there after each read and write.
 func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
-		out := &guardedWriter{ResponseWriter: w, deadline: deadline{set: rc.SetWriteDeadline}, pace: streamPace(stall), streams: r.ProtoMajor != 1}
+		answer := s3api.Record(w)
+		out := &answerPace{deadline: deadline{set: rc.SetWriteDeadline}, pace: streamPace(stall), streams: r.ProtoMajor != 1}
+		answer.Pace = out.write
 		out.deadline.lift() // that of Server.ServeHTTP
-		// What is still buffered is written after the handler has returned.
-		defer out.deadline.in(stall)
+		defer func() {
+			answer.Pace = nil
+			out.deadline.in(stall) // for what is still buffered
+		}()
 		if r.Body == nil || r.Body == http.NoBody {
-			next.ServeHTTP(out, r)
+			next.ServeHTTP(answer, r)
 			return
 		}
 		in := &guardedBody{
@@ -42,8 +45,8 @@ func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Hand
 			t.body = func(kind s3api.WorkKind) { in.admitted(kind, stall) }
 			defer func() { t.unread = !in.ended && !in.tooSlow && (r.ContentLength < 0 || r.ContentLength > smallBody) }()
 		}
-		// The server reads on in what the handler leaves unread, also before
-		// it writes: so the answer's deadline must be behind the body's.
+		// The server reads what the handler leaves unread, also before it
+		// writes: so the deadline of the answer must be later than the body's.
 		if !in.streams {
 			in.deadline.in(in.pace.credit)
 		}
@@ -51,17 +54,17 @@ func stallGuard(stall time.Duration, maxBody int64, next http.Handler) http.Hand
 		out.pace.most += stall
 		defer in.leave()
 		if tooLarge(r, maxBody) {
-			refuse(out, r, s3err.Newf(s3err.EntityTooLarge, "Your proposed upload exceeds the maximum allowed size of a request: service.max-body."))
+			refuse(answer, r, s3err.Newf(s3err.EntityTooLarge, "Your proposed upload exceeds the maximum allowed size of a request: service.max-body."))
 			return
 		}
 		guarded := *r // shallow: only the body is another
 		guarded.Body = in
-		next.ServeHTTP(out, &guarded)
+		next.ServeHTTP(answer, &guarded)
 	})
 }
 
-// tooLarge looks at the declared length: that of the decoded body, where the
-// body is aws-chunked.
+// tooLarge checks the declared length: that of the decoded body, if the body is
+// aws-chunked.
 func tooLarge(r *http.Request, maxBody int64) bool {
 	n := r.ContentLength
 	if decoded, err := strconv.ParseInt(r.Header.Get("X-Amz-Decoded-Content-Length"), 10, 64); err == nil {
@@ -74,28 +77,29 @@ func tooLarge(r *http.Request, maxBody int64) bool {
 // about 90 bytes to each chunk, of 8 KiB at least, and a trailer.
 func wireLimit(maxBody int64) int64 { return maxBody + maxBody/16 + 64<<10 }
 
-// pace is the least speed of a body. The time that is spent waiting for the
-// client is taken from a credit, each byte adds to it; where it is used up, the
-// client is too slow. What the engine takes does not count. So a client may
-// pause for the whole credit, and be at rate on average over any longer time:
-// bytes that came early cannot be saved up for more.
+// pace is the minimum speed of a body. The time of waiting for the client is
+// subtracted from a credit, and each byte adds to it. When the credit is used up,
+// the client is too slow. The time of the engine does not count. So a client may
+// pause for the whole credit, but must reach the rate on average over any longer
+// time: the credit has a maximum, so early bytes cannot be saved up.
 type pace struct {
 	credit, most time.Duration
-	// rate is the bytes that add a second; 0: none do, credit is a total time.
+	// rate is the number of bytes that add a second; 0: credit is a total time.
 	rate int64
 }
 
-// strangerPace is for what is read of a body before the caller is known.
+// strangerPace is for the part of a body that is read before the caller is known.
 var strangerPace = pace{credit: 30 * time.Second, most: 30 * time.Second}
 
-// documentPace is for bodies that are read into memory whole.
+// documentPace is for bodies that are read into memory as a whole.
 var documentPace = pace{credit: 30 * time.Second, most: 30 * time.Second, rate: 4 << 10}
 
-// streamPace is for the bytes of objects, and for answers: a client on a bad
-// link must get through.
+// streamPace is for the bytes of objects and for answers: clients on a bad link
+// must succeed.
 func streamPace(stall time.Duration) pace { return pace{credit: stall, most: stall, rate: 1 << 10} }
 
-// spend takes what the client was waited for, and adds what it sent or took.
+// spend subtracts the time of waiting for the client, and adds the n bytes that it
+// sent or read.
 func (p *pace) spend(waited time.Duration, n int) {
 	p.credit -= waited
 	if p.rate > 0 {
@@ -104,15 +108,15 @@ func (p *pace) spend(waited time.Duration, n int) {
 	p.credit = min(p.credit, p.most)
 }
 
-// deadline is that of one direction of a connection.
+// deadline is the deadline of one direction of a connection.
 type deadline struct {
 	set func(time.Time) error
-	at  time.Time // what was set last
+	at  time.Time // as it was set last
 }
 
-// in sets the deadline to d from now, unless it is there or a moment before.
-// It ignores errors, as lift does: a connection that cannot have a deadline is
-// closed already, and the next read or write says so.
+// in sets the deadline to left from now, unless it is about there. It ignores
+// errors, as lift does: a connection that cannot have a deadline is closed, and
+// the next read or write returns the error.
 func (d *deadline) in(left time.Duration) {
 	at := time.Now().Add(left)
 	if later := at.Sub(d.at); later < 0 || later > left/16 {
@@ -126,11 +130,11 @@ func (d *deadline) lift() {
 	_ = d.set(time.Time{})
 }
 
-// smallBody is the longest body, in bytes, that the server takes in after the
-// answer to keep the connection. See package s3api.
+// smallBody is the longest body, in bytes, that the server reads after the answer
+// to keep the connection. See package s3api.
 const smallBody = 64 << 10
 
-// guardedBody is a request's body with a least speed and a limit.
+// guardedBody is a request's body with a minimum speed and a limit.
 type guardedBody struct {
 	io.ReadCloser
 	deadline    deadline
@@ -181,8 +185,8 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	}
 	switch {
 	case errors.Is(err, io.EOF):
-		// From now on the server watches the connection in the background,
-		// and would take a passed deadline for a client that has gone.
+		// From now on the server watches the connection, and would take a
+		// deadline that passes for a client that has gone.
 		b.ended = true
 		b.deadline.lift()
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -204,51 +208,25 @@ func (b *guardedBody) leave() {
 	}
 }
 
-// leaveTime is the time to take in the rest of a small body.
+// leaveTime is the time to read the rest of a small body.
 const leaveTime = 10 * time.Second
 
-// pieceBytes is the largest write that one deadline covers.
-const pieceBytes = 32 << 10
-
-// guardedWriter is a response with a least speed.
-type guardedWriter struct {
-	http.ResponseWriter
+// answerPace bounds the time of writing an answer by a minimum speed.
+type answerPace struct {
 	deadline deadline
 	pace     pace
 	streams  bool // HTTP/2: the deadline is lifted between writes
 }
 
-// Write implements io.Writer.
-func (w *guardedWriter) Write(p []byte) (int, error) {
-	written := 0
-	for {
-		n, err := w.await(func() (int, error) { return w.ResponseWriter.Write(p[:min(len(p), pieceBytes)]) })
-		written += n
-		p = p[n:]
-		if err != nil || len(p) == 0 {
-			return written, err
-		}
-	}
-}
-
-// FlushError is for http.ResponseController: what is flushed waits for the
-// client as what is written does.
-func (w *guardedWriter) FlushError() error {
-	_, err := w.await(func() (int, error) { return 0, http.NewResponseController(w.ResponseWriter).Flush() })
-	return err
-}
-
-// await writes within the deadline, and accounts the time.
-func (w *guardedWriter) await(write func() (int, error)) (int, error) {
-	w.deadline.in(w.pace.credit)
+// write is [s3api.Response.Pace]: it writes within the deadline and accounts for
+// the time.
+func (p *answerPace) write(write func() (int, error)) (int, error) {
+	p.deadline.in(p.pace.credit)
 	start := time.Now()
 	n, err := write()
-	w.pace.spend(time.Since(start), n)
-	if w.streams && err == nil {
-		w.deadline.lift()
+	p.pace.spend(time.Since(start), n)
+	if p.streams && err == nil {
+		p.deadline.lift()
 	}
 	return n, err
 }
-
-// Unwrap is for http.ResponseController.
-func (w *guardedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

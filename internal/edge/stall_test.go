@@ -303,7 +303,7 @@ func TestRefusedBodyHoldsNeitherTurnNorMemory(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		synctest.Wait()
-		_, turns, _ := a.turns.state()
+		_, turns, _ := a.limiter.state()
 		_, memory, _ := a.memory.state()
 		if turns != 0 || memory != 0 {
 			t.Errorf("held: %d turns, %d bytes", turns, memory)
