@@ -11,6 +11,7 @@ import (
 
 	"github.com/pithos/pithos/blob"
 	blobcassandra "github.com/pithos/pithos/blob/cassandra"
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/cassandra"
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/meta"
@@ -19,36 +20,41 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// ring is a world on three nodes, each with every row.
+// ring is a fixture on three nodes, each with every row.
 type ring struct {
-	*world
-	setup *gocql.Session
+	*fixture
+	keyspace string
+	setup    *gocql.Session
+}
+
+// ringEngine is Cassandra through a session as a gateway has it.
+type ringEngine struct{ cassandraEngine }
+
+func (e *ringEngine) open(w *fixture) {
+	w.Helper()
+	m, err := metacassandra.New(e.session, e.keyspace, metacassandra.Options{Timeout: 20 * time.Second, Now: w.Clock.Now})
+	assert.NoError(w, err)
+	w.Cleanup(func() { _ = m.Close() })
+	b, err := blobcassandra.New(e.session, e.keyspace, blobcassandra.Options{ChunkBytes: 64 << 10})
+	assert.NoError(w, err)
+	w.use(m, b)
 }
 
 func startRing(t *testing.T) *ring {
-	w := newWorld(t)
+	t.Helper()
 	nodes := cassandratest.StartRackedRing(t, 3)
-	r := &ring{world: w, setup: nodes.Session(t)}
-	w.keyspace = "ring"
+	r := &ring{keyspace: "ring", setup: nodes.Session(t)}
 	for _, role := range []schema.Role{schema.Meta, schema.Blob} {
-		_, err := schema.Apply(t.Context(), r.setup, w.keyspace, role, schema.Replication{Strategy: "SimpleStrategy", Factor: 3})
-		w.ok(err)
+		_, err := schema.Apply(t.Context(), r.setup, r.keyspace, role, schema.Replication{Strategy: "SimpleStrategy", Factor: 3})
+		assert.NoError(t, err)
 	}
 	// Slow nodes have their reads answered by others: here each is to answer
 	// for itself.
-	w.ok(r.setup.Query("ALTER TABLE " + w.keyspace + ".chunk WITH speculative_retry = 'NONE'").Exec())
-	// As a gateway's session is.
+	assert.NoError(t, r.setup.Query("ALTER TABLE "+r.keyspace+".chunk WITH speculative_retry = 'NONE'").Exec())
 	session, err := cassandra.Open(t.Context(), cassandra.Config{Hosts: nodes.Hosts, Port: nodes.Port, Timeout: 20 * time.Second, ConnectTimeout: 20 * time.Second})
-	w.ok(err)
+	assert.NoError(t, err)
 	t.Cleanup(session.Close)
-	w.session = session
-	m, err := metacassandra.New(session, w.keyspace, metacassandra.Options{Timeout: 20 * time.Second, Now: w.now})
-	w.ok(err)
-	t.Cleanup(func() { _ = m.Close() })
-	w.meta = m
-	w.blobs, err = blobcassandra.New(session, w.keyspace, blobcassandra.Options{ChunkBytes: 64 << 10})
-	w.ok(err)
-	w.store = w.gateway(w.meta, w.blobs)
+	r.fixture = newFixture(t, &ringEngine{cassandraEngine{session, r.keyspace}})
 	return r
 }
 
@@ -56,12 +62,12 @@ func startRing(t *testing.T) *ring {
 // with one replica the first of three can be written by itself.
 func (r *ring) replicate(n int) {
 	r.Helper()
-	r.ok(r.setup.Query(fmt.Sprintf("ALTER KEYSPACE %s WITH replication = {'class': 'SimpleStrategy', 'replication_factor': %d}", r.keyspace, n)).Exec())
-	r.ok(r.setup.AwaitSchemaAgreement(r.Context()))
+	assert.NoError(r, r.setup.Query(fmt.Sprintf("ALTER KEYSPACE %s WITH replication = {'class': 'SimpleStrategy', 'replication_factor': %d}", r.keyspace, n)).Exec())
+	assert.NoError(r, r.setup.AwaitSchemaAgreement(r.Context()))
 	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		known, err := r.blobs.(*blobcassandra.Store).Copies(r.Context())
-		r.ok(err)
+		assert.NoError(r, err)
 		if known == n {
 			return
 		}
@@ -78,21 +84,21 @@ func (r *ring) damage(seg meta.Segment, chunk, timestamp int) {
 	r.Helper()
 	var data []byte
 	where := fmt.Sprintf(" WHERE blob_id = ? AND block = 0 AND chunk = %d", chunk)
-	r.ok(r.setup.Query("SELECT data FROM "+r.keyspace+".chunk"+where, seg.Blob[:]).Scan(&data))
+	assert.NoError(r, r.setup.Query("SELECT data FROM "+r.keyspace+".chunk"+where, seg.Blob[:]).Scan(&data))
 	data[0] |= 0x80
 	r.replicate(1)
-	r.ok(r.setup.Query(fmt.Sprintf("UPDATE %s.chunk USING TIMESTAMP %d SET data = ?%s", r.keyspace, timestamp, where), data, seg.Blob[:]).Exec())
+	assert.NoError(r, r.setup.Query(fmt.Sprintf("UPDATE %s.chunk USING TIMESTAMP %d SET data = ?%s", r.keyspace, timestamp, where), data, seg.Blob[:]).Exec())
 	r.replicate(3)
 }
 
 // get reads an object and fails unless it is as it was written.
 func (r *ring) get(b *meta.Bucket, key string, n int) {
 	r.Helper()
-	o, err := r.store.Get(r.Context(), b, key, store.GetInput{})
-	r.ok(err)
+	o, err := r.Store.Get(r.Context(), b, key, store.GetInput{})
+	assert.NoError(r, err)
 	got, err := io.ReadAll(o.Body)
-	r.ok(err)
-	r.ok(o.Body.Close())
+	assert.NoError(r, err)
+	assert.NoError(r, o.Body.Close())
 	if !bytes.Equal(got, body(key, n)) {
 		r.Fatalf("%s: other bytes than were written", key)
 	}
@@ -121,18 +127,18 @@ func TestAFlippedByteIsHealedFromAnotherReplica(t *testing.T) {
 	for reads, healed := 1, false; !healed; reads++ {
 		r.get(b, "read", large)
 		h, err := blob.Inspect(r.blobs).Verify(t.Context(), refOf(seg), false)
-		r.ok(err)
+		assert.NoError(r, err)
 		if healed = h.Good(); !healed && (h.Corrupt != 1 || reads == 200) {
 			t.Fatalf("after %d reads: %+v", reads, h)
 		}
 	}
 	// A deletion also removes rewritten chunks.
-	r.ok(r.blobs.Delete(t.Context(), seg.Blob))
+	assert.NoError(r, r.blobs.Delete(t.Context(), seg.Blob))
 	if there, err := blob.Inspect(r.blobs).Find(t.Context(), seg.Blob, 0); err != nil || there {
 		t.Errorf("a healed blob that was deleted is there: %v, %v", there, err)
 	}
-	_, err := r.store.Delete(t.Context(), b, "read", store.DeleteInput{})
-	r.ok(err)
+	_, err := r.Store.Delete(t.Context(), b, "read", store.DeleteInput{})
+	assert.NoError(r, err)
 
 	r.replicate(2)
 	r.put(b, "third", large)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/assert"
+	"github.com/pithos/pithos/internal/storetest"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
 	"github.com/pithos/pithos/store"
@@ -15,7 +17,7 @@ import (
 // Where others use the store, a blob is deleted when two looks a grace time
 // apart have found it unreferenced, and no sooner.
 func TestUnreferencedBlobsAreDeletedAfterASecondLook(t *testing.T) {
-	engines(t, func(w *world) {
+	engines(t, func(w *fixture) {
 		b := w.bucket("plain", "")
 		w.put(b, "k", large)
 		w.stray(large)
@@ -23,9 +25,9 @@ func TestUnreferencedBlobsAreDeletedAfterASecondLook(t *testing.T) {
 		state := filepath.Join(w.TempDir(), "state")
 		w.expect("without a memory", w.check(Options{Repair: true}), line)
 		w.expect("first look", w.check(Options{Repair: true, State: state}), line)
-		w.later(grace / 2)
+		w.Clock.Advance(storetest.Grace / 2)
 		w.expect("too soon", w.check(Options{Repair: true, State: state}), line)
-		w.later(grace)
+		w.Clock.Advance(storetest.Grace)
 		w.expect("later, without repair", w.check(Options{State: state}), line)
 		w.expect("later", w.check(Options{Repair: true, State: state}), line+" (repaired)")
 		w.expect("then", w.check(Options{Repair: true, State: state}))
@@ -41,13 +43,13 @@ func refOf(s meta.Segment) blob.Ref {
 
 // A check that was interrupted goes on with what it had not looked at.
 func TestAnInterruptedCheckGoesOn(t *testing.T) {
-	engines(t, func(w *world) {
+	engines(t, func(w *fixture) {
 		b := w.bucket("plain", "")
 		for _, key := range []string{"a", "b", "c", "d"} {
 			w.unblob(w.put(b, key, small).Segments[0])
 		}
-		faulty := metafault.Wrap(w.meta, 1)
-		options := Options{Store: w.store, Meta: faulty, Blobs: map[string]blob.Store{"standard": w.blobs}, Now: w.now,
+		faulty := metafault.Wrap(w.Meta, 1)
+		options := Options{Store: w.Store, Meta: faulty, Blobs: map[string]blob.Store{"standard": w.blobs}, Now: w.Clock.Now,
 			Shares: 4, Workers: 1, State: filepath.Join(w.TempDir(), "state")}
 		cut := errors.New("cut")
 		for range 3 {
@@ -66,7 +68,7 @@ func TestAnInterruptedCheckGoesOn(t *testing.T) {
 		}
 		faulty.SetRules()
 		summary, err := Run(w.Context(), options)
-		w.ok(err)
+		assert.NoError(w, err)
 		if !summary.Resumed || summary.Found[Missing] != 4 || summary.Versions != 4 || summary.Uploads != 0 {
 			t.Errorf("in the end: %+v", summary)
 		}
@@ -80,10 +82,10 @@ func TestAnInterruptedCheckGoesOn(t *testing.T) {
 }
 
 func TestACancelledCheckEnds(t *testing.T) {
-	engines(t, func(w *world) {
+	engines(t, func(w *fixture) {
 		w.put(w.bucket("plain", ""), "k", tiny)
 		ctx, cancel := context.WithCancel(w.Context())
-		_, err := Run(ctx, Options{Store: w.store, Meta: w.meta, Blobs: map[string]blob.Store{"standard": w.blobs}, Shares: 2,
+		_, err := Run(ctx, Options{Store: w.Store, Meta: w.Meta, Blobs: map[string]blob.Store{"standard": w.blobs}, Shares: 2,
 			Progress: func(p Progress) {
 				if p.Phase == phaseVersions {
 					cancel()
@@ -97,28 +99,28 @@ func TestACancelledCheckEnds(t *testing.T) {
 
 // Whoever deletes a bucket may die before its listing is dropped.
 func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
-	engines(t, func(w *world) {
-		faulty := metafault.Wrap(w.meta, 1, metafault.Rule{Op: meta.OpDropListing, Fault: metafault.Before})
-		dying := w.gateway(faulty, w.blobs)
+	engines(t, func(w *fixture) {
+		faulty := metafault.Wrap(w.Meta, 1, metafault.Rule{Op: meta.OpDropListing, Fault: metafault.Before})
+		dying := w.Gateway(w.T, func(o *store.Options) { o.Meta = faulty })
 		kept, b, dropped := w.bucket("kept", ""), w.bucket("gone", ""), w.bucket("dropped", "")
 		for _, b := range []*meta.Bucket{kept, b, dropped} {
 			w.put(b, "k", 10)
 		}
 		for _, b := range []*meta.Bucket{b, dropped} {
-			_, err := w.store.Delete(w.Context(), b, "k", store.DeleteInput{})
-			w.ok(err)
+			_, err := w.Store.Delete(w.Context(), b, "k", store.DeleteInput{})
+			assert.NoError(w, err)
 		}
-		w.ok(w.store.Flush(w.Context()))
-		w.ok(w.store.DeleteBucket(w.Context(), dropped))
-		w.ok(dying.DeleteBucket(w.Context(), b))
+		assert.NoError(w, w.Store.Flush(w.Context()))
+		assert.NoError(w, w.Store.DeleteBucket(w.Context(), dropped))
+		assert.NoError(w, dying.DeleteBucket(w.Context(), b))
 		if n := faulty.Calls()[meta.OpDropListing]; n != 1 {
 			w.Fatalf("the listing was dropped %d times, want once, in vain", n)
 		}
 		for _, b := range []*meta.Bucket{b, dropped} { // changes that were on their way, and will fail
-			_, _ = w.meta.Begin(w.Context(), b.ID, "late", meta.NextRev(0, w.now()), false)
+			_, _ = w.Meta.Begin(w.Context(), b.ID, "late", meta.NextRev(0, w.Clock.Now()), false)
 		}
 		var want, repaired []string
-		if w.session != nil {
+		if w.onCassandra() {
 			want = []string{"leftover " + b.ID.String() + "/: rows of a listing, and its bucket was removed"}
 			repaired = []string{want[0] + " (repaired)"}
 		}
@@ -131,36 +133,36 @@ func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
 // What a Complete that died leaves of a bucket that was deleted since, and the
 // parts of an upload that is over, are taken away.
 func TestLeftoversOfUploadsAreTakenAway(t *testing.T) {
-	engines(t, func(w *world) {
+	engines(t, func(w *fixture) {
 		b, gone := w.bucket("plain", ""), w.bucket("gone", "")
 		u := w.upload(gone, "dead")
-		_, err := w.meta.SetUploadState(w.Context(), *u, meta.UploadCompleting)
-		w.ok(err)
-		w.ok(w.store.DeleteBucket(w.Context(), gone))
+		_, err := w.Meta.SetUploadState(w.Context(), *u, meta.UploadCompleting)
+		assert.NoError(w, err)
+		assert.NoError(w, w.Store.DeleteBucket(w.Context(), gone))
 		over := w.upload(b, "over")
-		_, err = w.meta.SetUploadState(w.Context(), *over, meta.UploadAborted)
-		w.ok(err)
-		w.ok(w.meta.Walk(w.Context(), meta.Share{Of: 1}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error { // as if it were lost
+		_, err = w.Meta.SetUploadState(w.Context(), *over, meta.UploadAborted)
+		assert.NoError(w, err)
+		assert.NoError(w, w.Meta.Walk(w.Context(), meta.Share{Of: 1}, meta.Visitor{QueueEntry: func(e meta.QueueEntry) error { // as if it were lost
 			if e.Blob.Upload != over.ID {
 				return nil
 			}
-			return errors.Join(w.blobs.Delete(w.Context(), e.Blob.Blob), w.meta.Drop(w.Context(), e))
+			return errors.Join(w.blobs.Delete(w.Context(), e.Blob.Blob), w.Meta.Drop(w.Context(), e))
 		}}))
 		w.upload(b, "goes on")
 
 		dead := "leftover " + gone.ID.String() + "/dead: the upload, with 1 parts or more, is of a bucket that is gone"
 		w.expect("at once", w.check(Options{}), dead)
-		w.later(2 * grace)
+		w.Clock.Advance(2 * storetest.Grace)
 		rest := "leftover plain/over: the upload is aborted, and 1 parts or more are left of it"
 		w.expect("when it is old", w.check(Options{}), dead, rest)
 		w.expect("repair", w.check(Options{Repair: true}), dead+" (repaired)", rest+" (repaired)")
-		w.later(2 * grace)
-		w.ok(w.store.Flush(w.Context()))
-		_, err = w.store.Collect(w.Context())
-		w.ok(err)
+		w.Clock.Advance(2 * storetest.Grace)
+		assert.NoError(w, w.Store.Flush(w.Context()))
+		_, err = w.Store.Collect(w.Context())
+		assert.NoError(w, err)
 		found, summary := w.checked(Options{})
 		w.expect("then", found)
-		if blobs := map[bool]int64{true: 5, false: 1}[w.session != nil]; summary.Blobs != blobs || summary.Uploads == 0 || summary.Parts != 1 {
+		if blobs := map[bool]int64{true: 5, false: 1}[w.onCassandra()]; summary.Blobs != blobs || summary.Uploads == 0 || summary.Parts != 1 {
 			t.Errorf("left is %+v", summary)
 		}
 	})
@@ -169,38 +171,38 @@ func TestLeftoversOfUploadsAreTakenAway(t *testing.T) {
 // A copy shares the bytes of its source. One that is not on record would lose
 // them with the source.
 func TestSharedBytesAreOnRecord(t *testing.T) {
-	engines(t, func(w *world) {
+	engines(t, func(w *fixture) {
 		b := w.bucket("plain", "")
 		const size = 2 << 20
 		w.put(b, "source", size)
-		_, err := w.store.Copy(w.Context(), b, "copy", store.CopyInput{Source: b, SourceKey: "source", Attributes: store.Attributes{Owner: "owner"}})
-		w.ok(err)
-		w.ok(w.store.Flush(w.Context()))
+		_, err := w.Store.Copy(w.Context(), b, "copy", store.CopyInput{Source: b, SourceKey: "source", Attributes: store.Attributes{Owner: "owner"}})
+		assert.NoError(w, err)
+		assert.NoError(w, w.Store.Flush(w.Context()))
 		seg := w.head(b, "copy").Current().Segments[0]
 		if seg.Ref == (meta.ID{}) || seg.Blob != w.head(b, "source").Current().Segments[0].Blob {
 			t.Skip("copies do not share bytes")
 		}
 		w.expect("shared", w.check(Options{Deep: true}))
-		w.forgetReference(seg)
+		w.engine.dropReference(w, seg)
 		line := "mismatched plain/copy: it shares its bytes…"
 		w.expect("not on record", w.check(Options{}), line)
 		w.expect("repair", w.check(Options{Repair: true}), line+"(repaired)")
-		w.later(2 * grace)
-		_, err = w.store.Collect(w.Context())
-		w.ok(err)
+		w.Clock.Advance(2 * storetest.Grace)
+		_, err = w.Store.Collect(w.Context())
+		assert.NoError(w, err)
 		w.expect("then", w.check(Options{}))
 
-		_, err = w.store.Delete(w.Context(), b, "source", store.DeleteInput{})
-		w.ok(err)
-		w.later(2 * grace)
-		_, err = w.store.Collect(w.Context())
-		w.ok(err)
+		_, err = w.Store.Delete(w.Context(), b, "source", store.DeleteInput{})
+		assert.NoError(w, err)
+		w.Clock.Advance(2 * storetest.Grace)
+		_, err = w.Store.Collect(w.Context())
+		assert.NoError(w, err)
 		w.expect("when the source is gone", w.check(Options{Deep: true}))
-		_, err = w.store.Delete(w.Context(), b, "copy", store.DeleteInput{})
-		w.ok(err)
-		w.later(2 * grace)
-		_, err = w.store.Collect(w.Context())
-		w.ok(err)
+		_, err = w.Store.Delete(w.Context(), b, "copy", store.DeleteInput{})
+		assert.NoError(w, err)
+		w.Clock.Advance(2 * storetest.Grace)
+		_, err = w.Store.Collect(w.Context())
+		assert.NoError(w, err)
 		found, summary := w.checked(Options{})
 		w.expect("when both are", found)
 		if summary.Blobs != 0 {

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/blob/blobfault"
+	"github.com/pithos/pithos/internal/assert"
+	"github.com/pithos/pithos/internal/storetest"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
 	"github.com/pithos/pithos/store"
@@ -22,7 +25,7 @@ const shared = 1<<20 + 5
 // client is one that does everything at random to few keys, through a gateway
 // of its own, which dies now and then.
 type client struct {
-	*world
+	*fixture
 	gate    *store.Store
 	faults  *metafault.Store
 	rng     *rand.Rand
@@ -30,9 +33,9 @@ type client struct {
 	uploads []*meta.Upload
 }
 
-func (w *world) client(n int, buckets ...*meta.Bucket) *client {
-	c := &client{world: w, rng: rand.New(rand.NewPCG(uint64(n), 7)), buckets: buckets}
-	c.faults = metafault.Wrap(w.meta, uint64(n),
+func (w *fixture) client(n int, buckets ...*meta.Bucket) *client {
+	c := &client{fixture: w, rng: rand.New(rand.NewPCG(uint64(n), 7)), buckets: buckets}
+	c.faults = metafault.Wrap(w.Meta, uint64(n),
 		metafault.Rule{Fault: metafault.CrashBefore, Chance: 0.004}, metafault.Rule{Fault: metafault.CrashAfter, Chance: 0.004},
 		metafault.Rule{Op: meta.OpCommit, Fault: metafault.After, Chance: 0.02})
 	blobs := blobfault.Wrap(w.blobs, func(op blobfault.Op) blobfault.Fault {
@@ -41,7 +44,7 @@ func (w *world) client(n int, buckets ...*meta.Bucket) *client {
 		}
 		return blobfault.Fault{}
 	})
-	c.gate = w.gateway(c.faults, blobs)
+	c.gate = w.Gateway(w.T, func(o *store.Options) { o.Meta, o.Blobs = c.faults, map[string]blob.Store{"standard": blobs} })
 	return c
 }
 
@@ -97,7 +100,7 @@ func (c *client) finish(ctx context.Context, b *meta.Bucket, u *meta.Upload) {
 // A check beside clients whose gateways die reports nothing, and once the
 // grace time has passed there is nothing to report.
 func TestTrafficAndCrashesAreNoFindings(t *testing.T) {
-	engines(t, func(w *world) {
+	engines(t, func(w *fixture) {
 		b, v := w.bucket("plain", ""), w.bucket("versioned", store.VersioningEnabled)
 		ctx, stop := context.WithCancel(w.Context())
 		var clients sync.WaitGroup
@@ -114,8 +117,8 @@ func TestTrafficAndCrashesAreNoFindings(t *testing.T) {
 		checks, until := 0, time.Now().Add(4*time.Second)
 		for ; checks < 2 || time.Now().Before(until); checks++ {
 			w.expect("beside traffic", w.check(Options{Deep: checks%2 == 1}))
-			w.later(grace / 3)
-			if _, err := w.store.Collect(w.Context()); err != nil {
+			w.Clock.Advance(storetest.Grace / 3)
+			if _, err := w.Store.Collect(w.Context()); err != nil {
 				w.Errorf("collect: %v", err)
 			}
 		}
@@ -125,13 +128,13 @@ func TestTrafficAndCrashesAreNoFindings(t *testing.T) {
 		for _, c := range all {
 			c.faults.SetRules()
 			c.faults.Revive()
-			w.ok(c.gate.Flush(w.Context()))
+			assert.NoError(w, c.gate.Flush(w.Context()))
 			crashes += c.faults.Fired()
 		}
 		for range 3 { // parts wait for their uploads, which wait for a grace time
-			w.later(2 * grace)
-			_, err := w.store.Collect(w.Context())
-			w.ok(err)
+			w.Clock.Advance(2 * storetest.Grace)
+			_, err := w.Store.Collect(w.Context())
+			assert.NoError(w, err)
 		}
 		found, summary := w.checked(Options{Deep: true})
 		w.expect("after the grace time", found)
