@@ -31,6 +31,14 @@ type attack struct {
 	shown int64
 }
 
+// notShort skips a measurement under -short.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no cost is measured")
+	}
+}
+
 // testCase is one line of the table.
 type testCase struct {
 	name  string
@@ -47,6 +55,7 @@ type testCase struct {
 const runs = 3
 
 func TestCost(t *testing.T) {
+	notShort(t)
 	s3test.Engines(t, func(t *testing.T, s *s3test.Server) {
 		made := map[string]string{}
 		for _, c := range slices.Concat(headCases, policyCases, documentCases, bodyCases, listingCases) {

@@ -64,6 +64,7 @@ const (
 // holds what is remembered of them to a constant: caches, limits and metrics by
 // what clients send are bounded in number and in bytes.
 func TestRequestsLeaveNoMemory(t *testing.T) {
+	notShort(t)
 	s3test.Engines(t, func(t *testing.T, s *s3test.Server) {
 		x := &fixture{T: t, s: s}
 		bucket := x.object()
