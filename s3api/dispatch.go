@@ -109,7 +109,7 @@ const (
 // perform authorizes a request for its bucket, and has it handled. A bucket that
 // was remembered may be another one by now, of another tenant even: then both are
 // repeated for the bucket that has the name now, unless the body was read (a
-// handler that can does it by itself: see [store.PutInput.Remade]). So are they
+// handler that can does it by itself: see [store.PutInput.Reauthorize]). So are they
 // where the source of a copy is no longer the version that was authorized.
 func (a *API) perform(w *response, r *Request) error {
 	body := &noticedBody{Reader: r.Body}
@@ -126,7 +126,7 @@ func (a *API) perform(w *response, r *Request) error {
 		switch {
 		case w.status != 0 || body.read:
 			return err
-		case errors.Is(err, store.ErrBucketRemade) && remade < maxRemade:
+		case errors.Is(err, store.ErrBucketRecreated) && remade < maxRemade:
 			remade++
 		case errors.Is(err, store.ErrSourceReplaced) && replaced < maxReplaced:
 			if err := store.BackOff(r.Context(), replaced); err != nil {

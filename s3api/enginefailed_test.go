@@ -26,7 +26,7 @@ func TestWhatCountsAsFailureOfTheEngine(t *testing.T) {
 		{context.DeadlineExceeded, true},
 		{blob.ErrFull, false},
 		{s3err.New(s3err.SlowDown), false},
-		{&s3err.Error{Code: s3err.SlowDown, Err: store.ErrBucketRemade}, false},
+		{&s3err.Error{Code: s3err.SlowDown, Err: store.ErrBucketRecreated}, false},
 		{s3err.New(s3err.NoSuchKey), false},
 		{errors.New("other"), false},
 	} {

@@ -211,7 +211,7 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 // delete was looked for in the bucket that has the name.
 func (a *API) confirmDeletions(r *Request, done []*store.DeleteResult, errs []error) error {
 	for i, err := range errs {
-		if errors.Is(err, store.ErrBucketRemade) || s3err.CodeOf(err) == s3err.NoSuchBucket {
+		if errors.Is(err, store.ErrBucketRecreated) || s3err.CodeOf(err) == s3err.NoSuchBucket {
 			return err
 		}
 		if err == nil && done[i] != nil && done[i].Nothing {

@@ -63,7 +63,7 @@ func (a *API) putInput(r *Request) (in store.PutInput, err error) {
 	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
 		return in, err
 	}
-	in.Remade = func(context.Context) (*meta.Bucket, store.PutInput, error) { return a.putAgain(r) }
+	in.Reauthorize = func(context.Context) (*meta.Bucket, store.PutInput, error) { return a.putAgain(r) }
 	in.Checksum, err = bodyChecksum(r)
 	return in, err
 }
@@ -79,7 +79,7 @@ func (a *API) putAgain(r *Request) (*meta.Bucket, store.PutInput, error) {
 		return nil, store.PutInput{}, err
 	}
 	in, err := a.putInput(r)
-	in.Remade = nil
+	in.Reauthorize = nil
 	return r.Bucket, in, err
 }
 

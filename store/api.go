@@ -109,12 +109,12 @@ type PutInput struct {
 	// Offset, if not nil, appends: it must be the object's size
 	// (x-amz-write-offset-bytes).
 	Offset *int64
-	// Remade is called where the bucket turns out to be another one than the
+	// Reauthorize is called where the bucket turns out to be another one than the
 	// request was authorized for, after the body has been read. It authorizes the
 	// request for the bucket that has the name now, and returns it with what the
 	// request asks for there; the body is the Store's. Without it, the error is
-	// ErrBucketRemade.
-	Remade func(ctx context.Context) (*meta.Bucket, PutInput, error)
+	// ErrBucketRecreated.
+	Reauthorize func(ctx context.Context) (*meta.Bucket, PutInput, error)
 }
 
 // PutResult is what a write has made.

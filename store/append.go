@@ -30,7 +30,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 	old := h.Current()
 	if err := appendable(old, *in.Offset, &in.Conditions); err != nil {
 		if old == nil {
-			err = s.orRemade(ctx, b, err)
+			err = s.orRecreated(ctx, b, err)
 		}
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		return nil, fail(s3err.InvalidRequest, "Appending works in buckets without versioning only")
 	}
 	if old == nil { // offset 0 creates
-		in.Offset, in.Conditions, in.Remade = nil, Conditions{IfNoneMatch: []string{"*"}}, nil
+		in.Offset, in.Conditions, in.Reauthorize = nil, Conditions{IfNoneMatch: []string{"*"}}, nil
 		return s.Put(ctx, b, key, in)
 	}
 	if err := in.addsOnlyBytes(old); err != nil {
@@ -85,7 +85,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		}
 		return nil, err
 	}
-	s.kept(r)
+	s.releaseGuard(r)
 	return resultOf(b, &v), nil
 }
 
@@ -172,7 +172,7 @@ func (r *summingReader) Read(p []byte) (int, error) {
 	r.size += int64(n)
 	if err == io.EOF {
 		got := &received{segment: meta.Segment{Size: r.size}}
-		if bad := got.settle(r.sums, r.declared); bad != nil {
+		if bad := got.verify(r.sums, r.declared); bad != nil {
 			return n, bad
 		}
 	}

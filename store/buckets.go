@@ -196,7 +196,7 @@ func predecessor(prefix string) string {
 
 // UpdateBucket changes the settings of the bucket was by a function that is
 // called with them as they are, and may be called again. NoSuchBucket,
-// ErrBucketRemade.
+// ErrBucketRecreated.
 func (s *Store) UpdateBucket(ctx context.Context, was *meta.Bucket, change func(*meta.BucketConfig) error) (*meta.Bucket, error) {
 	return s.editBucket(ctx, was, func(b *meta.Bucket) (bool, error) { return true, change(&b.Config) })
 }
@@ -211,7 +211,7 @@ func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta
 			return nil, err
 		}
 		if b.ID != it.ID {
-			return nil, errRemade(it)
+			return nil, errRecreated(it)
 		}
 		write, err := edit(b)
 		if err != nil || !write {
@@ -226,7 +226,7 @@ func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta
 		case err == nil:
 			return b, nil
 		case errors.Is(err, meta.ErrNotFound):
-			return nil, s.gone(ctx, it)
+			return nil, s.bucketGone(ctx, it)
 		case !errors.Is(err, meta.ErrConflict):
 			return nil, err
 		case try == maxTries:
@@ -240,7 +240,7 @@ func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta
 
 // DeleteBucket removes an empty bucket. While it finds out whether the bucket
 // is empty, writes wait; see [meta.Buckets]. BucketNotEmpty, NoSuchBucket,
-// ErrBucketRemade.
+// ErrBucketRecreated.
 func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 	name := was.Name
 	defer s.buckets.drop(name)
@@ -257,7 +257,7 @@ func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 		err = s.meta.RemoveBucket(ctx, *b)
 		switch {
 		case errors.Is(err, meta.ErrNotFound):
-			return s.gone(ctx, was)
+			return s.bucketGone(ctx, was)
 		case errors.Is(err, meta.ErrConflict): // a writer that would not wait any longer
 			return &s3err.Error{Code: s3err.OperationAborted, Err: err}
 		case err == nil:
@@ -291,12 +291,12 @@ func (s *Store) setBucketState(ctx context.Context, it *meta.Bucket, state meta.
 	})
 }
 
-// writable is called when a commit found the bucket being deleted. It waits
+// awaitDeletion is called when a commit found the bucket being deleted. It waits
 // for the decision; a deleter that takes too long, because it died perhaps,
 // is overruled: its last step then fails.
-func (s *Store) writable(ctx context.Context, b *meta.Bucket, try int) error {
+func (s *Store) awaitDeletion(ctx context.Context, b *meta.Bucket, try int) error {
 	s.buckets.drop(b.Name)
-	if try < deleterPatience {
+	if try < deletionTries {
 		return BackOff(ctx, try)
 	}
 	_, err := s.setBucketState(ctx, b, meta.BucketActive)

@@ -16,8 +16,8 @@ const (
 	// maxTries bounds how often a change that others keep overtaking is
 	// decided anew. Each try backs off longer, so this is half a minute.
 	maxTries = 60
-	// deleterPatience is how many tries a write waits for a DeleteBucket.
-	deleterPatience = 8
+	// deletionTries is how many tries a write waits for a DeleteBucket.
+	deletionTries = 8
 )
 
 // BackOff sleeps for a random while that grows with try, up to half a second.
@@ -48,52 +48,52 @@ type mutation struct {
 // It is called again when somebody else's change came first.
 type decider func(h *meta.Head) (*mutation, error)
 
-// started is a change that was announced, and a head that was read, while a
+// preparation is a change that was announced, and a head that was read, while a
 // body was still coming in. Either may be missing. Without a pending change
 // rev is the least revision of the one to be made.
-type started struct {
+type preparation struct {
 	rev     int64
 	pending meta.Pending
 	head    *meta.Head
-	// guessed says that head is that of a key that was taken for new.
-	guessed bool
+	// predicted says that head is that of a key that was taken for new.
+	predicted bool
 }
 
 // change makes one atomic change to a key. Conditions belong into decide: it
 // sees exactly the state that the change will replace.
-func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, early *started, decide decider) error {
+func (s *Store) change(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, prep *preparation, decide decider) error {
 	if read.Limit < 2 {
 		read.Limit = 2 // the current version, and what comes to light when it goes
 	}
-	if early == nil {
-		early = &started{}
+	if prep == nil {
+		prep = &preparation{}
 	}
 	for try := 0; ; try++ {
-		err := s.attempt(ctx, b, key, read, early, decide)
-		guessed := early.guessed
-		*early = started{}
+		err := s.changeOnce(ctx, b, key, read, prep, decide)
+		predicted := prep.predicted
+		*prep = preparation{}
 		if err == nil {
 			return nil
 		}
-		if guessed && errors.Is(err, meta.ErrConflict) {
+		if predicted && errors.Is(err, meta.ErrConflict) {
 			continue // nobody is in the way: the key was not new
 		}
-		if err := s.tryAgain(ctx, b, try, err); err != nil {
+		if err := s.awaitRetry(ctx, b, try, err); err != nil {
 			return err
 		}
 	}
 }
 
-// tryAgain returns nil, after a while, where a change that ended with err is
+// awaitRetry returns nil, after a while, where a change that ended with err is
 // to be decided anew, and otherwise the error that it ends with.
-func (s *Store) tryAgain(ctx context.Context, b *meta.Bucket, try int, err error) error {
+func (s *Store) awaitRetry(ctx context.Context, b *meta.Bucket, try int, err error) error {
 	switch {
 	case errors.Is(err, meta.ErrBucketGone):
-		return s.gone(ctx, b)
+		return s.bucketGone(ctx, b)
 	case errors.Is(err, meta.ErrBucketDeleting):
-		return s.writable(ctx, b, try)
+		return s.awaitDeletion(ctx, b, try)
 	case errors.Is(err, meta.ErrClaimed):
-		return outlived(err)
+		return errUploadExpired(err)
 	case !errors.Is(err, meta.ErrConflict):
 		return err
 	case try >= maxTries:
@@ -102,25 +102,25 @@ func (s *Store) tryAgain(ctx context.Context, b *meta.Bucket, try int, err error
 	return BackOff(ctx, try)
 }
 
-// attempt reads, decides and commits once.
-func (s *Store) attempt(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, early *started, decide decider) error {
-	m, head, err := s.decided(ctx, b, key, read, early.head, decide)
+// changeOnce reads, decides and commits once.
+func (s *Store) changeOnce(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, prep *preparation, decide decider) error {
+	m, head, err := s.decided(ctx, b, key, read, prep.head, decide)
 	if err != nil || m == nil {
-		if early.pending != nil {
-			early.pending.Cancel(context.WithoutCancel(ctx))
+		if prep.pending != nil {
+			prep.pending.Cancel(context.WithoutCancel(ctx))
 		}
 		return err
 	}
-	return s.commit(ctx, b.ID, key, head, len(head.Versions) >= read.Limit, m, early)
+	return s.commit(ctx, b.ID, key, head, len(head.Versions) >= read.Limit, m, prep)
 }
 
 // decided asks the decider what is to become of the key, whose head may have
 // been read already.
 func (s *Store) decided(ctx context.Context, b *meta.Bucket, key string, read meta.ReadOptions, head *meta.Head, decide decider) (m *mutation, _ *meta.Head, err error) {
 	if head == nil {
-		head, err = s.settled(ctx, b, key, read)
+		head, err = s.readResolved(ctx, b, key, read)
 	} else {
-		head, err = s.settle(ctx, b, key, read, head)
+		head, err = s.resolveRename(ctx, b, key, read, head)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -131,13 +131,13 @@ func (s *Store) decided(ctx context.Context, b *meta.Bucket, key string, read me
 	if err := s.endUpload(ctx, b.ID, key, head, m); err != nil {
 		return nil, nil, err
 	}
-	return m, head, s.clearSources(ctx, b.ID, head, m)
+	return m, head, s.removeSources(ctx, b.ID, head, m)
 }
 
 // commit makes the change m of a key, if its head is as it was read. more
 // says that the key may have older versions than those in head.
-func (s *Store) commit(ctx context.Context, bucket meta.BucketID, key string, head *meta.Head, more bool, m *mutation, early *started) (err error) {
-	pending, rev := early.pending, early.rev
+func (s *Store) commit(ctx context.Context, bucket meta.BucketID, key string, head *meta.Head, more bool, m *mutation, prep *preparation) (err error) {
+	pending, rev := prep.pending, prep.rev
 	defer func() {
 		if err != nil && pending != nil && !errors.Is(err, meta.ErrUnknownOutcome) {
 			pending.Cancel(context.WithoutCancel(ctx))
@@ -146,7 +146,7 @@ func (s *Store) commit(ctx context.Context, bucket meta.BucketID, key string, he
 	if pending == nil {
 		rev = max(rev, s.now().UnixMicro())
 	}
-	c := s.plan(key, head, more, m, max(rev, head.Rev+2))
+	c := s.toChange(key, head, more, m, max(rev, head.Rev+2))
 	queued, err := s.enqueueFreed(ctx, bucket, key, m)
 	if err != nil {
 		return err
@@ -158,14 +158,14 @@ func (s *Store) commit(ctx context.Context, bucket meta.BucketID, key string, he
 	}
 	err = pending.Commit(ctx, *c)
 	if err != nil && !errors.Is(err, meta.ErrUnknownOutcome) {
-		s.behind(func(ctx context.Context) { s.drop(ctx, queued...) })
+		s.async(func(ctx context.Context) { s.dropEntries(ctx, queued...) })
 	}
 	return err
 }
 
-// plan works out what the change m, at the revision rev, makes of a key. more
+// toChange works out what the change m, at the revision rev, makes of a key. more
 // says that the key may have older versions than those in h.
-func (s *Store) plan(key string, h *meta.Head, more bool, m *mutation, rev int64) *meta.Change {
+func (s *Store) toChange(key string, h *meta.Head, more bool, m *mutation, rev int64) *meta.Change {
 	c := &meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), NullSeq: h.NullSeq, Guard: m.guard}
 	left := slices.Clone(h.Versions)
 	for _, v := range m.remove {
@@ -217,8 +217,8 @@ func stored(v *meta.Version) meta.Version {
 // serve together understand each other.
 const pagedAbove = math.MaxInt
 
-// behind runs f after the answer; Flush waits for it.
-func (s *Store) behind(f func(ctx context.Context)) {
+// async runs f after the answer; Flush waits for it.
+func (s *Store) async(f func(ctx context.Context)) {
 	s.background.Add(1)
 	go func() {
 		defer s.background.Done()

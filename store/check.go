@@ -31,7 +31,7 @@ func (s *Store) MendListing(ctx context.Context, bucket meta.BucketID, key strin
 		if err != nil {
 			return err
 		}
-		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= limit, &mutation{}, &started{rev: above + 2})
+		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= limit, &mutation{}, &preparation{rev: above + 2})
 		if !errors.Is(err, meta.ErrConflict) || try == maxTries {
 			return err
 		}

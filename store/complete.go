@@ -28,10 +28,10 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 		case meta.UploadAborted:
 			return nil, noSuchUpload(in.UploadID)
 		case meta.UploadDone:
-			return s.repeated(ctx, b, key, u, in)
+			return s.repeatedComplete(ctx, b, key, u, in)
 		}
 		result, err := s.completeOnce(ctx, b, key, u, in)
-		if err == nil || !s.overtaken(ctx, b, key, in.UploadID, err) {
+		if err == nil || !s.uploadChanged(ctx, b, key, in.UploadID, err) {
 			return result, err
 		}
 		if err := BackOff(ctx, 5); err != nil {
@@ -40,16 +40,16 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 	}
 }
 
-// errOvertaken says that somebody else has changed an upload while it was being
+// errUploadChanged says that somebody else has changed an upload while it was being
 // completed: another Complete, an Abort, or the collector, which opens an upload
 // again if its Complete seems to have died. (That may have slept, or their
 // clocks differ.)
-var errOvertaken = errors.New("the upload was changed by somebody else")
+var errUploadChanged = errors.New("the upload was changed by somebody else")
 
-// overtaken tells whether a Complete that ended with err is to look at its
+// uploadChanged tells whether a Complete that ended with err is to look at its
 // upload again, since the error says nothing of the upload as it is now.
-func (s *Store) overtaken(ctx context.Context, b *meta.Bucket, key, id string, err error) bool {
-	if errors.Is(err, errOvertaken) {
+func (s *Store) uploadChanged(ctx context.Context, b *meta.Bucket, key, id string, err error) bool {
+	if errors.Is(err, errUploadChanged) {
 		return true
 	}
 	if s3err.CodeOf(err) != s3err.InvalidPart {
@@ -71,7 +71,7 @@ func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u 
 	if err := mayUpload(b, &u.Doc.Version); err != nil {
 		return nil, err
 	}
-	if err := s.checkCustomer(b, key, u, in.CustomerKey); err != nil {
+	if err := s.checkCustomerKey(b, key, u, in.CustomerKey); err != nil {
 		return nil, err
 	}
 	release, err := s.reserve(ctx, wholeBytes*int64(len(in.Parts)))
@@ -88,7 +88,7 @@ func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u 
 	closed, err := s.meta.SetUploadState(ctx, *u, meta.UploadCompleting)
 	switch {
 	case errors.Is(err, meta.ErrConflict):
-		return nil, errOvertaken
+		return nil, errUploadChanged
 	case errors.Is(err, meta.ErrNotFound):
 		return nil, noSuchUpload(in.UploadID)
 	case err != nil:
@@ -97,8 +97,8 @@ func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u 
 	return s.complete(ctx, b, key, &closed, in)
 }
 
-// checkCustomer holds a Complete to the customer's key of its upload.
-func (s *Store) checkCustomer(b *meta.Bucket, key string, u *meta.Upload, given EncryptionRequest) error {
+// checkCustomerKey holds a Complete to the customer's key of its upload.
+func (s *Store) checkCustomerKey(b *meta.Bucket, key string, u *meta.Upload, given EncryptionRequest) error {
 	e := u.Doc.Version.Encryption
 	if e == nil || e.Type != SSEC {
 		if given.CustomerKey == nil {
@@ -114,7 +114,7 @@ func (s *Store) checkCustomer(b *meta.Bucket, key string, u *meta.Upload, given 
 func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
 	v, err := s.assemble(ctx, b, u, in)
 	if err == nil {
-		err = s.placeUpload(ctx, b, key, u, v, &in.Conditions)
+		err = s.commitUpload(ctx, b, key, u, v, &in.Conditions)
 	}
 	if err != nil {
 		s.reopen(context.WithoutCancel(ctx), u, err)
@@ -124,7 +124,7 @@ func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *met
 	// Before the answer: a Complete that is repeated after it finds the upload
 	// done, and does not put its object on top of what was written since.
 	done, err := s.meta.SetUploadState(context.WithoutCancel(ctx), *u, meta.UploadDone)
-	s.behind(func(ctx context.Context) {
+	s.async(func(ctx context.Context) {
 		if err == nil {
 			err = s.meta.ForgetUpload(ctx, done)
 		}
@@ -142,17 +142,17 @@ func (s *Store) reopen(ctx context.Context, u *meta.Upload, err error) {
 	if code == "" || code == s3err.NoSuchUpload {
 		return
 	}
-	if code != s3err.NoSuchBucket && !errors.Is(err, ErrBucketRemade) {
+	if code != s3err.NoSuchBucket && !errors.Is(err, ErrBucketRecreated) {
 		_, _ = s.meta.SetUploadState(ctx, *u, meta.UploadOpen)
 		return
 	}
 	if aborted, err := s.meta.SetUploadState(ctx, *u, meta.UploadAborted); err == nil {
-		s.clearUpload(ctx, aborted, false)
+		s.removeUpload(ctx, aborted, false)
 	}
 }
 
-// placeUpload makes v current, unless the same upload already did.
-func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, v *meta.Version, conditions *Conditions) error {
+// commitUpload makes v current, unless the same upload already did.
+func (s *Store) commitUpload(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, v *meta.Version, conditions *Conditions) error {
 	return s.change(ctx, b, key, readForPut(b), nil, func(h *meta.Head) (*mutation, error) {
 		// After the head was read: an Abort that came before has made the
 		// collector free to delete the parts, one that comes later is too
@@ -167,7 +167,7 @@ func (s *Store) placeUpload(ctx context.Context, b *meta.Bucket, key string, u *
 		}
 		switch {
 		case err == nil && now.State == meta.UploadOpen:
-			return nil, errOvertaken // it was opened again
+			return nil, errUploadChanged // it was opened again
 		case err != nil || now.State != meta.UploadCompleting:
 			return nil, noSuchUpload(u.ID.String())
 		}
@@ -207,7 +207,7 @@ func (s *Store) endUpload(ctx context.Context, bucket meta.BucketID, key string,
 		u.Doc.Completed, u.Doc.CompletedSeq = cur.ETag, cur.Seq
 		done, err := s.meta.SetUploadState(ctx, u, meta.UploadDone)
 		if err == nil {
-			s.behind(func(ctx context.Context) { _ = s.meta.ForgetUpload(ctx, done) }) // else the collector does
+			s.async(func(ctx context.Context) { _ = s.meta.ForgetUpload(ctx, done) }) // else the collector does
 			return nil
 		}
 		if !errors.Is(err, meta.ErrConflict) {
@@ -223,8 +223,8 @@ func (m *mutation) replaces(v *meta.Version) bool {
 		slices.ContainsFunc(m.put, func(p *meta.Version) bool { return p.Seq == 0 || p.Seq > v.Seq })
 }
 
-// repeated answers a Complete of an upload that is done.
-func (s *Store) repeated(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
+// repeatedComplete answers a Complete of an upload that is done.
+func (s *Store) repeatedComplete(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
 	h, err := s.read(ctx, b, key, meta.ReadOptions{Seq: u.Doc.CompletedSeq})
 	if err != nil {
 		return nil, err
@@ -258,7 +258,7 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 	if err != nil {
 		return nil, err
 	}
-	if err := missingSum(u, in.Parts); err != nil {
+	if err := checkPartSums(u, in.Parts); err != nil {
 		return nil, err
 	}
 	parts := make([]meta.Part, 0, len(in.Parts))
@@ -329,13 +329,13 @@ func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (me
 	if !ok || trimETag(want.ETag) != p.ETag {
 		return p, bad
 	}
-	return p, matchSum(&p, want.Checksum, u, bad)
+	return p, checkPartSum(&p, want.Checksum, u, bad)
 }
 
-// missingSum refuses a Complete that declares the checksums of some parts of a
+// checkPartSums refuses a Complete that declares the checksums of some parts of a
 // COMPOSITE one and not of others. S3 wants them all; who declares none gets
 // what was stored, whose checksums every UploadPart has verified.
-func missingSum(u *meta.Upload, parts []CompletedPart) error {
+func checkPartSums(u *meta.Upload, parts []CompletedPart) error {
 	has := func(p CompletedPart) bool { return p.Checksum != nil }
 	if u.Doc.ChecksumType != Composite || !slices.ContainsFunc(parts, has) {
 		return nil
@@ -349,9 +349,9 @@ func missingSum(u *meta.Upload, parts []CompletedPart) error {
 	return nil
 }
 
-// matchSum holds the checksum that a Complete declares of a part to that of
+// checkPartSum holds the checksum that a Complete declares of a part to that of
 // the part; bad is the error of a wrong one.
-func matchSum(p *meta.Part, c *meta.Checksum, u *meta.Upload, bad error) error {
+func checkPartSum(p *meta.Part, c *meta.Checksum, u *meta.Upload, bad error) error {
 	switch {
 	case c == nil:
 		return nil

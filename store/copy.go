@@ -69,7 +69,7 @@ func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in Cop
 	case itself && same && (src.Null || !v.Null):
 		result, err = s.recopy(ctx, b, key, src, v, &in.Conditions)
 	case !itself && same && shareable(sb, src, b):
-		result, err = s.share(ctx, sb, src, b, key, v, &in)
+		result, err = s.copyByReference(ctx, sb, src, b, key, v, &in)
 	default:
 		result, err = s.copyBytes(ctx, sb.ID, b, key, src, seal, v, to, in)
 	}
@@ -186,15 +186,15 @@ func shareable(sb *meta.Bucket, src *meta.Version, b *meta.Bucket) bool {
 	return !src.Inline && src.Size >= minShared && sb.Config.Region == b.Config.Region
 }
 
-// share makes v, at key of b, of the blobs of src, without copying a byte.
-func (s *Store) share(ctx context.Context, sb *meta.Bucket, src *meta.Version, b *meta.Bucket, key string, v *meta.Version, in *CopyInput) (*PutResult, error) {
+// copyByReference makes v, at key of b, of the blobs of src, without copying a byte.
+func (s *Store) copyByReference(ctx context.Context, sb *meta.Bucket, src *meta.Version, b *meta.Bucket, key string, v *meta.Version, in *CopyInput) (*PutResult, error) {
 	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
 		return nil, err
 	}
 	if err := s.takeBody(sb, in.SourceKey, src, b, key, v); err != nil {
 		return nil, err
 	}
-	l, err := s.borrow(ctx, sb, in.SourceKey, src, b, key)
+	l, err := s.shareBlobs(ctx, sb, in.SourceKey, src, b, key)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (s *Store) share(ctx context.Context, sb *meta.Bucket, src *meta.Version, b
 		return nil, err
 	}
 	v.Segments = l.segments
-	return s.place(ctx, b, key, v, &received{guard: l.guard, borrowed: true}, &in.Conditions)
+	return s.commitVersion(ctx, b, key, v, &received{guard: l.guard, shared: true}, &in.Conditions)
 }
 
 // takeBody makes v the version, at key of b, that has the body of src and all
@@ -273,8 +273,8 @@ func (s *Store) copyBytes(ctx context.Context, sb meta.BucketID, b *meta.Bucket,
 	if err != nil {
 		return nil, err
 	}
-	r.into(v, to)
-	return s.place(ctx, b, key, v, r, &in.Conditions)
+	r.applyTo(v, to)
+	return s.commitVersion(ctx, b, key, v, r, &in.Conditions)
 }
 
 // UploadPartCopy makes a part of an object, or of a range of one.

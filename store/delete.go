@@ -16,8 +16,8 @@ func (s *Store) Delete(ctx context.Context, b *meta.Bucket, key string, in Delet
 		return nil, err
 	}
 	result, err := s.deleteIn(ctx, b, key, in)
-	if absent(err) {
-		err = s.orRemade(ctx, b, err)
+	if isMissing(err) {
+		err = s.orRecreated(ctx, b, err)
 	}
 	return result, err
 }
@@ -27,18 +27,18 @@ func (s *Store) deleteIn(ctx context.Context, b *meta.Bucket, key string, in Del
 		return s.deleteVersion(ctx, b, key, in)
 	}
 	if b.Config.Versioning == "" {
-		return s.deletePlain(ctx, b, key, in)
+		return s.deleteUnversioned(ctx, b, key, in)
 	}
-	return s.mark(ctx, b, key, in)
+	return s.putDeleteMarker(ctx, b, key, in)
 }
 
 // errVersioned says that a key has other versions than the null one in a
 // bucket that was thought to have no versioning.
 var errVersioned = errors.New("the bucket is versioned by now")
 
-// deletePlain removes the null version, the only one that there can be unless
+// deleteUnversioned removes the null version, the only one that there can be unless
 // the bucket's settings were remembered for too long.
-func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
+func (s *Store) deleteUnversioned(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	result := &DeleteResult{}
 	err := s.change(ctx, b, key, meta.ReadOptions{}, nil, func(h *meta.Head) (*mutation, error) {
 		v := h.Current()
@@ -60,15 +60,15 @@ func (s *Store) deletePlain(ctx context.Context, b *meta.Bucket, key string, in 
 			return nil, err
 		}
 		if fresh.ID != b.ID {
-			return nil, errRemade(b)
+			return nil, errRecreated(b)
 		}
-		return s.mark(ctx, fresh, key, in)
+		return s.putDeleteMarker(ctx, fresh, key, in)
 	}
 	return result, err
 }
 
-// mark makes a delete marker the current version.
-func (s *Store) mark(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
+// putDeleteMarker makes a delete marker the current version.
+func (s *Store) putDeleteMarker(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	marker := &meta.Version{DeleteMarker: true, Null: b.Config.Versioning != VersioningEnabled, Owner: in.Owner}
 	nothing := false
 	err := s.change(ctx, b, key, readForPut(b), nil, func(h *meta.Head) (*mutation, error) {

@@ -147,7 +147,7 @@ func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 	}
 	w.put(t, fresh, "k", []byte("bob's"))
 	_, err = w.Get(t.Context(), old, "k", store.GetInput{})
-	wantRemade(t, err)
+	wantRecreated(t, err)
 }
 
 // Reads of a remembered bucket are not answered from another one that has its
@@ -177,7 +177,7 @@ func TestReadsOfARememberedBucketAreOfNoOther(t *testing.T) {
 	}
 	w.put(t, fresh, "k", []byte("new"))
 	for what, read := range reads {
-		t.Run(what, func(t *testing.T) { wantRemade(t, read()) })
+		t.Run(what, func(t *testing.T) { wantRecreated(t, read()) })
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 // the code SlowDown, for callers that cannot authorize the request again and
 // repeat it.
 var (
-	// ErrBucketRemade says that another bucket has the name.
-	ErrBucketRemade = errors.New("the bucket was deleted and created again")
+	// ErrBucketRecreated says that another bucket has the name.
+	ErrBucketRecreated = errors.New("the bucket was deleted and created again")
 	// ErrSourceReplaced says that the object, or the source of a copy, is another
 	// version.
 	ErrSourceReplaced = errors.New("the object was replaced")

@@ -23,7 +23,7 @@ func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key stri
 	note := func(upload meta.UploadID, segments []meta.Segment) {
 		for _, seg := range segments {
 			if seg.Blob != (meta.ID{}) && !kept[referenceOf(seg)] {
-				entries = append(entries, s.entry(meta.QueueFreed, bucket, key, upload, seg))
+				entries = append(entries, s.newQueueEntry(meta.QueueFreed, bucket, key, upload, seg))
 			}
 		}
 	}
@@ -44,7 +44,7 @@ func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key stri
 	return entries, s.meta.Enqueue(ctx, entries...)
 }
 
-func (s *Store) drop(ctx context.Context, entries ...meta.QueueEntry) {
+func (s *Store) dropEntries(ctx context.Context, entries ...meta.QueueEntry) {
 	if len(entries) == 0 {
 		return
 	}
@@ -92,9 +92,9 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 		if err != nil || len(entries) == 0 {
 			return total, err
 		}
-		p := &pass{store: s, heads: map[headName]map[reference]bool{}}
+		p := &pass{store: s, heads: map[keyName]map[reference]bool{}}
 		var failed error
-		settled := 0
+		processed := 0
 		fail := func(e meta.QueueEntry, err error) {
 			failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
 			if s.postpone(ctx, e) == nil {
@@ -107,36 +107,36 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 			}
 			total.Looked++
 			total.Overdue = max(total.Overdue, s.now().Sub(e.Due))
-			done, err := p.settle(ctx, e)
+			done, err := p.process(ctx, e)
 			if err != nil {
 				fail(e, err)
 				continue
 			}
-			settled++
+			processed++
 			if !done {
 				total.Postponed++
 			}
 		}
-		held, err := p.deleteProven(ctx, fail)
+		held, err := p.deleteUnreferenced(ctx, fail)
 		total.Deleted += p.deleted
 		total.Held = held
-		if err = errors.Join(failed, err); err != nil || held || settled == 0 {
+		if err = errors.Join(failed, err); err != nil || held || processed == 0 {
 			return total, err
 		}
 	}
 }
 
-// deleteProven deletes the blobs that settle has proven to be unreferenced,
+// deleteUnreferenced deletes the blobs that settle has proven to be unreferenced,
 // and drops their entries, unless a hold keeps them: then the entries stay.
-func (p *pass) deleteProven(ctx context.Context, fail func(meta.QueueEntry, error)) (held bool, err error) {
-	if len(p.proven) == 0 {
+func (p *pass) deleteUnreferenced(ctx context.Context, fail func(meta.QueueEntry, error)) (held bool, err error) {
+	if len(p.unreferenced) == 0 {
 		return false, nil
 	}
 	may, err := p.store.mayDelete(ctx)
 	if err != nil || !may {
 		return err == nil, err
 	}
-	for _, e := range p.proven {
+	for _, e := range p.unreferenced {
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -169,24 +169,24 @@ const maxHeld = 100_000
 
 // pass is one look at a number of entries.
 type pass struct {
-	store   *Store
-	heads   map[headName]map[reference]bool // what keys refer to
-	held    int                             // references in heads
-	proven  []meta.QueueEntry               // entries whose blob is to be deleted
-	deleted int
+	store        *Store
+	heads        map[keyName]map[reference]bool // what keys refer to
+	held         int                            // references in heads
+	unreferenced []meta.QueueEntry              // entries whose blob is to be deleted
+	deleted      int
 }
 
-type headName struct {
+type keyName struct {
 	bucket meta.BucketID
 	key    string
 }
 
-// settle deals with one entry; done tells that it is gone from the queue, or
+// process deals with one entry; done tells that it is gone from the queue, or
 // is among those whose blobs deleteProven deletes.
-func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err error) {
+func (p *pass) process(ctx context.Context, e meta.QueueEntry) (done bool, err error) {
 	s := p.store
 	if e.Blob.Upload != (meta.UploadID{}) {
-		open, err := s.uploadGoesOn(ctx, e)
+		open, err := s.uploadActive(ctx, e)
 		if err != nil {
 			return false, err
 		}
@@ -194,7 +194,7 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 			return false, s.postpone(ctx, e)
 		}
 	}
-	refers, err := p.refers(ctx, e)
+	refers, err := p.isReferenced(ctx, e)
 	if err != nil {
 		return false, err
 	}
@@ -209,31 +209,31 @@ func (p *pass) settle(ctx context.Context, e meta.QueueEntry) (done bool, err er
 		if _, err := s.meta.Fence(ctx, e.Blob.Bucket, e.Blob.Key, s.now().UnixMicro(), meta.ReadOptions{}); err != nil {
 			return false, err
 		}
-		delete(p.heads, headName{e.Blob.Bucket, e.Blob.Key})
-		if refers, err = p.refers(ctx, e); err != nil {
+		delete(p.heads, keyName{e.Blob.Bucket, e.Blob.Key})
+		if refers, err = p.isReferenced(ctx, e); err != nil {
 			return false, err
 		}
 	}
 	if !refers {
-		last, err := p.release(ctx, e)
+		last, err := p.dropReference(ctx, e)
 		if err != nil {
 			return false, err
 		}
 		if last {
-			p.proven = append(p.proven, e)
+			p.unreferenced = append(p.unreferenced, e)
 			return true, nil
 		}
 	}
 	return true, s.meta.Drop(ctx, e)
 }
 
-// uploadGoesOn reports whether the upload of a part is not over. One whose
+// uploadActive reports whether the upload of a part is not over. One whose
 // Complete seems to have died is opened again: it is not listed while it is
 // completing, so nobody could find it to give it up. Should the Complete only
 // sleep, it either finds that, or has passed its last look: then the object
 // and the open upload share parts, as after any Complete that was repeated.
 // What is left of one that is over, since whoever ended it died, is forgotten.
-func (s *Store) uploadGoesOn(ctx context.Context, e meta.QueueEntry) (bool, error) {
+func (s *Store) uploadActive(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	u, err := s.meta.Upload(ctx, e.Blob.Bucket, e.Blob.Key, e.Blob.Upload)
 	if errors.Is(err, meta.ErrNotFound) {
 		return false, nil
@@ -244,13 +244,13 @@ func (s *Store) uploadGoesOn(ctx context.Context, e meta.QueueEntry) (bool, erro
 		}
 	}
 	if err == nil && (u.State == meta.UploadDone || u.State == meta.UploadAborted) {
-		return false, s.forgetOver(ctx, u)
+		return false, s.forgetEnded(ctx, u)
 	}
 	return err == nil && (u.State == meta.UploadOpen || u.State == meta.UploadCompleting), err
 }
 
-// forgetOver takes away the parts of an upload that is over.
-func (s *Store) forgetOver(ctx context.Context, u meta.Upload) error {
+// forgetEnded takes away the parts of an upload that is over.
+func (s *Store) forgetEnded(ctx context.Context, u meta.Upload) error {
 	parts, err := s.meta.Parts(ctx, u.ID, 0, 1)
 	if err != nil || len(parts) == 0 {
 		return err
@@ -261,14 +261,14 @@ func (s *Store) forgetOver(ctx context.Context, u meta.Upload) error {
 	return nil
 }
 
-// refers reports whether any version of the entry's key refers to its blob.
-func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
-	name := headName{e.Blob.Bucket, e.Blob.Key}
+// isReferenced reports whether any version of the entry's key refers to its blob.
+func (p *pass) isReferenced(ctx context.Context, e meta.QueueEntry) (bool, error) {
+	name := keyName{e.Blob.Bucket, e.Blob.Key}
 	own := reference{e.Blob.Blob, e.Blob.Ref}
 	if blobs, ok := p.heads[name]; ok {
 		return blobs[own], nil
 	}
-	blobs, err := p.store.blobsOf(ctx, name)
+	blobs, err := p.store.referencesOf(ctx, name)
 	if err != nil {
 		return false, err
 	}
@@ -280,11 +280,11 @@ func (p *pass) refers(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	return blobs[own], nil
 }
 
-// blobsOf returns the references that a key's versions have to blobs, at one
+// referencesOf returns the references that a key's versions have to blobs, at one
 // revision of the key: one that moves from one version to another while they
 // are read page by page must not be missed.
-func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool, error) {
-	blobs, reads, err := s.blobsByPage(ctx, name)
+func (s *Store) referencesOf(ctx context.Context, name keyName) (map[reference]bool, error) {
+	blobs, reads, err := s.referencesByPage(ctx, name)
 	if err == nil && reads == 1 || err != nil && !errors.Is(err, errReplaced) {
 		return blobs, err
 	}
@@ -293,7 +293,7 @@ func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool,
 		if err != nil {
 			return nil, err
 		}
-		blobs, _, read := s.blobsByPage(ctx, name)
+		blobs, _, read := s.referencesByPage(ctx, name)
 		if read != nil && !errors.Is(read, errReplaced) {
 			return nil, read
 		}
@@ -310,8 +310,8 @@ func (s *Store) blobsOf(ctx context.Context, name headName) (map[reference]bool,
 	}
 }
 
-// blobsByPage is blobsOf, which may have been made of several reads.
-func (s *Store) blobsByPage(ctx context.Context, name headName) (blobs map[reference]bool, reads int, err error) {
+// referencesByPage is blobsOf, which may have been made of several reads.
+func (s *Store) referencesByPage(ctx context.Context, name keyName) (blobs map[reference]bool, reads int, err error) {
 	blobs = map[reference]bool{}
 	for before := int64(0); ; {
 		page, err := s.meta.Versions(ctx, name.bucket, name.key, before, maxScan)

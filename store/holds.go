@@ -81,7 +81,7 @@ func (a HoldAdmin) Renew(ctx context.Context, id meta.ID, left time.Duration) (m
 		return meta.Hold{}, err
 	}
 	var renewed meta.Hold
-	err := a.change(ctx, id, func(h meta.Hold) error {
+	err := a.update(ctx, id, func(h meta.Hold) error {
 		renewed = h
 		renewed.Left, renewed.Rev = left, h.Rev+1
 		return a.Meta.UpdateHold(ctx, renewed, h.Rev)
@@ -92,11 +92,11 @@ func (a HoldAdmin) Renew(ctx context.Context, id meta.ID, left time.Duration) (m
 // End removes a hold. ErrNoHold says that it did not last until now: blobs may
 // have been deleted since it began.
 func (a HoldAdmin) End(ctx context.Context, id meta.ID) error {
-	return a.change(ctx, id, func(h meta.Hold) error { return a.Meta.RemoveHold(ctx, id, h.Rev) })
+	return a.update(ctx, id, func(h meta.Hold) error { return a.Meta.RemoveHold(ctx, id, h.Rev) })
 }
 
-// change makes a conditional change of a hold, which gateways change too.
-func (a HoldAdmin) change(ctx context.Context, id meta.ID, do func(meta.Hold) error) error {
+// update makes a conditional change of a hold, which gateways change too.
+func (a HoldAdmin) update(ctx context.Context, id meta.ID, do func(meta.Hold) error) error {
 	for try := 0; ; try++ {
 		holds, err := a.Meta.ListHolds(ctx)
 		if err != nil {

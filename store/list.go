@@ -304,7 +304,7 @@ func (l *versionLister) after(key string, before int64) error {
 		if err != nil {
 			return err
 		}
-		shown, err := l.store.withoutMoved(l.ctx, l.bucket, key, page)
+		shown, err := l.store.withoutRenamed(l.ctx, l.bucket, key, page)
 		if err != nil {
 			return err
 		}
@@ -373,7 +373,7 @@ func (l *versionLister) anyIn(entries []meta.Entry, common string) (bool, error)
 		}
 		page, err := l.store.meta.ListVersions(l.ctx, l.bucket.ID, e.Key, 0, 1)
 		if err == nil {
-			page, err = l.store.withoutMoved(l.ctx, l.bucket, e.Key, page)
+			page, err = l.store.withoutRenamed(l.ctx, l.bucket, e.Key, page)
 		}
 		if err != nil || len(page) > 0 {
 			return len(page) > 0, err

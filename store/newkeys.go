@@ -16,30 +16,30 @@ type newKeys struct {
 }
 
 const (
-	// newInARow is how many it takes to guess. A wrong guess costs a refused
+	// minStreak is how many it takes to guess. A wrong guess costs a refused
 	// commit, some three times what a read costs, and the count begins anew.
-	newInARow = 32
-	// newKeysBuckets bounds the buckets that are remembered.
-	newKeysBuckets = 10_000
+	minStreak = 32
+	// maxStreaks bounds the buckets that are remembered.
+	maxStreaks = 10_000
 )
 
-// saw counts a key of a bucket that was new, or was not.
-func (n *newKeys) saw(bucket meta.BucketID, isNew bool) {
+// observe counts a key of a bucket that was new, or was not.
+func (n *newKeys) observe(bucket meta.BucketID, isNew bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !isNew {
 		delete(n.row, bucket)
 		return
 	}
-	if n.row == nil || len(n.row) >= newKeysBuckets {
+	if n.row == nil || len(n.row) >= maxStreaks {
 		n.row = map[meta.BucketID]int{}
 	}
 	n.row[bucket]++
 }
 
-// guess tells whether the next key of a bucket is to be taken for new.
-func (n *newKeys) guess(bucket meta.BucketID) bool {
+// predictNew tells whether the next key of a bucket is to be taken for new.
+func (n *newKeys) predictNew(bucket meta.BucketID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.row[bucket] >= newInARow
+	return n.row[bucket] >= minStreak
 }

@@ -94,9 +94,9 @@ func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput
 	if err := needDigest("Put Object", b, v, in.ContentMD5, in.Checksum); err != nil {
 		return nil, err
 	}
-	var ahead *early
+	var prepared *preparedWrite
 	if in.Conditions.empty() && b.Config.Versioning == "" {
-		ahead = s.announce(ctx, b, key, in.Size)
+		prepared = s.prepareWrite(ctx, b, key, in.Size)
 	} else if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
 		return nil, err
 	}
@@ -104,13 +104,13 @@ func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput
 		target{bucket: b, key: key, class: v.Class, seal: seal, inline: true, maxBytes: MaxPutBytes},
 		incoming{body: in.Body, size: in.Size, md5: in.ContentMD5, checksum: in.Checksum})
 	if err != nil {
-		ahead.cancel(ctx)
+		prepared.cancel(ctx)
 		return nil, err
 	}
-	r.into(v, seal)
-	result, err := s.commitBody(ctx, b, key, v, r, &in.Conditions, ahead)
-	if isRemade(err) && in.Remade != nil {
-		result, err = s.putAgain(ctx, key, in, v, r, seal)
+	r.applyTo(v, seal)
+	result, err := s.commitKeepingBody(ctx, b, key, v, r, &in.Conditions, prepared)
+	if isRecreated(err) && in.Reauthorize != nil {
+		result, err = s.putInRecreated(ctx, key, in, v, r, seal)
 		s.discard(r)
 		return result, err
 	}
@@ -120,35 +120,35 @@ func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput
 	return result, err
 }
 
-// into makes v a version with this body.
-func (r *received) into(v *meta.Version, seal *sealer) {
+// applyTo makes v a version with this body.
+func (r *received) applyTo(v *meta.Version, seal *sealer) {
 	v.Size, v.ETag, v.Checksum = r.size, seal.etag(r.md5), r.checksum
 	v.Inline, v.Payload, v.Segments = r.inline, r.payload, []meta.Segment{r.segment}
 }
 
-// place makes v, whose body is stored, the current version of key. The body goes
+// commitVersion makes v, whose body is stored, the current version of key. The body goes
 // where that fails.
-func (s *Store) place(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions) (*PutResult, error) {
-	result, err := s.commitBody(ctx, b, key, v, r, conditions, nil)
+func (s *Store) commitVersion(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions) (*PutResult, error) {
+	result, err := s.commitKeepingBody(ctx, b, key, v, r, conditions, nil)
 	if err != nil && !unknown(err) {
 		s.discard(r)
 	}
 	return result, err
 }
 
-// commitBody is place, which leaves the body of a change that failed.
-func (s *Store) commitBody(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions, ahead *early) (*PutResult, error) {
-	b, err := s.current(ctx, b)
+// commitKeepingBody is place, which leaves the body of a change that failed.
+func (s *Store) commitKeepingBody(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions, prepared *preparedWrite) (*PutResult, error) {
+	b, err := s.reloadBucket(ctx, b)
 	if err != nil {
-		ahead.cancel(ctx)
+		prepared.cancel(ctx)
 		return nil, err
 	}
 	v.Null = b.Config.Versioning != VersioningEnabled
-	err = s.change(ctx, b, key, readForPut(b), ahead.wait(), func(h *meta.Head) (*mutation, error) {
+	err = s.change(ctx, b, key, readForPut(b), prepared.wait(), func(h *meta.Head) (*mutation, error) {
 		if err := conditions.write(h.Current()); err != nil {
 			return nil, err
 		}
-		s.newKeys.saw(b.ID, h.Rev == 0)
+		s.newKeys.observe(b.ID, h.Rev == 0)
 		v.Seq, v.Modified = 0, 0
 		m := &mutation{put: []*meta.Version{v}, guard: r.guard}
 		return m, replaceNull(h, v, m)
@@ -156,16 +156,16 @@ func (s *Store) commitBody(ctx context.Context, b *meta.Bucket, key string, v *m
 	if err != nil {
 		return nil, err
 	}
-	s.kept(r)
+	s.releaseGuard(r)
 	return resultOf(b, v), nil
 }
 
-// current is the bucket b as it is set now, or was a moment ago: a body may
+// reloadBucket is the bucket b as it is set now, or was a moment ago: a body may
 // take hours, and what it replaces is decided by the settings at its end.
-func (s *Store) current(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
+func (s *Store) reloadBucket(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
 	now, err := s.Bucket(ctx, b.Name)
 	if err == nil && now.ID != b.ID {
-		return nil, errRemade(b)
+		return nil, errRecreated(b)
 	}
 	return now, err
 }
@@ -211,8 +211,8 @@ func (s *Store) precheck(ctx context.Context, b *meta.Bucket, key string, c *Con
 		return err
 	}
 	err = c.write(h.Current())
-	if absent(err) {
-		err = s.orRemade(ctx, b, err)
+	if isMissing(err) {
+		err = s.orRecreated(ctx, b, err)
 	}
 	return err
 }

@@ -17,12 +17,12 @@ import (
 
 // Get opens an object. (GetObject in the S3 API reference.)
 func (s *Store) Get(ctx context.Context, b *meta.Bucket, key string, in GetInput) (*Object, error) {
-	return s.look(ctx, b, key, in, true)
+	return s.open(ctx, b, key, in, true)
 }
 
 // Head is Get without the body. (HeadObject in the S3 API reference.)
 func (s *Store) Head(ctx context.Context, b *meta.Bucket, key string, in GetInput) (*Object, error) {
-	return s.look(ctx, b, key, in, false)
+	return s.open(ctx, b, key, in, false)
 }
 
 // Found is a version as one read of its key has found it.
@@ -42,11 +42,11 @@ func (s *Store) Find(ctx context.Context, b *meta.Bucket, key, versionID string)
 	return &Found{b, v}, nil
 }
 
-// look repeats lookOnce where the version was replaced before its segments were
+// open repeats openOnce where the version was replaced before its segments were
 // read. One that the caller has found is not looked up again: ErrSourceReplaced.
-func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
+func (s *Store) open(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
 	for try := 0; ; try++ {
-		o, err := s.lookOnce(ctx, b, key, in, open)
+		o, err := s.openOnce(ctx, b, key, in, open)
 		if !errors.Is(err, errReplaced) {
 			return o, err
 		}
@@ -59,7 +59,7 @@ func (s *Store) look(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 	}
 }
 
-func (s *Store) lookOnce(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
+func (s *Store) openOnce(ctx context.Context, b *meta.Bucket, key string, in GetInput, open bool) (*Object, error) {
 	var v *meta.Version
 	if f := in.Found; f != nil {
 		b, v = f.Bucket, f.Version
@@ -106,14 +106,14 @@ func withValidators(err error, b *meta.Bucket, v *meta.Version) error {
 }
 
 // find returns the version of key that versionID names, or the current one.
-// ErrBucketRemade where b was remembered, and another bucket has its name by now.
+// ErrBucketRecreated where b was remembered, and another bucket has its name by now.
 func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Version, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
 	v, err := s.findIn(ctx, b, key, versionID, payload)
-	if err != nil && absent(err) {
-		return nil, s.orRemade(ctx, b, err)
+	if err != nil && isMissing(err) {
+		return nil, s.orRecreated(ctx, b, err)
 	}
 	return v, err
 }
@@ -371,7 +371,7 @@ func (s *Store) openSegment(ctx context.Context, seg meta.Segment, inline bool, 
 // UpdateVersion changes what belongs to a version but is not its body (tags,
 // ACL), atomically. change may be called again. It returns the version and
 // its id.
-func (s *Store) UpdateVersion(ctx context.Context, b *meta.Bucket, key, versionID string, change func(*meta.Version) error) (*meta.Version, string, error) {
+func (s *Store) UpdateVersion(ctx context.Context, b *meta.Bucket, key, versionID string, edit func(*meta.Version) error) (*meta.Version, string, error) {
 	if err := checkKey(key); err != nil {
 		return nil, "", err
 	}
@@ -390,14 +390,14 @@ func (s *Store) UpdateVersion(ctx context.Context, b *meta.Bucket, key, versionI
 		}
 		changed := *v
 		changed.ACL.Grants, changed.Tags = slices.Clone(v.ACL.Grants), slices.Clone(v.Tags)
-		if err := change(&changed); err != nil {
+		if err := edit(&changed); err != nil {
 			return nil, err
 		}
 		result = &changed
 		return &mutation{put: []*meta.Version{result}}, nil
 	})
-	if absent(err) {
-		err = s.orRemade(ctx, b, err)
+	if isMissing(err) {
+		err = s.orRecreated(ctx, b, err)
 	}
 	if err != nil {
 		return nil, "", err

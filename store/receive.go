@@ -29,8 +29,8 @@ type received struct {
 	inline   bool
 	// guard is the queue entry that keeps the collector's eye on the blob.
 	guard []meta.QueueEntry
-	// borrowed says that the blobs are those of another key.
-	borrowed bool
+	// shared says that the blobs are those of another key.
+	shared bool
 }
 
 // target says where a body goes and what it may be.
@@ -78,7 +78,7 @@ func (s *Store) receive(ctx context.Context, t target, in incoming) (*received, 
 	if in.size > int64(limit) {
 		first = *buf // it will not be inline: begin with a full buffer
 	}
-	n, ended, err := fill(in.body, first)
+	n, ended, err := readFull(in.body, first)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (s *Store) receive(ctx context.Context, t target, in incoming) (*received, 
 		err = s.keepBlob(ctx, r, t, sums, in.body, *buf, n, ended)
 	}
 	if err == nil {
-		err = r.settle(sums, in)
+		err = r.verify(sums, in)
 	}
 	if err != nil {
 		s.discard(r)
@@ -103,9 +103,9 @@ func tooLarge(size, limit int64) error {
 		With("MaxSizeAllowed", fmt.Sprint(limit)).With("ProposedSize", fmt.Sprint(size))
 }
 
-// fill reads until buf is full or the body ends. Unlike io.ReadFull it tells
+// readFull reads until buf is full or the body ends. Unlike io.ReadFull it tells
 // the end of a body from a connection that was cut.
-func fill(body io.Reader, buf []byte) (n int, ended bool, err error) {
+func readFull(body io.Reader, buf []byte) (n int, ended bool, err error) {
 	for n < len(buf) {
 		m, err := body.Read(buf[n:])
 		n += m
@@ -149,7 +149,7 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 	}
 	id := blob.NewID()
 	r.segment = meta.Segment{Store: name, Blob: id}
-	r.guard = []meta.QueueEntry{s.entry(meta.QueueFresh, t.bucket.ID, t.key, t.upload, r.segment)}
+	r.guard = []meta.QueueEntry{s.newQueueEntry(meta.QueueFresh, t.bucket.ID, t.key, t.upload, r.segment)}
 	if err := s.meta.Enqueue(ctx, r.guard...); err != nil {
 		r.guard = nil
 		return err
@@ -160,7 +160,7 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 	}
 	enc, salt := t.seal.writer(w)
 	r.segment.Nonce = salt
-	total, err := pour(enc, sums, body, buf, n, ended, t.maxBytes)
+	total, err := copyHashed(enc, sums, body, buf, n, ended, t.maxBytes)
 	if err == nil {
 		err = enc.Close()
 	}
@@ -170,7 +170,7 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 	}
 	ref, err := w.Commit()
 	if errors.Is(err, blob.ErrNotFound) {
-		return outlived(err)
+		return errUploadExpired(err)
 	}
 	if err != nil {
 		return err
@@ -179,13 +179,13 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 	return nil
 }
 
-// outlived is the error of a body that took longer than the collector waits.
-func outlived(err error) error {
+// errUploadExpired is the error of a body that took longer than the collector waits.
+func errUploadExpired(err error) error {
 	return &s3err.Error{Code: s3err.SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: err}
 }
 
-// pour copies the n bytes of buf, and then the rest of body, through sums to w.
-func pour(w io.Writer, sums *sums, body io.Reader, buf []byte, n int, ended bool, limit int64) (int64, error) {
+// copyHashed copies the n bytes of buf, and then the rest of body, through sums to w.
+func copyHashed(w io.Writer, sums *sums, body io.Reader, buf []byte, n int, ended bool, limit int64) (int64, error) {
 	var total int64
 	for {
 		total += int64(n)
@@ -200,14 +200,14 @@ func pour(w io.Writer, sums *sums, body io.Reader, buf []byte, n int, ended bool
 			return total, nil
 		}
 		var err error
-		if n, ended, err = fill(body, buf); err != nil {
+		if n, ended, err = readFull(body, buf); err != nil {
 			return total, err
 		}
 	}
 }
 
-// settle compares what came with what was declared.
-func (r *received) settle(sums *sums, in incoming) error {
+// verify compares what came with what was declared.
+func (r *received) verify(sums *sums, in incoming) error {
 	r.size, r.md5 = r.segment.Size, sums.md5.Sum(nil)
 	if in.size >= 0 && r.size != in.size {
 		return &s3err.Error{Code: s3err.IncompleteBody, Err: fmt.Errorf("%d bytes declared, %d came", in.size, r.size)}
@@ -237,20 +237,20 @@ func (r *received) settle(sums *sums, in incoming) error {
 // discard removes the blob of a body that nothing will refer to. What does
 // not come off, the collector finds, and ends what was borrowed.
 func (s *Store) discard(r *received) {
-	if r == nil || r.guard == nil || r.borrowed {
+	if r == nil || r.guard == nil || r.shared {
 		return
 	}
-	s.behind(func(ctx context.Context) {
+	s.async(func(ctx context.Context) {
 		if deleted, _ := s.deleteUnlessHeld(ctx, []meta.Segment{r.segment}); deleted {
-			s.drop(ctx, r.guard...)
+			s.dropEntries(ctx, r.guard...)
 		}
 	})
 }
 
-// kept says that the body is referred to now: the collector need not look.
-func (s *Store) kept(r *received) {
+// releaseGuard says that the body is referred to now: the collector need not look.
+func (s *Store) releaseGuard(r *received) {
 	if r.guard != nil {
-		s.behind(func(ctx context.Context) { s.drop(ctx, r.guard...) })
+		s.async(func(ctx context.Context) { s.dropEntries(ctx, r.guard...) })
 	}
 }
 
@@ -286,7 +286,7 @@ func (s *Store) blobStore(b *meta.Bucket, class string) (string, blob.Store, err
 	return name, s.blobs[name], nil
 }
 
-func (s *Store) entry(kind meta.QueueKind, bucket meta.BucketID, key string, upload meta.UploadID, seg meta.Segment) meta.QueueEntry {
+func (s *Store) newQueueEntry(kind meta.QueueKind, bucket meta.BucketID, key string, upload meta.UploadID, seg meta.Segment) meta.QueueEntry {
 	return meta.QueueEntry{
 		Due: s.now().Add(s.grace).UTC().Truncate(time.Microsecond), Entry: meta.NewID(), Kind: kind,
 		Blob: meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: bucket, Key: key, Upload: upload, Ref: seg.Ref},

@@ -32,31 +32,31 @@ type reference struct{ blob, ref meta.ID }
 
 func referenceOf(seg meta.Segment) reference { return reference{seg.Blob, seg.Ref} }
 
-// loan is a body that consists of another version's blobs, recorded and not
+// sharedBody is a body that consists of another version's blobs, recorded and not
 // yet referred to.
-type loan struct {
+type sharedBody struct {
 	segments []meta.Segment
 	guard    []meta.QueueEntry
 }
 
-// borrow records that key of b is about to refer to the blobs of src, a
+// shareBlobs records that key of b is about to refer to the blobs of src, a
 // version of srcKey of sb. The caller makes sure afterwards, and before it
 // commits, that the source still is as it was. What is never committed the
 // collector clears away.
-func (s *Store) borrow(ctx context.Context, sb *meta.Bucket, srcKey string, src *meta.Version, b *meta.Bucket, key string) (*loan, error) {
-	l := &loan{segments: slices.Clone(src.Segments)}
-	var homes []meta.QueuedBlob
+func (s *Store) shareBlobs(ctx context.Context, sb *meta.Bucket, srcKey string, src *meta.Version, b *meta.Bucket, key string) (*sharedBody, error) {
+	l := &sharedBody{segments: slices.Clone(src.Segments)}
+	var owners []meta.QueuedBlob
 	for i := range l.segments {
 		seg := &l.segments[i]
 		if seg.Blob == (meta.ID{}) {
 			continue // inline
 		}
 		if seg.Ref == (meta.ID{}) {
-			homes = append(homes, meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: sb.ID, Key: srcKey, Upload: src.Upload})
+			owners = append(owners, meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: sb.ID, Key: srcKey, Upload: src.Upload})
 		}
 		lender := meta.Holder{Bucket: sb.ID, Key: srcKey, Upload: src.Upload, Ref: seg.Ref}
 		seg.Ref = meta.NewID()
-		e := s.entry(meta.QueueFresh, b.ID, key, meta.UploadID{}, *seg)
+		e := s.newQueueEntry(meta.QueueFresh, b.ID, key, meta.UploadID{}, *seg)
 		e.Blob.Source = lender
 		l.guard = append(l.guard, e)
 	}
@@ -66,9 +66,9 @@ func (s *Store) borrow(ctx context.Context, sb *meta.Bucket, srcKey string, src 
 	if err := s.meta.Enqueue(ctx, l.guard...); err != nil {
 		return nil, err
 	}
-	err := s.meta.AddReferences(ctx, l.guard, homes)
+	err := s.meta.AddReferences(ctx, l.guard, owners)
 	if errors.Is(err, meta.ErrClaimed) {
-		return nil, outlived(err)
+		return nil, errUploadExpired(err)
 	}
 	return l, err
 }
@@ -78,19 +78,19 @@ func (s *Store) borrow(ctx context.Context, sb *meta.Bucket, srcKey string, src 
 // append, which gives it another ETag.
 func sameBlobs(a, b *meta.Version) bool { return a.Seq == b.Seq && a.ETag == b.ETag }
 
-// release ends a reference to a blob, whose key does not refer to it any more
+// dropReference ends a reference to a blob, whose key does not refer to it any more
 // and never will again. last says that it was the last one: the blob is to be
 // deleted. It may be repeated.
-func (p *pass) release(ctx context.Context, e meta.QueueEntry) (last bool, err error) {
-	borrowed := e.Kind == meta.QueueFresh && e.Blob.Ref != (meta.ID{})
-	others, err := p.endReference(ctx, e.Blob, borrowed)
+func (p *pass) dropReference(ctx context.Context, e meta.QueueEntry) (last bool, err error) {
+	shared := e.Kind == meta.QueueFresh && e.Blob.Ref != (meta.ID{})
+	others, err := p.endReference(ctx, e.Blob, shared)
 	switch {
 	case err != nil:
 		return false, err
-	case borrowed:
+	case shared:
 		// Whether it ever was recorded nobody knows, nor, if nothing is, whether
 		// the lender still refers to the blob: that is asked of the lender.
-		if err := p.remind(ctx, e.Blob, e.Blob.Source); err != nil {
+		if err := p.requeue(ctx, e.Blob, e.Blob.Source); err != nil {
 			return false, err
 		}
 	case len(others) == 0:
@@ -99,7 +99,7 @@ func (p *pass) release(ctx context.Context, e meta.QueueEntry) (last bool, err e
 	if len(others) == 1 && others[0].Ref == (meta.ID{}) {
 		// The home alone is recorded: perhaps after its reference had ended, by
 		// a copy that was then given up.
-		return false, p.remind(ctx, e.Blob, meta.Holder{Bucket: others[0].Bucket, Key: others[0].Key, Upload: others[0].Upload})
+		return false, p.requeue(ctx, e.Blob, meta.Holder{Bucket: others[0].Bucket, Key: others[0].Key, Upload: others[0].Upload})
 	}
 	return false, nil
 }
@@ -124,14 +124,14 @@ func (p *pass) endReference(ctx context.Context, b meta.QueuedBlob, mayCome bool
 	return slices.DeleteFunc(recorded, own), nil
 }
 
-// remind has a key that had a blob looked at once more if it does not refer
+// requeue has a key that had a blob looked at once more if it does not refer
 // to it any more.
-func (p *pass) remind(ctx context.Context, b meta.QueuedBlob, h meta.Holder) error {
-	refers, err := p.store.blobsOf(ctx, headName{h.Bucket, h.Key})
+func (p *pass) requeue(ctx context.Context, b meta.QueuedBlob, h meta.Holder) error {
+	refers, err := p.store.referencesOf(ctx, keyName{h.Bucket, h.Key})
 	if err != nil || refers[reference{b.Blob, h.Ref}] {
 		return err
 	}
-	return p.store.meta.Enqueue(ctx, p.store.entry(meta.QueueFreed, h.Bucket, h.Key, h.Upload, meta.Segment{Store: b.Store, Blob: b.Blob, Ref: h.Ref}))
+	return p.store.meta.Enqueue(ctx, p.store.newQueueEntry(meta.QueueFreed, h.Bucket, h.Key, h.Upload, meta.Segment{Store: b.Store, Blob: b.Blob, Ref: h.Ref}))
 }
 
 func (p *pass) deleteBlob(ctx context.Context, b meta.QueuedBlob) error {

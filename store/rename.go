@@ -64,9 +64,9 @@ func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in Rename
 		if errors.Is(err, errReplaced) {
 			err = meta.ErrConflict
 		}
-		if err := s.tryAgain(ctx, b, try, err); err != nil {
-			if absent(err) {
-				err = s.orRemade(ctx, b, err)
+		if err := s.awaitRetry(ctx, b, try, err); err != nil {
+			if isMissing(err) {
+				err = s.orRecreated(ctx, b, err)
 			}
 			return err
 		}
@@ -80,13 +80,13 @@ func errVersionedRename() error {
 // renameOnce is one attempt. [meta.ErrConflict] and errReplaced say that
 // somebody else's change came first.
 func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *RenameInput) error {
-	dst, err := s.settled(ctx, b, to, meta.ReadOptions{Limit: 2, Null: true})
+	dst, err := s.readResolved(ctx, b, to, meta.ReadOptions{Limit: 2, Null: true})
 	if err != nil {
 		return err
 	}
 	src, err := s.find(ctx, b, in.From, "", true)
 	if err != nil {
-		if cur := dst.Current(); in.Token != "" && absent(err) && cur != nil && cur.Moved != nil && cur.Moved.Token == in.Token {
+		if cur := dst.Current(); in.Token != "" && isMissing(err) && cur != nil && cur.Moved != nil && cur.Moved.Token == in.Token {
 			return nil // this is it, said again
 		}
 		return err
@@ -102,12 +102,12 @@ func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *R
 		return err
 	}
 	defer release()
-	l, err := s.borrow(ctx, b, in.From, body, b, to)
+	l, err := s.shareBlobs(ctx, b, in.From, body, b, to)
 	if err != nil {
 		return err
 	}
 	move := meta.Move{ID: meta.NewID(), Key: to, Began: s.now().UnixMicro()}
-	if src, err = s.markMoving(ctx, b, src, in, move); err != nil {
+	if src, err = s.markSource(ctx, b, src, in, move); err != nil {
 		return err
 	}
 	gone := &mutation{remove: []meta.Version{*src}}
@@ -119,25 +119,25 @@ func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *R
 	v.Seq, v.Upload = 0, meta.UploadID{}
 	if err = s.takeBody(b, in.From, src, b, to, &v); err == nil {
 		v.Pages, v.Segments, v.Parts = nil, l.segments, body.Parts
-		err = s.arrive(ctx, b, to, dst, &v, l.guard)
+		err = s.commitDestination(ctx, b, to, dst, &v, l.guard)
 	}
 	if err != nil {
 		if !unknown(err) {
-			s.behind(func(ctx context.Context) { _ = s.unmark(ctx, b.ID, move.ID, in.From) }) // else whoever meets it does
+			s.async(func(ctx context.Context) { _ = s.removeMark(ctx, b.ID, move.ID, in.From) }) // else whoever meets it does
 		}
 		return err
 	}
-	s.behind(func(ctx context.Context) { s.drop(ctx, l.guard...) })
-	if err := s.clearSource(ctx, b.ID, move.ID, in.From); err != nil {
+	s.async(func(ctx context.Context) { s.dropEntries(ctx, l.guard...) })
+	if err := s.removeSource(ctx, b.ID, move.ID, in.From); err != nil {
 		// It counts as gone all the same, and whoever meets it removes it.
 		s.log.Sugar().Warnf("the source of a rename could not be removed yet: %v", err)
 	}
 	return nil
 }
 
-// markMoving marks the source, if it is as src was when its blobs were
+// markSource marks the source, if it is as src was when its blobs were
 // borrowed, and returns it as it then is.
-func (s *Store) markMoving(ctx context.Context, b *meta.Bucket, src *meta.Version, in *RenameInput, move meta.Move) (*meta.Version, error) {
+func (s *Store) markSource(ctx context.Context, b *meta.Bucket, src *meta.Version, in *RenameInput, move meta.Move) (*meta.Version, error) {
 	var marked meta.Version
 	err := s.change(ctx, b, in.From, meta.ReadOptions{Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
 		v := h.Current()
@@ -163,8 +163,8 @@ func (s *Store) markMoving(ctx context.Context, b *meta.Bucket, src *meta.Versio
 	return &marked, err
 }
 
-// arrive makes v the object at key, whose head must still be dst.
-func (s *Store) arrive(ctx context.Context, b *meta.Bucket, key string, dst *meta.Head, v *meta.Version, guard []meta.QueueEntry) error {
+// commitDestination makes v the object at key, whose head must still be dst.
+func (s *Store) commitDestination(ctx context.Context, b *meta.Bucket, key string, dst *meta.Head, v *meta.Version, guard []meta.QueueEntry) error {
 	m := &mutation{put: []*meta.Version{v}, guard: guard}
 	if cur := dst.Current(); cur != nil && !cur.Null {
 		return errVersionedRename()
@@ -172,8 +172,8 @@ func (s *Store) arrive(ctx context.Context, b *meta.Bucket, key string, dst *met
 	if err := replaceNull(dst, v, m); err != nil {
 		return err
 	}
-	if err := s.clearSources(ctx, b.ID, dst, m); err != nil {
+	if err := s.removeSources(ctx, b.ID, dst, m); err != nil {
 		return err
 	}
-	return s.commit(ctx, b.ID, key, dst, len(dst.Versions) >= 2, m, &started{})
+	return s.commit(ctx, b.ID, key, dst, len(dst.Versions) >= 2, m, &preparation{})
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// rewrapShares is into how many shares a walk is cut, so that what is to be
+// rewrapParts is into how many shares a walk is cut, so that what is to be
 // changed of one fits into memory.
-const rewrapShares = 256
+const rewrapParts = 256
 
 // Rewrapped says which master keys wrap what is stored.
 type Rewrapped struct {
@@ -43,12 +43,12 @@ func (s *Store) Rewrap(ctx context.Context, from string) (*Rewrapped, error) {
 	if err := r.allBuckets(ctx); err != nil {
 		return nil, err
 	}
-	for part := range rewrapShares {
-		share := meta.Share{Part: part, Of: rewrapShares}
-		if err := r.versions(ctx, share); err != nil {
+	for n := range rewrapParts {
+		part := meta.Share{Part: n, Of: rewrapParts}
+		if err := r.versions(ctx, part); err != nil {
 			return r.found, err
 		}
-		if err := r.uploads(ctx, share); err != nil {
+		if err := r.uploads(ctx, part); err != nil {
 			return r.found, err
 		}
 	}
@@ -88,8 +88,8 @@ func (r *rewrapper) allBuckets(ctx context.Context) error {
 	}
 }
 
-// wrapped reports whether e has a data key that is to be wrapped again.
-func (r *rewrapper) wrapped(e *meta.Encryption, count map[string]int64) bool {
+// needsRewrap reports whether e has a data key that is to be wrapped again.
+func (r *rewrapper) needsRewrap(e *meta.Encryption, count map[string]int64) bool {
 	if e == nil || len(e.DataKey) == 0 {
 		return false
 	}
@@ -97,16 +97,16 @@ func (r *rewrapper) wrapped(e *meta.Encryption, count map[string]int64) bool {
 	return r.from != "" && r.store.ring.Same(e.KeyID, r.from)
 }
 
-func (r *rewrapper) versions(ctx context.Context, share meta.Share) error {
-	type place struct {
+func (r *rewrapper) versions(ctx context.Context, part meta.Share) error {
+	type storedVersion struct {
 		bucket meta.BucketID
 		key    string
 		seq    int64
 	}
-	var todo []place
-	err := r.store.meta.Walk(ctx, share, meta.Visitor{Version: func(v meta.VersionRow) error {
-		if r.wrapped(v.Encryption, r.found.Versions) {
-			todo = append(todo, place{v.Bucket, v.Key, v.Seq})
+	var todo []storedVersion
+	err := r.store.meta.Walk(ctx, part, meta.Visitor{Version: func(v meta.VersionRow) error {
+		if r.needsRewrap(v.Encryption, r.found.Versions) {
+			todo = append(todo, storedVersion{v.Bucket, v.Key, v.Seq})
 		}
 		return nil
 	}})
@@ -118,15 +118,15 @@ func (r *rewrapper) versions(ctx context.Context, share meta.Share) error {
 		if b == nil {
 			continue // made, or removed, since
 		}
-		if err := r.version(ctx, b, p.key, p.seq); err != nil {
+		if err := r.rewrapVersion(ctx, b, p.key, p.seq); err != nil {
 			return fmt.Errorf("rewrap a version of %q in the bucket %s: %w", p.key, b.Name, err)
 		}
 	}
 	return nil
 }
 
-// version wraps the data key of one version again, if it still is there.
-func (r *rewrapper) version(ctx context.Context, b *meta.Bucket, key string, seq int64) error {
+// rewrapVersion wraps the data key of one version again, if it still is there.
+func (r *rewrapper) rewrapVersion(ctx context.Context, b *meta.Bucket, key string, seq int64) error {
 	changed := false
 	err := r.store.change(ctx, b, key, meta.ReadOptions{Seq: seq, Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
 		changed = false
@@ -136,7 +136,7 @@ func (r *rewrapper) version(ctx context.Context, b *meta.Bucket, key string, seq
 		}
 		again := *v
 		var err error
-		if again.Encryption, err = r.again(b, key, v.Encryption); err != nil {
+		if again.Encryption, err = r.rewrapKey(b, key, v.Encryption); err != nil {
 			return nil, err
 		}
 		changed = true
@@ -148,18 +148,18 @@ func (r *rewrapper) version(ctx context.Context, b *meta.Bucket, key string, seq
 	return err
 }
 
-// again is e with its data key under the active master key.
-func (r *rewrapper) again(b *meta.Bucket, key string, e *meta.Encryption) (*meta.Encryption, error) {
+// rewrapKey is e with its data key under the active master key.
+func (r *rewrapper) rewrapKey(b *meta.Bucket, key string, e *meta.Encryption) (*meta.Encryption, error) {
 	again := *e
 	var err error
 	again.DataKey, again.KeyID, err = r.store.ring.Rewrap(e.KeyID, e.DataKey, keyContext(b, key))
 	return &again, err
 }
 
-func (r *rewrapper) uploads(ctx context.Context, share meta.Share) error {
+func (r *rewrapper) uploads(ctx context.Context, part meta.Share) error {
 	var todo []meta.Upload
-	err := r.store.meta.Walk(ctx, share, meta.Visitor{Upload: func(u meta.Upload, _ []meta.Part) error {
-		if u.State != meta.UploadDone && u.State != meta.UploadAborted && r.wrapped(u.Doc.Version.Encryption, r.found.Uploads) {
+	err := r.store.meta.Walk(ctx, part, meta.Visitor{Upload: func(u meta.Upload, _ []meta.Part) error {
+		if u.State != meta.UploadDone && u.State != meta.UploadAborted && r.needsRewrap(u.Doc.Version.Encryption, r.found.Uploads) {
 			todo = append(todo, u)
 		}
 		return nil
@@ -176,7 +176,7 @@ func (r *rewrapper) uploads(ctx context.Context, share meta.Share) error {
 			r.found.Busy++ // only whoever completes it may touch it
 			continue
 		}
-		if u.Doc.Version.Encryption, err = r.again(b, u.Key, u.Doc.Version.Encryption); err != nil {
+		if u.Doc.Version.Encryption, err = r.rewrapKey(b, u.Key, u.Doc.Version.Encryption); err != nil {
 			return fmt.Errorf("rewrap an upload of %q in the bucket %s: %w", u.Key, b.Name, err)
 		}
 		_, err := r.store.meta.SetUploadState(ctx, u, meta.UploadOpen)

@@ -48,9 +48,9 @@ func (s *Store) scanAll(ctx context.Context, b *meta.Bucket, from, to string, li
 	return entries, more, err
 }
 
-// withoutMoved leaves out of a page of a key's versions the one that was
+// withoutRenamed leaves out of a page of a key's versions the one that was
 // renamed to another key.
-func (s *Store) withoutMoved(ctx context.Context, b *meta.Bucket, key string, page []meta.Entry) ([]meta.Entry, error) {
+func (s *Store) withoutRenamed(ctx context.Context, b *meta.Bucket, key string, page []meta.Entry) ([]meta.Entry, error) {
 	marked := func(e meta.Entry) bool { return e.Moving }
 	i := slices.IndexFunc(page, marked)
 	if i < 0 {

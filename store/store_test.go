@@ -134,12 +134,12 @@ func wantCode(t *testing.T, err error, code s3err.Code) {
 	}
 }
 
-// wantRemade checks that err asks for another authorization, and what clients
+// wantRecreated checks that err asks for another authorization, and what clients
 // get where that cannot be.
-func wantRemade(t *testing.T, err error) {
+func wantRecreated(t *testing.T, err error) {
 	t.Helper()
-	if !errors.Is(err, store.ErrBucketRemade) || s3err.CodeOf(err) != s3err.SlowDown {
-		t.Fatalf("got error %v, want %v", err, store.ErrBucketRemade)
+	if !errors.Is(err, store.ErrBucketRecreated) || s3err.CodeOf(err) != s3err.SlowDown {
+		t.Fatalf("got error %v, want %v", err, store.ErrBucketRecreated)
 	}
 }
 
@@ -608,7 +608,7 @@ func TestDeletedAndRemadeBucketShowsNothingOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.Put(t.Context(), b, "k", store.PutInput{Body: strings.NewReader("late"), Size: 4})
-	wantRemade(t, err)
+	wantRecreated(t, err)
 	if got := w.list(t, fresh, "", "", 10); got != "" {
 		t.Fatalf("the new bucket shows %q", got)
 	}

@@ -39,11 +39,11 @@ func (s *Store) CreateUpload(ctx context.Context, b *meta.Bucket, key string, in
 		case err == nil:
 			return &u, nil
 		case errors.Is(err, meta.ErrBucketGone):
-			return nil, s.gone(ctx, b)
+			return nil, s.bucketGone(ctx, b)
 		case !errors.Is(err, meta.ErrBucketDeleting):
 			return nil, err
 		}
-		if err := s.writable(ctx, b, try); err != nil {
+		if err := s.awaitDeletion(ctx, b, try); err != nil {
 			return nil, err
 		}
 		u.ID = meta.NewID()
@@ -58,7 +58,7 @@ func (s *Store) Upload(ctx context.Context, b *meta.Bucket, key, id string) (*me
 	}
 	u, err := s.meta.Upload(ctx, b.ID, key, uid)
 	if errors.Is(err, meta.ErrNotFound) {
-		return nil, s.orRemade(ctx, b, noSuchUpload(id))
+		return nil, s.orRecreated(ctx, b, noSuchUpload(id))
 	}
 	if err != nil {
 		return nil, err
@@ -246,7 +246,7 @@ func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID s
 		aborted, err := s.meta.SetUploadState(ctx, *u, meta.UploadAborted)
 		switch {
 		case err == nil:
-			s.behind(func(ctx context.Context) { s.clearUpload(ctx, aborted, untouched(u)) })
+			s.async(func(ctx context.Context) { s.removeUpload(ctx, aborted, neverCompleted(u)) })
 			return nil
 		case errors.Is(err, meta.ErrNotFound):
 			return noSuchUpload(uploadID)
@@ -259,10 +259,10 @@ func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID s
 	}
 }
 
-// untouched reports whether no Complete ever began on u: its state is the one
+// neverCompleted reports whether no Complete ever began on u: its state is the one
 // that it was made with. An upload may be open again after a Complete that
 // failed, while another one that overtook it still commits.
-func untouched(u *meta.Upload) bool {
+func neverCompleted(u *meta.Upload) bool {
 	return u.State == meta.UploadOpen && u.Rev == meta.NextRev(0, time.UnixMicro(u.Doc.Initiated))
 }
 
@@ -290,7 +290,7 @@ func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
 			case err != nil:
 				return err
 			}
-			s.clearUpload(ctx, aborted, untouched(&u))
+			s.removeUpload(ctx, aborted, neverCompleted(&u))
 		}
 		if len(page) < maxScan {
 			return nil
@@ -298,11 +298,11 @@ func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
 	}
 }
 
-// clearUpload forgets an aborted upload. Where no Complete ever began nobody
+// removeUpload forgets an aborted upload. Where no Complete ever began nobody
 // can have made an object of its parts, and their blobs are deleted at once,
 // unless a backup holds them; otherwise, and for parts that were still coming
 // in, the collector finds out.
-func (s *Store) clearUpload(ctx context.Context, u meta.Upload, untouched bool) {
+func (s *Store) removeUpload(ctx context.Context, u meta.Upload, untouched bool) {
 	for after := 0; untouched; {
 		parts, err := s.meta.Parts(ctx, u.ID, after, maxScan)
 		if err != nil {

@@ -12,12 +12,12 @@ import (
 // What readers and writers do about renames under way; rename.go has the
 // protocol.
 
-// markIsOld is after how long, in microseconds, a reader takes a mark away
+// abandonedAfter is after how long, in microseconds, a reader takes a mark away
 // that it found to mean nothing. When does not matter: whoever made it fails.
-const markIsOld = 60e6
+const abandonedAfter = 60e6
 
-// moving returns the marked version of a head, if there is one.
-func moving(h *meta.Head) *meta.Version {
+// markedVersion returns the marked version of a head, if there is one.
+func markedVersion(h *meta.Head) *meta.Version {
 	if h.Named != nil && h.Named.Moving != nil {
 		return h.Named
 	}
@@ -27,15 +27,15 @@ func moving(h *meta.Head) *meta.Version {
 	return nil
 }
 
-// arrived reports whether a head of the key that a version moves to has the
+// renameCommitted reports whether a head of the key that a version moves to has the
 // note of that move. It must have been read with ReadOptions.Null.
-func arrived(h *meta.Head, id meta.ID) bool {
+func renameCommitted(h *meta.Head, id meta.ID) bool {
 	is := func(v meta.Version) bool { return v.Moved != nil && v.Moved.ID == id }
 	return h.Named != nil && is(*h.Named) || slices.ContainsFunc(h.Versions, is)
 }
 
-// without returns h as if the version v were not there.
-func without(h meta.Head, v *meta.Version) meta.Head {
+// withoutVersion returns h as if the version v were not there.
+func withoutVersion(h meta.Head, v *meta.Version) meta.Head {
 	seq := v.Seq
 	h.Versions = slices.DeleteFunc(slices.Clone(h.Versions), func(o meta.Version) bool { return o.Seq == seq })
 	if h.Named != nil && h.Named.Seq == seq {
@@ -51,7 +51,7 @@ func without(h meta.Head, v *meta.Version) meta.Head {
 func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (meta.Head, error) {
 	h, err := s.meta.Read(ctx, b.ID, key, o)
 	for try := 0; err == nil; try++ {
-		v := moving(&h)
+		v := markedVersion(&h)
 		if v == nil {
 			return h, nil
 		}
@@ -59,18 +59,18 @@ func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.Rea
 		if err != nil {
 			return meta.Head{}, err
 		}
-		if arrived(&there, v.Moving.ID) {
+		if renameCommitted(&there, v.Moving.ID) {
 			id := v.Moving.ID
-			s.behind(func(ctx context.Context) { _ = s.clearSource(ctx, b.ID, id, key) })
-			return without(h, v), nil
+			s.async(func(ctx context.Context) { _ = s.removeSource(ctx, b.ID, id, key) })
+			return withoutVersion(h, v), nil
 		}
 		again, err := s.meta.Read(ctx, b.ID, key, o)
 		if err != nil {
 			return meta.Head{}, err
 		}
-		if w := moving(&again); w != nil && w.Moving.ID == v.Moving.ID {
-			if move := *w.Moving; s.now().UnixMicro()-move.Began > markIsOld {
-				s.behind(func(ctx context.Context) { s.giveUp(ctx, b.ID, move, key) })
+		if w := markedVersion(&again); w != nil && w.Moving.ID == v.Moving.ID {
+			if move := *w.Moving; s.now().UnixMicro()-move.Began > abandonedAfter {
+				s.async(func(ctx context.Context) { s.abandonRename(ctx, b.ID, move, key) })
 			}
 			return again, nil
 		}
@@ -82,31 +82,31 @@ func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.Rea
 	return h, err
 }
 
-// settled reads a key that is to be changed. A rename of one of its versions
+// readResolved reads a key that is to be changed. A rename of one of its versions
 // is over then: it has been, and the version is gone, or it never will be.
-func (s *Store) settled(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (*meta.Head, error) {
+func (s *Store) readResolved(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (*meta.Head, error) {
 	h, err := s.meta.Read(ctx, b.ID, key, o)
 	if err != nil {
 		return nil, err
 	}
-	return s.settle(ctx, b, key, o, &h)
+	return s.resolveRename(ctx, b, key, o, &h)
 }
 
-func (s *Store) settle(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions, h *meta.Head) (*meta.Head, error) {
+func (s *Store) resolveRename(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions, h *meta.Head) (*meta.Head, error) {
 	for {
-		v := moving(h)
+		v := markedVersion(h)
 		if v == nil {
 			return h, nil
 		}
-		gone, err := s.decide(ctx, b.ID, v.Moving)
+		gone, err := s.decideRename(ctx, b.ID, v.Moving)
 		if err != nil {
 			return nil, err
 		}
 		if !gone {
-			unmarked(h, v.Moving.ID)
+			withoutMark(h, v.Moving.ID)
 			return h, nil
 		}
-		if err := s.clearSource(ctx, b.ID, v.Moving.ID, key); err != nil {
+		if err := s.removeSource(ctx, b.ID, v.Moving.ID, key); err != nil {
 			return nil, err
 		}
 		again, err := s.meta.Read(ctx, b.ID, key, o)
@@ -117,19 +117,19 @@ func (s *Store) settle(ctx context.Context, b *meta.Bucket, key string, o meta.R
 	}
 }
 
-// decide ends a rename one way or the other, and reports whether it has been.
-func (s *Store) decide(ctx context.Context, bucket meta.BucketID, m *meta.Move) (bool, error) {
+// decideRename ends a rename one way or the other, and reports whether it has been.
+func (s *Store) decideRename(ctx context.Context, bucket meta.BucketID, m *meta.Move) (bool, error) {
 	o := meta.ReadOptions{Limit: 2, Null: true}
 	h, err := s.meta.Read(ctx, bucket, m.Key, o)
-	if err != nil || arrived(&h, m.ID) {
+	if err != nil || renameCommitted(&h, m.ID) {
 		return err == nil, err
 	}
 	h, err = s.meta.Fence(ctx, bucket, m.Key, s.now().UnixMicro(), o)
-	return err == nil && arrived(&h, m.ID), err
+	return err == nil && renameCommitted(&h, m.ID), err
 }
 
-// unmarked takes a mark that means nothing from the versions of h.
-func unmarked(h *meta.Head, id meta.ID) {
+// withoutMark takes a mark that means nothing from the versions of h.
+func withoutMark(h *meta.Head, id meta.ID) {
 	h.Versions = slices.Clone(h.Versions)
 	for i := range h.Versions {
 		if m := h.Versions[i].Moving; m != nil && m.ID == id {
@@ -143,9 +143,9 @@ func unmarked(h *meta.Head, id meta.ID) {
 	}
 }
 
-// clearSources makes sure, before m takes the notes of renames from versions
+// removeSources makes sure, before m takes the notes of renames from versions
 // of h, that nothing is left to be done for these renames.
-func (s *Store) clearSources(ctx context.Context, bucket meta.BucketID, h *meta.Head, m *mutation) error {
+func (s *Store) removeSources(ctx context.Context, bucket meta.BucketID, h *meta.Head, m *mutation) error {
 	touched := func(v *meta.Version) bool {
 		return v.Moved != nil && v.Moved.Key != "" &&
 			(slices.ContainsFunc(m.remove, func(o meta.Version) bool { return o.Seq == v.Seq }) ||
@@ -162,7 +162,7 @@ func (s *Store) clearSources(ctx context.Context, bucket meta.BucketID, h *meta.
 		if !touched(v) || done[v.Moved.ID] {
 			continue
 		}
-		if err := s.clearSource(ctx, bucket, v.Moved.ID, v.Moved.Key); err != nil {
+		if err := s.removeSource(ctx, bucket, v.Moved.ID, v.Moved.Key); err != nil {
 			return err
 		}
 		done[v.Moved.ID] = true
@@ -175,50 +175,50 @@ func (s *Store) clearSources(ctx context.Context, bucket meta.BucketID, h *meta.
 	return nil
 }
 
-// clearSource removes the version of key that the rename id, which has been,
+// removeSource removes the version of key that the rename id, which has been,
 // has moved away from it.
-func (s *Store) clearSource(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
-	return s.endMark(ctx, bucket, id, key, func(v meta.Version) *mutation {
+func (s *Store) removeSource(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
+	return s.changeMarked(ctx, bucket, id, key, func(v meta.Version) *mutation {
 		return &mutation{remove: []meta.Version{v}}
 	})
 }
 
-// unmark takes away the mark of the rename id, which never will be.
-func (s *Store) unmark(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
-	return s.endMark(ctx, bucket, id, key, func(v meta.Version) *mutation {
+// removeMark takes away the mark of the rename id, which never will be.
+func (s *Store) removeMark(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
+	return s.changeMarked(ctx, bucket, id, key, func(v meta.Version) *mutation {
 		v.Moving = nil
 		return &mutation{put: []*meta.Version{&v}}
 	})
 }
 
-// giveUp ends a rename that seems to have died, whichever way it went.
-func (s *Store) giveUp(ctx context.Context, bucket meta.BucketID, m meta.Move, key string) {
-	gone, err := s.decide(ctx, bucket, &m)
+// abandonRename ends a rename that seems to have died, whichever way it went.
+func (s *Store) abandonRename(ctx context.Context, bucket meta.BucketID, m meta.Move, key string) {
+	gone, err := s.decideRename(ctx, bucket, &m)
 	switch {
 	case err != nil:
 	case gone:
-		err = s.clearSource(ctx, bucket, m.ID, key)
+		err = s.removeSource(ctx, bucket, m.ID, key)
 	default:
-		err = s.unmark(ctx, bucket, m.ID, key)
+		err = s.removeMark(ctx, bucket, m.ID, key)
 	}
 	if err != nil {
 		s.log.Sugar().Debugf("the mark of a rename stays: %v", err)
 	}
 }
 
-// endMark makes the change that end says of the version that the rename id has
+// changeMarked makes the change that end says of the version that the rename id has
 // marked, if the mark is there.
-func (s *Store) endMark(ctx context.Context, bucket meta.BucketID, id meta.ID, key string, end func(meta.Version) *mutation) error {
+func (s *Store) changeMarked(ctx context.Context, bucket meta.BucketID, id meta.ID, key string, end func(meta.Version) *mutation) error {
 	for try := 0; ; try++ {
 		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: 2, Null: true, Payload: true})
 		if err != nil {
 			return err
 		}
-		v := moving(&h)
+		v := markedVersion(&h)
 		if v == nil || v.Moving.ID != id {
 			return nil
 		}
-		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= 2, end(*v), &started{})
+		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= 2, end(*v), &preparation{})
 		if !errors.Is(err, meta.ErrConflict) || try >= maxTries {
 			return err
 		}
