@@ -11,7 +11,7 @@ import (
 // ClassStandard is the storage class of an object that names none.
 const ClassStandard = "STANDARD"
 
-// ClassReduced is a storage class that there always is.
+// ClassReduced is a storage class that always exists.
 const ClassReduced = "REDUCED_REDUNDANCY"
 
 // Object lock modes.
@@ -20,14 +20,14 @@ const (
 	ModeCompliance = "COMPLIANCE"
 )
 
-// Versioning states of a bucket; a bucket that never had any has "".
+// Versioning states of a bucket. "" is that of a bucket that never was versioned.
 const (
 	VersioningEnabled   = "Enabled"
 	VersioningSuspended = "Suspended"
 )
 
-// Limits of S3, in bytes where not said otherwise. MaxMetadataBytes holds for
-// user metadata, for the system headers, and for a website redirect each.
+// Limits of S3, in bytes unless the name says otherwise. MaxMetadataBytes applies
+// to user metadata, to system headers, and to a website redirect, each.
 const (
 	MaxKeyBytes      = 1024
 	MaxPutBytes      = 5 << 30
@@ -38,9 +38,9 @@ const (
 	MaxMetadataBytes = 2 << 10
 )
 
-// Attributes are what a writer says of an object beside its bytes.
+// Attributes are what a client sets of an object besides its bytes.
 type Attributes struct {
-	// Owner is the canonical id of who writes.
+	// Owner is the canonical id of the writer.
 	Owner string
 	// Class is the storage class; "" is STANDARD.
 	Class string
@@ -57,7 +57,7 @@ type Attributes struct {
 	// LegalHoldReleased: the legal hold is said to be off, which GetObjectLegalHold
 	// tells from one that never was set.
 	LegalHoldReleased bool
-	// Encryption as asked for; its zero value takes the bucket's default.
+	// Encryption as requested; its zero value means the bucket's default.
 	Encryption EncryptionRequest
 }
 
@@ -68,13 +68,13 @@ type EncryptionRequest struct {
 	KMSKeyID  string
 	Context   string // base64 JSON as given, "" if none
 	BucketKey bool
-	// CustomerKey, 32 bytes, asks for SSE-C. Its MD5 was checked by the caller.
+	// CustomerKey, 32 bytes, requests SSE-C. The caller has checked its MD5.
 	CustomerKey    []byte
 	CustomerKeyMD5 string // base64
 }
 
-// Conditions are the preconditions of a request. ETags are as the client gave
-// them without quotes, "*" included; a nil slice or zero time is no condition.
+// Conditions are the preconditions of a request. ETags are the client's, without
+// quotes; "*" is one of them. A nil slice and a zero time mean no condition.
 type Conditions struct {
 	IfMatch           []string
 	IfNoneMatch       []string
@@ -85,15 +85,15 @@ type Conditions struct {
 	IfMatchLastModified time.Time
 }
 
-// ChecksumRequest asks for an additional checksum of a body.
+// ChecksumRequest requests an additional checksum of a body.
 type ChecksumRequest struct {
 	// Algorithm is "", CRC32, CRC32C, CRC64NVME, SHA1 or SHA256.
 	Algorithm string
 	// Type is "", FULL_OBJECT or COMPOSITE: of a multipart upload.
 	Type string
-	// Expected returns the value that the client declares, base64, or "".
-	// It is called after the whole body was read, for the sake of trailers.
-	// nil declares none.
+	// Expected returns the value that the client declares, in base64, or "". It is
+	// called after the whole body is read, since a trailer may declare it. nil
+	// means that the client declares none.
 	Expected func() (string, error)
 }
 
@@ -103,21 +103,21 @@ type PutInput struct {
 	Body io.Reader
 	// Size of Body in bytes; less than 0 where it is not known.
 	Size       int64
-	ContentMD5 []byte // 16 bytes; nil if not given
+	ContentMD5 []byte // 16 bytes; nil if the client sent none
 	Checksum   ChecksumRequest
 	Conditions Conditions
 	// Offset, if not nil, appends: it must be the object's size
 	// (x-amz-write-offset-bytes).
 	Offset *int64
-	// Reauthorize is called where the bucket turns out to be another one than the
-	// request was authorized for, after the body has been read. It authorizes the
-	// request for the bucket that has the name now, and returns it with what the
-	// request asks for there; the body is the Store's. Without it, the error is
+	// Reauthorize is called after the body is read, if the bucket that the request
+	// was authorized for was deleted and created again. It authorizes the request
+	// for the bucket that has the name now, and returns that bucket with the input
+	// for it, whose Body is ignored. If it is nil, Put returns
 	// ErrBucketRecreated.
 	Reauthorize func(ctx context.Context) (*meta.Bucket, PutInput, error)
 }
 
-// PutResult is what a write has made.
+// PutResult describes the version that a write has made.
 type PutResult struct {
 	ETag string // without quotes
 	// VersionID is "" in a bucket that never was versioned.
@@ -128,64 +128,66 @@ type PutResult struct {
 	Encryption *meta.Encryption
 }
 
-// GetInput asks for an object or a part of it.
+// GetInput is a GetObject or HeadObject.
 type GetInput struct {
 	VersionID string // "" is the current one
 	Range     *Range
-	// RangeIf, if not nil, says whether Range counts for the version that was
-	// found (If-Range); otherwise the whole object is the answer.
+	// RangeIf, if not nil, reports whether Range applies to the version that was
+	// found (If-Range). If not, the whole object is returned.
 	RangeIf func(v *meta.Version) bool
-	// PartNumber, if not 0, asks for that part of a multipart object.
+	// PartNumber, if not 0, selects that part of a multipart object.
 	PartNumber  int
 	Conditions  Conditions
-	CustomerKey EncryptionRequest // only CustomerKey and its MD5 count
+	CustomerKey EncryptionRequest // only CustomerKey and its MD5 are used
 	// Found, if not nil, is what Find has returned for the same key and
-	// VersionID: it is taken instead of being looked up.
+	// VersionID: the key is not read again.
 	Found *Found
 }
 
-// Range is one byte range as asked for: from First to Last, inclusive; Last
-// less than 0 is the end; First less than 0 asks for the last -First bytes.
+// Range is one byte range as requested: from First to Last, inclusive. Last less
+// than 0 means the end. First less than 0 means the last -First bytes.
 type Range struct{ First, Last int64 }
 
-// Object is an object as it was when it was looked up. Body must be closed.
+// Object is an object as it was when its key was read. Body must be closed.
 type Object struct {
 	Key       string
 	Version   meta.Version
 	VersionID string // "" in a bucket that never was versioned
-	// Offset and Length are what Body holds of the object, in bytes.
+	// Offset and Length say, in bytes, which part of the object Body has.
 	Offset, Length int64
-	// Partial says that a range or a part was asked for.
+	// Partial: a range or a part was requested.
 	Partial bool
-	// PartsCount is how many parts the object was uploaded in; 0 if not in parts.
+	// PartsCount is the number of parts that the object was uploaded in; 0 if it was
+	// not uploaded in parts.
 	PartsCount int
-	// Part is the part asked for by its number; nil otherwise.
+	// Part is the part requested by its number; nil otherwise.
 	Part *meta.PartInfo
 	Body io.ReadCloser
 }
 
-// Modified is when the version was made, UTC.
+// Modified is the time when the version was made, in UTC.
 func (o *Object) Modified() time.Time { return time.UnixMicro(o.Version.Modified).UTC() }
 
 // DeleteInput is a DeleteObject.
 type DeleteInput struct {
 	VersionID  string
 	Conditions Conditions
-	// BypassGovernance: the caller may, and wants to, pass over GOVERNANCE retention.
+	// BypassGovernance: the caller is allowed to ignore GOVERNANCE retention, and
+	// asks for it.
 	BypassGovernance bool
-	// Owner is who deletes: the owner of a delete marker.
+	// Owner is the canonical id of the caller: the owner of a delete marker.
 	Owner string
 }
 
-// DeleteResult says what a DELETE has done.
+// DeleteResult describes what a DELETE has done.
 type DeleteResult struct {
-	// VersionID is that of the version deleted, or of the delete marker made;
-	// "" in a bucket that never was versioned.
+	// VersionID is the id of the version deleted, or of the delete marker made; ""
+	// in a bucket that never was versioned.
 	VersionID string
 	// DeleteMarker: a delete marker was made, or the version deleted was one.
 	DeleteMarker bool
-	// Nothing says that there was nothing to delete, as far as the bucket is the
-	// one of its name: see [Store.ConfirmBucket].
+	// Nothing: there was nothing to delete, provided that the bucket is current:
+	// see [Store.ConfirmBucket].
 	Nothing bool
 }
 
@@ -196,35 +198,35 @@ type CopyInput struct {
 	SourceVersion    string
 	SourceConditions Conditions
 	SourceKeySSEC    EncryptionRequest // to decrypt the source
-	// SourceFound, if not nil, is what Find has returned for the source: that
-	// version is copied, or none; see [Store.Copy].
+	// SourceFound, if not nil, is what Find has returned for the source: only that
+	// version is copied; see [Store.Copy].
 	SourceFound *Found
-	// ReplaceMetadata, ReplaceTags: take Attributes' instead of the source's.
+	// ReplaceMetadata, ReplaceTags: use those of Attributes instead of the source's.
 	ReplaceMetadata, ReplaceTags bool
 	Attributes
 	Checksum   ChecksumRequest // Algorithm only
 	Conditions Conditions      // on the destination
 }
 
-// CopyResult is what a copy has made.
+// CopyResult describes the version that a copy has made.
 type CopyResult struct {
 	PutResult
 	SourceVersionID string
 }
 
-// ListInput is a ListObjects, either version of it.
+// ListInput is a ListObjects or ListObjectsV2.
 type ListInput struct {
 	Prefix, Delimiter string
-	// After: only keys and common prefixes that follow it.
+	// After is exclusive: only keys and common prefixes that follow it are listed.
 	After string
-	Limit int // keys and prefixes together; 0 returns none
+	Limit int // of keys and prefixes together; 0 returns none
 }
 
 // ListResult is one page of a listing.
 type ListResult struct {
 	Objects  []meta.Entry
 	Prefixes []string
-	// Truncated: more follows; Next is what to give as After for it.
+	// Truncated: more follows; Next is the After of the next page.
 	Truncated bool
 	Next      string
 }
@@ -237,7 +239,7 @@ type ListVersionsInput struct {
 }
 
 // ListedVersion is one version or delete marker in a listing. Its Version has
-// no more than [meta.EntryOf] returns.
+// only the fields that [meta.EntryOf] copies.
 type ListedVersion struct {
 	Key       string
 	VersionID string
@@ -264,12 +266,12 @@ type PartInput struct {
 	UploadID    string
 	Number      int
 	Body        io.Reader
-	Size        int64 // less than 0 where it is not known
+	Size        int64 // less than 0 if it is not known
 	ContentMD5  []byte
 	Checksum    ChecksumRequest
 	CustomerKey EncryptionRequest
-	// Sent: a client sent the body, and must say its checksum where the
-	// upload's is one of the parts' checksums.
+	// Sent: a client sent the body. It must declare a checksum if the upload's
+	// checksum is computed from the parts' checksums.
 	Sent bool
 }
 
@@ -283,11 +285,11 @@ type PartCopyInput struct {
 	SourceConditions Conditions
 	SourceKeySSEC    EncryptionRequest
 	SourceFound      *Found // as in CopyInput
-	Range            *Range // both ends given; nil is the whole object
+	Range            *Range // with both ends; nil is the whole object
 	CustomerKey      EncryptionRequest
 }
 
-// PartResult is what UploadPart has stored.
+// PartResult describes the part that UploadPart has stored.
 type PartResult struct {
 	ETag            string
 	Modified        time.Time
@@ -296,7 +298,7 @@ type PartResult struct {
 	SourceVersionID string
 }
 
-// CompletedPart is a part as a CompleteMultipartUpload names it.
+// CompletedPart is a part in the list of a CompleteMultipartUpload.
 type CompletedPart struct {
 	Number   int
 	ETag     string // without quotes

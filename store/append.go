@@ -13,11 +13,15 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// maxAppends is how many times S3 Express lets an object be appended to.
+// maxAppends is the limit of S3 Express: how often an object can be appended to.
 const maxAppends = 10000
 
-// append adds a body to the end of an object, whose size it must name.
+// append adds a body to the end of an object. in.Offset must be the object's size.
 // (PutObject with x-amz-write-offset-bytes in the S3 API reference.)
+//
+// Errors: those of Put; InvalidWriteOffset; InvalidRequest for a versioned bucket,
+// for attributes that only a new object can have, for a composite checksum, and
+// after maxAppends appends.
 func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutInput) (*PutResult, error) {
 	if b.Config.Versioning != "" {
 		return nil, fail(s3err.InvalidRequest, "Appending works in buckets without versioning only")
@@ -89,9 +93,9 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 	return resultOf(b, &v), nil
 }
 
-// addsOnlyBytes refuses what an append would have to ignore: all but the bytes
-// was said when the object was created. Content-Type and its like may come,
-// since clients send them unasked.
+// addsOnlyBytes refuses attributes that an append would have to ignore, since they
+// were set when the object was created. System headers such as Content-Type are
+// accepted and ignored: clients send them without being told to.
 func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
 	sameKey := in.Encryption.Type == "" || in.Encryption.Describes(old.Encryption)
 	switch {
@@ -107,6 +111,7 @@ func (in *PutInput) addsOnlyBytes(old *meta.Version) error {
 	return nil
 }
 
+// appendable evaluates the conditions of an append to v, nil if there is no object.
 func appendable(v *meta.Version, offset int64, c *Conditions) error {
 	if err := c.write(v); err != nil {
 		return err
@@ -127,8 +132,8 @@ func appendable(v *meta.Version, offset int64, c *Conditions) error {
 	return nil
 }
 
-// receiveAppend stores the body to append; where the object was inline it
-// goes in front of it into the same blob.
+// receiveAppend stores the body to append. The bytes of an inline object are
+// stored again, together with the new ones.
 func (s *Store) receiveAppend(ctx context.Context, b *meta.Bucket, key string, old *meta.Version, seal *sealer, in PutInput) (*received, error) {
 	body, size := in.Body, in.Size
 	t := target{bucket: b, key: key, class: old.Class, seal: seal, maxBytes: MaxPutBytes, inline: old.Inline}
@@ -136,8 +141,8 @@ func (s *Store) receiveAppend(ctx context.Context, b *meta.Bucket, key string, o
 	if !old.Inline {
 		return s.receive(ctx, t, incoming{body: body, size: size, md5: in.ContentMD5, checksum: request})
 	}
-	// The client's digests are of what it sends, not of what is stored: they
-	// are checked as it passes by.
+	// The client's digests are of the bytes that it sends, not of those that are
+	// stored: a summingReader checks them.
 	src, err := s.body(ctx, b.ID, key, old, seal, 0, old.Size)
 	if err != nil {
 		return nil, err
@@ -158,7 +163,8 @@ func (s *Store) receiveAppend(ctx context.Context, b *meta.Bucket, key string, o
 	return s.receive(ctx, t, incoming{body: io.MultiReader(bytes.NewReader(head), checked), size: size})
 }
 
-// summingReader verifies a body against its digests, in place of its end.
+// summingReader verifies a body against its declared size and digests. It returns
+// an error in place of io.EOF.
 type summingReader struct {
 	body     io.Reader
 	sums     *sums
@@ -207,7 +213,7 @@ func (s *Store) extended(ctx context.Context, bucket meta.BucketID, key string, 
 	}
 	v.Checksum, v.Parts = nil, nil
 	v.Appends++
-	id := meta.NewID() // the ETag of an object that was appended to is no MD5
+	id := meta.NewID() // the ETag of an appended object is not an MD5
 	v.ETag = hex.EncodeToString(id[:])
 	return v, nil
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// bucketCache remembers buckets for a moment, by name. S3 promises that
-// settings hold after a while; what a write relies on is read uncached by the
-// driver, in the commit.
+// bucketCache caches buckets by name for a short time. S3 promises only that
+// changed settings apply eventually. What a write depends on, the driver reads
+// without a cache, in the commit.
 //
-// The settings of a bucket are as large as its owner likes, up to the limits of
-// the documents, so the cache is bounded by bytes. All entries live equally
-// long: the oldest are at the front of the queue, and go first.
+// The owner of a bucket decides how large its settings are, up to the limits of
+// the documents. So the cache is bounded by bytes. All entries have the same
+// lifetime: the oldest are at the front of the queue and are evicted first.
 type bucketCache struct {
 	ttl time.Duration
 	now func() time.Time
@@ -31,7 +31,7 @@ type cachedBucket struct {
 	until  time.Time
 }
 
-// bucketCacheBytes is the most memory for remembered buckets.
+// bucketCacheBytes is the maximum memory for cached buckets.
 const bucketCacheBytes = 32 << 20
 
 func (c *bucketCache) get(name string) (meta.Bucket, bool) {
@@ -75,7 +75,7 @@ func (c *bucketCache) drop(name string) {
 	c.remove(c.by[name])
 }
 
-// remove takes an entry out; nil is none.
+// remove removes an entry; nil means none.
 func (c *bucketCache) remove(e *list.Element) {
 	if e == nil {
 		return
@@ -85,7 +85,7 @@ func (c *bucketCache) remove(e *list.Element) {
 	c.bytes -= gone.bytes
 }
 
-// bucketBytes is about how much memory a bucket takes.
+// bucketBytes estimates the memory that a bucket takes.
 func bucketBytes(b *meta.Bucket) int {
 	n := 1024 + len(b.Name) + len(b.Owner)
 	for _, g := range b.Config.ACL.Grants {

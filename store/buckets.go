@@ -20,8 +20,8 @@ func noSuchBucket(name string) error {
 	return s3err.New(s3err.NoSuchBucket).With("BucketName", name)
 }
 
-// Bucket returns the bucket name. Its settings may be as old as
-// Options.BucketCache.
+// Bucket returns the bucket with this name. Its settings may be as old as
+// Options.BucketCache. NoSuchBucket.
 func (s *Store) Bucket(ctx context.Context, name string) (*meta.Bucket, error) {
 	if b, ok := s.buckets.get(name); ok {
 		return &b, nil
@@ -29,7 +29,7 @@ func (s *Store) Bucket(ctx context.Context, name string) (*meta.Bucket, error) {
 	return s.freshBucket(ctx, name)
 }
 
-// freshBucket is Bucket without the cache.
+// freshBucket is Bucket without the cache. NoSuchBucket.
 func (s *Store) freshBucket(ctx context.Context, name string) (*meta.Bucket, error) {
 	b, err := s.meta.Bucket(ctx, name)
 	if errors.Is(err, meta.ErrNotFound) {
@@ -44,7 +44,9 @@ func (s *Store) freshBucket(ctx context.Context, name string) (*meta.Bucket, err
 }
 
 // CreateBucket makes a bucket. (CreateBucket in the S3 API reference.)
-// BucketAlreadyExists, BucketAlreadyOwnedByYou, InvalidBucketName,
+//
+// Errors: BucketAlreadyExists; BucketAlreadyOwnedByYou, with the bucket;
+// OperationAborted while the bucket is being deleted; InvalidBucketName;
 // InvalidLocationConstraint.
 func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.Bucket, error) {
 	if err := checkBucketName(in.Name); err != nil {
@@ -75,8 +77,8 @@ func (s *Store) CreateBucket(ctx context.Context, in CreateBucketInput) (*meta.B
 	return &b, nil
 }
 
-// locate returns the region in which a bucket with this location constraint lies,
-// and the one to show if that is another. InvalidLocationConstraint.
+// locate returns the region that stores a bucket with this location constraint,
+// and the one to show if it is another. InvalidLocationConstraint.
 func (s *Store) locate(constraint string) (region, location string, err error) {
 	switch {
 	case constraint == "" || constraint == s.region:
@@ -89,8 +91,8 @@ func (s *Store) locate(constraint string) (region, location string, err error) {
 	return "", "", s3err.New(s3err.InvalidLocationConstraint).With("LocationConstraint", fmt.Sprintf("%.80s", constraint))
 }
 
-// regionName reports whether s could be the name of a region: one on AWS, or of
-// another service's like them.
+// regionName reports whether s could be the name of a region of AWS or of a
+// similar service.
 func regionName(s string) bool {
 	if len(s) > maxRegionName {
 		return false
@@ -118,12 +120,13 @@ func (s *Store) existing(was *meta.Bucket, in CreateBucketInput) (*meta.Bucket, 
 
 const maxBucketName = 63
 
-// nameCharacter reports whether c may occur in the name of a bucket.
+// nameCharacter reports whether bucket names may contain c.
 func nameCharacter(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.'
 }
 
-// checkBucketName holds names to S3's rules for general purpose buckets.
+// checkBucketName enforces S3's rules for names of general purpose buckets.
+// InvalidBucketName.
 func checkBucketName(name string) error {
 	bad := s3err.New(s3err.InvalidBucketName).With("BucketName", name)
 	if len(name) < 3 || len(name) > maxBucketName || net.ParseIP(name) != nil || strings.Contains(name, "..") {
@@ -148,8 +151,9 @@ func checkBucketName(name string) error {
 	return nil
 }
 
-// ListBuckets returns up to limit buckets of owner ("" for everybody's) whose
-// names begin with prefix and follow after, by name.
+// ListBuckets returns up to limit buckets of owner ("" for those of all owners)
+// whose names begin with prefix and follow after, sorted by name, and whether
+// there are more. It returns no errors except the driver's.
 func (s *Store) ListBuckets(ctx context.Context, owner, prefix, after string, limit int) ([]meta.Bucket, bool, error) {
 	if strings.ContainsFunc(prefix, func(c rune) bool { return !nameCharacter(c) }) || len(prefix) > maxBucketName {
 		return nil, false, nil
@@ -183,9 +187,9 @@ func (s *Store) ListBuckets(ctx context.Context, owner, prefix, after string, li
 	}
 }
 
-// predecessor returns a bound below prefix and above the bucket names that come
-// before it: listings begin after it. The prefix consists of characters of
-// bucket names, which are ASCII.
+// predecessor returns a string below prefix and above all bucket names below
+// prefix: a listing begins after it. The prefix consists of characters of bucket
+// names, which are ASCII.
 func predecessor(prefix string) string {
 	if prefix == "" {
 		return ""
@@ -194,15 +198,17 @@ func predecessor(prefix string) string {
 	return prefix[:last] + string(rune(prefix[last]-1)) + "\x7f"
 }
 
-// UpdateBucket changes the settings of the bucket was by a function that is
-// called with them as they are, and may be called again. NoSuchBucket,
-// ErrBucketRecreated.
-func (s *Store) UpdateBucket(ctx context.Context, was *meta.Bucket, change func(*meta.BucketConfig) error) (*meta.Bucket, error) {
-	return s.editBucket(ctx, was, func(b *meta.Bucket) (bool, error) { return true, change(&b.Config) })
+// UpdateBucket changes the settings of a bucket, atomically. edit is called with
+// the current settings, and again after a conflict with another change.
+//
+// Errors: NoSuchBucket, [ErrBucketRecreated], OperationAborted after too many
+// conflicts, and the errors of edit.
+func (s *Store) UpdateBucket(ctx context.Context, was *meta.Bucket, edit func(*meta.BucketConfig) error) (*meta.Bucket, error) {
+	return s.editBucket(ctx, was, func(b *meta.Bucket) (bool, error) { return true, edit(&b.Config) })
 }
 
-// editBucket changes the row of the bucket that has its id, atomically. edit may
-// be called again; it says whether there is anything to write.
+// editBucket changes the row of a bucket, found by name and id, atomically. edit
+// reports whether there is anything to write; it is called again after a conflict.
 func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta.Bucket) (bool, error)) (*meta.Bucket, error) {
 	name := it.Name
 	for try := 0; ; try++ {
@@ -238,9 +244,12 @@ func (s *Store) editBucket(ctx context.Context, it *meta.Bucket, edit func(*meta
 	}
 }
 
-// DeleteBucket removes an empty bucket. While it finds out whether the bucket
-// is empty, writes wait; see [meta.Buckets]. BucketNotEmpty, NoSuchBucket,
-// ErrBucketRecreated.
+// DeleteBucket removes an empty bucket. Writes wait until it is known whether the
+// bucket is empty: see [meta.Buckets]. Multipart uploads that are not complete are
+// aborted. (DeleteBucket in the S3 API reference.)
+//
+// Errors: BucketNotEmpty, NoSuchBucket, [ErrBucketRecreated], OperationAborted if
+// a writer waited too long and reactivated the bucket.
 func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 	name := was.Name
 	defer s.buckets.drop(name)
@@ -250,7 +259,8 @@ func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 	}
 	empty, err := s.meta.Empty(ctx, b.ID)
 	if err == nil && empty {
-		// Uploads keep no bucket, but would keep their parts from the collector.
+		// Uploads do not make a bucket count as not empty. But while an upload is
+		// open, the collector keeps its parts.
 		err = s.abortUploads(ctx, b)
 	}
 	if err == nil && empty {
@@ -258,7 +268,7 @@ func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 		switch {
 		case errors.Is(err, meta.ErrNotFound):
 			return s.bucketGone(ctx, was)
-		case errors.Is(err, meta.ErrConflict): // a writer that would not wait any longer
+		case errors.Is(err, meta.ErrConflict): // a writer has reactivated the bucket
 			return &s3err.Error{Code: s3err.OperationAborted, Err: err}
 		case err == nil:
 			s.dropListing(ctx, b.ID)
@@ -274,26 +284,26 @@ func (s *Store) DeleteBucket(ctx context.Context, was *meta.Bucket) error {
 	return s3err.New(s3err.BucketNotEmpty).With("BucketName", name)
 }
 
-// dropListing removes what a removed bucket's listing has left. The bucket is
-// gone whether or not that succeeds, or the client waits for it.
+// dropListing deletes the rows that are left of a removed bucket's listing. The
+// bucket is removed even if that fails, or the client disconnects.
 func (s *Store) dropListing(ctx context.Context, id meta.BucketID) {
 	if err := s.meta.DropListing(context.WithoutCancel(ctx), meta.ListingPart{Bucket: id}); err != nil {
-		s.log.Warn("rows of a removed bucket's listing are left; pithos check --repair takes them away", zap.Error(err))
+		s.log.Warn("rows of a removed bucket's listing could not be deleted; run pithos check --repair", zap.Error(err))
 	}
 }
 
-// setBucketState moves the bucket to state, whatever its state is.
+// setBucketState sets the state of a bucket.
 func (s *Store) setBucketState(ctx context.Context, it *meta.Bucket, state meta.BucketState) (*meta.Bucket, error) {
 	return s.editBucket(ctx, it, func(b *meta.Bucket) (bool, error) {
 		already := b.State == state
 		b.State = state
-		return !already || state == meta.BucketDeleting, nil // each deleter has a revision of its own
+		return !already || state == meta.BucketDeleting, nil // each DeleteBucket has a revision of its own
 	})
 }
 
 // awaitDeletion is called when a commit found the bucket being deleted. It waits
-// for the decision; a deleter that takes too long, because it died perhaps,
-// is overruled: its last step then fails.
+// until the DeleteBucket has decided. If that takes too long, perhaps because its
+// gateway died, it makes the bucket active again; the DeleteBucket then fails.
 func (s *Store) awaitDeletion(ctx context.Context, b *meta.Bucket, try int) error {
 	s.buckets.drop(b.Name)
 	if try < deletionTries {

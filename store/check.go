@@ -15,15 +15,15 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// What package check needs to know of S3's semantics, and to mend by them.
+// This file has what package check needs of S3's semantics.
 
-// Grace is how long a blob that nothing refers to is kept.
+// Grace is the time for which a blob without references is kept.
 func (s *Store) Grace() time.Duration { return s.grace }
 
-// MendListing writes what listings show of a key anew, from what the key's
-// head says, at a revision above the one given. It is a change of the key that
-// changes nothing, made like any other: whatever else happens to the key
-// meanwhile, the listing ends up right.
+// MendListing writes the listing entries of a key again, from the key's head, at a
+// revision above the given one. It is an ordinary change of the key that changes
+// no version. So the listing is correct afterwards, even if the key is changed at
+// the same time. It returns no errors except the driver's.
 func (s *Store) MendListing(ctx context.Context, bucket meta.BucketID, key string, above int64) error {
 	const limit = 2 // the current version, and whether there are others
 	for try := 0; ; try++ {
@@ -41,22 +41,23 @@ func (s *Store) MendListing(ctx context.Context, bucket meta.BucketID, key strin
 	}
 }
 
-// ErrDigest says that a body is not the one that its version describes.
+// ErrDigest is the error of a body that does not match its version.
 var ErrDigest = errors.New("the body does not match its digest")
 
-// errUnreadable says why a body cannot be verified: nobody but its owner, or
-// no server but another, has the key.
+// errUnreadable is the error of a body that cannot be verified because this server
+// does not have the key: only the customer has it, or another server.
 type errUnreadable struct{ err error }
 
 func (e errUnreadable) Error() string { return e.err.Error() }
 
-// Unreadable reports whether a body could not be verified for want of a key.
+// Unreadable reports whether a body could not be verified because its key is
+// missing.
 func Unreadable(err error) bool { return errors.As(err, &errUnreadable{}) }
 
-// VerifyBody reads the body of a version to its end, as a GET does, and
-// compares it with the version's size, its ETag where that is made of MD5s,
-// and its checksum. v comes with its payload. Errors are [ErrDigest], those of
-// the blob stores, and of which [Unreadable] speaks.
+// VerifyBody reads the body of a version to its end, as a GET does, and compares
+// it with the version's size, its ETag if that is made of MD5s, and its checksum.
+// v must have its payload. Errors: [ErrDigest], those of the blob stores, and those
+// that [Unreadable] reports.
 func (s *Store) VerifyBody(ctx context.Context, bucket meta.BucketID, key string, v *meta.Version) error {
 	if v.DeleteMarker {
 		return nil
@@ -94,7 +95,7 @@ func (s *Store) VerifyBody(ctx context.Context, bucket meta.BucketID, key string
 	return d.compare(v)
 }
 
-// digests are what can be computed of a body and compared with its version.
+// digests computes all hashes of a body that can be compared with its version.
 type digests struct {
 	sizes    []int64 // of the pieces: the parts of a multipart upload, or the whole
 	md5s     []byte  // of each piece, one after another
@@ -124,7 +125,7 @@ func newDigests(v *meta.Version) (*digests, error) {
 	return d, err
 }
 
-// read takes the pieces from body, which must end with the last one.
+// read reads the pieces from body, which must end with the last one.
 func (d *digests) read(body io.Reader) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -184,8 +185,8 @@ func (d *digests) compare(v *meta.Version) error {
 	return nil
 }
 
-// etag is what the MD5s of the pieces make of the ETag; "" where that is made
-// of something else.
+// etag returns the ETag that the MD5s of the pieces make; "" if the version's ETag
+// is not made of MD5s.
 func (d *digests) etag(v *meta.Version) string {
 	if v.Appends > 0 || v.Encryption != nil && v.Encryption.Type != SSES3 {
 		return ""

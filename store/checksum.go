@@ -21,7 +21,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// defaultChecksum is what S3 computes of an object that comes without any.
+// defaultChecksum is the checksum that S3 computes if the client asks for none.
 const defaultChecksum = "CRC64NVME"
 
 // Types of checksums of multipart objects.
@@ -40,8 +40,8 @@ func newChecksum(algorithm string) (hash.Hash, error) {
 	case "CRC32C":
 		return crc32.New(castagnoli), nil
 	case "CRC64NVME":
-		// Nearly every object has this one: hash/crc64 would take a third of
-		// the time of MD5, this a fiftieth.
+		// Nearly every object has this one. hash/crc64 takes a third of the time
+		// of MD5, this implementation a fiftieth.
 		return crc64nvme.New(), nil
 	case "SHA1":
 		return sha1.New(), nil
@@ -64,14 +64,15 @@ func newChecksum(algorithm string) (hash.Hash, error) {
 
 const validChecksums = "[CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]"
 
-// Checksums are S3's algorithms for additional checksums, and how many bytes
-// a value has.
+// Checksums returns S3's algorithms for additional checksums, with the number of
+// bytes of a value.
 func Checksums() map[string]int {
 	return map[string]int{"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64,
 		"XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16}
 }
 
 // NewChecksum returns the hash of one of the algorithms of [Checksums].
+// InvalidRequest for any other.
 func NewChecksum(algorithm string) (hash.Hash, error) { return newChecksum(algorithm) }
 
 // xxh128 is the 128-bit form of XXH3 as a hash.
@@ -86,7 +87,7 @@ func (h xxh128) Sum(b []byte) []byte {
 	return append(b, sum[:]...)
 }
 
-// multipartType settles the checksum type of a multipart upload.
+// multipartType returns the checksum type of a multipart upload. InvalidRequest.
 func multipartType(algorithm, wanted string) (string, error) {
 	if algorithm == "" {
 		if wanted != "" {
@@ -141,9 +142,9 @@ func joinChecksums(algorithm, kind string, parts []meta.Part) (*meta.Checksum, e
 	return &meta.Checksum{Algorithm: algorithm, Type: Composite, Value: value}, nil
 }
 
-// defaultSum computes the CRC64NVME of a part beside whatever checksum its
-// client sends, so that the object of an upload that names no algorithm gets
-// S3's default one. A nil *defaultSum computes nothing.
+// defaultSum computes the CRC64NVME of a part, in addition to the checksum that
+// the client sends. The object of an upload without an algorithm gets its default
+// checksum from these. A nil *defaultSum computes nothing.
 type defaultSum struct {
 	body io.Reader
 	hash hash.Hash64
@@ -156,7 +157,7 @@ func newDefaultSum(u *meta.Upload, body io.Reader) *defaultSum {
 	return &defaultSum{body: body, hash: crc64nvme.New()}
 }
 
-// over returns body, whose bytes are summed as they are read.
+// over returns a reader of body that sums the bytes as they are read.
 func (d *defaultSum) over(body io.Reader) io.Reader {
 	if d == nil {
 		return body
@@ -178,8 +179,8 @@ func (d *defaultSum) value() []byte {
 	return d.hash.Sum(nil)
 }
 
-// joinDefaults computes the default checksum of an object from its parts; nil
-// where a part has none, having been stored by an older server.
+// joinDefaults computes the default checksum of an object from its parts. It
+// returns nil if a part has none because an older server has stored it.
 func joinDefaults(parts []meta.Part) (*meta.Checksum, error) {
 	sums := make([]meta.Part, len(parts))
 	for i, p := range parts {
@@ -199,7 +200,7 @@ func partSum(p meta.Part, algorithm string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(p.Checksum.Value)
 }
 
-// joinCRCs computes the CRC of a concatenation from those of its pieces.
+// joinCRCs computes the CRC of a concatenation from the CRCs of its pieces.
 func joinCRCs(algorithm string, parts []meta.Part) (*meta.Checksum, error) {
 	var crc uint64
 	poly, bits := crcPolynomial(algorithm)
@@ -238,9 +239,9 @@ func crcPolynomial(algorithm string) (poly uint64, bits int) {
 	return 0, 0
 }
 
-// shiftCRC returns the CRC register crc after n more zero bytes: crc times
-// x^(8n) modulo the polynomial, all in the reflected form, where the highest
-// bit is x^0. It takes a squaring per bit of n.
+// shiftCRC returns the CRC register crc after n more zero bytes: crc times x^(8n)
+// modulo the polynomial. All values are in the reflected form, in which the
+// highest bit is x^0. It takes one squaring per bit of n.
 func shiftCRC(crc uint64, n int64, poly uint64, bits int) uint64 {
 	one := uint64(1) << (bits - 1)
 	factor, power := one, one>>8 // x^0 and x^8

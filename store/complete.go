@@ -15,9 +15,28 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// CompleteUpload makes an object of an upload's parts: a manifest that refers
-// to their blobs, no byte is copied. Repeated, it answers as the first time.
+// CompleteUpload makes an object of an upload's parts. The object refers to the
+// parts' blobs; no byte is copied. A repeated Complete gets the same answer.
 // (CompleteMultipartUpload in the S3 API reference.)
+//
+//  1. Check the request and the parts (completeOnce).
+//  2. Close the upload: its state becomes UploadCompleting, and it takes no more
+//     parts.
+//  3. Read the parts again, which cannot change any more, and make the object's
+//     version of them (assemble).
+//  4. Commit the version, if the upload is still closed by this Complete
+//     (commitUpload).
+//  5. Set the state UploadDone. A Complete that is repeated later finds that, and
+//     does not put its object on top of later writes (repeatedComplete).
+//
+// If step 3 or 4 fails the upload is opened again. If the gateway dies in between,
+// the collector does that.
+//
+// Errors: NoSuchUpload, InvalidRequest, InvalidArgument, InvalidPart,
+// InvalidPartOrder, EntityTooSmall, EntityTooLarge, BadDigest, AccessDenied
+// (encryption type blocked, or the replaced object is locked),
+// PreconditionFailed, NoSuchKey (If-Match without an object), NoSuchBucket,
+// [ErrBucketRecreated], OperationAborted.
 func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, in CompleteInput) (*PutResult, error) {
 	for {
 		u, err := s.Upload(ctx, b, key, in.UploadID)
@@ -40,14 +59,14 @@ func (s *Store) CompleteUpload(ctx context.Context, b *meta.Bucket, key string, 
 	}
 }
 
-// errUploadChanged says that somebody else has changed an upload while it was being
-// completed: another Complete, an Abort, or the collector, which opens an upload
-// again if its Complete seems to have died. (That may have slept, or their
-// clocks differ.)
-var errUploadChanged = errors.New("the upload was changed by somebody else")
+// errUploadChanged says that the upload was changed while it was being completed:
+// by another Complete, by an Abort, or by the collector, which opens an upload
+// again if its Complete seems to have died. (The Complete may only have been
+// paused, or the clocks differ.)
+var errUploadChanged = errors.New("the upload was changed while it was being completed")
 
-// uploadChanged tells whether a Complete that ended with err is to look at its
-// upload again, since the error says nothing of the upload as it is now.
+// uploadChanged reports whether err, with which a Complete ended, may be the effect
+// of another change of the upload. Then the Complete starts again.
 func (s *Store) uploadChanged(ctx context.Context, b *meta.Bucket, key, id string, err error) bool {
 	if errors.Is(err, errUploadChanged) {
 		return true
@@ -55,7 +74,7 @@ func (s *Store) uploadChanged(ctx context.Context, b *meta.Bucket, key, id strin
 	if s3err.CodeOf(err) != s3err.InvalidPart {
 		return false
 	}
-	// Whoever ended the upload has taken its parts away.
+	// A Complete or Abort that ended the upload has removed its parts.
 	u, err := s.Upload(ctx, b, key, id)
 	if err != nil {
 		return s3err.CodeOf(err) == s3err.NoSuchUpload
@@ -63,7 +82,8 @@ func (s *Store) uploadChanged(ctx context.Context, b *meta.Bucket, key, id strin
 	return u.State == meta.UploadAborted || u.State == meta.UploadDone
 }
 
-// completeOnce completes an upload as it was read.
+// completeOnce completes an upload that was read as u: steps 1 to 5 of
+// CompleteUpload.
 func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
 	if err := checkOrder(in.Parts); err != nil {
 		return nil, err
@@ -97,7 +117,8 @@ func (s *Store) completeOnce(ctx context.Context, b *meta.Bucket, key string, u 
 	return s.complete(ctx, b, key, &closed, in)
 }
 
-// checkCustomerKey holds a Complete to the customer's key of its upload.
+// checkCustomerKey checks the customer's key of a Complete against that of its
+// upload. InvalidRequest.
 func (s *Store) checkCustomerKey(b *meta.Bucket, key string, u *meta.Upload, given EncryptionRequest) error {
 	e := u.Doc.Version.Encryption
 	if e == nil || e.Type != SSEC {
@@ -110,7 +131,7 @@ func (s *Store) checkCustomerKey(b *meta.Bucket, key string, u *meta.Upload, giv
 	return err
 }
 
-// complete commits the object of an upload that takes no more parts.
+// complete is steps 3 to 5 of CompleteUpload: u takes no more parts.
 func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, in CompleteInput) (*PutResult, error) {
 	v, err := s.assemble(ctx, b, u, in)
 	if err == nil {
@@ -121,22 +142,22 @@ func (s *Store) complete(ctx context.Context, b *meta.Bucket, key string, u *met
 		return nil, err
 	}
 	u.Doc.Completed, u.Doc.CompletedSeq = v.ETag, v.Seq
-	// Before the answer: a Complete that is repeated after it finds the upload
-	// done, and does not put its object on top of what was written since.
+	// Before the answer, so that a Complete which is repeated after the answer
+	// finds the upload done.
 	done, err := s.meta.SetUploadState(context.WithoutCancel(ctx), *u, meta.UploadDone)
 	s.async(func(ctx context.Context) {
 		if err == nil {
 			err = s.meta.ForgetUpload(ctx, done)
 		}
 		if err != nil && !errors.Is(err, meta.ErrConflict) {
-			s.log.Sugar().Warnf("upload %s is complete but still listed: %v", u.ID, err)
+			s.log.Sugar().Warnf("completed upload %s could not be removed from listings; the collector tries again: %v", u.ID, err)
 		}
 	})
 	return resultOf(b, v), nil
 }
 
-// reopen ends a Complete that failed with err. Where nothing was committed
-// the user may put it right; a bucket that is gone takes its uploads along.
+// reopen ends a Complete that failed with err. It opens the upload again if
+// nothing was committed, and aborts it if its bucket is gone.
 func (s *Store) reopen(ctx context.Context, u *meta.Upload, err error) {
 	code := s3err.CodeOf(err)
 	if code == "" || code == s3err.NoSuchUpload {
@@ -151,12 +172,13 @@ func (s *Store) reopen(ctx context.Context, u *meta.Upload, err error) {
 	}
 }
 
-// commitUpload makes v current, unless the same upload already did.
+// commitUpload makes v current, unless the same upload has done so already.
 func (s *Store) commitUpload(ctx context.Context, b *meta.Bucket, key string, u *meta.Upload, v *meta.Version, conditions *Conditions) error {
 	return s.change(ctx, b, key, readForPut(b), nil, func(h *meta.Head) (*mutation, error) {
-		// After the head was read: an Abort that came before has made the
-		// collector free to delete the parts, one that comes later is too
-		// late, or fences the head before it lets anything be deleted.
+		// The upload is read after the head. If an Abort came before, the collector
+		// may delete the parts, so nothing is committed. An Abort that comes later
+		// is too late: before the collector deletes a part it fences the head, and
+		// then this commit fails or its object is found.
 		now, err := s.meta.Upload(ctx, b.ID, key, u.ID)
 		if err != nil && !errors.Is(err, meta.ErrNotFound) {
 			return nil, err
@@ -172,8 +194,8 @@ func (s *Store) commitUpload(ctx context.Context, b *meta.Bucket, key string, u 
 			return nil, noSuchUpload(u.ID.String())
 		}
 		if now.Rev != u.Rev {
-			// Another Complete of it has begun since, and only the last one
-			// to begin may commit: while it has not ended, the parts wait.
+			// Another Complete has begun since, and only the one that began last
+			// may commit. Until that has ended, the parts are kept.
 			return nil, meta.ErrConflict
 		}
 		if err := conditions.write(h.Current()); err != nil {
@@ -185,10 +207,10 @@ func (s *Store) commitUpload(ctx context.Context, b *meta.Bucket, key string, u 
 	})
 }
 
-// endUpload makes sure, before m takes the current version's place, that the
-// upload which made that version is done. Its Complete may have died before it
-// said so, and then nothing else would keep a Complete that is repeated from
-// putting the object on top of what m puts there.
+// endUpload prepares a change m that replaces the current version: it sets the
+// state UploadDone of the upload that made that version, if its Complete died
+// before it did. Otherwise a Complete that is repeated later would put the object
+// on top of what m puts there.
 func (s *Store) endUpload(ctx context.Context, bucket meta.BucketID, key string, h *meta.Head, m *mutation) error {
 	cur := h.Current()
 	if cur == nil || cur.Upload == (meta.UploadID{}) || !m.replaces(cur) {
@@ -207,7 +229,7 @@ func (s *Store) endUpload(ctx context.Context, bucket meta.BucketID, key string,
 		u.Doc.Completed, u.Doc.CompletedSeq = cur.ETag, cur.Seq
 		done, err := s.meta.SetUploadState(ctx, u, meta.UploadDone)
 		if err == nil {
-			s.async(func(ctx context.Context) { _ = s.meta.ForgetUpload(ctx, done) }) // else the collector does
+			s.async(func(ctx context.Context) { _ = s.meta.ForgetUpload(ctx, done) }) // after an error the collector does it
 			return nil
 		}
 		if !errors.Is(err, meta.ErrConflict) {
@@ -216,8 +238,7 @@ func (s *Store) endUpload(ctx context.Context, bucket meta.BucketID, key string,
 	}
 }
 
-// replaces reports whether v, the current version, is not current any more
-// after m.
+// replaces reports whether v, the current version, is not current after m.
 func (m *mutation) replaces(v *meta.Version) bool {
 	return slices.ContainsFunc(m.remove, func(o meta.Version) bool { return o.Seq == v.Seq }) ||
 		slices.ContainsFunc(m.put, func(p *meta.Version) bool { return p.Seq == 0 || p.Seq > v.Seq })
@@ -235,8 +256,9 @@ func (s *Store) repeatedComplete(ctx context.Context, b *meta.Bucket, key string
 	return nil, noSuchUpload(in.UploadID)
 }
 
-// checkOrder holds the list of parts to ascending order. A part may be named
-// twice, by a client that sent it twice: the last one counts.
+// checkOrder requires parts in ascending order. A client that sent a part twice may
+// list it twice: the last one counts. InvalidRequest, InvalidArgument,
+// InvalidPartOrder.
 func checkOrder(parts []CompletedPart) error {
 	if len(parts) == 0 {
 		return fail(s3err.InvalidRequest, "You must specify at least one part")
@@ -252,7 +274,9 @@ func checkOrder(parts []CompletedPart) error {
 	return nil
 }
 
-// assemble looks at the parts that were named and makes the version of them.
+// assemble reads the upload's parts and makes the version of those that the client
+// has listed. InvalidPart, EntityTooSmall, EntityTooLarge, BadDigest,
+// InvalidRequest.
 func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in CompleteInput) (*meta.Version, error) {
 	stored, err := s.namedParts(ctx, u.ID, in.Parts)
 	if err != nil {
@@ -280,7 +304,7 @@ func (s *Store) assemble(ctx context.Context, b *meta.Bucket, u *meta.Upload, in
 	v.Upload = u.ID
 	// The bucket may have been versioned since the upload began.
 	v.Null = b.Config.Versioning != VersioningEnabled
-	if err := s.applyLock(b, &v); err != nil { // nor had it, perhaps, a default retention
+	if err := s.applyLock(b, &v); err != nil { // and its default retention set
 		return nil, err
 	}
 	if err := s.manifest(&v, parts); err != nil {
@@ -332,9 +356,9 @@ func matchPart(stored map[int]meta.Part, want CompletedPart, u *meta.Upload) (me
 	return p, checkPartSum(&p, want.Checksum, u, bad)
 }
 
-// checkPartSums refuses a Complete that declares the checksums of some parts of a
-// COMPOSITE one and not of others. S3 wants them all; who declares none gets
-// what was stored, whose checksums every UploadPart has verified.
+// checkPartSums refuses a Complete that declares the checksums of some parts and
+// not of others, if the object's checksum is COMPOSITE. S3 requires all of them.
+// Pithos also accepts none: every UploadPart has verified its checksum.
 func checkPartSums(u *meta.Upload, parts []CompletedPart) error {
 	has := func(p CompletedPart) bool { return p.Checksum != nil }
 	if u.Doc.ChecksumType != Composite || !slices.ContainsFunc(parts, has) {
@@ -349,8 +373,8 @@ func checkPartSums(u *meta.Upload, parts []CompletedPart) error {
 	return nil
 }
 
-// checkPartSum holds the checksum that a Complete declares of a part to that of
-// the part; bad is the error of a wrong one.
+// checkPartSum compares the checksum that a Complete declares of a part with that
+// of the part. bad is the error if the value differs.
 func checkPartSum(p *meta.Part, c *meta.Checksum, u *meta.Upload, bad error) error {
 	switch {
 	case c == nil:
@@ -366,7 +390,7 @@ func checkPartSum(p *meta.Part, c *meta.Checksum, u *meta.Upload, bad error) err
 	return fail(s3err.BadDigest, "The %s you specified for part %d did not match what we received.", lower(c.Algorithm), p.Number)
 }
 
-// manifest fills in what the parts make of v.
+// manifest adds the parts to v, and sets its size and ETag.
 func (s *Store) manifest(v *meta.Version, parts []meta.Part) error {
 	h := md5.New()
 	for _, p := range parts {
@@ -386,8 +410,7 @@ func (s *Store) manifest(v *meta.Version, parts []meta.Part) error {
 	return nil
 }
 
-// sumParts gives v the checksum of the whole and compares it with what was
-// declared.
+// sumParts sets the checksum of v, and compares it with the declared one.
 func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, declared *meta.Checksum) error {
 	sum, err := joinDefaults(parts)
 	if u.Doc.ChecksumAlgorithm != "" {
@@ -415,7 +438,7 @@ func (s *Store) sumParts(v *meta.Version, u *meta.Upload, parts []meta.Part, dec
 	return nil
 }
 
-// sameSum compares checksums; a composite one may be given without its count.
+// sameSum compares checksums. A composite one may be declared without its count.
 func sameSum(declared, computed string) bool {
 	base, _, _ := bytes.Cut([]byte(computed), []byte("-"))
 	return declared == computed || declared == string(base)

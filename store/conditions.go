@@ -15,8 +15,8 @@ func (c *Conditions) empty() bool {
 		c.IfMatchSize == nil && c.IfMatchLastModified.IsZero()
 }
 
-// etagListed reports whether etag is in the list of a header; "*" is in none
-// here but stands for any.
+// etagListed reports whether the list of a header has etag, or "*", which means
+// any.
 func etagListed(list []string, etag string) bool {
 	return slices.ContainsFunc(list, func(s string) bool {
 		s = strings.Trim(strings.TrimPrefix(s, "W/"), `"`)
@@ -24,17 +24,19 @@ func etagListed(list []string, etag string) bool {
 	})
 }
 
+// unmet is the error of a condition that is false.
 func unmet(header string) *s3err.Error {
 	return s3err.New(s3err.PreconditionFailed).With("Condition", header)
 }
 
-// sinceSeconds compares at the resolution of HTTP dates: seconds.
+// modifiedAfter compares at the resolution of HTTP dates: seconds.
 func modifiedAfter(v *meta.Version, t time.Time) bool {
 	return time.UnixMicro(v.Modified).Truncate(time.Second).After(t)
 }
 
 // read evaluates c for a GET or HEAD of v, in the order of RFC 9110, section
-// 13.2.2. A failed If-None-Match or If-Modified-Since is NotModified.
+// 13.2.2. PreconditionFailed, or NotModified for If-None-Match and
+// If-Modified-Since.
 func (c *Conditions) read(v *meta.Version) error {
 	if c.IfMatch != nil {
 		if !etagListed(c.IfMatch, v.ETag) {
@@ -53,8 +55,8 @@ func (c *Conditions) read(v *meta.Version) error {
 	return nil
 }
 
-// source evaluates c for the source of a copy, where what would be "not
-// modified" fails instead.
+// source evaluates c for the source of a copy. PreconditionFailed, also where read
+// returns NotModified.
 func (c *Conditions) source(v *meta.Version) error {
 	err := c.read(v)
 	if e, ok := err.(*s3err.Error); ok {
@@ -63,8 +65,8 @@ func (c *Conditions) source(v *meta.Version) error {
 	return err
 }
 
-// write evaluates c for a write over current, which is nil, or a delete
-// marker, where the key has no object.
+// write evaluates c for a write that replaces current, which is nil or a delete
+// marker if the key has no object. PreconditionFailed, NoSuchKey.
 func (c *Conditions) write(current *meta.Version) error {
 	exists := current != nil && !current.DeleteMarker
 	if c.IfMatch != nil {
@@ -88,10 +90,10 @@ func (c *Conditions) write(current *meta.Version) error {
 }
 
 // deleteCurrent evaluates c for a deletion that names no version. Without a
-// current object, which a delete marker is not, an If-Match fails: the client
-// wants to delete what it has seen. Conditions on size and time alone let the
-// deletion of a key that is absent succeed. (How to perform conditional deletes,
-// S3 User Guide; DeleteObject, S3 API Reference.)
+// current object (a delete marker is none) an If-Match fails: the client wants to
+// delete what it has seen. With conditions on size and time only, the deletion of
+// a missing key succeeds. (How to perform conditional deletes, S3 User Guide;
+// DeleteObject, S3 API Reference.) NoSuchKey, PreconditionFailed.
 func (c *Conditions) deleteCurrent(key string, current *meta.Version) error {
 	if c.IfMatch != nil && (current == nil || current.DeleteMarker) {
 		return noSuchKey(key)
@@ -99,8 +101,9 @@ func (c *Conditions) deleteCurrent(key string, current *meta.Version) error {
 	return c.delete(current)
 }
 
-// delete evaluates c for the deletion of the version v. What is not there may
-// always be deleted; a delete marker matches "*" only.
+// delete evaluates c for the deletion of the version v. A version that is missing
+// (nil) can always be deleted. A delete marker matches only "*".
+// PreconditionFailed.
 func (c *Conditions) delete(v *meta.Version) error {
 	if v == nil {
 		return nil

@@ -7,10 +7,14 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// Delete deletes an object, or one version of it, or puts a delete marker on
-// top of it, as the bucket's versioning has it. Deleting what is not there is
-// no error, unless the request wants it to match an ETag. (DeleteObject in the S3
-// API reference.) NoSuchKey, PreconditionFailed.
+// Delete deletes an object or one version of it, or makes a delete marker current,
+// depending on the versioning of the bucket. Deleting a missing object is no
+// error, unless in.Conditions has an If-Match. (DeleteObject in the S3 API
+// reference.)
+//
+// Errors: KeyTooLongError, InvalidURI, InvalidArgument (malformed version id),
+// NoSuchKey, PreconditionFailed, AccessDenied (locked), NoSuchBucket,
+// [ErrBucketRecreated], OperationAborted.
 func (s *Store) Delete(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -32,12 +36,12 @@ func (s *Store) deleteIn(ctx context.Context, b *meta.Bucket, key string, in Del
 	return s.putDeleteMarker(ctx, b, key, in)
 }
 
-// errVersioned says that a key has other versions than the null one in a
-// bucket that was thought to have no versioning.
+// errVersioned says that a key has versions besides the null version, in a bucket
+// that never was versioned according to the settings in the cache.
 var errVersioned = errors.New("the bucket is versioned by now")
 
-// deleteUnversioned removes the null version, the only one that there can be unless
-// the bucket's settings were remembered for too long.
+// deleteUnversioned removes the null version. There is no other, unless the
+// settings in the cache are outdated.
 func (s *Store) deleteUnversioned(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	result := &DeleteResult{}
 	err := s.change(ctx, b, key, meta.ReadOptions{}, nil, func(h *meta.Head) (*mutation, error) {
@@ -77,7 +81,7 @@ func (s *Store) putDeleteMarker(ctx context.Context, b *meta.Bucket, key string,
 			return nil, err
 		}
 		if nothing = current == nil && !in.Conditions.empty(); nothing {
-			return nil, nil // what the conditions describe is not there to be marked
+			return nil, nil // there is no object that the conditions could match
 		}
 		marker.Seq, marker.Modified = 0, 0
 		m := &mutation{put: []*meta.Version{marker}}
@@ -89,7 +93,7 @@ func (s *Store) putDeleteMarker(ctx context.Context, b *meta.Bucket, key string,
 	return &DeleteResult{VersionID: VersionID(b, marker), DeleteMarker: true}, err
 }
 
-// deleteVersion removes one version for good.
+// deleteVersion removes one version permanently.
 func (s *Store) deleteVersion(ctx context.Context, b *meta.Bucket, key string, in DeleteInput) (*DeleteResult, error) {
 	seq, null, err := parseVersionID(in.VersionID)
 	if err != nil {

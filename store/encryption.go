@@ -19,14 +19,14 @@ const (
 	SSEC   = "SSE-C"
 )
 
-// What a request may ask for.
+// Algorithms that a request can ask for.
 const (
 	AlgorithmAES256 = "AES256"
 	AlgorithmKMS    = "aws:kms"
 )
 
-// Describes reports whether e asks for encryption of the type that was made,
-// and with the key that it was made with, if e names one.
+// Describes reports whether e asks for the type of encryption that made has, and,
+// if e names a key, for made's key.
 func (e *EncryptionRequest) Describes(made *meta.Encryption) bool {
 	switch {
 	case made == nil:
@@ -37,21 +37,21 @@ func (e *EncryptionRequest) Describes(made *meta.Encryption) bool {
 	return e.Type == AlgorithmAES256 && made.Type == SSES3
 }
 
-// sealer is how the body of one version is encrypted. A nil sealer leaves it
-// as it is.
+// sealer encrypts the body of one version. A nil sealer does not encrypt.
 type sealer struct {
 	info *meta.Encryption
 	key  crypt.DataKey
 }
 
-// keyContext binds a wrapped data key to the object that it belongs to: moved
-// to another row of the database, it does not open.
+// keyContext binds a wrapped data key to its object: in another row of the
+// database it cannot be unwrapped.
 func keyContext(b *meta.Bucket, key string) []byte {
 	return append(b.ID[:], key...)
 }
 
-// newSealer makes the data key of a new version as the request, or else the
-// bucket's default, wants it.
+// newSealer makes the data key of a new version. The request decides how, and
+// otherwise the bucket's default. AccessDenied (encryption type blocked),
+// InvalidArgument, InvalidRequest (no master key), KMS.NotFoundException.
 func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*sealer, error) {
 	if want.CustomerKey != nil {
 		if err := mayEncryptWith(b, SSEC); err != nil {
@@ -91,10 +91,10 @@ func (s *Store) newSealer(b *meta.Bucket, key string, want EncryptionRequest) (*
 	return &sealer{info: info, key: data}, nil
 }
 
-// mayEncryptWith refuses what makes a version that is encrypted as kind says,
-// where the bucket blocks that (BlockedEncryptionTypes): new objects, appends,
-// and every step of a multipart upload, also of one begun before. What is there
-// already can be read, renamed and deleted.
+// mayEncryptWith returns AccessDenied if the bucket blocks an encryption type
+// (BlockedEncryptionTypes). That applies to new objects, appends, and every step of
+// a multipart upload, also of one that was created before. Existing objects can be
+// read, renamed and deleted.
 func mayEncryptWith(b *meta.Bucket, kind string) error {
 	if config := b.Config.Encryption; config != nil && slices.Contains(config.Blocked, kind) {
 		return fail(s3err.AccessDenied, "Access Denied because the bucket blocks the server-side encryption type %s.", kind)
@@ -102,7 +102,7 @@ func mayEncryptWith(b *meta.Bucket, kind string) error {
 	return nil
 }
 
-// mayUpload is mayEncryptWith for a version that the bytes of a request become
+// mayUpload is mayEncryptWith for the version that the body of a request becomes
 // part of.
 func mayUpload(b *meta.Bucket, v *meta.Version) error {
 	if v.Encryption == nil {
@@ -111,12 +111,11 @@ func mayUpload(b *meta.Bucket, v *meta.Version) error {
 	return mayEncryptWith(b, v.Encryption.Type)
 }
 
-// managedKey is the alias of the key that S3 takes where aws:kms is asked for
-// without a key.
+// managedKey is the alias of the key that S3 uses for aws:kms without a key id.
 const managedKey = "aws/s3"
 
-// defaultKMSKey is the key of the ring that is called aws/s3, or the only one
-// there is. Of several keys none is taken by guess.
+// defaultKMSKey returns the key of the ring with the name aws/s3, or the only key.
+// InvalidArgument if there are several and none has that name.
 func (s *Store) defaultKMSKey() (string, error) {
 	switch ids := s.ring.IDs(); {
 	case s.ring.Has(managedKey):
@@ -127,6 +126,8 @@ func (s *Store) defaultKMSKey() (string, error) {
 	return "", fail(s3err.InvalidArgument, "Encryption with aws:kms needs x-amz-server-side-encryption-aws-kms-key-id: none of the server's keys is called %s", managedKey)
 }
 
+// customerSealer makes the data key of a new version from the customer's key.
+// InvalidArgument.
 func customerSealer(want EncryptionRequest) (*sealer, error) {
 	customer, err := crypt.NewCustomerKey(want.CustomerKey)
 	if err != nil {
@@ -141,8 +142,9 @@ func customerSealer(want EncryptionRequest) (*sealer, error) {
 	return &sealer{info: info, key: key}, nil
 }
 
-// openSealer finds the data key of what is encrypted as info says; given is
-// the customer's key of the request.
+// openSealer opens the data key of a version or upload that is encrypted as info
+// says. given has the customer's key of the request. InvalidRequest,
+// InvalidArgument, KMS.NotFoundException.
 func (s *Store) openSealer(b *meta.Bucket, key string, info *meta.Encryption, given EncryptionRequest) (*sealer, error) {
 	switch {
 	case info == nil || info.Type != SSEC:
@@ -174,6 +176,8 @@ func (s *Store) openSealer(b *meta.Bucket, key string, info *meta.Encryption, gi
 	return &sealer{info: info, key: data}, nil
 }
 
+// keyError is the error of a master key that is missing: InvalidRequest if there is
+// none at all, else KMS.NotFoundException.
 func keyError(err error, id string) error {
 	switch {
 	case errors.Is(err, crypt.ErrNoMasterKey):
@@ -184,7 +188,8 @@ func keyError(err error, id string) error {
 	return err
 }
 
-// encryption returns the record of how bodies are encrypted; nil if not.
+// encryption returns what the version records of its encryption; nil without
+// encryption.
 func (e *sealer) encryption() *meta.Encryption {
 	if e == nil {
 		return nil
@@ -192,8 +197,8 @@ func (e *sealer) encryption() *meta.Encryption {
 	return e.info
 }
 
-// writer encrypts what is written to it into w, under a salt of its own; both
-// are nil and w itself where nothing is encrypted.
+// writer returns a writer that encrypts into w, and the salt that it uses. Without
+// encryption that is w itself, and no salt.
 func (e *sealer) writer(w io.Writer) (io.WriteCloser, []byte) {
 	if e == nil {
 		return nopWriteCloser{w}, nil
@@ -202,7 +207,7 @@ func (e *sealer) writer(w io.Writer) (io.WriteCloser, []byte) {
 	return crypt.NewWriter(w, e.key, salt, int(e.info.FrameBytes)), salt
 }
 
-// storedSize is how many bytes plain bytes take once they are encrypted.
+// storedSize returns how many bytes a body of plain bytes takes when encrypted.
 func (e *sealer) storedSize(plain int64) int64 {
 	if e == nil {
 		return plain
@@ -210,9 +215,8 @@ func (e *sealer) storedSize(plain int64) int64 {
 	return crypt.CipherSize(plain, int(e.info.FrameBytes))
 }
 
-// etag is the ETag of a body with this MD5. With keys that are not the
-// server's alone, the MD5 of the body is nobody's business; S3 gives some
-// other value too.
+// etag returns the ETag of a body with this MD5. With SSE-KMS and SSE-C it must not
+// reveal the MD5 of the body, so it is another value, as on S3.
 func (e *sealer) etag(sum []byte) string {
 	if e == nil || e.info.Type == SSES3 {
 		return hex.EncodeToString(sum)

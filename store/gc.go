@@ -10,8 +10,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// enqueueFreed notes the blobs that the mutation m will end the last
-// reference to, before it is committed.
+// enqueueFreed queues the blobs that the key does not refer to any more after m.
+// It is called before m is committed, so that no blob is lost if the gateway dies.
 func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key string, m *mutation) ([]meta.QueueEntry, error) {
 	kept := map[reference]bool{}
 	for _, v := range m.put {
@@ -44,46 +44,51 @@ func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key stri
 	return entries, s.meta.Enqueue(ctx, entries...)
 }
 
+// dropEntries removes queue entries whose blobs need no check any more. The
+// collector does it if this fails.
 func (s *Store) dropEntries(ctx context.Context, entries ...meta.QueueEntry) {
 	if len(entries) == 0 {
 		return
 	}
 	if err := s.meta.Drop(ctx, entries...); err != nil {
-		s.log.Sugar().Debugf("%d queue entries are left to the collector: %v", len(entries), err)
+		s.log.Sugar().Debugf("%d queue entries could not be dropped; the collector does it: %v", len(entries), err)
 	}
 }
 
-// Collected counts what a pass of the collector has done.
+// Collected counts what one run of the collector has done.
 type Collected struct {
 	Looked, Deleted, Postponed int
-	// Overdue is how long the entry was due that had waited longest.
+	// Overdue is how long ago the oldest entry became due.
 	Overdue time.Duration
-	// Held says that a backup keeps blobs from being deleted.
+	// Held: a backup prevents the deletion of blobs.
 	Held bool
 }
 
-// Collect looks at every queue entry that is due, and deletes the blobs that
-// nothing refers to. Several gateways may collect at once.
+// Collect processes every queue entry that is due, and deletes the blobs that no
+// version refers to. Several gateways may collect at the same time.
 //
-// An entry says that a blob was about to be written, or to lose its last
-// reference; only the key itself tells what came of it:
+// An entry says that a blob was about to be written (fresh), or that a key was
+// about to end its reference to a blob (freed). Whether that happened, only the
+// versions of the key tell:
 //
-//   - a fresh blob that is referred to, and a freed one that is not, are
-//     settled, since nothing refers to a blob anew once its reference ended;
-//   - in the other two cases a writer may have stopped for longer than the
-//     grace time just before its commit. The entry is claimed, which fails
-//     the commits that are guarded by it, and the key is fenced, which fails
-//     those that have passed the guard; then the key tells for good.
+//   - A fresh blob with a reference is in use, and a freed blob without one is
+//     garbage. Both are final: a key never refers to a blob again after its
+//     reference has ended.
+//   - A fresh blob without a reference, or a freed one with a reference: perhaps a
+//     writer has been paused for longer than the grace time, just before its
+//     commit. So the collector claims the entry, which makes commits fail that are
+//     guarded by it, and fences the key, which makes commits fail that have passed
+//     the guard. Then the key is read again, and the result is final.
 //
-// Parts of uploads that are not over wait. While a backup holds blobs nothing
-// is collected: holds.go has the rule.
+// Entries for parts of open uploads are postponed. While a backup holds blobs
+// nothing is deleted: holds.go has the rule.
 func (s *Store) Collect(ctx context.Context) (Collected, error) {
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
 	var total Collected
 	for {
-		// This look saves work that would be in vain. The one that counts
-		// comes after the proofs, in deleteProven.
+		// This check only saves work. The one that counts comes after the proofs,
+		// in deleteUnreferenced.
 		if may, err := s.mayDelete(ctx); err != nil || !may {
 			total.Held = err == nil
 			return total, err
@@ -98,7 +103,7 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 		fail := func(e meta.QueueEntry, err error) {
 			failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
 			if s.postpone(ctx, e) == nil {
-				total.Postponed++ // others must not wait behind it
+				total.Postponed++ // so that it does not delay other entries
 			}
 		}
 		for _, e := range entries {
@@ -126,8 +131,8 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 	}
 }
 
-// deleteUnreferenced deletes the blobs that settle has proven to be unreferenced,
-// and drops their entries, unless a hold keeps them: then the entries stay.
+// deleteUnreferenced deletes the blobs that process has proven to have no
+// reference, and drops their entries. If there is a hold, both stay.
 func (p *pass) deleteUnreferenced(ctx context.Context, fail func(meta.QueueEntry, error)) (held bool, err error) {
 	if len(p.unreferenced) == 0 {
 		return false, nil
@@ -167,12 +172,12 @@ func (s *Store) postpone(ctx context.Context, e meta.QueueEntry) error {
 // 10,000.
 const maxHeld = 100_000
 
-// pass is one look at a number of entries.
+// pass processes a number of entries.
 type pass struct {
 	store        *Store
-	heads        map[keyName]map[reference]bool // what keys refer to
+	heads        map[keyName]map[reference]bool // the references of keys
 	held         int                            // references in heads
-	unreferenced []meta.QueueEntry              // entries whose blob is to be deleted
+	unreferenced []meta.QueueEntry              // entries whose blobs are to be deleted
 	deleted      int
 }
 
@@ -181,8 +186,8 @@ type keyName struct {
 	key    string
 }
 
-// process deals with one entry; done tells that it is gone from the queue, or
-// is among those whose blobs deleteProven deletes.
+// process processes one entry. done reports that the entry was dropped, or that
+// deleteUnreferenced deletes its blob and drops it.
 func (p *pass) process(ctx context.Context, e meta.QueueEntry) (done bool, err error) {
 	s := p.store
 	if e.Blob.Upload != (meta.UploadID{}) {
@@ -227,12 +232,14 @@ func (p *pass) process(ctx context.Context, e meta.QueueEntry) (done bool, err e
 	return true, s.meta.Drop(ctx, e)
 }
 
-// uploadActive reports whether the upload of a part is not over. One whose
-// Complete seems to have died is opened again: it is not listed while it is
-// completing, so nobody could find it to give it up. Should the Complete only
-// sleep, it either finds that, or has passed its last look: then the object
-// and the open upload share parts, as after any Complete that was repeated.
-// What is left of one that is over, since whoever ended it died, is forgotten.
+// uploadActive reports whether the upload of a part is open or being completed.
+//
+// An upload whose Complete seems to have died is opened again. While it is being
+// completed it is not listed, so that no client could find and abort it. If the
+// Complete was only paused, it either finds the upload open, or has passed that
+// check; then the object and the open upload share parts, as after any repeated
+// Complete. Rows that are left of an ended upload, because the gateway that ended
+// it died, are deleted.
 func (s *Store) uploadActive(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	u, err := s.meta.Upload(ctx, e.Blob.Bucket, e.Blob.Key, e.Blob.Upload)
 	if errors.Is(err, meta.ErrNotFound) {
@@ -249,7 +256,7 @@ func (s *Store) uploadActive(ctx context.Context, e meta.QueueEntry) (bool, erro
 	return err == nil && (u.State == meta.UploadOpen || u.State == meta.UploadCompleting), err
 }
 
-// forgetEnded takes away the parts of an upload that is over.
+// forgetEnded deletes the rows of an ended upload's parts.
 func (s *Store) forgetEnded(ctx context.Context, u meta.Upload) error {
 	parts, err := s.meta.Parts(ctx, u.ID, 0, 1)
 	if err != nil || len(parts) == 0 {
@@ -261,7 +268,7 @@ func (s *Store) forgetEnded(ctx context.Context, u meta.Upload) error {
 	return nil
 }
 
-// isReferenced reports whether any version of the entry's key refers to its blob.
+// isReferenced reports whether a version of the entry's key refers to its blob.
 func (p *pass) isReferenced(ctx context.Context, e meta.QueueEntry) (bool, error) {
 	name := keyName{e.Blob.Bucket, e.Blob.Key}
 	own := reference{e.Blob.Blob, e.Blob.Ref}
@@ -280,9 +287,9 @@ func (p *pass) isReferenced(ctx context.Context, e meta.QueueEntry) (bool, error
 	return blobs[own], nil
 }
 
-// referencesOf returns the references that a key's versions have to blobs, at one
-// revision of the key: one that moves from one version to another while they
-// are read page by page must not be missed.
+// referencesOf returns the references of a key's versions to blobs, all read at
+// one revision of the key. Otherwise a reference that moves from one version to
+// another, while they are read page by page, could be missed.
 func (s *Store) referencesOf(ctx context.Context, name keyName) (map[reference]bool, error) {
 	blobs, reads, err := s.referencesByPage(ctx, name)
 	if err == nil && reads == 1 || err != nil && !errors.Is(err, errReplaced) {

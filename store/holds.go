@@ -10,43 +10,42 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// A backup copies the metadata first and the blobs after them. What the copied
-// metadata refer to must still be there when the blobs are copied, however
-// long that takes. So a backup adds a hold ([meta.Hold]) before it begins, and
-// while there is a hold no blob is deleted: by no collector, by no abort of an
-// upload, by no check.
+// A backup copies the metadata first and the blobs after them. The blobs that the
+// copied metadata refer to must still exist when they are copied, no matter how
+// long that takes. So a backup adds a hold ([meta.Hold]) before it begins. While
+// there is a hold no blob is deleted: not by the collector, not by the abort of an
+// upload, not by a check.
 //
-// # The rule for everything that deletes blobs
+// # The rule for all code that deletes blobs
 //
-//  1. Prove that nothing refers to the blob and that nothing ever will.
-//  2. Read the holds, after the proof was complete.
-//  3. If there is none, delete; else leave the blob to the collector.
+//  1. Prove that no version refers to the blob and that none ever will.
+//  2. Read the holds, after the proof is complete.
+//  3. If there is no hold, delete the blob; otherwise leave it to the collector.
 //
-// mayDelete is step 2. The order makes it exact without any clock and without
-// waiting for anybody: if step 2 finds no hold, then AddHold of a later backup
-// returns after the proof, so the references had ended before that backup
-// copied the metadata. A gateway that pauses between the steps 2 and 3, for
-// however long, deletes only what no such copy refers to. The other order
-// (look for holds, then prove) would be wrong: the reference could end in
-// between, after the metadata were copied.
+// mayDelete is step 2. The order makes this exact without clocks and without
+// waiting: if step 2 finds no hold, then AddHold of a later backup returns after
+// the proof, so the references had ended before that backup copied the metadata.
+// A gateway that is paused between steps 2 and 3, for any time, deletes only blobs
+// that no such copy refers to. The other order (read the holds, then prove) would
+// be wrong: the reference could end in between, after the metadata were copied.
 //
 // # Expiry
 //
-// A hold that its owner has forgotten must not keep garbage for ever, and no
-// clock may say when it ends. So the row has the time that is left, and each
-// gateway that has seen a revision of the row unchanged for some time, by its
-// own clock, subtracts that time in a conditional change: AgeHolds, once in
-// every round of the collector. Of several gateways one wins each round, so no
-// time is counted twice, and a gateway that restarts loses a round. Where no
-// gateway runs nothing expires, and nothing is deleted either.
+// A forgotten hold must not keep garbage for ever, and correctness must not depend
+// on clocks that agree. So the row has the time that is left. A gateway that has
+// seen the same revision of the row for some time, by its own clock, subtracts
+// that time in a conditional change: AgeHolds, once in each run of the collector.
+// Only one gateway's change of a revision is committed, so no time is counted
+// twice. A gateway that restarts loses the time since its last run. If no gateway
+// runs, nothing expires, and nothing is deleted either.
 
-// ErrNoHold says that a hold has expired, or was ended, or never was.
+// ErrNoHold says that a hold has expired, was ended, or never existed.
 var ErrNoHold = errors.New("there is no such hold: it has expired or was ended")
 
-// MaxHold is the longest time that a hold may be asked for.
+// MaxHold is the longest time of a hold.
 const MaxHold = 30 * 24 * time.Hour
 
-// CheckHold returns an error if a hold cannot be asked for such a time.
+// CheckHold returns an error if left is not a valid time of a hold.
 func CheckHold(left time.Duration) error {
 	if left < time.Minute || left > MaxHold {
 		return fmt.Errorf("a hold of %s: want one minute to %d hours", left, int(MaxHold.Hours()))
@@ -54,15 +53,15 @@ func CheckHold(left time.Duration) error {
 	return nil
 }
 
-// HoldAdmin manages the holds of a store. It needs the metadata alone.
+// HoldAdmin manages the holds of a store. It needs only the metadata.
 type HoldAdmin struct {
 	Meta meta.Holds
-	// Now is the clock; nil is time.Now. It is only shown.
+	// Now is the clock; nil is time.Now. It is only for display.
 	Now func() time.Time
 }
 
-// Begin adds a hold. When it returns, no blob is deleted any more that was
-// referred to at that moment, by any gateway, until the hold ends.
+// Begin adds a hold. From when it returns until the hold ends, no gateway deletes
+// a blob that a version refers to when it returns.
 func (a HoldAdmin) Begin(ctx context.Context, left time.Duration, reason string) (meta.Hold, error) {
 	if err := CheckHold(left); err != nil {
 		return meta.Hold{}, err
@@ -75,7 +74,7 @@ func (a HoldAdmin) Begin(ctx context.Context, left time.Duration, reason string)
 	return h, a.Meta.AddHold(ctx, h)
 }
 
-// Renew sets the time that a hold has left; ErrNoHold.
+// Renew sets the time that a hold has left. [ErrNoHold].
 func (a HoldAdmin) Renew(ctx context.Context, id meta.ID, left time.Duration) (meta.Hold, error) {
 	if err := CheckHold(left); err != nil {
 		return meta.Hold{}, err
@@ -89,13 +88,14 @@ func (a HoldAdmin) Renew(ctx context.Context, id meta.ID, left time.Duration) (m
 	return renewed, err
 }
 
-// End removes a hold. ErrNoHold says that it did not last until now: blobs may
-// have been deleted since it began.
+// End removes a hold. [ErrNoHold] if it expired before: then blobs may have been
+// deleted since it began.
 func (a HoldAdmin) End(ctx context.Context, id meta.ID) error {
 	return a.update(ctx, id, func(h meta.Hold) error { return a.Meta.RemoveHold(ctx, id, h.Rev) })
 }
 
-// update makes a conditional change of a hold, which gateways change too.
+// update makes a conditional change of a hold, and repeats it after a conflict
+// with a gateway.
 func (a HoldAdmin) update(ctx context.Context, id meta.ID, do func(meta.Hold) error) error {
 	for try := 0; ; try++ {
 		holds, err := a.Meta.ListHolds(ctx)
@@ -119,20 +119,20 @@ func (a HoldAdmin) update(ctx context.Context, id meta.ID, do func(meta.Hold) er
 	}
 }
 
-// mayDelete reports whether there is no hold. The caller has proven before
-// that nothing refers to what it is going to delete: see the rule above.
+// mayDelete reports whether there is no hold. The caller must have proven before
+// that no version refers to the blobs that it deletes: see the rule above.
 func (s *Store) mayDelete(ctx context.Context) (bool, error) {
 	holds, err := s.meta.ListHolds(ctx)
 	return err == nil && len(holds) == 0, err
 }
 
-// MayDelete is for those that delete blobs by themselves (package check).
-// Call it after the proof that nothing refers to them, not before.
+// MayDelete is mayDelete for package check. Call it after the proof that no
+// version refers to the blobs, not before.
 func (s *Store) MayDelete(ctx context.Context) (bool, error) { return s.mayDelete(ctx) }
 
-// deleteUnlessHeld deletes blobs that nothing refers to and nothing ever will,
-// which the caller has proven, and reports whether it did. Where it did not,
-// the collector finds them: they are in its queue.
+// deleteUnlessHeld deletes blobs and reports whether it did. The caller has proven
+// that no version refers to them and none ever will. Blobs that are not deleted
+// are in the collector's queue.
 func (s *Store) deleteUnlessHeld(ctx context.Context, segments []meta.Segment) (bool, error) {
 	may, err := s.mayDelete(ctx)
 	if err != nil || !may {
@@ -154,14 +154,14 @@ func (s *Store) deleteUnlessHeld(ctx context.Context, segments []meta.Segment) (
 	return err == nil, err
 }
 
-// seenHold is a revision of a hold, and since when this process has seen it.
+// seenHold is a revision of a hold, and the time when this process first saw it.
 type seenHold struct {
 	rev   int64
 	since time.Time
 }
 
-// AgeHolds subtracts from all holds the time that this process has seen pass,
-// removes those that have none left, and returns those that remain.
+// AgeHolds subtracts from each hold the time since this process first saw its
+// revision, removes the holds that have no time left, and returns the others.
 func (s *Store) AgeHolds(ctx context.Context) ([]meta.Hold, error) {
 	s.aging.Lock()
 	defer s.aging.Unlock()
@@ -169,7 +169,7 @@ func (s *Store) AgeHolds(ctx context.Context) ([]meta.Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.now() // after the read: what it returned was there by now
+	now := s.now() // after the read, so that no time before it is counted
 	seen := map[meta.ID]seenHold{}
 	var remain []meta.Hold
 	var errs []error
@@ -187,7 +187,7 @@ func (s *Store) AgeHolds(ctx context.Context) ([]meta.Hold, error) {
 		case err != nil: // another gateway, or its owner, came first
 			remain = append(remain, h)
 		case aged.Left <= 0:
-			s.log.Sugar().Warnf("the hold %s of a backup has expired (%q): blobs are deleted again", h.ID, h.Reason)
+			s.log.Sugar().Warnf("the hold %s of a backup has expired (%q): the collector deletes blobs again", h.ID, h.Reason)
 		default:
 			if aged.Rev != h.Rev {
 				was = seenHold{aged.Rev, now}
@@ -200,7 +200,7 @@ func (s *Store) AgeHolds(ctx context.Context) ([]meta.Hold, error) {
 	return remain, errors.Join(errs...)
 }
 
-// ageHold subtracts a time from a hold, and returns it as it then is.
+// ageHold subtracts a time from a hold, and returns the changed hold.
 func (s *Store) ageHold(ctx context.Context, h meta.Hold, passed time.Duration) (meta.Hold, error) {
 	if passed <= 0 && h.Left > 0 {
 		return h, nil

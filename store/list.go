@@ -8,32 +8,31 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// maxScan is the most rows that one step of a listing reads: a whole page of
-// S3's, and one that tells whether there are more.
+// maxScan is the maximum number of rows that one step of a listing reads: a full
+// page of S3, and one row that shows whether there are more.
 const maxScan = 1001
 
-// cursor walks the keys of a bucket under a prefix, and rolls those that
-// share a part up to a delimiter into one common prefix, which it then jumps
-// over: a "folder" costs one step, whatever it holds.
+// cursor walks the keys of a bucket under a prefix. Keys that are equal up to a
+// delimiter become one common prefix, and the cursor jumps over the rest of them:
+// a "folder" costs one step, no matter how many keys it has.
 type cursor struct {
 	prefix, delimiter string
 	from, to          string // the keys still to walk: from <= key < to
 	done              bool
 	limit             int
-	// step is how many rows the next read asks for. It falls to a few after
-	// a jump and doubles while there is none.
+	// step is the number of rows of the next read. It falls to a few after a jump,
+	// and doubles after each read without one.
 	step int
 }
 
-// newCursor returns the cursor over the keys and common prefixes with prefix
-// that follow after. A common prefix is not greater than the keys that it stands
-// for: a marker among them leaves all of them out, even those that follow it.
-// (ListObjectsV2 in the S3 API reference, CommonPrefixes and StartAfter.) The
-// strings are UTF-8 of any length: those that come from a client may be longer
-// than any key, and than what a driver takes.
+// newCursor returns the cursor over the keys and common prefixes with prefix that
+// follow after. If after is among the keys of a common prefix, none of these keys
+// is listed, not even those that follow after. (ListObjectsV2 in the S3 API
+// reference, CommonPrefixes and StartAfter.) The strings are UTF-8 of any length: a
+// client may send strings that are longer than any key and than a driver accepts.
 func newCursor(prefix, delimiter, after string, limit int) *cursor {
 	if len(prefix) > MaxKeyBytes {
-		return &cursor{done: true} // no key is as long
+		return &cursor{done: true} // no key is that long
 	}
 	after = shortMarker(after)
 	c := &cursor{prefix: prefix, delimiter: delimiter, from: prefix, to: meta.Successor(prefix), limit: limit, step: min(limit+1, maxScan)}
@@ -51,14 +50,14 @@ func newCursor(prefix, delimiter, after string, limit int) *cursor {
 	return c
 }
 
-// shortMarker returns marker, or a shorter string which no key lies between
-// it and marker.
+// shortMarker returns marker, or a shorter string such that no key is between the
+// two.
 func shortMarker(marker string) string {
 	if len(marker) <= MaxKeyBytes+utf8.UTFMax {
 		return marker
 	}
-	// What is left is longer than any key: so each key differs from it, and from
-	// marker at the same place.
+	// The result is longer than any key. So each key differs from it, and from
+	// marker at the same position.
 	end := MaxKeyBytes + utf8.UTFMax
 	for !utf8.RuneStart(marker[end]) {
 		end--
@@ -66,7 +65,7 @@ func shortMarker(marker string) string {
 	return marker[:end]
 }
 
-// common returns the common prefix that key is rolled up into; "" for none.
+// common returns the common prefix of key; "" if it has none.
 func (c *cursor) common(key string) string {
 	if c.delimiter == "" || !strings.HasPrefix(key, c.prefix) {
 		return ""
@@ -78,7 +77,7 @@ func (c *cursor) common(key string) string {
 	return key[:len(c.prefix)+i+len(c.delimiter)]
 }
 
-// jump passes over everything that begins with common.
+// jump skips all keys that begin with common.
 func (c *cursor) jump(common string) {
 	next := meta.Successor(common)
 	if next == "" || c.to != "" && next >= c.to {
@@ -87,9 +86,9 @@ func (c *cursor) jump(common string) {
 	c.from = next
 }
 
-// page takes the keys of one read, in order, up to the first that is rolled
-// up: it calls visit for each key, and then roll for the common prefix; either
-// says false to stop. more tells whether the read left keys behind.
+// page processes the keys of one read, in order. It calls visit for each key
+// without a common prefix, and roll for each common prefix; both return false to
+// stop. more reports whether the read did not reach the last key.
 func (c *cursor) page(keys []string, more bool, visit func(i int) bool, roll func(common string) bool) bool {
 	begin := 0 // where the keys after the last common prefix begin
 	for i := 0; i < len(keys); {
@@ -128,8 +127,9 @@ func (c *cursor) page(keys []string, more bool, visit func(i int) bool, roll fun
 	return true
 }
 
-// List returns one page of the current objects of a bucket, in the order of
-// their keys. (ListObjects, ListObjectsV2 in the S3 API reference.)
+// List returns one page of the current objects of a bucket, sorted by key.
+// (ListObjects, ListObjectsV2 in the S3 API reference.) NoSuchBucket,
+// [ErrBucketRecreated].
 func (s *Store) List(ctx context.Context, b *meta.Bucket, in ListInput) (*ListResult, error) {
 	r, err := s.listIn(ctx, b, in)
 	if err == nil && in.Limit > 0 && len(r.Objects)+len(r.Prefixes) == 0 {
@@ -185,8 +185,9 @@ func (s *Store) listIn(ctx context.Context, b *meta.Bucket, in ListInput) (*List
 	return result, nil
 }
 
-// ListVersions returns one page of all versions and delete markers, by key
+// ListVersions returns one page of all versions and delete markers, sorted by key
 // and then newest first. (ListObjectVersions in the S3 API reference.)
+// InvalidArgument (malformed version marker), NoSuchBucket, [ErrBucketRecreated].
 func (s *Store) ListVersions(ctx context.Context, b *meta.Bucket, in ListVersionsInput) (*ListVersionsResult, error) {
 	r, err := s.listVersionsIn(ctx, b, in)
 	if err == nil && in.Limit > 0 && len(r.Versions)+len(r.Prefixes) == 0 {
@@ -235,14 +236,14 @@ func (s *Store) listVersionsIn(ctx context.Context, b *meta.Bucket, in ListVersi
 		if !ok {
 			break
 		}
-		if c.from <= last { // what was left out was read too
+		if c.from <= last { // keys that are not shown were read too
 			c.from = last + "\x00"
 		}
 	}
 	return l.result, nil
 }
 
-// versionLister gathers one page of versions.
+// versionLister collects one page of versions.
 type versionLister struct {
 	ctx    context.Context
 	store  *Store
@@ -254,7 +255,7 @@ type versionLister struct {
 	err    error
 }
 
-// full reports whether the page is full; then it says where the next begins.
+// full reports whether the page is full. If so it sets where the next one begins.
 func (l *versionLister) full() bool {
 	if l.count < l.limit {
 		l.count++
@@ -273,7 +274,7 @@ func (l *versionLister) prefix(common string) bool {
 	return true
 }
 
-// add puts versions of one key on the page.
+// add adds versions of one key to the page.
 func (l *versionLister) add(key string, versions []meta.Entry, latest bool) {
 	for i := range versions {
 		if l.full() {
@@ -285,7 +286,7 @@ func (l *versionLister) add(key string, versions []meta.Entry, latest bool) {
 	}
 }
 
-// key puts all versions of a key on the page.
+// key adds all versions of a key to the page.
 func (l *versionLister) key(e meta.Entry) error {
 	if !e.HasOlderVersions {
 		l.add(e.Key, []meta.Entry{e}, true)
@@ -294,8 +295,8 @@ func (l *versionLister) key(e meta.Entry) error {
 	return l.after(e.Key, 0)
 }
 
-// after puts the versions of key that are older than before on the page; all
-// with 0.
+// after adds the versions of key that are older than the version before; 0 means
+// all versions.
 func (l *versionLister) after(key string, before int64) error {
 	latest := before == 0
 	for {
@@ -316,7 +317,8 @@ func (l *versionLister) after(key string, before int64) error {
 	}
 }
 
-// resume goes on within a key whose newer versions an earlier page has shown.
+// resume continues with the older versions of a key whose newer ones an earlier
+// page has.
 func (l *versionLister) resume(c *cursor, key, version string) (more bool, err error) {
 	seq, null, err := parseVersionID(version)
 	if err != nil {
@@ -330,16 +332,16 @@ func (l *versionLister) resume(c *cursor, key, version string) (more bool, err e
 		if err != nil {
 			return false, err
 		}
-		// Deleted since, as those do who empty a bucket by pages, it no longer
-		// tells which versions follow it: all that are left are shown then.
+		// If the null version was deleted since (clients empty a bucket page by
+		// page), it is not known which versions follow it: all are listed then.
 		seq = h.NullSeq
 	}
 	err = l.after(key, seq)
 	return err == nil && !l.result.Truncated, err
 }
 
-// withoutEmptyGroups leaves out the keys of those common prefixes under which
-// this read has no key that really has versions: another read may have one.
+// withoutEmptyGroups removes the keys of common prefixes under which no key of this
+// read has any versions. A later read may have one.
 func (l *versionLister) withoutEmptyGroups(c *cursor, entries []meta.Entry) ([]meta.Entry, error) {
 	var kept []meta.Entry
 	for i := 0; i < len(entries); {
@@ -362,7 +364,7 @@ func (l *versionLister) withoutEmptyGroups(c *cursor, entries []meta.Entry) ([]m
 	return kept, nil
 }
 
-// anyIn reports whether any key of the read under common really has versions.
+// anyIn reports whether a key with the prefix common has any versions.
 func (l *versionLister) anyIn(entries []meta.Entry, common string) (bool, error) {
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Key, common) {
@@ -382,7 +384,7 @@ func (l *versionLister) anyIn(entries []meta.Entry, common string) (bool, error)
 	return false, nil
 }
 
-// versionOf is the version that an entry describes, as far as listings show it.
+// versionOf returns the version of an entry, with the fields that listings show.
 func versionOf(e *meta.Entry) meta.Version {
 	v := meta.Version{Seq: e.Seq, Null: e.Null, Size: e.Size, ETag: e.ETag, Modified: e.Modified, Owner: e.Owner, Class: e.Class, DeleteMarker: e.DeleteMarker}
 	if e.Checksum != "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// applyLock gives a new version the bucket's default retention, and refuses
-// locks in buckets without object lock.
+// applyLock gives a new version the bucket's default retention. InvalidRequest if
+// the version is to be locked and the bucket has no object lock.
 func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
 	lock := b.Config.Lock
 	if lock == nil {
@@ -25,10 +25,11 @@ func (s *Store) applyLock(b *meta.Bucket, v *meta.Version) error {
 	return nil
 }
 
-// needDigest refuses a body that goes into a version with a retention, the
-// bucket's default included, or a legal hold unless the client sent a digest of it: what cannot be replaced or
-// deleted must be what the client meant to send. request is the name of the
-// request in S3's message. (PutObject in the S3 API reference.)
+// needDigest requires a digest from the client if the body becomes part of a
+// version with a legal hold or a retention, also the bucket's default one: what
+// cannot be replaced or deleted must be what the client meant to send. request is
+// the name of the request in S3's message. (PutObject in the S3 API reference.)
+// InvalidRequest.
 func needDigest(request string, b *meta.Bucket, v *meta.Version, md5 []byte, c ChecksumRequest) error {
 	locked := v.Retention != nil || v.LegalHold || v.LegalHoldReleased || b.Config.Lock != nil && b.Config.Lock.Mode != ""
 	if !locked || md5 != nil || c.Expected != nil {
@@ -37,7 +38,7 @@ func needDigest(request string, b *meta.Bucket, v *meta.Version, md5 []byte, c C
 	return fail(s3err.InvalidRequest, "Content-MD5 OR x-amz-checksum- HTTP header is required for %s requests with Object Lock parameters", request)
 }
 
-// lockedAgainst returns an error where v may not be deleted now.
+// lockedAgainst returns AccessDenied if v must not be deleted now.
 func lockedAgainst(v *meta.Version, bypassGovernance bool, now time.Time) error {
 	denied := fail(s3err.AccessDenied, "Access Denied because object protected by object lock.")
 	if v.LegalHold {
@@ -52,9 +53,12 @@ func lockedAgainst(v *meta.Version, bypassGovernance bool, now time.Time) error 
 	return denied
 }
 
-// SetRetention sets or, with nil, removes a version's retention. It may be
-// made longer or stricter; anything else needs GOVERNANCE and bypass.
-// (PutObjectRetention in the S3 API reference.)
+// SetRetention sets a version's retention, or removes it if r is nil, and returns
+// the version's id. A retention may always be made longer; any other change needs
+// GOVERNANCE mode and bypass. (PutObjectRetention in the S3 API reference.)
+//
+// Errors: InvalidRequest (the bucket has no object lock), AccessDenied, and those
+// of [Store.UpdateVersion].
 func (s *Store) SetRetention(ctx context.Context, b *meta.Bucket, key, versionID string, r *meta.Retention, bypass bool) (string, error) {
 	if b.Config.Lock == nil {
 		return "", fail(s3err.InvalidRequest, "Bucket is missing Object Lock Configuration")
@@ -69,6 +73,7 @@ func (s *Store) SetRetention(ctx context.Context, b *meta.Bucket, key, versionID
 	return id, err
 }
 
+// mayRetain checks a change of a retention. AccessDenied.
 func mayRetain(old, new *meta.Retention, bypass bool, now time.Time) error {
 	if old == nil || time.UnixMicro(old.Until).Before(now) {
 		return nil
@@ -80,8 +85,11 @@ func mayRetain(old, new *meta.Retention, bypass bool, now time.Time) error {
 	return fail(s3err.AccessDenied, "Access Denied because object protected by object lock.")
 }
 
-// SetLegalHold puts a version on legal hold or takes it off.
-// (PutObjectLegalHold in the S3 API reference.)
+// SetLegalHold sets or removes a version's legal hold, and returns the version's
+// id. (PutObjectLegalHold in the S3 API reference.)
+//
+// Errors: InvalidRequest (the bucket has no object lock), and those of
+// [Store.UpdateVersion].
 func (s *Store) SetLegalHold(ctx context.Context, b *meta.Bucket, key, versionID string, on bool) (string, error) {
 	if b.Config.Lock == nil {
 		return "", fail(s3err.InvalidRequest, "Bucket is missing Object Lock Configuration")

@@ -16,6 +16,13 @@ import (
 )
 
 // Get opens an object. (GetObject in the S3 API reference.)
+//
+// Errors: KeyTooLongError, InvalidURI, InvalidArgument (malformed version id),
+// NoSuchKey, NoSuchVersion, MethodNotAllowed (the version is a delete marker),
+// PreconditionFailed, NotModified, InvalidRange, InvalidPart (no part of that
+// number), InvalidRequest (missing or wrong key of the customer),
+// KMS.NotFoundException, NoSuchBucket, [ErrBucketRecreated]. NoSuchKey,
+// MethodNotAllowed and NotModified describe the version in their Found.
 func (s *Store) Get(ctx context.Context, b *meta.Bucket, key string, in GetInput) (*Object, error) {
 	return s.open(ctx, b, key, in, true)
 }
@@ -25,15 +32,18 @@ func (s *Store) Head(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 	return s.open(ctx, b, key, in, false)
 }
 
-// Found is a version as one read of its key has found it.
+// Found is the version that a read of its key has found.
 type Found struct {
 	Bucket  *meta.Bucket
 	Version *meta.Version
 }
 
-// Find looks up the version of key that versionID names, or the current one
-// where it is "", without opening its body: no key is needed. What it found
-// can be given to Get and Head, which then read nothing again.
+// Find reads the version of key with this id, or the current one if the id is "".
+// It does not open the body, so that it needs no key of the customer. Its result
+// can be passed to Get, Head and Copy, which then do not read the key again.
+//
+// Errors: KeyTooLongError, InvalidURI, InvalidArgument, NoSuchKey, NoSuchVersion,
+// MethodNotAllowed, NoSuchBucket, [ErrBucketRecreated].
 func (s *Store) Find(ctx context.Context, b *meta.Bucket, key, versionID string) (*Found, error) {
 	v, err := s.find(ctx, b, key, versionID, true)
 	if err != nil {
@@ -96,7 +106,7 @@ func (s *Store) openOnce(ctx context.Context, b *meta.Bucket, key string, in Get
 	return o, err
 }
 
-// withValidators adds what a 304 must carry.
+// withValidators adds to NotModified what its answer must have.
 func withValidators(err error, b *meta.Bucket, v *meta.Version) error {
 	if e, ok := err.(*s3err.Error); ok && e.Code == s3err.NotModified {
 		e.Found = found(b, v)
@@ -105,8 +115,8 @@ func withValidators(err error, b *meta.Bucket, v *meta.Version) error {
 	return err
 }
 
-// find returns the version of key that versionID names, or the current one.
-// ErrBucketRecreated where b was remembered, and another bucket has its name by now.
+// find is Find without the result for later calls. payload asks for the payload of
+// inline bodies.
 func (s *Store) find(ctx context.Context, b *meta.Bucket, key, versionID string, payload bool) (*meta.Version, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -153,7 +163,8 @@ func noSuchVersion(key, id string) *s3err.Error {
 	return s3err.New(s3err.NoSuchVersion).With("Key", key).With("VersionId", id)
 }
 
-// named returns the version that was asked for by its id.
+// named returns the version of h that was read by its id. NoSuchVersion,
+// MethodNotAllowed.
 func named(b *meta.Bucket, key, id string, h *meta.Head) (*meta.Version, error) {
 	v := h.Named
 	switch {
@@ -184,7 +195,7 @@ func (o *Object) narrow(in GetInput) error {
 	first, last := in.Range.First, in.Range.Last
 	if first < 0 {
 		if size == 0 {
-			return nil // the last bytes of nothing, however many: all of it
+			return nil // the last n bytes of an empty object: all of it
 		}
 		first, last = max(0, size+first), size-1
 	}
@@ -228,8 +239,8 @@ func (s *Store) body(ctx context.Context, bucket meta.BucketID, key string, v *m
 	return &segmentReader{ctx: ctx, store: s, payload: v.Payload, inline: v.Inline, segments: segments, seal: seal, skip: skip, left: length, release: release}, nil
 }
 
-// segmentReader reads the segments of a body one after another. Memory is
-// that of one open segment.
+// segmentReader reads the segments of a body one after another. It takes the
+// memory of one open segment.
 type segmentReader struct {
 	ctx      context.Context
 	store    *Store
@@ -237,7 +248,7 @@ type segmentReader struct {
 	payload  []byte
 	segments []meta.Segment
 	seal     *sealer
-	skip     int64 // bytes to pass over in what is left of segments
+	skip     int64 // bytes to skip in the remaining segments
 	left     int64 // bytes to return
 	open     io.ReadCloser
 	release  func() // gives back the memory of segments; nil once it did
@@ -268,7 +279,8 @@ func (r *segmentReader) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// WriteTo implements [io.WriterTo]: what can write from its own memory does so.
+// WriteTo implements [io.WriterTo]: segments that can write from their own memory
+// do so.
 func (r *segmentReader) WriteTo(w io.Writer) (written int64, err error) {
 	for r.err == nil && r.left > 0 {
 		if r.open == nil {
@@ -289,7 +301,7 @@ func (r *segmentReader) WriteTo(w io.Writer) (written int64, err error) {
 	return written, r.err
 }
 
-// writeOpen writes what is left of the open segment.
+// writeOpen writes the rest of the open segment.
 func (r *segmentReader) writeOpen(w io.Writer) (int64, error) {
 	if direct, ok := r.open.(io.WriterTo); ok {
 		return direct.WriteTo(w)
@@ -357,7 +369,7 @@ func (s *Store) openSegment(ctx context.Context, seg meta.Segment, inline bool, 
 		}
 		store := s.blobs[seg.Store]
 		if store == nil {
-			return nil, errors.New("blob store " + seg.Store + " is not configured, and an object lies in it")
+			return nil, errors.New("blob store " + seg.Store + " is not configured, and an object is stored there")
 		}
 		ref := blob.Ref{ID: seg.Blob, Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}
 		return store.Open(ctx, ref, off, n)
@@ -368,9 +380,13 @@ func (s *Store) openSegment(ctx context.Context, seg meta.Segment, inline bool, 
 	return crypt.NewRangeReader(open, seal.key, seg.Nonce, int(seal.info.FrameBytes), seg.Size, offset, length)
 }
 
-// UpdateVersion changes what belongs to a version but is not its body (tags,
-// ACL), atomically. change may be called again. It returns the version and
-// its id.
+// UpdateVersion changes properties of a version (tags, ACL, object lock) but not
+// its body, atomically, and returns the version and its id. edit is called again
+// after a conflict with another change.
+//
+// Errors: KeyTooLongError, InvalidURI, InvalidArgument, NoSuchKey, NoSuchVersion,
+// MethodNotAllowed, NoSuchBucket, [ErrBucketRecreated], OperationAborted, and the
+// errors of edit.
 func (s *Store) UpdateVersion(ctx context.Context, b *meta.Bucket, key, versionID string, edit func(*meta.Version) error) (*meta.Version, string, error) {
 	if err := checkKey(key); err != nil {
 		return nil, "", err
@@ -405,8 +421,8 @@ func (s *Store) UpdateVersion(ctx context.Context, b *meta.Bucket, key, versionI
 	return result, VersionID(b, result), nil
 }
 
-// pick returns the version that id names, or the current one where id is "".
-// A delete marker has no properties to change.
+// pick returns the version with this id, or the current one if id is "". A delete
+// marker has no properties to change. NoSuchKey, NoSuchVersion, MethodNotAllowed.
 func pick(b *meta.Bucket, key, id string, h *meta.Head) (*meta.Version, error) {
 	if id != "" {
 		return named(b, key, id, h)

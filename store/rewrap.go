@@ -9,28 +9,30 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// rewrapParts is into how many shares a walk is cut, so that what is to be
-// changed of one fits into memory.
+// rewrapParts is the number of parts of a walk. The list of changes of one part
+// must fit into memory.
 const rewrapParts = 256
 
-// Rewrapped says which master keys wrap what is stored.
+// Rewrapped counts data keys by the master key that wraps them.
 type Rewrapped struct {
-	// Versions and Uploads count data keys by the id of the master key that
-	// wrapped them when they were looked at.
+	// Versions and Uploads count data keys by the id of the master key that wrapped
+	// them when they were read.
 	Versions, Uploads map[string]int64
-	// Defaults are the buckets that encrypt with a master key by default, by
-	// its id: what they are given next is wrapped by it.
+	// Defaults are the buckets whose default encryption names a master key, by its
+	// id: it wraps the data keys of their new objects.
 	Defaults map[string][]string
-	// Changed is how many data keys were wrapped again.
+	// Changed is the number of data keys that were wrapped again.
 	Changed int64
-	// Busy is how many uploads were about to be completed: they are left.
+	// Busy is the number of uploads that were being completed: they are skipped.
 	Busy int64
 }
 
-// Rewrap wraps all data keys that the master key from has wrapped with the
-// active master key instead, so that from can be retired; bodies stay as they
-// are. "" changes nothing and counts. It may be repeated, and run beside
-// gateways; those that still have from as their active key go on using it.
+// Rewrap wraps all data keys that the master key from has wrapped with the active
+// master key instead, so that from can be retired. Bodies are not changed. With ""
+// it only counts. It may be repeated, and may run while gateways run. A gateway
+// that still has from as its active key continues to use it.
+//
+// Errors: KMS.NotFoundException, InvalidArgument (from is the active key).
 func (s *Store) Rewrap(ctx context.Context, from string) (*Rewrapped, error) {
 	if from != "" && !s.ring.Has(from) {
 		return nil, fail(s3err.KMSNotFound, "there is no master key %q", from)
@@ -88,7 +90,8 @@ func (r *rewrapper) allBuckets(ctx context.Context) error {
 	}
 }
 
-// needsRewrap reports whether e has a data key that is to be wrapped again.
+// needsRewrap counts the data key of e, and reports whether it is to be wrapped
+// again.
 func (r *rewrapper) needsRewrap(e *meta.Encryption, count map[string]int64) bool {
 	if e == nil || len(e.DataKey) == 0 {
 		return false
@@ -116,7 +119,7 @@ func (r *rewrapper) versions(ctx context.Context, part meta.Share) error {
 	for _, p := range todo {
 		b := r.buckets[p.bucket]
 		if b == nil {
-			continue // made, or removed, since
+			continue // created or removed since the buckets were read
 		}
 		if err := r.rewrapVersion(ctx, b, p.key, p.seq); err != nil {
 			return fmt.Errorf("rewrap a version of %q in the bucket %s: %w", p.key, b.Name, err)
@@ -125,7 +128,8 @@ func (r *rewrapper) versions(ctx context.Context, part meta.Share) error {
 	return nil
 }
 
-// rewrapVersion wraps the data key of one version again, if it still is there.
+// rewrapVersion wraps the data key of one version again, if the version still
+// exists.
 func (r *rewrapper) rewrapVersion(ctx context.Context, b *meta.Bucket, key string, seq int64) error {
 	changed := false
 	err := r.store.change(ctx, b, key, meta.ReadOptions{Seq: seq, Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
@@ -148,7 +152,7 @@ func (r *rewrapper) rewrapVersion(ctx context.Context, b *meta.Bucket, key strin
 	return err
 }
 
-// rewrapKey is e with its data key under the active master key.
+// rewrapKey returns e with its data key wrapped by the active master key.
 func (r *rewrapper) rewrapKey(b *meta.Bucket, key string, e *meta.Encryption) (*meta.Encryption, error) {
 	again := *e
 	var err error
@@ -173,7 +177,7 @@ func (r *rewrapper) uploads(ctx context.Context, part meta.Share) error {
 			continue
 		}
 		if u.State != meta.UploadOpen {
-			r.found.Busy++ // only whoever completes it may touch it
+			r.found.Busy++ // only the Complete may change it
 			continue
 		}
 		if u.Doc.Version.Encryption, err = r.rewrapKey(b, u.Key, u.Doc.Version.Encryption); err != nil {

@@ -1,10 +1,17 @@
-// Package store is S3's semantics, once, above any engine: versions,
-// preconditions, listing, multipart uploads, copies, object lock, and the
-// collection of blobs that nothing refers to any more.
+// Package store implements S3's semantics above any engine: versions,
+// preconditions, listings, multipart uploads, copies, object lock, encryption, and
+// the garbage collection of blobs.
 //
-// It knows neither HTTP nor XML, and no database: metadata come from a
-// [meta.Store], bytes from one or more [blob.Store]. It asks nobody whether a
-// caller may do what it asks for; that was settled before (package policy).
+// It knows neither HTTP nor XML, and no database: metadata are in a [meta.Store],
+// bytes in one or more [blob.Store]. It does not check permissions: the caller has
+// been authorized before (package policy).
+//
+// Every change of a key goes through change.go, which lists the steps. The way of
+// a PUT: [Store.Put] → prepareWrite, receive → commitVersion → change → commit →
+// the driver. Other protocols are described where they are implemented: shared
+// blobs in references.go, renames in rename.go, multipart uploads at
+// [Store.CompleteUpload], garbage collection at [Store.Collect], holds of backups
+// in holds.go, buckets that are created again in recreated.go.
 //
 // Errors are *[s3err.Error] where a client can act on them, and drivers' errors
 // otherwise. Each operation lists the codes that it returns.
@@ -39,19 +46,19 @@ type Options struct {
 	Ring *crypt.Ring
 	// Region is that of buckets created without a location constraint.
 	Region string
-	// Regions are those that a bucket may be created in beside Region. nil
+	// Regions are the regions besides Region that a bucket can be created in. nil
 	// means that there are no others: then any location constraint is accepted,
-	// remembered and shown, and the bucket lies in Region.
+	// stored and shown, and the bucket is stored in Region.
 	Regions []string
-	// Ownership is the object ownership of buckets created without one; "" leaves
-	// it open.
+	// Ownership is the object ownership of buckets created without one. It may be
+	// "".
 	Ownership string
-	// GCGrace is how long a blob that nothing refers to is kept; 0 is a day.
-	// A GET of an overwritten or deleted object, and an upload of one part,
-	// may go on that long.
+	// GCGrace is the time for which a blob without references is kept; 0 is a day.
+	// It limits how long a GET of an overwritten or deleted object, and the upload
+	// of a body, may take.
 	GCGrace time.Duration
-	// BucketCache is how long a bucket's settings may be remembered; 0 is a
-	// second, less than 0 never.
+	// BucketCache is the time for which a bucket's settings are cached; 0 is a
+	// second, less than 0 means no cache.
 	BucketCache time.Duration
 	// Reserve, if not nil, is asked before a request reads as much as is stored of
 	// an object rather than what it asks for: bytes of memory, until release is
@@ -122,9 +129,8 @@ func New(o Options) (*Store, error) {
 	return s, nil
 }
 
-// withReduced adds the class that old clients ask for when less redundancy
-// would do. Unless it is configured its objects go where STANDARD's do, which
-// gives them no less.
+// withReduced adds the class REDUCED_REDUNDANCY, which old clients use. Unless it
+// is configured its objects are stored like those of STANDARD.
 func withReduced(classes map[string]string) map[string]string {
 	all := map[string]string{ClassReduced: classes[ClassStandard]}
 	maps.Copy(all, classes)
@@ -154,13 +160,13 @@ func (s *Store) classesOf(b *meta.Bucket) map[string]string {
 // Ownership is the object ownership of buckets created without one.
 func (s *Store) Ownership() string { return s.ownership }
 
-// Region is the region of buckets made without a location constraint.
+// Region is the region of buckets created without a location constraint.
 func (s *Store) Region() string { return s.region }
 
-// Ping reports whether requests can be served now.
+// Ping returns an error if requests cannot be served now.
 func (s *Store) Ping(ctx context.Context) error { return s.meta.Ping(ctx) }
 
-// Flush waits for what answered requests have left to be done behind them.
+// Flush waits for the asynchronous work of requests that were answered.
 func (s *Store) Flush(ctx context.Context) error {
 	s.background.Wait()
 	return s.meta.Flush(ctx)

@@ -15,8 +15,12 @@ func noSuchUpload(id string) error {
 	return s3err.New(s3err.NoSuchUpload).With("UploadId", id)
 }
 
-// CreateUpload begins a multipart upload. (CreateMultipartUpload in the S3
-// API reference.)
+// CreateUpload creates a multipart upload. (CreateMultipartUpload in the S3 API
+// reference.)
+//
+// Errors: KeyTooLongError, InvalidURI, InvalidStorageClass, MetadataTooLarge,
+// InvalidArgument, InvalidRequest, AccessDenied (encryption type blocked),
+// KMS.NotFoundException, NoSuchBucket, [ErrBucketRecreated].
 func (s *Store) CreateUpload(ctx context.Context, b *meta.Bucket, key string, in CreateUploadInput) (*meta.Upload, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -50,7 +54,8 @@ func (s *Store) CreateUpload(ctx context.Context, b *meta.Bucket, key string, in
 	}
 }
 
-// Upload returns a multipart upload, in whatever state it is.
+// Upload returns a multipart upload in any state. NoSuchUpload, NoSuchBucket,
+// [ErrBucketRecreated].
 func (s *Store) Upload(ctx context.Context, b *meta.Bucket, key, id string) (*meta.Upload, error) {
 	uid, err := meta.ParseID(id)
 	if err != nil {
@@ -66,7 +71,7 @@ func (s *Store) Upload(ctx context.Context, b *meta.Bucket, key, id string) (*me
 	return &u, nil
 }
 
-// openUpload is Upload for those that need it open.
+// openUpload is Upload for open uploads. NoSuchUpload for others.
 func (s *Store) openUpload(ctx context.Context, b *meta.Bucket, key, id string) (*meta.Upload, error) {
 	u, err := s.Upload(ctx, b, key, id)
 	if err == nil && u.State != meta.UploadOpen {
@@ -75,6 +80,7 @@ func (s *Store) openUpload(ctx context.Context, b *meta.Bucket, key, id string) 
 	return u, err
 }
 
+// checkPartNumber returns InvalidArgument for numbers that no part can have.
 func checkPartNumber(n int) error {
 	if n < 1 || n > MaxPartNumber {
 		return fail(s3err.InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")
@@ -83,6 +89,11 @@ func checkPartNumber(n int) error {
 }
 
 // UploadPart stores one part. (UploadPart in the S3 API reference.)
+//
+// Errors: InvalidArgument, NoSuchUpload, InvalidRequest, AccessDenied (encryption
+// type blocked), KMS.NotFoundException, InvalidStorageClass, EntityTooLarge,
+// IncompleteBody, BadDigest, NoSuchBucket, SlowDown ([ErrBucketRecreated], or the
+// part took longer than Options.GCGrace); and the errors of in.Body.
 func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in PartInput) (*PartResult, error) {
 	if err := checkPartNumber(in.Number); err != nil {
 		return nil, err
@@ -116,8 +127,8 @@ func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in P
 	r.segment.Part = in.Number
 	p := meta.Part{Number: in.Number, Size: r.size, ETag: seal.etag(r.md5), Modified: s.now().UnixMicro(), Checksum: r.checksum, Segments: []meta.Segment{r.segment}, CRC64: sum.value()}
 	if err := s.meta.PutPart(ctx, *u, p); err != nil {
-		// The part's row may be there, in an upload that is closed: the
-		// collector settles what becomes of the blob.
+		// The part's row may have been written, in an upload that is closed: the
+		// collector decides about the blob.
 		if errors.Is(err, meta.ErrUploadClosed) || errors.Is(err, meta.ErrNotFound) {
 			return nil, noSuchUpload(in.UploadID)
 		}
@@ -126,8 +137,9 @@ func (s *Store) UploadPart(ctx context.Context, b *meta.Bucket, key string, in P
 	return &PartResult{ETag: p.ETag, Modified: time.UnixMicro(p.Modified).UTC(), Checksum: p.Checksum, Encryption: seal.encryption()}, nil
 }
 
-// partChecksum settles which checksum a part gets: that of its upload. A
-// client that sends a part says it, where the object's is made of the parts'.
+// partChecksum returns which checksum a part gets: that of its upload. A client
+// that sends a part must declare it if the object's checksum is computed from the
+// parts' checksums. InvalidRequest.
 func partChecksum(u *meta.Upload, c ChecksumRequest, sent bool) (ChecksumRequest, error) {
 	want := u.Doc.ChecksumAlgorithm
 	if want == "" || c.Algorithm == want {
@@ -140,7 +152,7 @@ func partChecksum(u *meta.Upload, c ChecksumRequest, sent bool) (ChecksumRequest
 }
 
 // ListParts returns one page of an upload's parts. (ListParts in the S3 API
-// reference.)
+// reference.) NoSuchUpload, NoSuchBucket, [ErrBucketRecreated].
 func (s *Store) ListParts(ctx context.Context, b *meta.Bucket, key, uploadID string, after, limit int) (*ListPartsResult, error) {
 	u, err := s.openUpload(ctx, b, key, uploadID)
 	if err != nil {
@@ -161,8 +173,9 @@ func (s *Store) ListParts(ctx context.Context, b *meta.Bucket, key, uploadID str
 	return result, nil
 }
 
-// ListUploads returns one page of the uploads under way, by key and then id.
-// (ListMultipartUploads in the S3 API reference.)
+// ListUploads returns one page of the open uploads, sorted by key and then id.
+// (ListMultipartUploads in the S3 API reference.) InvalidArgument (malformed
+// upload id marker), NoSuchBucket, [ErrBucketRecreated].
 func (s *Store) ListUploads(ctx context.Context, b *meta.Bucket, in ListUploadsInput) (*ListUploadsResult, error) {
 	r, err := s.listUploadsIn(ctx, b, in)
 	if err == nil && in.Limit > 0 && len(r.Uploads)+len(r.Prefixes) == 0 {
@@ -232,8 +245,8 @@ func (s *Store) listUploadsIn(ctx context.Context, b *meta.Bucket, in ListUpload
 	return result, nil
 }
 
-// AbortUpload gives up an upload and its parts. (AbortMultipartUpload in the
-// S3 API reference.)
+// AbortUpload aborts an upload and deletes its parts. (AbortMultipartUpload in the
+// S3 API reference.) NoSuchUpload, NoSuchBucket, [ErrBucketRecreated].
 func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID string) error {
 	for try := 0; ; try++ {
 		u, err := s.Upload(ctx, b, key, uploadID)
@@ -259,14 +272,14 @@ func (s *Store) AbortUpload(ctx context.Context, b *meta.Bucket, key, uploadID s
 	}
 }
 
-// neverCompleted reports whether no Complete ever began on u: its state is the one
-// that it was made with. An upload may be open again after a Complete that
-// failed, while another one that overtook it still commits.
+// neverCompleted reports whether no Complete of u has ever begun: its state is the
+// one that it was created with. An upload may be open again after a Complete that
+// failed, while another Complete still commits.
 func neverCompleted(u *meta.Upload) bool {
 	return u.State == meta.UploadOpen && u.Rev == meta.NextRev(0, time.UnixMicro(u.Doc.Initiated))
 }
 
-// abortUploads gives up all uploads of a bucket that goes.
+// abortUploads aborts all uploads of a bucket that is being deleted.
 func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
 	var after meta.UploadID
 	for from := ""; ; {
@@ -286,7 +299,7 @@ func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
 			aborted, err := s.meta.SetUploadState(ctx, u, meta.UploadAborted)
 			switch {
 			case errors.Is(err, meta.ErrConflict), errors.Is(err, meta.ErrNotFound):
-				continue // somebody else ends it
+				continue // another request ends it
 			case err != nil:
 				return err
 			}
@@ -298,15 +311,15 @@ func (s *Store) abortUploads(ctx context.Context, b *meta.Bucket) error {
 	}
 }
 
-// removeUpload forgets an aborted upload. Where no Complete ever began nobody
-// can have made an object of its parts, and their blobs are deleted at once,
-// unless a backup holds them; otherwise, and for parts that were still coming
-// in, the collector finds out.
-func (s *Store) removeUpload(ctx context.Context, u meta.Upload, untouched bool) {
-	for after := 0; untouched; {
+// removeUpload deletes the rows of an aborted upload. If no Complete has ever begun,
+// no object can refer to the parts: their blobs are deleted immediately, unless a
+// backup holds them. Otherwise, and for parts that still arrive, the collector
+// decides.
+func (s *Store) removeUpload(ctx context.Context, u meta.Upload, neverCompleted bool) {
+	for after := 0; neverCompleted; {
 		parts, err := s.meta.Parts(ctx, u.ID, after, maxScan)
 		if err != nil {
-			s.log.Sugar().Warnf("abort of upload %s: its parts are left to the collector: %v", u.ID, err)
+			s.log.Sugar().Warnf("abort of upload %s: its parts could not be read; the collector deletes them: %v", u.ID, err)
 			return
 		}
 		var segments []meta.Segment
@@ -316,16 +329,16 @@ func (s *Store) removeUpload(ctx context.Context, u meta.Upload, untouched bool)
 		}
 		deleted, err := s.deleteUnlessHeld(ctx, segments)
 		if err != nil {
-			s.log.Sugar().Warnf("abort of upload %s: parts are left to the collector: %v", u.ID, err)
+			s.log.Sugar().Warnf("abort of upload %s: parts could not be deleted; the collector does it: %v", u.ID, err)
 		}
 		if !deleted && err == nil || len(parts) < maxScan {
 			break
 		}
 	}
 	if err := s.meta.ForgetUpload(ctx, u); err != nil {
-		s.log.Sugar().Warnf("upload %s is over but still listed: %v", u.ID, err)
+		s.log.Sugar().Warnf("ended upload %s could not be removed from listings; the collector tries again: %v", u.ID, err)
 	}
 }
 
-// trimETag takes the quotes off an ETag.
+// trimETag removes the quotes of an ETag.
 func trimETag(etag string) string { return strings.Trim(etag, `"`) }

@@ -8,13 +8,13 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// nullVersion is the id of the version that a bucket without versioning keeps.
+// nullVersion is the id of the version that a write makes without versioning.
 const nullVersion = "null"
 
 var versionEncoding = base32.HexEncoding.WithPadding(base32.NoPadding)
 
-// FormatVersionID returns the version id that users see of the version seq.
-// Ids of a key sort newest first, as its versions do.
+// FormatVersionID returns the id of the version seq that clients see. The ids of a
+// key sort newest first, as its versions do.
 func FormatVersionID(seq int64, null bool) string {
 	if null {
 		return nullVersion
@@ -24,7 +24,8 @@ func FormatVersionID(seq int64, null bool) string {
 	return versionEncoding.EncodeToString(b[:])
 }
 
-// parseVersionID reads what FormatVersionID wrote; "" and "null" give no seq.
+// parseVersionID parses what FormatVersionID returned; "null" has no seq.
+// InvalidArgument.
 func parseVersionID(id string) (seq int64, null bool, err error) {
 	if id == nullVersion {
 		return 0, true, nil
