@@ -84,9 +84,7 @@ func (s *Store) append(ctx context.Context, b *meta.Bucket, key string, in PutIn
 		return m, nil
 	})
 	if err != nil {
-		if !unknown(err) {
-			s.discard(r)
-		}
+		s.discardAfter(err, r)
 		return nil, err
 	}
 	s.releaseGuard(r)
@@ -143,7 +141,7 @@ func (s *Store) receiveAppend(ctx context.Context, b *meta.Bucket, key string, o
 	}
 	// The client's digests are of the bytes that it sends, not of those that are
 	// stored: a summingReader checks them.
-	src, err := s.body(ctx, b.ID, key, old, seal, 0, old.Size)
+	src, err := s.body(ctx, source{b, key, old, seal}, 0, old.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -185,9 +183,9 @@ func (r *summingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// extended returns the version that cur becomes with r at its end. One with pages
-// keeps its Seq, and so the pages that it has: an append costs what it adds, however
-// much the object has been appended to. Any other one is a new version.
+// extended returns the version cur with r at its end. A version with pages keeps
+// its Seq, and with it the pages: an append costs what it adds, no matter how often
+// the object was appended to. Any other version gets a new Seq.
 func (s *Store) extended(ctx context.Context, bucket meta.BucketID, key string, cur *meta.Version, r *received) (meta.Version, error) {
 	v := *cur
 	switch {

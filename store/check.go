@@ -25,13 +25,12 @@ func (s *Store) Grace() time.Duration { return s.grace }
 // no version. So the listing is correct afterwards, even if the key is changed at
 // the same time. It returns no errors except the driver's.
 func (s *Store) MendListing(ctx context.Context, bucket meta.BucketID, key string, above int64) error {
-	const limit = 2 // the current version, and whether there are others
 	for try := 0; ; try++ {
-		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: limit})
+		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: headVersions})
 		if err != nil {
 			return err
 		}
-		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= limit, &mutation{}, &preparation{rev: above + 2})
+		err = s.commit(ctx, bucket, key, &preparedWrite{rev: above + 2, head: &h}, &mutation{})
 		if !errors.Is(err, meta.ErrConflict) || try == maxTries {
 			return err
 		}
@@ -81,7 +80,7 @@ func (s *Store) VerifyBody(ctx context.Context, bucket meta.BucketID, key string
 	if err != nil {
 		return err
 	}
-	body, err := s.body(ctx, bucket, key, v, seal, 0, v.Size)
+	body, err := s.body(ctx, source{&meta.Bucket{ID: bucket}, key, v, seal}, 0, v.Size)
 	if err != nil {
 		return err
 	}

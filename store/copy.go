@@ -9,14 +9,20 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// Copy makes an object of another one, or anew of itself. (CopyObject in the
-// S3 API reference.)
+// Copy makes an object of a version of another key, or of the same key. It moves
+// no bytes if the result can have the same blobs. (CopyObject in the S3 API
+// reference.)
 //
-// What is copied is the version that the caller has found, and was authorized
-// for. Where that was replaced or deleted before the copy could refer to its
-// blobs, Copy returns ErrSourceReplaced and has changed nothing: the caller
-// authorizes the request for the version that is there now, and repeats it.
-// Only a source that the caller has not looked at is looked up again here.
+// It copies the version that the caller has found and was authorized for
+// (in.SourceFound). If that version is replaced or deleted before the copy refers
+// to its blobs, Copy returns [ErrSourceReplaced] and has changed nothing: the
+// caller authorizes the request for the version that is there now, and repeats
+// it. A source that the caller has not found is found again here instead.
+//
+// Errors: those of [Store.Put] except the ones of a body, and those of [Store.Get]
+// for the source; InvalidRequest if nothing would change, if the source is larger
+// than 5 GiB, or is a delete marker; PreconditionFailed for both keys'
+// conditions; SlowDown with ErrSourceReplaced.
 func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -39,67 +45,87 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 // the copy referred to its blobs.
 var errReplaced = errors.New("the source was replaced meanwhile")
 
+// source is a version that is copied.
+type source struct {
+	bucket  *meta.Bucket
+	key     string
+	version *meta.Version
+	seal    *sealer // of its body
+}
+
+// replaced is the error of a source whose blobs may be gone.
+func (src *source) replaced() error {
+	e := noSuchKey(src.key)
+	e.Err = errReplaced
+	return e
+}
+
 func (s *Store) copyOnce(ctx context.Context, b *meta.Bucket, key string, in CopyInput) (*CopyResult, error) {
-	sb, src, seal, err := s.source(ctx, in.SourceFound, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
+	src, err := s.findSource(ctx, &in)
 	if err != nil {
 		return nil, err
 	}
-	itself := sb.ID == b.ID && in.SourceKey == key
-	if itself && in.changesNothing(src) {
+	itself := src.bucket.ID == b.ID && in.SourceKey == key
+	if itself && in.changesNothing(src.version) {
 		return nil, fail(s3err.InvalidRequest, "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
-	if src.Size > MaxPutBytes {
+	if src.version.Size > MaxPutBytes {
 		return nil, fail(s3err.InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPutBytes))
 	}
-	in.inherit(src)
-	src, release, err := s.whole(ctx, sb.ID, in.SourceKey, src)
+	in.inherit(src.version)
+	whole, release, err := s.whole(ctx, src.bucket.ID, src.key, src.version)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	v, to, err := s.newVersion(b, key, in.Attributes)
+	src.version = whole
+	v, seal, err := s.newVersion(b, key, in.Attributes)
 	if err != nil {
 		return nil, err
 	}
+	w := write{bucket: b, key: key, version: v, conditions: &in.Conditions}
 	var result *PutResult
-	same := s.sameBytes(b, src, v, in.Checksum.Algorithm)
+	same := s.sameBytes(b, src.version, v, in.Checksum.Algorithm)
 	switch {
-	// A null version made of another one than the null version that it
-	// replaces would concern two old versions: one read names one.
-	case itself && same && (src.Null || !v.Null):
-		result, err = s.recopy(ctx, b, key, src, v, &in.Conditions)
-	case !itself && same && shareable(sb, src, b):
-		result, err = s.copyByReference(ctx, sb, src, b, key, v, &in)
+	// A null version made of another version than the null version that it
+	// replaces would need two old versions. One read returns one by its id.
+	case itself && same && (src.version.Null || !v.Null):
+		result, err = s.copyToItself(ctx, src, w)
+	case !itself && same && shareable(src, b):
+		result, err = s.copyByReference(ctx, src, w)
 	default:
-		result, err = s.copyBytes(ctx, sb.ID, b, key, src, seal, v, to, in)
+		result, err = s.copyBytes(ctx, src, w, seal, in.Checksum)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &CopyResult{PutResult: *result, SourceVersionID: VersionID(sb, src)}, nil
+	return &CopyResult{PutResult: *result, SourceVersionID: VersionID(src.bucket, src.version)}, nil
 }
 
-// source finds what is to be copied.
-func (s *Store) source(ctx context.Context, found *Found, b *meta.Bucket, key, version string, c *Conditions, customer EncryptionRequest) (*meta.Bucket, *meta.Version, *sealer, error) {
-	var err error
+// findSource finds the version to be copied, evaluates the conditions on it, and
+// opens its data key.
+func (s *Store) findSource(ctx context.Context, in *CopyInput) (*source, error) {
+	found := in.SourceFound
 	if found == nil {
-		found, err = s.Find(ctx, b, key, version)
-	}
-	if err != nil {
-		if e, ok := err.(*s3err.Error); ok && e.Code == s3err.MethodNotAllowed { // a delete marker, by its id
-			err = fail(s3err.InvalidRequest, "The source of a copy request may not specifically refer to a delete marker by version id.")
+		var err error
+		if found, err = s.Find(ctx, in.Source, in.SourceKey, in.SourceVersion); err != nil {
+			if s3err.CodeOf(err) == s3err.MethodNotAllowed { // a delete marker, by its id
+				err = fail(s3err.InvalidRequest, "The source of a copy request may not specifically refer to a delete marker by version id.")
+			}
+			return nil, err
 		}
-		return nil, nil, nil, err
 	}
-	b, v := found.Bucket, found.Version
-	if err := c.source(v); err != nil {
-		return nil, nil, nil, err
+	if err := in.SourceConditions.source(found.Version); err != nil {
+		return nil, err
 	}
-	seal, err := s.openSealer(b, key, v.Encryption, customer)
-	return b, v, seal, err
+	seal, err := s.openSealer(found.Bucket, in.SourceKey, found.Version.Encryption, in.SourceKeySSEC)
+	if err != nil {
+		return nil, err
+	}
+	return &source{found.Bucket, in.SourceKey, found.Version, seal}, nil
 }
 
-// changesNothing reports a copy of an object onto itself that would leave
+// changesNothing reports whether a copy of an object onto itself would leave
 // everything as it was.
 func (in *CopyInput) changesNothing(src *meta.Version) bool {
 	// A class that is named counts as a change, even if it is the object's.
@@ -107,7 +133,7 @@ func (in *CopyInput) changesNothing(src *meta.Version) bool {
 		in.Encryption.Type == "" && in.Encryption.CustomerKey == nil && in.Checksum.Algorithm == ""
 }
 
-// inherit takes over from the source what the request does not replace.
+// inherit takes from the source what the request does not replace.
 func (in *CopyInput) inherit(src *meta.Version) {
 	if !in.ReplaceMetadata {
 		redirect := in.Headers[redirectHeader]
@@ -143,27 +169,26 @@ func (s *Store) sameBytes(b *meta.Bucket, src, v *meta.Version, checksum string)
 		v.Encryption.KMSKeyID == src.Encryption.KMSKeyID && v.Encryption.Context == src.Encryption.Context
 }
 
-// recopy makes v current with the body of src, an earlier version of the same
-// key, without copying a byte.
-func (s *Store) recopy(ctx context.Context, b *meta.Bucket, key string, src, v *meta.Version, conditions *Conditions) (*PutResult, error) {
-	v.Size, v.ETag, v.Checksum, v.Encryption = src.Size, src.ETag, src.Checksum, src.Encryption
-	v.Inline, v.Payload, v.Segments, v.Parts, v.Upload = src.Inline, src.Payload, src.Segments, src.Parts, src.Upload
+// copyToItself makes w.version current with the body of src, an earlier version
+// of the same key, without copying a byte.
+func (s *Store) copyToItself(ctx context.Context, src *source, w write) (*PutResult, error) {
+	old, v := src.version, w.version
+	v.Size, v.ETag, v.Checksum, v.Encryption = old.Size, old.ETag, old.Checksum, old.Encryption
+	v.Inline, v.Payload, v.Segments, v.Parts, v.Upload = old.Inline, old.Payload, old.Segments, old.Parts, old.Upload
 	if err := wholeChecksum(v); err != nil {
 		return nil, err
 	}
-	read := meta.ReadOptions{Seq: src.Seq}
-	err := s.change(ctx, b, key, read, nil, func(h *meta.Head) (*mutation, error) {
-		if h.Named == nil || !sameBlobs(h.Named, src) { // deleted, overwritten or appended to meanwhile
-			e := noSuchKey(key)
-			e.Err = errReplaced
-			return nil, e
+	read := meta.ReadOptions{Seq: old.Seq}
+	err := s.change(ctx, w.bucket, w.key, read, nil, func(h *meta.Head) (*mutation, error) {
+		if h.Named == nil || !sameBlobs(h.Named, old) { // deleted, overwritten or appended to meanwhile
+			return nil, src.replaced()
 		}
-		if err := conditions.write(h.Current()); err != nil {
+		if err := w.conditions.write(h.Current()); err != nil {
 			return nil, err
 		}
 		v.Seq, v.Modified = 0, 0
 		m := &mutation{put: []*meta.Version{v}}
-		if v.Null && h.NullSeq != 0 && h.NullSeq != src.Seq {
+		if v.Null && h.NullSeq != 0 && h.NullSeq != old.Seq {
 			return nil, meta.ErrConflict // another null version than the one read
 		}
 		return m, replaceNull(h, v, m)
@@ -171,59 +196,58 @@ func (s *Store) recopy(ctx context.Context, b *meta.Bucket, key string, src, v *
 	if err != nil {
 		return nil, err
 	}
-	return resultOf(b, v), nil
+	return resultOf(w.bucket, v), nil
 }
 
-// minShared is the size from which on a copy to another key refers to its
-// source's blobs: below, keeping account of the references costs more than
-// the bytes do.
+// minShared is the size, in bytes, from which on a copy to another key refers to
+// its source's blobs. Below it the references cost more than copying.
 const minShared = 1 << 20
 
-// shareable reports whether an object in b may refer to the blobs of src, a
-// version of a key of sb, where it is the same bytes (sameBytes). The
-// references lie in one region's metadata.
-func shareable(sb *meta.Bucket, src *meta.Version, b *meta.Bucket) bool {
-	return !src.Inline && src.Size >= minShared && sb.Config.Region == b.Config.Region
+// shareable reports whether an object in b may refer to the blobs of src, if it
+// has the same bytes (sameBytes). The references are in one region's metadata.
+func shareable(src *source, b *meta.Bucket) bool {
+	return !src.version.Inline && src.version.Size >= minShared && src.bucket.Config.Region == b.Config.Region
 }
 
-// copyByReference makes v, at key of b, of the blobs of src, without copying a byte.
-func (s *Store) copyByReference(ctx context.Context, sb *meta.Bucket, src *meta.Version, b *meta.Bucket, key string, v *meta.Version, in *CopyInput) (*PutResult, error) {
-	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
+// copyByReference makes w.version refer to the blobs of src, without copying a
+// byte.
+func (s *Store) copyByReference(ctx context.Context, src *source, w write) (*PutResult, error) {
+	if err := s.precheck(ctx, w.bucket, w.key, w.conditions); err != nil {
 		return nil, err
 	}
-	if err := s.takeBody(sb, in.SourceKey, src, b, key, v); err != nil {
+	if err := s.takeBody(*src, w.bucket, w.key, w.version); err != nil {
 		return nil, err
 	}
-	l, err := s.shareBlobs(ctx, sb, in.SourceKey, src, b, key)
+	body, err := s.shareBlobs(ctx, *src, w.bucket, w.key)
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.read(ctx, sb, in.SourceKey, meta.ReadOptions{Seq: src.Seq})
+	h, err := s.read(ctx, src.bucket, src.key, meta.ReadOptions{Seq: src.version.Seq})
 	if err != nil {
 		return nil, err
 	}
-	if h.Named == nil || !sameBlobs(h.Named, src) {
-		e := noSuchKey(in.SourceKey)
-		e.Err = errReplaced
-		return nil, e
+	if h.Named == nil || !sameBlobs(h.Named, src.version) {
+		return nil, src.replaced()
 	}
-	if err := wholeChecksum(v); err != nil {
+	if err := wholeChecksum(w.version); err != nil {
 		return nil, err
 	}
-	v.Segments = l.segments
-	return s.commitVersion(ctx, b, key, v, &received{guard: l.guard, shared: true}, &in.Conditions)
+	w.version.Segments = body.segments
+	w.body = &received{guard: body.guard, shared: true}
+	return s.commitVersion(ctx, w)
 }
 
-// takeBody makes v the version, at key of b, that has the body of src and all
-// that goes with that, but for the references to its blobs. The data key is
-// the same; it is wrapped for the other key.
-func (s *Store) takeBody(sb *meta.Bucket, srcKey string, src *meta.Version, b *meta.Bucket, key string, v *meta.Version) error {
-	v.Size, v.ETag, v.Checksum, v.Encryption = src.Size, src.ETag, src.Checksum, src.Encryption
-	v.Inline, v.Payload, v.Parts, v.Appends = src.Inline, src.Payload, src.Parts, src.Appends
-	if e := src.Encryption; e != nil && e.Type != SSEC {
+// takeBody gives v, which is written to key of b, the body of src and all that
+// belongs to it, except the segments. The data key stays the same, and is wrapped
+// for the other key.
+func (s *Store) takeBody(src source, b *meta.Bucket, key string, v *meta.Version) error {
+	old := src.version
+	v.Size, v.ETag, v.Checksum, v.Encryption = old.Size, old.ETag, old.Checksum, old.Encryption
+	v.Inline, v.Payload, v.Parts, v.Appends = old.Inline, old.Payload, old.Parts, old.Appends
+	if e := old.Encryption; e != nil && e.Type != SSEC {
 		bound := *e
 		var err error
-		bound.DataKey, bound.KeyID, err = s.ring.Rebind(e.KeyID, e.DataKey, keyContext(sb, srcKey), keyContext(b, key))
+		bound.DataKey, bound.KeyID, err = s.ring.Rebind(e.KeyID, e.DataKey, keyContext(src.bucket, src.key), keyContext(b, key))
 		if err != nil {
 			return keyError(err, e.KeyID)
 		}
@@ -232,8 +256,8 @@ func (s *Store) takeBody(sb *meta.Bucket, srcKey string, src *meta.Version, b *m
 	return nil
 }
 
-// wholeIsKnown reports whether the checksum of the whole object can be had
-// without reading it: a composite one tells it if it is a CRC.
+// wholeIsKnown reports whether the checksum of the whole object can be
+// computed without reading it: from the CRCs of its parts, if it has those.
 func wholeIsKnown(v *meta.Version) bool {
 	if v.Checksum == nil || v.Checksum.Type != Composite {
 		return true
@@ -257,44 +281,53 @@ func wholeChecksum(v *meta.Version) error {
 	return err
 }
 
-// copyBytes reads src and stores it as v.
-func (s *Store) copyBytes(ctx context.Context, sb meta.BucketID, b *meta.Bucket, key string, src *meta.Version, from *sealer, v *meta.Version, to *sealer, in CopyInput) (*PutResult, error) {
-	if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
+// copyBytes reads the body of src and stores it as that of w.version, encrypted
+// by seal.
+func (s *Store) copyBytes(ctx context.Context, src *source, w write, seal *sealer, checksum ChecksumRequest) (*PutResult, error) {
+	if err := s.precheck(ctx, w.bucket, w.key, w.conditions); err != nil {
 		return nil, err
 	}
-	body, err := s.body(ctx, sb, in.SourceKey, src, from, 0, src.Size)
+	body, err := s.body(ctx, *src, 0, src.version.Size)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	r, err := s.receive(ctx,
-		target{bucket: b, key: key, class: v.Class, seal: to, inline: true, maxBytes: MaxPutBytes},
-		incoming{body: body, size: src.Size, checksum: in.Checksum})
+	w.body, err = s.receive(ctx,
+		target{bucket: w.bucket, key: w.key, class: w.version.Class, seal: seal, inline: true, maxBytes: MaxPutBytes},
+		incoming{body: body, size: src.version.Size, checksum: checksum})
 	if err != nil {
 		return nil, err
 	}
-	r.applyTo(v, to)
-	return s.commitVersion(ctx, b, key, v, r, &in.Conditions)
+	w.body.applyTo(w.version, seal)
+	result, err := s.commitVersion(ctx, w)
+	s.discardAfter(err, w.body)
+	return result, err
 }
 
 // UploadPartCopy makes a part of an object, or of a range of one.
 // (UploadPartCopy in the S3 API reference.)
+//
+// Errors: those of [Store.UploadPart] except the ones of a body, and those of
+// [Store.Get] for the source; InvalidRange; InvalidRequest if the range is larger
+// than 5 GiB or the source is a delete marker.
 func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, in PartCopyInput) (*PartResult, error) {
-	sb, src, seal, err := s.source(ctx, in.SourceFound, in.Source, in.SourceKey, in.SourceVersion, &in.SourceConditions, in.SourceKeySSEC)
+	src, err := s.findSource(ctx, &CopyInput{Source: in.Source, SourceKey: in.SourceKey, SourceVersion: in.SourceVersion,
+		SourceConditions: in.SourceConditions, SourceKeySSEC: in.SourceKeySSEC, SourceFound: in.SourceFound})
 	if err != nil {
 		return nil, err
 	}
-	offset, length := int64(0), src.Size
+	size := src.version.Size
+	offset, length := int64(0), size
 	if r := in.Range; r != nil {
-		if r.First < 0 || r.Last < r.First || r.Last >= src.Size {
-			return nil, outOfRange(src.Size)
+		if r.First < 0 || r.Last < r.First || r.Last >= size {
+			return nil, outOfRange(size)
 		}
 		offset, length = r.First, r.Last-r.First+1
 	}
 	if length > MaxPartBytes {
 		return nil, fail(s3err.InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPartBytes))
 	}
-	body, err := s.body(ctx, sb.ID, in.SourceKey, src, seal, offset, length)
+	body, err := s.body(ctx, *src, offset, length)
 	if errors.Is(err, errReplaced) {
 		return nil, replacedSource()
 	}
@@ -306,6 +339,6 @@ func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, 
 	if err != nil {
 		return nil, err
 	}
-	result.SourceVersionID = VersionID(sb, src)
+	result.SourceVersionID = VersionID(src.bucket, src.version)
 	return result, nil
 }

@@ -6,40 +6,41 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// newKeys remembers of each bucket how many writes in a row came upon a key
-// that had never been. A bucket that mostly takes new keys (backups, logs,
-// what is named by its content) is spared reading their heads: a write takes
-// the key for new, and the commit, which checks that, says if it was not.
+// newKeys predicts, by bucket, that the next key to be written is new. In a
+// bucket that mostly takes new keys (backups, logs, names made of the content)
+// writes then do not read the key's head: they assume that there is none, and
+// the commit, which checks that anyway, refuses a wrong assumption.
 type newKeys struct {
-	mu  sync.Mutex
-	row map[meta.BucketID]int
+	mu      sync.Mutex
+	streaks map[meta.BucketID]int // how many writes in a row were of new keys
 }
 
 const (
-	// minStreak is how many it takes to guess. A wrong guess costs a refused
-	// commit, some three times what a read costs, and the count begins anew.
+	// minStreak is the streak after which the next key is predicted to be new. A
+	// wrong prediction costs a refused commit, about three times what reading the
+	// head costs, and ends the streak.
 	minStreak = 32
-	// maxStreaks bounds the buckets that are remembered.
+	// maxStreaks bounds the number of buckets that are remembered.
 	maxStreaks = 10_000
 )
 
-// observe counts a key of a bucket that was new, or was not.
+// observe counts a write of a key that was new, or was not.
 func (n *newKeys) observe(bucket meta.BucketID, isNew bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !isNew {
-		delete(n.row, bucket)
+		delete(n.streaks, bucket)
 		return
 	}
-	if n.row == nil || len(n.row) >= maxStreaks {
-		n.row = map[meta.BucketID]int{}
+	if n.streaks == nil || len(n.streaks) >= maxStreaks {
+		n.streaks = map[meta.BucketID]int{}
 	}
-	n.row[bucket]++
+	n.streaks[bucket]++
 }
 
-// predictNew tells whether the next key of a bucket is to be taken for new.
+// predictNew reports whether the next key of a bucket is assumed to be new.
 func (n *newKeys) predictNew(bucket meta.BucketID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.row[bucket] >= minStreak
+	return n.streaks[bucket] >= minStreak
 }

@@ -2,73 +2,69 @@ package store
 
 import (
 	"context"
+	"sync"
 
 	"github.com/pithos/pithos/meta"
 )
 
-// preparedWrite is a change that is announced while its body is still coming in.
+// preparedWrite is the part of a change that needs no decision: the pending
+// listing row, and the head that the change is based on. A PUT prepares both
+// while its body arrives; the zero value has nothing prepared. What failed is
+// not there either: the change then does it itself, and meets the error again
+// if it lasts.
 type preparedWrite struct {
-	done chan struct{}
-	prep preparation
+	running sync.WaitGroup
+
+	// rev is the revision of pending; without pending, the least revision of the
+	// change.
+	rev     int64
+	pending meta.Pending // nil if there is none
+	head    *meta.Head   // nil if it was not read
+	// predicted: head was not read, but is that of a new key.
+	predicted bool
 }
 
-// maxHeadRead is the largest body, in bytes, beside which the head is read: it
-// comes in one piece, as a rule, and what is overtaken meanwhile is only read
-// and decided anew.
+// maxHeadRead is the largest body, in bytes, during which the head is read. Such
+// a body usually arrives in one piece, so that the head is still current. A head
+// that is not costs one more round.
 const maxHeadRead = 1 << 20
 
-// prepareWrite begins a change of key beside the body, and reads the head beside
-// it too where the body is so small that the head will still be fresh. Where
-// a bucket's keys are all new, it takes this one for new as well. It is for
-// buckets that never were versioned, and writes without conditions: others
-// want to see the head before they announce anything.
+// prepareWrite writes the pending row of a change of key, and reads or predicts
+// the key's head, concurrently with the body of size bytes (less than 0: not
+// known). It is for buckets that never were versioned and writes without
+// conditions: other writes need the head before they write a pending row.
 func (s *Store) prepareWrite(ctx context.Context, b *meta.Bucket, key string, size int64) *preparedWrite {
-	e := &preparedWrite{done: make(chan struct{})}
-	rev := s.now().UnixMicro()
-	head := make(chan *meta.Head, 1)
-	predicted := s.newKeys.predictNew(b.ID)
-	switch {
-	case predicted:
-		head <- &meta.Head{}
-	case size >= 0 && size <= maxHeadRead:
-		go func() {
-			h, err := s.meta.Read(ctx, b.ID, key, readForPut(b))
-			if err != nil {
-				head <- nil
-				return
-			}
-			head <- &h
-		}()
-	default:
-		head <- nil
-	}
-	go func() {
-		defer close(e.done)
-		pending, err := s.meta.Begin(ctx, b.ID, key, rev, false)
-		if err == nil {
-			e.prep = preparation{rev: rev, pending: pending}
+	w := &preparedWrite{rev: s.now().UnixMicro()}
+	w.running.Go(func() {
+		if pending, err := s.meta.Begin(ctx, b.ID, key, w.rev, false); err == nil {
+			w.pending = pending
 		}
-		e.prep.head, e.prep.predicted = <-head, predicted
-	}()
-	return e
+	})
+	switch {
+	case s.newKeys.predictNew(b.ID):
+		w.head, w.predicted = &meta.Head{}, true
+	case size >= 0 && size <= maxHeadRead:
+		w.running.Go(func() {
+			if h, err := s.meta.Read(ctx, b.ID, key, readForPut(b)); err == nil {
+				w.head = &h
+			}
+		})
+	}
+	return w
 }
 
-// wait returns what came of it. Errors are not kept: the change is then made
-// the ordinary way, and meets them again if they last.
-func (e *preparedWrite) wait() *preparation {
-	if e == nil {
-		return nil
+// wait returns w once nothing of it is running any more, and an empty one for nil.
+func (w *preparedWrite) wait() *preparedWrite {
+	if w == nil {
+		return &preparedWrite{}
 	}
-	<-e.done
-	return &e.prep
+	w.running.Wait()
+	return w
 }
 
-// cancel takes the announcement back.
-func (e *preparedWrite) cancel(ctx context.Context) {
-	if e == nil {
-		return
-	}
-	if prep := e.wait(); prep.pending != nil {
-		prep.pending.Cancel(context.WithoutCancel(ctx))
+// cancel removes the pending row, if there is one. w may be nil.
+func (w *preparedWrite) cancel(ctx context.Context) {
+	if w = w.wait(); w.pending != nil {
+		w.pending.Cancel(context.WithoutCancel(ctx))
 	}
 }

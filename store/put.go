@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -10,7 +11,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// checkKey holds keys to what S3 allows: 1 to 1,024 bytes of UTF-8.
+// checkKey refuses keys that S3 does not allow: a key is 1 to 1,024 bytes of
+// UTF-8. KeyTooLongError, InvalidURI.
 func checkKey(key string) error {
 	switch {
 	case len(key) > MaxKeyBytes:
@@ -21,7 +23,9 @@ func checkKey(key string) error {
 	return nil
 }
 
-// newVersion makes the version that attributes describe, without a body.
+// newVersion returns the version that the attributes describe, without a body,
+// and how its body is to be encrypted. InvalidStorageClass, MetadataTooLarge,
+// InvalidArgument, InvalidRequest, AccessDenied, KMS.NotFoundException.
 func (s *Store) newVersion(b *meta.Bucket, key string, a Attributes) (*meta.Version, *sealer, error) {
 	if a.Class == "" {
 		a.Class = ClassStandard
@@ -44,10 +48,10 @@ func (s *Store) newVersion(b *meta.Bucket, key string, a Attributes) (*meta.Vers
 	return v, seal, s.applyLock(b, v)
 }
 
-// checkAttributes holds what a version stores beside its body to S3's limits: a
-// version is read whole by every request for its object, so all of its fields
-// have a limit. Those of tags, grants and keys of encryption are held where they
-// are read.
+// checkAttributes enforces S3's limits of headers and metadata. Each request for
+// an object reads its version whole, so all fields of a version have a limit.
+// The limits of tags, grants and encryption keys are enforced where those are
+// parsed.
 func checkAttributes(a Attributes) error {
 	user, system := 0, 0
 	for k, v := range a.Metadata {
@@ -77,6 +81,21 @@ func checkAttributes(a Attributes) error {
 const redirectHeader = "X-Amz-Website-Redirect-Location"
 
 // Put stores an object. (PutObject in the S3 API reference.)
+//
+//  1. Check the request, and make the version without its body (newVersion).
+//  2. Without conditions: begin the write while the body arrives (prepareWrite).
+//     With conditions: evaluate them now, so that the client is spared sending a
+//     body in vain (precheck).
+//  3. Receive the body: hash, encrypt, store it in the row or as a blob (receive).
+//  4. Make the version current (commitVersion), where the conditions count.
+//
+// Errors: KeyTooLongError, InvalidURI, InvalidStorageClass, MetadataTooLarge,
+// InvalidArgument, InvalidRequest, AccessDenied (encryption type blocked, or the
+// object is locked), KMS.NotFoundException, PreconditionFailed, NoSuchKey
+// (If-Match without an object), EntityTooLarge, IncompleteBody, BadDigest,
+// InvalidWriteOffset (append), NoSuchBucket, OperationAborted, SlowDown
+// ([ErrBucketRecreated], or the upload took longer than Options.GCGrace); and
+// the errors of in.Body.
 func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput) (*PutResult, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -94,29 +113,27 @@ func (s *Store) Put(ctx context.Context, b *meta.Bucket, key string, in PutInput
 	if err := needDigest("Put Object", b, v, in.ContentMD5, in.Checksum); err != nil {
 		return nil, err
 	}
-	var prepared *preparedWrite
+	w := write{bucket: b, key: key, version: v, conditions: &in.Conditions}
 	if in.Conditions.empty() && b.Config.Versioning == "" {
-		prepared = s.prepareWrite(ctx, b, key, in.Size)
+		w.prepared = s.prepareWrite(ctx, b, key, in.Size)
 	} else if err := s.precheck(ctx, b, key, &in.Conditions); err != nil {
 		return nil, err
 	}
-	r, err := s.receive(ctx,
+	w.body, err = s.receive(ctx,
 		target{bucket: b, key: key, class: v.Class, seal: seal, inline: true, maxBytes: MaxPutBytes},
 		incoming{body: in.Body, size: in.Size, md5: in.ContentMD5, checksum: in.Checksum})
 	if err != nil {
-		prepared.cancel(ctx)
+		w.prepared.cancel(ctx)
 		return nil, err
 	}
-	r.applyTo(v, seal)
-	result, err := s.commitKeepingBody(ctx, b, key, v, r, &in.Conditions, prepared)
-	if isRecreated(err) && in.Reauthorize != nil {
-		result, err = s.putInRecreated(ctx, key, in, v, r, seal)
-		s.discard(r)
+	w.body.applyTo(v, seal)
+	result, err := s.commitVersion(ctx, w)
+	if errors.Is(err, ErrBucketRecreated) && in.Reauthorize != nil {
+		result, err = s.putInRecreated(ctx, w, seal, in.Reauthorize)
+		s.discard(w.body)
 		return result, err
 	}
-	if err != nil && !unknown(err) {
-		s.discard(r)
-	}
+	s.discardAfter(err, w.body)
 	return result, err
 }
 
@@ -126,42 +143,46 @@ func (r *received) applyTo(v *meta.Version, seal *sealer) {
 	v.Inline, v.Payload, v.Segments = r.inline, r.payload, []meta.Segment{r.segment}
 }
 
-// commitVersion makes v, whose body is stored, the current version of key. The body goes
-// where that fails.
-func (s *Store) commitVersion(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions) (*PutResult, error) {
-	result, err := s.commitKeepingBody(ctx, b, key, v, r, conditions, nil)
-	if err != nil && !unknown(err) {
-		s.discard(r)
-	}
-	return result, err
+// write is a new version of a key whose body is stored.
+type write struct {
+	bucket     *meta.Bucket
+	key        string
+	version    *meta.Version
+	body       *received
+	conditions *Conditions
+	prepared   *preparedWrite // nil if nothing was prepared
 }
 
-// commitKeepingBody is place, which leaves the body of a change that failed.
-func (s *Store) commitKeepingBody(ctx context.Context, b *meta.Bucket, key string, v *meta.Version, r *received, conditions *Conditions, prepared *preparedWrite) (*PutResult, error) {
-	b, err := s.reloadBucket(ctx, b)
+// commitVersion makes w.version the current version of its key. After an error
+// the caller discards the body (discardAfter).
+func (s *Store) commitVersion(ctx context.Context, w write) (*PutResult, error) {
+	b, err := s.reloadBucket(ctx, w.bucket)
 	if err != nil {
-		prepared.cancel(ctx)
+		w.prepared.cancel(ctx)
 		return nil, err
 	}
+	v := w.version
 	v.Null = b.Config.Versioning != VersioningEnabled
-	err = s.change(ctx, b, key, readForPut(b), prepared.wait(), func(h *meta.Head) (*mutation, error) {
-		if err := conditions.write(h.Current()); err != nil {
+	err = s.change(ctx, b, w.key, readForPut(b), w.prepared, func(h *meta.Head) (*mutation, error) {
+		if err := w.conditions.write(h.Current()); err != nil {
 			return nil, err
 		}
 		s.newKeys.observe(b.ID, h.Rev == 0)
 		v.Seq, v.Modified = 0, 0
-		m := &mutation{put: []*meta.Version{v}, guard: r.guard}
+		m := &mutation{put: []*meta.Version{v}, guard: w.body.guard}
 		return m, replaceNull(h, v, m)
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.releaseGuard(r)
+	s.releaseGuard(w.body)
 	return resultOf(b, v), nil
 }
 
-// reloadBucket is the bucket b as it is set now, or was a moment ago: a body may
-// take hours, and what it replaces is decided by the settings at its end.
+// reloadBucket returns the bucket b with its current settings, which may be as
+// old as Options.BucketCache. A body may take hours to arrive, and the settings
+// at its end decide what the new version replaces. NoSuchBucket,
+// [ErrBucketRecreated].
 func (s *Store) reloadBucket(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
 	now, err := s.Bucket(ctx, b.Name)
 	if err == nil && now.ID != b.ID {
@@ -170,12 +191,14 @@ func (s *Store) reloadBucket(ctx context.Context, b *meta.Bucket) (*meta.Bucket,
 	return now, err
 }
 
-// readForPut asks for the null version where the bucket's writes replace it.
+// readForPut reads the null version too where a write replaces it: in a bucket
+// with suspended versioning.
 func readForPut(b *meta.Bucket) meta.ReadOptions {
-	return meta.ReadOptions{Limit: 2, Null: b.Config.Versioning == VersioningSuspended}
+	return meta.ReadOptions{Limit: headVersions, Null: b.Config.Versioning == VersioningSuspended}
 }
 
-// replaceNull removes the null version that v, a null version too, replaces.
+// replaceNull adds to m the removal of the null version, if v is a null version.
+// AccessDenied if that is locked.
 func replaceNull(h *meta.Head, v *meta.Version, m *mutation) error {
 	if !v.Null || h.NullSeq == 0 {
 		return nil
@@ -200,8 +223,8 @@ func resultOf(b *meta.Bucket, v *meta.Version) *PutResult {
 		Checksum: v.Checksum, Encryption: v.Encryption}
 }
 
-// precheck evaluates a write's conditions before its body is read, so that
-// the client is spared sending it. What counts is the commit's own evaluation.
+// precheck evaluates a write's conditions before its body is read. The commit
+// evaluates them again; only that counts. PreconditionFailed, NoSuchKey.
 func (s *Store) precheck(ctx context.Context, b *meta.Bucket, key string, c *Conditions) error {
 	if c.empty() {
 		return nil

@@ -101,7 +101,7 @@ func (s *Store) openOnce(ctx context.Context, b *meta.Bucket, key string, in Get
 		return nil, err
 	}
 	if open {
-		o.Body, err = s.body(ctx, b.ID, key, v, seal, o.Offset, o.Length)
+		o.Body, err = s.body(ctx, source{b, key, v, seal}, o.Offset, o.Length)
 	}
 	return o, err
 }
@@ -186,7 +186,7 @@ func outOfRange(size int64) *s3err.Error {
 	return s3err.New(s3err.InvalidRange).With("ActualObjectSize", fmt.Sprint(size))
 }
 
-// narrow limits o to the range that was asked for.
+// narrow limits o to the requested range. InvalidRange.
 func (o *Object) narrow(in GetInput) error {
 	if in.Range == nil {
 		return nil
@@ -229,14 +229,15 @@ func (s *Store) narrowToPart(ctx context.Context, b *meta.Bucket, o *Object, num
 	return nil
 }
 
-// body reads length bytes of v, a version of key, from offset on. errReplaced says
-// that the version is gone.
-func (s *Store) body(ctx context.Context, bucket meta.BucketID, key string, v *meta.Version, seal *sealer, offset, length int64) (io.ReadCloser, error) {
-	segments, skip, release, err := s.segmentsWithin(ctx, bucket, key, v, offset, length)
+// body returns a reader of length bytes of src, from offset on. errReplaced if the
+// version does not exist any more.
+func (s *Store) body(ctx context.Context, src source, offset, length int64) (io.ReadCloser, error) {
+	v := src.version
+	segments, skip, release, err := s.segmentsWithin(ctx, src.bucket.ID, src.key, v, offset, length)
 	if err != nil {
 		return nil, err
 	}
-	return &segmentReader{ctx: ctx, store: s, payload: v.Payload, inline: v.Inline, segments: segments, seal: seal, skip: skip, left: length, release: release}, nil
+	return &segmentReader{ctx: ctx, store: s, payload: v.Payload, inline: v.Inline, segments: segments, seal: src.seal, skip: skip, left: length, release: release}, nil
 }
 
 // segmentReader reads the segments of a body one after another. It takes the
@@ -340,7 +341,7 @@ func (r *segmentReader) next() error {
 	r.segments = r.segments[1:]
 	n := min(seg.Size-r.skip, r.left)
 	var err error
-	r.open, err = r.store.openSegment(r.ctx, seg, r.inline, r.payload, r.seal, r.skip, n)
+	r.open, err = r.openSegment(seg, r.skip, n)
 	r.skip = 0
 	return err
 }
@@ -359,25 +360,26 @@ func (r *segmentReader) Close() error {
 	return r.open.Close()
 }
 
-func (s *Store) openSegment(ctx context.Context, seg meta.Segment, inline bool, payload []byte, seal *sealer, offset, length int64) (io.ReadCloser, error) {
+// openSegment opens length decrypted bytes of a segment, from offset on.
+func (r *segmentReader) openSegment(seg meta.Segment, offset, length int64) (io.ReadCloser, error) {
 	open := func(off, n int64) (io.ReadCloser, error) {
-		if inline && off+n > int64(len(payload)) {
-			return nil, fmt.Errorf("%w: %d bytes of a body are kept in its row, of %d", blob.ErrCorrupt, len(payload), off+n)
+		if r.inline && off+n > int64(len(r.payload)) {
+			return nil, fmt.Errorf("%w: %d bytes of a body are kept in its row, of %d", blob.ErrCorrupt, len(r.payload), off+n)
 		}
-		if inline {
-			return io.NopCloser(bytes.NewReader(payload[off : off+n])), nil
+		if r.inline {
+			return io.NopCloser(bytes.NewReader(r.payload[off : off+n])), nil
 		}
-		store := s.blobs[seg.Store]
+		store := r.store.blobs[seg.Store]
 		if store == nil {
 			return nil, errors.New("blob store " + seg.Store + " is not configured, and an object is stored there")
 		}
 		ref := blob.Ref{ID: seg.Blob, Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}
-		return store.Open(ctx, ref, off, n)
+		return store.Open(r.ctx, ref, off, n)
 	}
-	if seal == nil {
+	if r.seal == nil {
 		return open(offset, length)
 	}
-	return crypt.NewRangeReader(open, seal.key, seg.Nonce, int(seal.info.FrameBytes), seg.Size, offset, length)
+	return crypt.NewRangeReader(open, r.seal.key, seg.Nonce, int(r.seal.info.FrameBytes), seg.Size, offset, length)
 }
 
 // UpdateVersion changes properties of a version (tags, ACL, object lock) but not

@@ -18,8 +18,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// received is a body that was stored and verified, and that nothing refers to
-// yet.
+// received is a body that is stored and verified. No version refers to it yet.
 type received struct {
 	size     int64
 	md5      []byte
@@ -27,9 +26,10 @@ type received struct {
 	payload  []byte // where the body is inline
 	segment  meta.Segment
 	inline   bool
-	// guard is the queue entry that keeps the collector's eye on the blob.
+	// guard is the queue entry that makes the collector check the blob, should no
+	// version refer to it in the end.
 	guard []meta.QueueEntry
-	// shared says that the blobs are those of another key.
+	// shared: the blobs are those of another version.
 	shared bool
 }
 
@@ -57,9 +57,14 @@ const copyBuffer = 512 << 10
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
 
-// receive reads a body to its end, in one pass: hashes, encryption, chunks.
-// Nothing stays stored when it returns an error. Memory is one buffer and the
-// blob writer's window.
+// receive reads a body to its end in one pass: it hashes, encrypts and stores it,
+// in the row if it is small (keepInline) and as a blob otherwise (keepBlob).
+// After an error nothing stays stored. It takes the memory of one buffer and of
+// the blob writer's window.
+//
+// EntityTooLarge, IncompleteBody, BadDigest, InvalidRequest (unknown checksum
+// algorithm), SlowDown (the body took longer than Options.GCGrace), and the
+// errors of the body.
 func (s *Store) receive(ctx context.Context, t target, in incoming) (*received, error) {
 	if in.size > t.maxBytes {
 		return nil, tooLarge(in.size, t.maxBytes)
@@ -74,19 +79,19 @@ func (s *Store) receive(ctx context.Context, t target, in incoming) (*received, 
 	if t.inline {
 		limit = min(s.meta.InlineMax(), copyBuffer-1)
 	}
-	first := (*buf)[:limit+1]
+	body := &bodyReader{body: in.body, buf: (*buf)[:limit+1]}
 	if in.size > int64(limit) {
-		first = *buf // it will not be inline: begin with a full buffer
+		body.buf = *buf // it will not be inline: begin with a full buffer
 	}
-	n, ended, err := readFull(in.body, first)
-	if err != nil {
+	if err := body.fill(); err != nil {
 		return nil, err
 	}
 	r := &received{}
-	if ended && t.inline && n <= limit {
-		err = s.keepInline(r, t, sums, first[:n])
+	if body.ended && t.inline && body.n <= limit {
+		err = s.keepInline(r, t, sums, body.buf[:body.n])
 	} else {
-		err = s.keepBlob(ctx, r, t, sums, in.body, *buf, n, ended)
+		body.buf = *buf
+		err = s.keepBlob(ctx, r, t, sums, body)
 	}
 	if err == nil {
 		err = r.verify(sums, in)
@@ -103,28 +108,37 @@ func tooLarge(size, limit int64) error {
 		With("MaxSizeAllowed", fmt.Sprint(limit)).With("ProposedSize", fmt.Sprint(size))
 }
 
-// readFull reads until buf is full or the body ends. Unlike io.ReadFull it tells
-// the end of a body from a connection that was cut.
-func readFull(body io.Reader, buf []byte) (n int, ended bool, err error) {
-	for n < len(buf) {
-		m, err := body.Read(buf[n:])
-		n += m
-		switch {
-		case err == nil:
-		case s3err.CodeOf(err) != "":
-			return n, false, err // the reader says already what is wrong with the body
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return n, false, &s3err.Error{Code: s3err.IncompleteBody, Err: err}
-		case err == io.EOF: // exactly: readers that verify return their error in its place
-			return n, true, nil
-		default:
-			return n, false, err
-		}
-	}
-	return n, false, nil
+// bodyReader reads a body by buffers: buf[:n] are the bytes read last.
+type bodyReader struct {
+	body  io.Reader
+	buf   []byte
+	n     int
+	ended bool // nothing follows buf[:n]
 }
 
-// keepInline encrypts a small body into the row's payload.
+// fill reads until the buffer is full or the body ends. Unlike io.ReadFull it
+// distinguishes the end of a body from a connection that was cut.
+func (r *bodyReader) fill() error {
+	for r.n = 0; r.n < len(r.buf); {
+		m, err := r.body.Read(r.buf[r.n:])
+		r.n += m
+		switch {
+		case err == nil:
+		case err == io.EOF: // exactly: readers that verify return their error in its place
+			r.ended = true
+			return nil
+		case s3err.CodeOf(err) != "":
+			return err // the reader says already what is wrong with the body
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return &s3err.Error{Code: s3err.IncompleteBody, Err: err}
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// keepInline encrypts a small body into the payload of the version's row.
 func (s *Store) keepInline(r *received, t target, sums *sums, body []byte) error {
 	sums.Write(body)
 	var out bytes.Buffer
@@ -141,8 +155,8 @@ func (s *Store) keepInline(r *received, t target, sums *sums, body []byte) error
 	return nil
 }
 
-// keepBlob stores a body as a blob: the n bytes in buf, and then the rest.
-func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums, body io.Reader, buf []byte, n int, ended bool) error {
+// keepBlob stores a body as a blob. Some bytes of it are in body.buf already.
+func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums, body *bodyReader) error {
 	name, store, err := s.blobStore(t.bucket, t.class)
 	if err != nil {
 		return err
@@ -160,7 +174,7 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 	}
 	enc, salt := t.seal.writer(w)
 	r.segment.Nonce = salt
-	total, err := copyHashed(enc, sums, body, buf, n, ended, t.maxBytes)
+	total, err := copyHashed(enc, sums, body, t.maxBytes)
 	if err == nil {
 		err = enc.Close()
 	}
@@ -179,34 +193,35 @@ func (s *Store) keepBlob(ctx context.Context, r *received, t target, sums *sums,
 	return nil
 }
 
-// errUploadExpired is the error of a body that took longer than the collector waits.
-func errUploadExpired(err error) error {
-	return &s3err.Error{Code: s3err.SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: err}
+// errUploadExpired is the error of a body that took longer than Options.GCGrace:
+// the collector has deleted its blob.
+func errUploadExpired(cause error) error {
+	return &s3err.Error{Code: s3err.SlowDown, Message: "The upload took longer than unfinished data is kept; please try again", Err: cause}
 }
 
-// copyHashed copies the n bytes of buf, and then the rest of body, through sums to w.
-func copyHashed(w io.Writer, sums *sums, body io.Reader, buf []byte, n int, ended bool, limit int64) (int64, error) {
+// copyHashed copies body to w and to sums. EntityTooLarge beyond limit bytes.
+func copyHashed(w io.Writer, sums *sums, body *bodyReader, limit int64) (int64, error) {
 	var total int64
 	for {
-		total += int64(n)
+		total += int64(body.n)
 		if total > limit {
 			return total, tooLarge(total, limit)
 		}
-		sums.Write(buf[:n])
-		if _, err := w.Write(buf[:n]); err != nil {
+		sums.Write(body.buf[:body.n])
+		if _, err := w.Write(body.buf[:body.n]); err != nil {
 			return total, err
 		}
-		if ended {
+		if body.ended {
 			return total, nil
 		}
-		var err error
-		if n, ended, err = readFull(body, buf); err != nil {
+		if err := body.fill(); err != nil {
 			return total, err
 		}
 	}
 }
 
-// verify compares what came with what was declared.
+// verify compares the body with its declared size, MD5 and checksum.
+// IncompleteBody, BadDigest.
 func (r *received) verify(sums *sums, in incoming) error {
 	r.size, r.md5 = r.segment.Size, sums.md5.Sum(nil)
 	if in.size >= 0 && r.size != in.size {
@@ -234,8 +249,8 @@ func (r *received) verify(sums *sums, in incoming) error {
 	return nil
 }
 
-// discard removes the blob of a body that nothing will refer to. What does
-// not come off, the collector finds, and ends what was borrowed.
+// discard deletes the blob of a body that no version will refer to. What cannot
+// be deleted now is left to the collector, and so are shared blobs.
 func (s *Store) discard(r *received) {
 	if r == nil || r.guard == nil || r.shared {
 		return
@@ -247,7 +262,15 @@ func (s *Store) discard(r *received) {
 	})
 }
 
-// releaseGuard says that the body is referred to now: the collector need not look.
+// discardAfter discards r after a change that failed with err. If it is not known
+// whether the change was made, a version may refer to r: the collector decides.
+func (s *Store) discardAfter(err error, r *received) {
+	if err != nil && !unknown(err) {
+		s.discard(r)
+	}
+}
+
+// releaseGuard drops the queue entry of a body that a version refers to.
 func (s *Store) releaseGuard(r *received) {
 	if r.guard != nil {
 		s.async(func(ctx context.Context) { s.dropEntries(ctx, r.guard...) })
@@ -277,7 +300,8 @@ func (s *sums) Write(p []byte) {
 	}
 }
 
-// blobStore returns the blob store for a storage class of a bucket's region.
+// blobStore returns the blob store for a storage class in a bucket's region.
+// InvalidStorageClass.
 func (s *Store) blobStore(b *meta.Bucket, class string) (string, blob.Store, error) {
 	name, ok := s.classesOf(b)[class]
 	if !ok {
@@ -286,6 +310,8 @@ func (s *Store) blobStore(b *meta.Bucket, class string) (string, blob.Store, err
 	return name, s.blobs[name], nil
 }
 
+// newQueueEntry returns the entry of a blob that is due when the grace time has
+// passed.
 func (s *Store) newQueueEntry(kind meta.QueueKind, bucket meta.BucketID, key string, upload meta.UploadID, seg meta.Segment) meta.QueueEntry {
 	return meta.QueueEntry{
 		Due: s.now().Add(s.grace).UTC().Truncate(time.Microsecond), Entry: meta.NewID(), Kind: kind,

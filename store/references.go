@@ -9,68 +9,69 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// Blobs are shared between keys: a copy refers to the blobs of its source.
+// Several keys can share a blob: a copy refers to the blobs of its source.
 //
-// A key that refers to another's blob does so under a Ref of its own, which
-// is recorded as a reference ([meta.References]) before the change that makes
-// it, and under the guard of a fresh queue entry, as if the blob had been
-// written anew. Whoever records a reference looks at the source once more
-// after that: if it still refers to the blob, then nobody has begun to end
-// that reference, and whoever does will find the new one recorded.
+// The first key of a blob is its owner, whose reference has no Ref. Each other
+// reference has a Ref of its own. It is recorded ([meta.References]) before the
+// change that makes it, and guarded by a fresh queue entry, as if the blob were
+// written now. The owner is recorded when the blob is first shared. After a
+// reference is recorded, the source is read again: if it still refers to the
+// blob, then its reference has not begun to end, and the process that ends it
+// later finds the new reference recorded.
 //
-// So each reference ends for itself: the collector finds that its key does not
-// refer to the blob any more, removes what is recorded of it, and deletes the
-// blob if nothing else is recorded then. Of two that end together the one that
-// reads last finds nothing.
+// So each reference ends on its own: the collector finds that the key does not
+// refer to the blob any more, removes the record of the reference, and deletes
+// the blob if no other reference is recorded. If two references end at the same
+// time, the one that reads the records last finds none.
 //
-// A blob's first key, its home, is recorded when the blob is first shared. An
-// entry of a reference that was never committed deletes nothing: nothing may
-// have been recorded yet, and the lender alone knows of the blob.
+// The entry of a reference that was never committed deletes nothing: perhaps no
+// reference has been recorded yet, and only the source knows of the blob.
 
 // reference names one of the references to a blob.
 type reference struct{ blob, ref meta.ID }
 
 func referenceOf(seg meta.Segment) reference { return reference{seg.Blob, seg.Ref} }
 
-// sharedBody is a body that consists of another version's blobs, recorded and not
-// yet referred to.
+// sharedBody is a body of another version's blobs: the references are recorded,
+// and no version has them yet.
 type sharedBody struct {
 	segments []meta.Segment
 	guard    []meta.QueueEntry
 }
 
-// shareBlobs records that key of b is about to refer to the blobs of src, a
-// version of srcKey of sb. The caller makes sure afterwards, and before it
-// commits, that the source still is as it was. What is never committed the
-// collector clears away.
-func (s *Store) shareBlobs(ctx context.Context, sb *meta.Bucket, srcKey string, src *meta.Version, b *meta.Bucket, key string) (*sharedBody, error) {
-	l := &sharedBody{segments: slices.Clone(src.Segments)}
+// shareBlobs records that key of b is about to refer to the blobs of src. Before
+// the commit the caller makes sure that the source still refers to them. The
+// collector removes references that are never committed. SlowDown if the
+// collector has claimed one meanwhile.
+func (s *Store) shareBlobs(ctx context.Context, src source, b *meta.Bucket, key string) (*sharedBody, error) {
+	body := &sharedBody{segments: slices.Clone(src.version.Segments)}
+	holder := meta.Holder{Bucket: src.bucket.ID, Key: src.key, Upload: src.version.Upload}
 	var owners []meta.QueuedBlob
-	for i := range l.segments {
-		seg := &l.segments[i]
+	for i := range body.segments {
+		seg := &body.segments[i]
 		if seg.Blob == (meta.ID{}) {
 			continue // inline
 		}
 		if seg.Ref == (meta.ID{}) {
-			owners = append(owners, meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: sb.ID, Key: srcKey, Upload: src.Upload})
+			owners = append(owners, meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: holder.Bucket, Key: holder.Key, Upload: holder.Upload})
 		}
-		lender := meta.Holder{Bucket: sb.ID, Key: srcKey, Upload: src.Upload, Ref: seg.Ref}
+		holder.Ref = seg.Ref
 		seg.Ref = meta.NewID()
 		e := s.newQueueEntry(meta.QueueFresh, b.ID, key, meta.UploadID{}, *seg)
-		e.Blob.Source = lender
-		l.guard = append(l.guard, e)
+		e.Blob.Source = holder
+		body.guard = append(body.guard, e)
 	}
-	if len(l.guard) == 0 {
-		return l, nil
+	if len(body.guard) == 0 {
+		return body, nil
 	}
-	if err := s.meta.Enqueue(ctx, l.guard...); err != nil {
+	if err := s.meta.Enqueue(ctx, body.guard...); err != nil {
 		return nil, err
 	}
-	err := s.meta.AddReferences(ctx, l.guard, owners)
+	err := s.meta.AddReferences(ctx, body.guard, owners)
 	if errors.Is(err, meta.ErrClaimed) {
 		return nil, errUploadExpired(err)
 	}
-	return l, err
+	return body, err
 }
 
 // sameBlobs reports whether two versions of a key refer to the same blobs by the
@@ -78,9 +79,9 @@ func (s *Store) shareBlobs(ctx context.Context, sb *meta.Bucket, srcKey string, 
 // append, which gives it another ETag.
 func sameBlobs(a, b *meta.Version) bool { return a.Seq == b.Seq && a.ETag == b.ETag }
 
-// dropReference ends a reference to a blob, whose key does not refer to it any more
-// and never will again. last says that it was the last one: the blob is to be
-// deleted. It may be repeated.
+// dropReference ends the reference of a queue entry. The entry's key does not
+// have it any more and never will again. last reports that no other reference to
+// the blob is left: it is to be deleted. It may be repeated.
 func (p *pass) dropReference(ctx context.Context, e meta.QueueEntry) (last bool, err error) {
 	shared := e.Kind == meta.QueueFresh && e.Blob.Ref != (meta.ID{})
 	others, err := p.endReference(ctx, e.Blob, shared)
@@ -88,8 +89,8 @@ func (p *pass) dropReference(ctx context.Context, e meta.QueueEntry) (last bool,
 	case err != nil:
 		return false, err
 	case shared:
-		// Whether it ever was recorded nobody knows, nor, if nothing is, whether
-		// the lender still refers to the blob: that is asked of the lender.
+		// It is not known whether the reference was ever recorded, nor, if no
+		// other is recorded, whether the source still refers to the blob.
 		if err := p.requeue(ctx, e.Blob, e.Blob.Source); err != nil {
 			return false, err
 		}
@@ -97,16 +98,16 @@ func (p *pass) dropReference(ctx context.Context, e meta.QueueEntry) (last bool,
 		return true, nil
 	}
 	if len(others) == 1 && others[0].Ref == (meta.ID{}) {
-		// The home alone is recorded: perhaps after its reference had ended, by
-		// a copy that was then given up.
+		// Only the owner is recorded. A copy that was given up may have recorded it
+		// after the owner's reference had ended.
 		return false, p.requeue(ctx, e.Blob, meta.Holder{Bucket: others[0].Bucket, Key: others[0].Key, Upload: others[0].Upload})
 	}
 	return false, nil
 }
 
-// endReference removes what is recorded of a reference, and returns what else
-// is recorded of the blob. It removes what is not there too where it may yet
-// come.
+// endReference removes the record of a reference, and returns the other
+// references to the blob. If mayCome, the record may still be written, so it is
+// removed even if it is not there.
 func (p *pass) endReference(ctx context.Context, b meta.QueuedBlob, mayCome bool) ([]meta.QueuedBlob, error) {
 	recorded, err := p.store.meta.References(ctx, b)
 	if err != nil {
@@ -124,8 +125,8 @@ func (p *pass) endReference(ctx context.Context, b meta.QueuedBlob, mayCome bool
 	return slices.DeleteFunc(recorded, own), nil
 }
 
-// requeue has a key that had a blob looked at once more if it does not refer
-// to it any more.
+// requeue queues a blob of the key h again if the key does not refer to it any
+// more.
 func (p *pass) requeue(ctx context.Context, b meta.QueuedBlob, h meta.Holder) error {
 	refers, err := p.store.referencesOf(ctx, keyName{h.Bucket, h.Key})
 	if err != nil || refers[reference{b.Blob, h.Ref}] {

@@ -9,41 +9,45 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// A rename is three changes, of two keys, that are seen as one.
+// A rename is three changes, of two keys, that take effect as one.
 //
-//  1. The source's version is marked: "moving to key B, attempt N". That
-//     changes nothing for anybody, yet.
-//  2. Key B gets the version, with the note "moved here by attempt N". This
-//     is the moment: from then on the source counts as gone. The change has
-//     the revision as its condition that B had before the source was marked,
-//     and is not tried again with another one.
-//  3. The source's version is removed.
+//  1. Mark the source's version: "moving to key B, attempt N" (Version.Moving).
+//     Nothing else changes yet.
+//  2. Write the version to key B, with the note "moved here by attempt N"
+//     (Version.Moved). This commits the rename: from now on the source is gone.
+//     The condition is the revision that B had before step 1; on a conflict the
+//     attempt fails and is not repeated with another revision.
+//  3. Remove the source's version.
 //
-// Who reads a marked source looks at B, and then at the source once more. If B
-// has the note the source is gone. If not, and the mark still stands, the
-// source was there when B was read.
+// What others do about it is in renameresolve.go:
 //
-// Who changes a marked source settles the rename before. If B has the note he
-// does step 3. If not he fences B, which makes step 2 fail for ever, unless B
-// has the note after all; then the mark means nothing any more.
-//
-// Who is about to take the note from B, by overwriting or deleting that
-// version, first makes sure of step 3. So a mark whose note is not there is
-// one of a rename that has not been, whenever it is met.
+//   - A reader of a marked source reads B, and then the source again. If B has
+//     the note, the source is gone. If not, and the mark is still there, the
+//     source was there when B was read.
+//   - A change of a marked source ends the rename first. If B has the note, it
+//     does step 3. If not, it fences B, so that step 2 fails for ever, and looks
+//     for the note once more; without a note the mark has no meaning any more.
+//   - A change that removes the note from B, because it overwrites or deletes the
+//     version, does step 3 first. So a mark whose note is missing always belongs
+//     to a rename that was not committed.
 
 // RenameInput is what [Store.Rename] is asked for.
 type RenameInput struct {
 	From string // the key to take the object from
 	// Source and Destination are the conditions on the two keys' objects.
 	Source, Destination Conditions
-	// Token is the client's name of this rename: said again, it is answered
-	// as before, and done once.
+	// Token is the client's name of this rename. A rename with the same token is
+	// done once, and answered the same again.
 	Token string
 }
 
 // Rename moves an object to another key of its bucket, atomically and without
-// copying a byte. All of the object's properties stay as they are, its time
-// of modification too. (RenameObject in the S3 API reference.)
+// copying a byte. All properties of the object stay as they are, including its
+// time of modification. (RenameObject in the S3 API reference.)
+//
+// Errors: KeyTooLongError, InvalidURI, InvalidRequest (same key, a key that ends
+// with a slash, a versioned bucket), NoSuchKey, PreconditionFailed, AccessDenied
+// (the object is locked), NoSuchBucket, OperationAborted, SlowDown.
 func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in RenameInput) error {
 	if err := checkKey(to); err != nil {
 		return err
@@ -77,72 +81,79 @@ func errVersionedRename() error {
 	return fail(s3err.InvalidRequest, "RenameObject works in buckets without versioning only")
 }
 
-// renameOnce is one attempt. [meta.ErrConflict] and errReplaced say that
-// somebody else's change came first.
+// renameOnce is one attempt. [meta.ErrConflict] and errReplaced say that another
+// change of one of the keys was committed first.
 func (s *Store) renameOnce(ctx context.Context, b *meta.Bucket, to string, in *RenameInput) error {
-	dst, err := s.readResolved(ctx, b, to, meta.ReadOptions{Limit: 2, Null: true})
+	h, err := s.meta.Read(ctx, b.ID, to, readDestination)
 	if err != nil {
 		return err
 	}
-	src, err := s.find(ctx, b, in.From, "", true)
+	destination := &h
+	if inRename(destination) {
+		if destination, err = s.endRenames(ctx, b.ID, to, readDestination, destination); err != nil {
+			return err
+		}
+	}
+	v, err := s.find(ctx, b, in.From, "", true)
 	if err != nil {
-		if cur := dst.Current(); in.Token != "" && isMissing(err) && cur != nil && cur.Moved != nil && cur.Moved.Token == in.Token {
-			return nil // this is it, said again
+		if cur := destination.Current(); in.Token != "" && isMissing(err) && cur != nil && cur.Moved != nil && cur.Moved.Token == in.Token {
+			return nil // the rename of this token is done
 		}
 		return err
 	}
-	if err := in.Destination.write(dst.Current()); err != nil {
+	if err := in.Destination.write(destination.Current()); err != nil {
 		return err
 	}
-	if err := in.Source.source(src); err != nil {
+	if err := in.Source.source(v); err != nil {
 		return err
 	}
-	body, release, err := s.whole(ctx, b.ID, in.From, src)
+	whole, release, err := s.whole(ctx, b.ID, in.From, v)
 	if err != nil {
 		return err
 	}
 	defer release()
-	l, err := s.shareBlobs(ctx, b, in.From, body, b, to)
+	src := source{bucket: b, key: in.From, version: v}
+	body, err := s.shareBlobs(ctx, source{bucket: b, key: in.From, version: whole}, b, to)
 	if err != nil {
 		return err
 	}
 	move := meta.Move{ID: meta.NewID(), Key: to, Began: s.now().UnixMicro()}
-	if src, err = s.markSource(ctx, b, src, in, move); err != nil {
+	if src.version, err = s.markSource(ctx, src, in, move); err != nil {
 		return err
 	}
-	gone := &mutation{remove: []meta.Version{*src}}
-	if err := s.endUpload(ctx, b.ID, in.From, &meta.Head{Versions: gone.remove}, gone); err != nil {
+	removal := &mutation{remove: []meta.Version{*src.version}}
+	if err := s.endUpload(ctx, b.ID, in.From, &meta.Head{Versions: removal.remove}, removal); err != nil {
 		return err
 	}
-	v := *src
-	v.Moving, v.Moved = nil, &meta.Move{ID: move.ID, Key: in.From, Began: move.Began, Token: in.Token}
-	v.Seq, v.Upload = 0, meta.UploadID{}
-	if err = s.takeBody(b, in.From, src, b, to, &v); err == nil {
-		v.Pages, v.Segments, v.Parts = nil, l.segments, body.Parts
-		err = s.commitDestination(ctx, b, to, dst, &v, l.guard)
+	moved := *src.version
+	moved.Moving, moved.Moved = nil, &meta.Move{ID: move.ID, Key: in.From, Began: move.Began, Token: in.Token}
+	moved.Seq, moved.Upload = 0, meta.UploadID{}
+	if err = s.takeBody(src, b, to, &moved); err == nil {
+		moved.Pages, moved.Segments, moved.Parts = nil, body.segments, whole.Parts
+		err = s.commitDestination(ctx, b.ID, to, destination, &mutation{put: []*meta.Version{&moved}, guard: body.guard})
 	}
 	if err != nil {
 		if !unknown(err) {
-			s.async(func(ctx context.Context) { _ = s.removeMark(ctx, b.ID, move.ID, in.From) }) // else whoever meets it does
+			s.async(func(ctx context.Context) { _ = s.removeMark(ctx, b.ID, move.ID, in.From) }) // the next reader tries again
 		}
 		return err
 	}
-	s.async(func(ctx context.Context) { s.dropEntries(ctx, l.guard...) })
+	s.async(func(ctx context.Context) { s.dropEntries(ctx, body.guard...) })
 	if err := s.removeSource(ctx, b.ID, move.ID, in.From); err != nil {
-		// It counts as gone all the same, and whoever meets it removes it.
+		// Readers do not show the source any more, and remove it.
 		s.log.Sugar().Warnf("the source of a rename could not be removed yet: %v", err)
 	}
 	return nil
 }
 
-// markSource marks the source, if it is as src was when its blobs were
-// borrowed, and returns it as it then is.
-func (s *Store) markSource(ctx context.Context, b *meta.Bucket, src *meta.Version, in *RenameInput, move meta.Move) (*meta.Version, error) {
+// markSource marks the source and returns the marked version. errReplaced if its
+// blobs are not those of src.version any more.
+func (s *Store) markSource(ctx context.Context, src source, in *RenameInput, move meta.Move) (*meta.Version, error) {
 	var marked meta.Version
-	err := s.change(ctx, b, in.From, meta.ReadOptions{Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
+	err := s.change(ctx, src.bucket, src.key, meta.ReadOptions{Payload: true}, nil, func(h *meta.Head) (*mutation, error) {
 		v := h.Current()
 		if v == nil || v.DeleteMarker {
-			return nil, noSuchKey(in.From)
+			return nil, noSuchKey(src.key)
 		}
 		if !v.Null || len(h.Versions) > 1 {
 			return nil, errVersionedRename()
@@ -153,7 +164,7 @@ func (s *Store) markSource(ctx context.Context, b *meta.Bucket, src *meta.Versio
 		if err := lockedAgainst(v, false, s.now()); err != nil {
 			return nil, err
 		}
-		if v.Seq != src.Seq || !sameBlobs(v, src) {
+		if v.Seq != src.version.Seq || !sameBlobs(v, src.version) {
 			return nil, errReplaced
 		}
 		marked = *v
@@ -163,17 +174,17 @@ func (s *Store) markSource(ctx context.Context, b *meta.Bucket, src *meta.Versio
 	return &marked, err
 }
 
-// commitDestination makes v the object at key, whose head must still be dst.
-func (s *Store) commitDestination(ctx context.Context, b *meta.Bucket, key string, dst *meta.Head, v *meta.Version, guard []meta.QueueEntry) error {
-	m := &mutation{put: []*meta.Version{v}, guard: guard}
-	if cur := dst.Current(); cur != nil && !cur.Null {
+// commitDestination makes the change m, which puts the renamed version, of a key
+// whose head must still be h.
+func (s *Store) commitDestination(ctx context.Context, bucket meta.BucketID, key string, h *meta.Head, m *mutation) error {
+	if cur := h.Current(); cur != nil && !cur.Null {
 		return errVersionedRename()
 	}
-	if err := replaceNull(dst, v, m); err != nil {
+	if err := replaceNull(h, m.put[0], m); err != nil {
 		return err
 	}
-	if err := s.removeSources(ctx, b.ID, dst, m); err != nil {
+	if err := s.removeSources(ctx, bucket, h, m); err != nil {
 		return err
 	}
-	return s.commit(ctx, b.ID, key, dst, len(dst.Versions) >= 2, m, &preparation{})
+	return s.commit(ctx, bucket, key, &preparedWrite{head: h}, m)
 }

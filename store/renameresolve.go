@@ -5,33 +5,88 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
 
-// What readers and writers do about renames under way; rename.go has the
-// protocol.
+// This file has what reads, changes and listings do about a rename that is in
+// flight; rename.go has the protocol. A key without one costs each of them the
+// comparison of one field: Moving of the versions read, or of the entries listed.
 
-// abandonedAfter is after how long, in microseconds, a reader takes a mark away
-// that it found to mean nothing. When does not matter: whoever made it fails.
+// abandonedAfter is the age, in microseconds, from which a reader removes a mark
+// whose rename was not committed. The time only matters for the cost: if the
+// rename still runs, it fails.
 const abandonedAfter = 60e6
 
-// markedVersion returns the marked version of a head, if there is one.
+// inRename reports whether a version of h is marked: it is or was the source of
+// a rename in flight.
+func inRename(h *meta.Head) bool { return markedVersion(h) != nil }
+
+// markedVersion returns the marked version of h; nil if there is none.
 func markedVersion(h *meta.Head) *meta.Version {
 	if h.Named != nil && h.Named.Moving != nil {
 		return h.Named
 	}
-	if i := slices.IndexFunc(h.Versions, func(v meta.Version) bool { return v.Moving != nil }); i >= 0 {
-		return &h.Versions[i]
+	for i := range h.Versions {
+		if h.Versions[i].Moving != nil {
+			return &h.Versions[i]
+		}
 	}
 	return nil
 }
 
-// renameCommitted reports whether a head of the key that a version moves to has the
-// note of that move. It must have been read with ReadOptions.Null.
+// renameCommitted reports whether h, the head of a rename's destination, has the
+// note of the rename id. It must have been read with ReadOptions.Null.
 func renameCommitted(h *meta.Head, id meta.ID) bool {
-	is := func(v meta.Version) bool { return v.Moved != nil && v.Moved.ID == id }
-	return h.Named != nil && is(*h.Named) || slices.ContainsFunc(h.Versions, is)
+	noted := func(v meta.Version) bool { return v.Moved != nil && v.Moved.ID == id }
+	return h.Named != nil && noted(*h.Named) || slices.ContainsFunc(h.Versions, noted)
+}
+
+// readDestination asks for what renameCommitted needs.
+var readDestination = meta.ReadOptions{Limit: headVersions, Null: true}
+
+// read is meta.Read without versions that were renamed to another key.
+func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (meta.Head, error) {
+	h, err := s.meta.Read(ctx, b.ID, key, o)
+	if err != nil || !inRename(&h) {
+		return h, err
+	}
+	return s.readMarked(ctx, b, key, o, h)
+}
+
+// readMarked is read where h, just read, has a marked version. That version is
+// gone if the destination has the rename's note. Otherwise the source is read
+// again: if it still has the mark, the version was there when the destination was
+// read.
+func (s *Store) readMarked(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions, h meta.Head) (meta.Head, error) {
+	for try := 0; ; try++ {
+		v := markedVersion(&h)
+		if v == nil {
+			return h, nil
+		}
+		move := *v.Moving
+		destination, err := s.meta.Read(ctx, b.ID, move.Key, readDestination)
+		if err != nil {
+			return meta.Head{}, err
+		}
+		if renameCommitted(&destination, move.ID) {
+			s.async(func(ctx context.Context) { _ = s.removeSource(ctx, b.ID, move.ID, key) }) // the next reader tries again
+			return withoutVersion(h, v), nil
+		}
+		again, err := s.meta.Read(ctx, b.ID, key, o)
+		if err != nil {
+			return meta.Head{}, err
+		}
+		if w := markedVersion(&again); w != nil && w.Moving.ID == move.ID {
+			if s.now().UnixMicro()-w.Moving.Began > abandonedAfter {
+				s.async(func(ctx context.Context) { s.endAbandoned(ctx, b.ID, move, key) })
+			}
+			return again, nil
+		}
+		if try >= maxTries {
+			return meta.Head{}, tooManyChanges(nil)
+		}
+		h = again
+	}
 }
 
 // withoutVersion returns h as if the version v were not there.
@@ -47,69 +102,26 @@ func withoutVersion(h meta.Head, v *meta.Version) meta.Head {
 	return h
 }
 
-// read is meta.Read, without a version that was renamed to another key.
-func (s *Store) read(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (meta.Head, error) {
-	h, err := s.meta.Read(ctx, b.ID, key, o)
-	for try := 0; err == nil; try++ {
-		v := markedVersion(&h)
-		if v == nil {
-			return h, nil
-		}
-		there, err := s.meta.Read(ctx, b.ID, v.Moving.Key, meta.ReadOptions{Limit: 2, Null: true})
-		if err != nil {
-			return meta.Head{}, err
-		}
-		if renameCommitted(&there, v.Moving.ID) {
-			id := v.Moving.ID
-			s.async(func(ctx context.Context) { _ = s.removeSource(ctx, b.ID, id, key) })
-			return withoutVersion(h, v), nil
-		}
-		again, err := s.meta.Read(ctx, b.ID, key, o)
-		if err != nil {
-			return meta.Head{}, err
-		}
-		if w := markedVersion(&again); w != nil && w.Moving.ID == v.Moving.ID {
-			if move := *w.Moving; s.now().UnixMicro()-move.Began > abandonedAfter {
-				s.async(func(ctx context.Context) { s.abandonRename(ctx, b.ID, move, key) })
-			}
-			return again, nil
-		}
-		if try >= maxTries {
-			return meta.Head{}, &s3err.Error{Code: s3err.OperationAborted, Message: "Too many others are changing this key; please try again"}
-		}
-		h = again
-	}
-	return h, err
-}
-
-// readResolved reads a key that is to be changed. A rename of one of its versions
-// is over then: it has been, and the version is gone, or it never will be.
-func (s *Store) readResolved(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions) (*meta.Head, error) {
-	h, err := s.meta.Read(ctx, b.ID, key, o)
-	if err != nil {
-		return nil, err
-	}
-	return s.resolveRename(ctx, b, key, o, &h)
-}
-
-func (s *Store) resolveRename(ctx context.Context, b *meta.Bucket, key string, o meta.ReadOptions, h *meta.Head) (*meta.Head, error) {
+// endRenames prepares a change of a key with a marked version: it ends the
+// rename, and returns the head without the version if the rename was committed,
+// and without the mark if it was not and never will be.
+func (s *Store) endRenames(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions, h *meta.Head) (*meta.Head, error) {
 	for {
 		v := markedVersion(h)
 		if v == nil {
 			return h, nil
 		}
-		gone, err := s.decideRename(ctx, b.ID, v.Moving)
+		committed, err := s.decideRename(ctx, bucket, v.Moving)
 		if err != nil {
 			return nil, err
 		}
-		if !gone {
-			withoutMark(h, v.Moving.ID)
-			return h, nil
+		if !committed {
+			return withoutMark(h, v.Moving.ID), nil
 		}
-		if err := s.removeSource(ctx, b.ID, v.Moving.ID, key); err != nil {
+		if err := s.removeSource(ctx, bucket, v.Moving.ID, key); err != nil {
 			return nil, err
 		}
-		again, err := s.meta.Read(ctx, b.ID, key, o)
+		again, err := s.meta.Read(ctx, bucket, key, o)
 		if err != nil {
 			return nil, err
 		}
@@ -117,73 +129,82 @@ func (s *Store) resolveRename(ctx context.Context, b *meta.Bucket, key string, o
 	}
 }
 
-// decideRename ends a rename one way or the other, and reports whether it has been.
-func (s *Store) decideRename(ctx context.Context, bucket meta.BucketID, m *meta.Move) (bool, error) {
-	o := meta.ReadOptions{Limit: 2, Null: true}
-	h, err := s.meta.Read(ctx, bucket, m.Key, o)
+// decideRename reports whether a rename was committed. If not, it fences the
+// destination, so that the rename fails, and looks at the destination once more.
+func (s *Store) decideRename(ctx context.Context, bucket meta.BucketID, m *meta.Move) (committed bool, err error) {
+	h, err := s.meta.Read(ctx, bucket, m.Key, readDestination)
 	if err != nil || renameCommitted(&h, m.ID) {
 		return err == nil, err
 	}
-	h, err = s.meta.Fence(ctx, bucket, m.Key, s.now().UnixMicro(), o)
+	h, err = s.meta.Fence(ctx, bucket, m.Key, s.now().UnixMicro(), readDestination)
 	return err == nil && renameCommitted(&h, m.ID), err
 }
 
-// withoutMark takes a mark that means nothing from the versions of h.
-func withoutMark(h *meta.Head, id meta.ID) {
-	h.Versions = slices.Clone(h.Versions)
-	for i := range h.Versions {
-		if m := h.Versions[i].Moving; m != nil && m.ID == id {
-			h.Versions[i].Moving = nil
+// withoutMark returns h without the mark of the rename id.
+func withoutMark(h *meta.Head, id meta.ID) *meta.Head {
+	c := *h
+	c.Versions = slices.Clone(h.Versions)
+	for i := range c.Versions {
+		if m := c.Versions[i].Moving; m != nil && m.ID == id {
+			c.Versions[i].Moving = nil
 		}
 	}
 	if h.Named != nil && h.Named.Moving != nil && h.Named.Moving.ID == id {
 		v := *h.Named
 		v.Moving = nil
-		h.Named = &v
+		c.Named = &v
 	}
+	return &c
 }
 
-// removeSources makes sure, before m takes the notes of renames from versions
-// of h, that nothing is left to be done for these renames.
+// removeSources prepares a change m that removes the notes of renames from
+// versions of h: first the sources of these renames are removed, since without
+// the note a mark means that the rename was not committed.
 func (s *Store) removeSources(ctx context.Context, bucket meta.BucketID, h *meta.Head, m *mutation) error {
-	touched := func(v *meta.Version) bool {
-		return v.Moved != nil && v.Moved.Key != "" &&
-			(slices.ContainsFunc(m.remove, func(o meta.Version) bool { return o.Seq == v.Seq }) ||
-				slices.ContainsFunc(m.put, func(o *meta.Version) bool { return o.Seq == v.Seq }))
-	}
-	versions := slices.Clone(h.Versions)
-	if h.Named != nil {
-		versions = append(versions, *h.Named)
-	}
-	versions = append(versions, m.remove...)
-	done := map[meta.ID]bool{}
-	for i := range versions {
-		v := &versions[i]
-		if !touched(v) || done[v.Moved.ID] {
-			continue
+	removed := map[meta.ID]bool{}
+	remove := func(v *meta.Version) error {
+		if v == nil || v.Moved == nil || v.Moved.Key == "" || removed[v.Moved.ID] || !m.touches(v.Seq) {
+			return nil
 		}
-		if err := s.removeSource(ctx, bucket, v.Moved.ID, v.Moved.Key); err != nil {
+		removed[v.Moved.ID] = true
+		return s.removeSource(ctx, bucket, v.Moved.ID, v.Moved.Key)
+	}
+	for i := range h.Versions {
+		if err := remove(&h.Versions[i]); err != nil {
 			return err
 		}
-		done[v.Moved.ID] = true
+	}
+	if err := remove(h.Named); err != nil {
+		return err
+	}
+	for i := range m.remove {
+		if err := remove(&m.remove[i]); err != nil {
+			return err
+		}
 	}
 	for _, v := range m.put {
-		if v.Moved != nil && done[v.Moved.ID] {
+		if v.Moved != nil && removed[v.Moved.ID] {
 			v.Moved = &meta.Move{ID: v.Moved.ID, Token: v.Moved.Token}
 		}
 	}
 	return nil
 }
 
-// removeSource removes the version of key that the rename id, which has been,
-// has moved away from it.
+// touches reports whether m replaces or removes the version seq.
+func (m *mutation) touches(seq int64) bool {
+	return slices.ContainsFunc(m.remove, func(v meta.Version) bool { return v.Seq == seq }) ||
+		slices.ContainsFunc(m.put, func(v *meta.Version) bool { return v.Seq == seq })
+}
+
+// removeSource removes the version of key that the committed rename id has moved
+// away from it. It does nothing if that is done.
 func (s *Store) removeSource(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
 	return s.changeMarked(ctx, bucket, id, key, func(v meta.Version) *mutation {
 		return &mutation{remove: []meta.Version{v}}
 	})
 }
 
-// removeMark takes away the mark of the rename id, which never will be.
+// removeMark removes the mark of the rename id, which never will be committed.
 func (s *Store) removeMark(ctx context.Context, bucket meta.BucketID, id meta.ID, key string) error {
 	return s.changeMarked(ctx, bucket, id, key, func(v meta.Version) *mutation {
 		v.Moving = nil
@@ -191,26 +212,26 @@ func (s *Store) removeMark(ctx context.Context, bucket meta.BucketID, id meta.ID
 	})
 }
 
-// abandonRename ends a rename that seems to have died, whichever way it went.
-func (s *Store) abandonRename(ctx context.Context, bucket meta.BucketID, m meta.Move, key string) {
-	gone, err := s.decideRename(ctx, bucket, &m)
+// endAbandoned ends a rename whose gateway seems to have died.
+func (s *Store) endAbandoned(ctx context.Context, bucket meta.BucketID, m meta.Move, key string) {
+	committed, err := s.decideRename(ctx, bucket, &m)
 	switch {
 	case err != nil:
-	case gone:
+	case committed:
 		err = s.removeSource(ctx, bucket, m.ID, key)
 	default:
 		err = s.removeMark(ctx, bucket, m.ID, key)
 	}
 	if err != nil {
-		s.log.Sugar().Debugf("the mark of a rename stays: %v", err)
+		s.log.Sugar().Debugf("the mark of an abandoned rename could not be removed: %v", err)
 	}
 }
 
-// changeMarked makes the change that end says of the version that the rename id has
-// marked, if the mark is there.
-func (s *Store) changeMarked(ctx context.Context, bucket meta.BucketID, id meta.ID, key string, end func(meta.Version) *mutation) error {
+// changeMarked makes the change that edit returns for the version that the rename
+// id has marked. It does nothing if the mark is not there.
+func (s *Store) changeMarked(ctx context.Context, bucket meta.BucketID, id meta.ID, key string, edit func(meta.Version) *mutation) error {
 	for try := 0; ; try++ {
-		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: 2, Null: true, Payload: true})
+		h, err := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Limit: headVersions, Null: true, Payload: true})
 		if err != nil {
 			return err
 		}
@@ -218,7 +239,7 @@ func (s *Store) changeMarked(ctx context.Context, bucket meta.BucketID, id meta.
 		if v == nil || v.Moving.ID != id {
 			return nil
 		}
-		err = s.commit(ctx, bucket, key, &h, len(h.Versions) >= 2, end(*v), &preparation{})
+		err = s.commit(ctx, bucket, key, &preparedWrite{head: &h}, edit(*v))
 		if !errors.Is(err, meta.ErrConflict) || try >= maxTries {
 			return err
 		}
@@ -226,4 +247,60 @@ func (s *Store) changeMarked(ctx context.Context, bucket meta.BucketID, id meta.
 			return err
 		}
 	}
+}
+
+// scan is meta.Scan of current objects, without keys that were renamed.
+func (s *Store) scan(ctx context.Context, b *meta.Bucket, from, to string, limit int) ([]meta.Entry, bool, error) {
+	for {
+		entries, more, err := s.meta.Scan(ctx, b.ID, meta.ScanOptions{From: from, To: to, Limit: limit})
+		if err != nil || !slices.ContainsFunc(entries, func(e meta.Entry) bool { return e.Moving }) {
+			return entries, more, err
+		}
+		shown := entries[:0:0]
+		for _, e := range entries {
+			if e.Moving {
+				h, err := s.read(ctx, b, e.Key, meta.ReadOptions{})
+				if err != nil {
+					return nil, false, err
+				}
+				cur := h.Current()
+				if cur == nil || cur.DeleteMarker {
+					continue
+				}
+				e = *meta.EntryOf(e.Key, cur)
+			}
+			shown = append(shown, e)
+		}
+		if len(shown) > 0 || !more {
+			return shown, more, nil
+		}
+		from = entries[len(entries)-1].Key + "\x00"
+	}
+}
+
+// scanAll scans all keys. Of keys that may have been renamed it returns no
+// version.
+func (s *Store) scanAll(ctx context.Context, b *meta.Bucket, from, to string, limit int) ([]meta.Entry, bool, error) {
+	entries, more, err := s.meta.Scan(ctx, b.ID, meta.ScanOptions{From: from, To: to, Limit: limit, All: true})
+	for i, e := range entries {
+		if e.Moving {
+			entries[i] = meta.Entry{Key: e.Key, HasOlderVersions: true}
+		}
+	}
+	return entries, more, err
+}
+
+// withoutRenamed removes from a page of a key's versions the one that was renamed
+// to another key.
+func (s *Store) withoutRenamed(ctx context.Context, b *meta.Bucket, key string, page []meta.Entry) ([]meta.Entry, error) {
+	marked := func(e meta.Entry) bool { return e.Moving }
+	i := slices.IndexFunc(page, marked)
+	if i < 0 {
+		return page, nil
+	}
+	h, err := s.read(ctx, b, key, meta.ReadOptions{Seq: page[i].Seq})
+	if err != nil || h.Named != nil {
+		return page, err
+	}
+	return slices.DeleteFunc(slices.Clone(page), marked), nil
 }
