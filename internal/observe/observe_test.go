@@ -18,6 +18,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/blob/blobfault"
+	"github.com/pithos/pithos/blob/blobtest"
 	"github.com/pithos/pithos/blob/file"
 	"github.com/pithos/pithos/internal/metrics"
 	"github.com/pithos/pithos/meta"
@@ -158,6 +160,67 @@ func TestMetadataCallsAreCountedByName(t *testing.T) {
 	if got := strings.Join(calls, "\n") + "\n"; got != string(want) {
 		t.Errorf("calls:\n%s", got)
 	}
+}
+
+// replicated is a store that keeps several copies.
+type replicated struct{ blob.Inspector }
+
+func (replicated) Replicated() bool { return true }
+
+// What wraps a blob store, or a reader, keeps what it can do beyond the interface.
+func TestDecoratorsKeepCapabilities(t *testing.T) {
+	files, err := file.Open(t.TempDir(), file.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	for name, wrap := range map[string]func(blob.Store) blob.Store{
+		"observe": New(metrics.New(metrics.Options{})).Blob,
+		"blobfault": func(s blob.Store) blob.Store {
+			return blobfault.Wrap(s, func(blobfault.Op) blobfault.Fault { return blobfault.Fault{} })
+		},
+	} {
+		for want, s := range map[bool]blob.Store{false: files, true: replicated{files}} {
+			if i, ok := wrap(s).(blob.Inspector); !ok || i.Replicated() != want {
+				t.Errorf("%s: of a store with copies %v it makes a %T", name, want, wrap(s))
+			}
+		}
+		w, err := files.Create(t.Context(), blob.NewID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref, err := w.Commit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := files.Open(t.Context(), ref, 0, ref.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrapped, err := wrap(files).Open(t.Context(), ref, 0, ref.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, direct := plain.(io.WriterTo)
+		if _, kept := wrapped.(io.WriterTo); !direct || !kept {
+			t.Errorf("%s: a reader writes from its own memory: %v, wrapped: %v", name, direct, kept)
+		}
+		if err := errors.Join(plain.Close(), wrapped.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTheContractOfBlobsHolds(t *testing.T) {
+	o := New(metrics.New(metrics.Options{}))
+	blobtest.Run(t, func(t *testing.T) blob.Store {
+		files, err := file.Open("blobs", file.Options{FS: vfs.NewMem()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = files.Close() })
+		return o.Blob(files)
+	})
 }
 
 func TestBlobsPassThroughAndAreCounted(t *testing.T) {
