@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +138,7 @@ func TestStatementSpansAreInsideTheCallersAlone(t *testing.T) {
 }
 
 // The contract of a metadata store holds through the observer, and /metrics has
-// the calls of testdata/calls.txt: dashboards name them.
+// the calls of testdata/calls.txt, which dashboards name.
 func TestMetadataCallsAreCountedByName(t *testing.T) {
 	m := metrics.New(metrics.Options{})
 	o := New(m)
@@ -157,8 +158,10 @@ func TestMetadataCallsAreCountedByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(calls, "\n") + "\n"; got != string(want) {
-		t.Errorf("calls:\n%s", got)
+	for _, name := range strings.Fields(string(want)) {
+		if !slices.Contains(calls, name) {
+			t.Errorf("/metrics has no call %s; it has %v", name, calls)
+		}
 	}
 }
 
