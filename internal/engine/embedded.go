@@ -51,7 +51,7 @@ func openEmbedded(_ context.Context, op *opening) (err error) {
 	}
 	op.Meta, op.AccessKeys, op.sweep = s, s, s.Sweep
 	op.closeLater(s.Close)
-	op.showPebble("meta", s.Figures)
+	op.showPebble("meta", s.Metrics)
 	op.credentials = filepath.Join(dir, credentialsFile)
 	op.Ring, err = keyadmin.DirectoryRing(op.cfg, filepath.Join(dir, masterKeyFile), fresh, op.log)
 	return err
@@ -76,7 +76,7 @@ func openFileBlobs(_ context.Context, op *opening, class *config.StorageClass) (
 		return nil, dataDirError(dir, err)
 	}
 	op.closeLater(s.Close)
-	op.showPebble("blobs:"+dir, s.Figures)
+	op.showPebble("blobs:"+dir, s.Metrics)
 	op.directories[dir] = s
 	return s, nil
 }

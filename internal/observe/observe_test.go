@@ -258,7 +258,7 @@ func TestBlobsPassThroughAndAreCounted(t *testing.T) {
 	if _, err := s.Open(t.Context(), ref, 0, ref.Size); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("after the deletion: %v", err)
 	}
-	remove := o.Pebble("blobs", files.Figures)
+	remove := o.Pebble("blobs", files.Metrics)
 	text := shown(m)
 	for _, want := range []string{
 		`pithos_blob_bytes_total{direction="read"} 12`, `pithos_blob_bytes_total{direction="written"} 12`,
