@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // indexWriter writes final listing rows asynchronously, in batches per shard. If
@@ -19,7 +20,7 @@ type indexWriter struct {
 	work     chan struct{} // bounds the concurrent batches
 	quit     chan struct{}
 	ended    sync.WaitGroup
-	inflight inflight
+	inflight cql.Inflight
 }
 
 const (
@@ -41,29 +42,29 @@ func newIndexWriter(s *Store) *indexWriter {
 func (b *indexWriter) add(ctx context.Context, rows ...shardRow) {
 	defer b.s.maintainer.waitForCapacity(ctx, rows) // after the rows are queued: they must not wait for it
 	for _, r := range rows {
-		b.inflight.add(1)
+		b.inflight.Add(1)
 		select {
 		case b.rows <- r:
 		case <-ctx.Done():
-			b.inflight.add(-1)
+			b.inflight.Add(-1)
 		case <-b.quit:
-			b.inflight.add(-1)
+			b.inflight.Add(-1)
 		}
 	}
 }
 
 // async runs f asynchronously; flush waits for it.
 func (b *indexWriter) async(f func(context.Context)) {
-	b.inflight.add(1)
+	b.inflight.Add(1)
 	go func() {
-		defer b.inflight.add(-1)
-		ctx, cancel := context.WithTimeout(context.Background(), 3*b.s.o.Timeout)
+		defer b.inflight.Add(-1)
+		ctx, cancel := context.WithTimeout(context.Background(), 3*b.s.Timeout)
 		defer cancel()
 		f(ctx)
 	}()
 }
 
-func (b *indexWriter) flush(ctx context.Context) error { return b.inflight.wait(ctx) }
+func (b *indexWriter) flush(ctx context.Context) error { return b.inflight.Wait(ctx) }
 
 func (b *indexWriter) stop() {
 	select {
@@ -117,7 +118,7 @@ func (b *indexWriter) send(shards map[shardName][]listingRow) {
 			rows = rows[n:]
 			b.work <- struct{}{}
 			go func() {
-				defer func() { <-b.work; b.inflight.add(-n) }()
+				defer func() { <-b.work; b.inflight.Add(-n) }()
 				b.write(name.bucket, name.shard, batch)
 			}()
 		}
@@ -125,7 +126,7 @@ func (b *indexWriter) send(shards map[shardName][]listingRow) {
 }
 
 func (b *indexWriter) write(bucket meta.BucketID, shard meta.ID, rows []listingRow) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*b.s.o.Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*b.s.Timeout)
 	defer cancel()
 	for try := range 3 {
 		final, err := b.s.finalRows(ctx, bucket, shard, rows)
@@ -140,45 +141,9 @@ func (b *indexWriter) write(bucket meta.BucketID, shard meta.ID, rows []listingR
 			b.s.lateWrites.recordWrites(bucket, shard, final)
 			return
 		}
-		if try == 2 || backoff(ctx, try+6) != nil {
+		if try == 2 || cql.Backoff(ctx, try+6) != nil {
 			b.s.o.Log.Warn("writing final listing rows failed: they stay pending until a listing repairs them", zap.Int("rows", len(rows)), zap.Error(err))
 			return
 		}
-	}
-}
-
-// inflight counts work that is queued or running, and waits until there is none.
-type inflight struct {
-	mu   sync.Mutex
-	n    int
-	idle chan struct{}
-}
-
-func (t *inflight) add(n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.n += n
-	if t.n == 0 && t.idle != nil {
-		close(t.idle)
-		t.idle = nil
-	}
-}
-
-func (t *inflight) wait(ctx context.Context) error {
-	t.mu.Lock()
-	if t.n == 0 {
-		t.mu.Unlock()
-		return nil
-	}
-	if t.idle == nil {
-		t.idle = make(chan struct{})
-	}
-	idle := t.idle
-	t.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

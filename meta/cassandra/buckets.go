@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 const (
@@ -44,20 +45,20 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 	if err != nil {
 		return meta.Bucket{}, err
 	}
-	if err := s.index(ctx, b, putBucketOwner, statement(putBucketName, b.ID[:], b.Name)); err != nil {
-		return meta.Bucket{}, wrap(err, "create bucket %q", b.Name)
+	if err := s.index(ctx, b, putBucketOwner, cql.Statement(putBucketName, b.ID[:], b.Name)); err != nil {
+		return meta.Bucket{}, cql.Wrap(err, "create bucket %q", b.Name)
 	}
-	insert := statement(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config, b.Config.Region, b.Config.Location)
-	for try := range maxTries {
+	insert := cql.Statement(insertBucket, b.Name, b.ID[:], b.Rev, string(b.State), b.Owner, b.Created.UnixMicro(), config, b.Config.Region, b.Config.Location)
+	for try := range cql.MaxTries {
 		applied, err := s.buckets.CAS(ctx, insert)
 		if applied {
 			s.names.learn(b.ID, b.Name)
 			return b, nil
 		}
-		if errors.Is(err, errNotApplied) {
-			return meta.Bucket{}, wrap(err, "create bucket %q", b.Name)
+		if errors.Is(err, cql.ErrNotApplied) {
+			return meta.Bucket{}, cql.Wrap(err, "create bucket %q", b.Name)
 		}
-		was, found, err := s.readBucket(ctx, s.buckets.serial, b.Name)
+		was, found, err := s.readBucket(ctx, s.buckets.Serial, b.Name)
 		switch {
 		case err != nil:
 			return meta.Bucket{}, fmt.Errorf("create bucket %q: %w: %w", b.Name, meta.ErrUnknownOutcome, err)
@@ -68,7 +69,7 @@ func (s *Store) CreateBucket(ctx context.Context, b meta.Bucket) (meta.Bucket, e
 			s.unindex(b)
 			return was, fmt.Errorf("create bucket %q: %w", b.Name, meta.ErrExists)
 		}
-		if err := backoff(ctx, try); err != nil {
+		if err := cql.Backoff(ctx, try); err != nil {
 			break
 		}
 	}
@@ -88,7 +89,7 @@ func (s *Store) index(ctx context.Context, b meta.Bucket, stmt string, more gocq
 // created. If that fails, what is left costs listings a read.
 func (s *Store) unindex(b meta.Bucket) {
 	s.writer.async(func(ctx context.Context) {
-		if err := s.index(ctx, b, deleteBucketOwner, statement(deleteBucketName, b.ID[:])); err != nil {
+		if err := s.index(ctx, b, deleteBucketOwner, cql.Statement(deleteBucketName, b.ID[:])); err != nil {
 			s.o.Log.Warn("removing the index rows of a deleted bucket failed: " + err.Error())
 		}
 	})
@@ -100,13 +101,13 @@ func (s *Store) Bucket(ctx context.Context, name string) (meta.Bucket, error) {
 	var found bool
 	var err error
 	if name != "" && meta.CheckText(name) == nil { // Cassandra refuses others as keys
-		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
+		b, found, err = s.readBucket(ctx, s.buckets.Consistency, name)
 	}
 	if err == nil && !found {
 		err = meta.ErrNotFound
 	}
 	if err != nil {
-		return meta.Bucket{}, wrap(err, "bucket %q", name)
+		return meta.Bucket{}, cql.Wrap(err, "bucket %q", name)
 	}
 	s.names.learn(b.ID, b.Name)
 	return b, nil
@@ -121,7 +122,7 @@ func (s *Store) readBucket(ctx context.Context, c gocql.Consistency, name string
 	if err != nil || !found {
 		return meta.Bucket{}, false, err
 	}
-	b.ID, b.State, b.Created = idOf(id), meta.BucketState(state), time.UnixMicro(created).UTC()
+	b.ID, b.State, b.Created = cql.ID(id), meta.BucketState(state), time.UnixMicro(created).UTC()
 	return b, true, meta.Unmarshal(config, &b.Config)
 }
 
@@ -131,35 +132,35 @@ func (s *Store) UpdateBucket(ctx context.Context, b meta.Bucket, ifRev int64) er
 	if err != nil {
 		return err
 	}
-	update := statement(updateBucket, b.Rev, string(b.State), config, b.Name, b.ID[:], ifRev)
+	update := cql.Statement(updateBucket, b.Rev, string(b.State), config, b.Name, b.ID[:], ifRev)
 	done := func(was meta.Bucket) bool {
 		now, err := meta.Marshal(was.Config)
 		return err == nil && was.Rev == b.Rev && was.State == b.State && bytes.Equal(now, config)
 	}
-	return wrap(s.casBucket(ctx, b, ifRev, update, done), "update bucket %q", b.Name)
+	return cql.Wrap(s.casBucket(ctx, b, ifRev, update, done), "update bucket %q", b.Name)
 }
 
 // RemoveBucket implements [meta.Buckets].
 func (s *Store) RemoveBucket(ctx context.Context, b meta.Bucket) error {
-	remove := statement(removeBucket, b.Name, b.ID[:], b.Rev)
+	remove := cql.Statement(removeBucket, b.Name, b.ID[:], b.Rev)
 	err := s.casBucket(ctx, b, b.Rev, remove, nil)
 	if err == nil {
 		s.unindex(b)
 	}
-	return wrap(err, "remove bucket %q", b.Name)
+	return cql.Wrap(err, "remove bucket %q", b.Name)
 }
 
 // casBucket makes a conditional change of a bucket's row. done reports whether a row
 // shows the change; nil: the change removes the row.
 func (s *Store) casBucket(ctx context.Context, b meta.Bucket, ifRev int64, change gocql.BatchEntry, done func(meta.Bucket) bool) error {
 	unknown := false
-	for try := range maxTries {
+	for try := range cql.MaxTries {
 		applied, err := s.buckets.CAS(ctx, change)
-		if applied || errors.Is(err, errNotApplied) && !unknown {
+		if applied || errors.Is(err, cql.ErrNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
-		was, found, readErr := s.readBucket(ctx, s.buckets.serial, b.Name)
+		was, found, readErr := s.readBucket(ctx, s.buckets.Serial, b.Name)
 		gone := !found || was.ID != b.ID // or the name has another life
 		switch {
 		case readErr != nil && unknown:
@@ -173,7 +174,7 @@ func (s *Store) casBucket(ctx context.Context, b meta.Bucket, ifRev int64, chang
 		case gone, was.Rev != ifRev:
 			return meta.ErrConflict
 		}
-		if err := backoff(ctx, try); err != nil {
+		if err := cql.Backoff(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -184,10 +185,10 @@ func (s *Store) casBucket(ctx context.Context, b meta.Bucket, ifRev int64, chang
 // buckets' own rows.
 func (s *Store) ListBuckets(ctx context.Context, owner, after string, limit int) ([]meta.Bucket, error) {
 	if err := meta.CheckText(owner, after); err != nil {
-		return nil, wrap(err, "list buckets")
+		return nil, cql.Wrap(err, "list buckets")
 	}
 	var list []meta.Bucket
-	limit = min(limit, maxLimit)
+	limit = min(limit, cql.MaxLimit)
 	shelf := allOwners
 	if owner != "" {
 		shelf = ownerPartition(owner)
@@ -195,11 +196,11 @@ func (s *Store) ListBuckets(ctx context.Context, owner, after string, limit int)
 	for more := true; more && len(list) < limit; {
 		names, err := s.readIndex(ctx, shelf, after, limit)
 		if err != nil {
-			return nil, wrap(err, "list buckets")
+			return nil, cql.Wrap(err, "list buckets")
 		}
 		found, err := s.readBuckets(ctx, names)
 		if err != nil {
-			return nil, wrap(err, "list buckets")
+			return nil, cql.Wrap(err, "list buckets")
 		}
 		list = append(list, found...)
 		if more = len(names) == limit; more {
@@ -220,7 +221,7 @@ func (s *Store) readIndex(ctx context.Context, shelf, after string, limit int) (
 	var names []indexedBucket
 	n := limit + 64 // left by crashes; more than these hide a name's last lives
 	rows := 0
-	err := s.buckets.QueryRows(ctx, s.buckets.consistency, n, func(row gocql.Scanner) error {
+	err := s.buckets.QueryRows(ctx, s.buckets.Consistency, n, func(row gocql.Scanner) error {
 		var name string
 		var id []byte
 		if err := row.Scan(&name, &id); err != nil {
@@ -228,9 +229,9 @@ func (s *Store) readIndex(ctx context.Context, shelf, after string, limit int) (
 		}
 		rows++
 		if k := len(names); k > 0 && names[k-1].name == name {
-			names[k-1].ids = append(names[k-1].ids, idOf(id))
+			names[k-1].ids = append(names[k-1].ids, cql.ID(id))
 		} else {
-			names = append(names, indexedBucket{name: name, ids: []meta.BucketID{idOf(id)}})
+			names = append(names, indexedBucket{name: name, ids: []meta.BucketID{cql.ID(id)}})
 		}
 		return nil
 	}, selectBucketOwner, shelf, after, n)
@@ -244,15 +245,15 @@ func (s *Store) readListedBucket(ctx context.Context, name string) (meta.Bucket,
 	var created int64
 	var region *string
 	b := meta.Bucket{Name: name}
-	found, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&id, &b.Owner, &created, &region, &b.Config.Location}, selectListedBucket, name)
+	found, err := s.buckets.QueryRow(ctx, s.buckets.Consistency, []any{&id, &b.Owner, &created, &region, &b.Config.Location}, selectListedBucket, name)
 	if err != nil || !found {
 		return meta.Bucket{}, false, err
 	}
 	if region == nil {
-		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
+		b, found, err = s.readBucket(ctx, s.buckets.Consistency, name)
 		return b.Listed(), found, err
 	}
-	b.ID, b.Created, b.Config.Region = idOf(id), time.UnixMicro(created).UTC(), *region
+	b.ID, b.Created, b.Config.Region = cql.ID(id), time.UnixMicro(created).UTC(), *region
 	return b, true, nil
 }
 
@@ -261,7 +262,7 @@ func (s *Store) readListedBucket(ctx context.Context, name string) (meta.Bucket,
 func (s *Store) readBuckets(ctx context.Context, rows []indexedBucket) ([]meta.Bucket, error) {
 	found := make([]*meta.Bucket, len(rows))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for i, r := range rows {
 		g.Go(func() error {
 			b, ok, err := s.readListedBucket(gctx, r.name)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // bucketNames caches the name of each life of a bucket, which never changes.
@@ -56,11 +57,11 @@ func (s *Store) checkBucket(ctx context.Context, id meta.BucketID) error {
 	}
 	var now []byte
 	var state string
-	found, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&now, &state}, `SELECT id, state FROM @.bucket WHERE name = ?`, name)
+	found, err := s.buckets.QueryRow(ctx, s.buckets.Consistency, []any{&now, &state}, `SELECT id, state FROM @.bucket WHERE name = ?`, name)
 	switch {
 	case err != nil:
 		return err
-	case !found || idOf(now) != id:
+	case !found || cql.ID(now) != id:
 		return meta.ErrBucketGone
 	case meta.BucketState(state) != meta.BucketActive:
 		return meta.ErrBucketDeleting
@@ -74,7 +75,7 @@ func (s *Store) bucketName(ctx context.Context, id meta.BucketID) (string, error
 	if known {
 		return name, nil
 	}
-	found, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&name}, selectBucketName, id[:])
+	found, err := s.buckets.QueryRow(ctx, s.buckets.Consistency, []any{&name}, selectBucketName, id[:])
 	if err != nil {
 		return "", err
 	}
@@ -92,10 +93,10 @@ func (s *Store) BucketByID(ctx context.Context, id meta.BucketID) (meta.Bucket, 
 	var b meta.Bucket
 	found := false
 	if err == nil {
-		b, found, err = s.readBucket(ctx, s.buckets.consistency, name)
+		b, found, err = s.readBucket(ctx, s.buckets.Consistency, name)
 	}
 	if errors.Is(err, meta.ErrBucketGone) || err == nil && (!found || b.ID != id) {
 		return meta.Bucket{}, fmt.Errorf("bucket %s: %w", id, meta.ErrNotFound)
 	}
-	return b, wrap(err, "bucket %s", id)
+	return b, cql.Wrap(err, "bucket %s", id)
 }

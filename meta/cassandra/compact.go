@@ -9,6 +9,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // compactHead inspects the beginning of a shard from which keys were deleted. If
@@ -104,7 +105,7 @@ func (s *Store) compactBefore(ctx context.Context, t task, r shardRange) (done b
 // most, and how many tombstones were scanned, if Cassandra warned of them.
 func (s *Store) keysAfter(ctx context.Context, bucket meta.BucketID, r shardRange, from string, most int) (kept []liveKey, dead int, err error) {
 	part := partitionOf(r.shard)
-	dead, err = s.QueryCountingTombstones(ctx, s.o.Consistency, maxPageRows, func(row gocql.Scanner) error {
+	dead, err = s.QueryCountingTombstones(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 		var key string
 		var state *int8
 		var rev *int64

@@ -17,11 +17,5 @@ type counters struct{ splits, repairs atomic.Int64 }
 
 // Counts returns how much asynchronous work the store has done.
 func (s *Store) Counts() Counts {
-	return Counts{Splits: s.counts.splits.Load(), Repairs: s.counts.repairs.Load(), Behind: int64(s.writer.inflight.count())}
-}
-
-func (t *inflight) count() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.n
+	return Counts{Splits: s.counts.splits.Load(), Repairs: s.counts.repairs.Load(), Behind: int64(s.writer.inflight.Count())}
 }

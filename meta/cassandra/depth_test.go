@@ -17,6 +17,7 @@ import (
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // latencyDB is a database each of whose statements takes a second of the test's own time.
@@ -87,7 +88,7 @@ func (d *latencyDB) QueryCountingTombstones(ctx context.Context, c gocql.Consist
 }
 
 func (d *latencyDB) Exec(ctx context.Context, stmt string, args ...any) error {
-	return d.ExecBatch(ctx, []gocql.BatchEntry{statement(stmt, args...)})
+	return d.ExecBatch(ctx, []gocql.BatchEntry{cql.Statement(stmt, args...)})
 }
 
 func (d *latencyDB) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
@@ -112,7 +113,7 @@ func (d *latencyDB) CAS(ctx context.Context, batch ...gocql.BatchEntry) (bool, e
 	if a := first.Args; first.Stmt == addInlineKnown || first.Stmt == addInlineUnknown {
 		keep(a[7], a[5])
 		without := append(append([]any{}, a[:5]...), a[6:]...)
-		batch = []gocql.BatchEntry{statement(map[string]string{addInlineKnown: addVersionKnown, addInlineUnknown: addVersionUnknown}[first.Stmt], without...)}
+		batch = []gocql.BatchEntry{cql.Statement(map[string]string{addInlineKnown: addVersionKnown, addInlineUnknown: addVersionUnknown}[first.Stmt], without...)}
 	}
 	for _, e := range batch[1:] {
 		if e.Stmt == putVersion {
@@ -244,7 +245,7 @@ func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.
 		d := &latencyDB{fake: newFake(1), payloads: map[string][]byte{}}
 		o, err := Options{}.withDefaults()
 		must(t, err)
-		m := newOn(d, d, o)
+		m := newOn(testDB(d), testDB(d), o)
 		c := &chunks{d: d, of: map[blob.ID][]byte{}}
 		s, err := store.New(store.Options{Meta: m, Blobs: map[string]blob.Store{"c": c},
 			Classes: map[string]string{store.ClassStandard: "c"}, BucketCache: time.Hour})
@@ -268,4 +269,4 @@ func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.
 	return serial, statements, async
 }
 
-var _ database = (*latencyDB)(nil)
+var _ cql.Database = (*latencyDB)(nil)

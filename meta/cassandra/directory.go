@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // The directory is the table listing_map. It has the ranges of shards, so that a
@@ -33,15 +34,15 @@ func (s *Store) loadDirectory(ctx context.Context, bucket meta.BucketID, key str
 		var r shardRange
 		var shard []byte
 		err := row.Scan(&r.low, &r.high, &shard, &r.gen)
-		r.shard = idOf(shard)
+		r.shard = cql.ID(shard)
 		if err == nil && (r.high == "" || r.low < r.high) {
 			facts = append(facts, r)
 		}
 		return err
 	}
-	err := s.QueryRows(ctx, s.o.Consistency, 1, scan, selectRangeAt, bucket[:], key)
+	err := s.QueryRows(ctx, s.Consistency, 1, scan, selectRangeAt, bucket[:], key)
 	if err == nil {
-		err = s.QueryRows(ctx, s.o.Consistency, directoryPage, scan, selectRangesAfter, bucket[:], key, directoryPage)
+		err = s.QueryRows(ctx, s.Consistency, directoryPage, scan, selectRangesAfter, bucket[:], key, directoryPage)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		s.o.Log.Debug("reading the shard directory failed", zap.Error(err))
@@ -62,7 +63,7 @@ func (s *Store) publishChildren(ctx context.Context, bucket meta.BucketID, r sha
 }
 
 func (r *shardRange) statement(bucket meta.BucketID) gocql.BatchEntry {
-	return statement(putRange, bucket[:], r.low, r.high, r.shard[:], r.gen, int64(r.gen))
+	return cql.Statement(putRange, bucket[:], r.low, r.high, r.shard[:], r.gen, int64(r.gen))
 }
 
 // publishMerged replaces the rows that publishChildren wrote for the shards of a
@@ -75,7 +76,7 @@ func (s *Store) publishMerged(ctx context.Context, bucket meta.BucketID, run []s
 	one.gen++
 	batch := []gocql.BatchEntry{one.statement(bucket)}
 	for _, r := range run[1:] {
-		batch = append(batch, statement(deleteRange, int64(one.gen), bucket[:], r.low))
+		batch = append(batch, cql.Statement(deleteRange, int64(one.gen), bucket[:], r.low))
 	}
 	return s.ExecBatch(ctx, batch)
 }

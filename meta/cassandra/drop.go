@@ -6,6 +6,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 const (
@@ -25,17 +26,17 @@ const (
 func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
 	parts, err := s.partitionsUnder(ctx, part)
 	if err != nil {
-		return wrap(err, "drop listing")
+		return cql.Wrap(err, "drop listing")
 	}
 	for i := len(parts) - 1; i >= 0; i-- {
-		if err := s.Exec(ctx, dropPartition, int64(maxTimestamp), part.Bucket[:], parts[i][:]); err != nil {
-			return wrap(err, "drop listing")
+		if err := s.Exec(ctx, dropPartition, int64(cql.MaxTimestamp), part.Bucket[:], parts[i][:]); err != nil {
+			return cql.Wrap(err, "drop listing")
 		}
 	}
 	if part.Part != rootShard {
 		return nil
 	}
-	return wrap(s.Exec(ctx, dropDirectory, int64(maxTimestamp), part.Bucket[:]), "drop directory of listing")
+	return cql.Wrap(s.Exec(ctx, dropDirectory, int64(cql.MaxTimestamp), part.Bucket[:]), "drop directory of listing")
 }
 
 // partitionsUnder follows all seals from a shard, and returns the partitions, each
@@ -65,21 +66,21 @@ func (s *Store) partitionsUnder(ctx context.Context, part meta.ListingPart) (par
 
 // walkListings visits the partitions of listings, and their maps.
 func (s *Store) walkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
-	err := s.walkTokens(ctx, share, func(row gocql.Scanner) error {
+	err := s.WalkTable(ctx, share, func(row gocql.Scanner) error {
 		var bucket, shard []byte
 		if err := row.Scan(&bucket, &shard); err != nil {
 			return err
 		}
-		return visit(meta.ListingPart{Bucket: idOf(bucket), Part: idOf(shard)})
+		return visit(meta.ListingPart{Bucket: cql.ID(bucket), Part: cql.ID(shard)})
 	}, walkListings)
 	if err != nil {
-		return wrap(err, "walk listings")
+		return cql.Wrap(err, "walk listings")
 	}
-	return wrap(s.walkTokens(ctx, share, func(row gocql.Scanner) error {
+	return cql.Wrap(s.WalkTable(ctx, share, func(row gocql.Scanner) error {
 		var bucket []byte
 		if err := row.Scan(&bucket); err != nil {
 			return err
 		}
-		return visit(meta.ListingPart{Bucket: idOf(bucket), Part: rootShard})
+		return visit(meta.ListingPart{Bucket: cql.ID(bucket), Part: rootShard})
 	}, walkDirectories), "walk directories of listings")
 }

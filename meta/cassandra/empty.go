@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // Empty implements [meta.Buckets].
@@ -15,11 +16,11 @@ func (s *Store) Empty(ctx context.Context, id meta.BucketID) (bool, error) {
 	for low := ""; ; {
 		p, err := s.readPage(ctx, id, low, "", 500, []int8{visible, history})
 		if err != nil {
-			return false, wrap(err, "check whether bucket is empty")
+			return false, cql.Wrap(err, "check whether bucket is empty")
 		}
 		for _, r := range p.rows {
 			if empty, err := s.emptyRow(ctx, id, r); err != nil || !empty {
-				return false, wrap(err, "check whether bucket is empty")
+				return false, cql.Wrap(err, "check whether bucket is empty")
 			}
 		}
 		if p.bound == "" {
@@ -38,7 +39,7 @@ func (s *Store) emptyRow(ctx context.Context, bucket meta.BucketID, r readRow) (
 	if r.kind == visible && r.state == stateGone {
 		return true, nil // the same as no row
 	}
-	h, _, err := s.readHead(ctx, s.serial(), bucket, r.key, 1, false)
+	h, _, err := s.readHead(ctx, s.Serial, bucket, r.key, 1, false)
 	if err != nil || len(h.Versions) > 0 {
 		return false, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // fake has the few tables of the listing protocol in memory. Each statement is one atomic
@@ -143,7 +144,7 @@ func (f *fake) head(bucket, key any) *fakeHead {
 }
 
 func (f *fake) shard(id any) *fakeShard {
-	name := idOf(id.([]byte))
+	name := cql.ID(id.([]byte))
 	s := f.shards[name]
 	if s == nil {
 		s = &fakeShard{rows: map[fakeKey]fakeRow{}, below: map[int8]string{}, seals: map[string]listingRow{}}
@@ -332,7 +333,7 @@ func (f *fake) shardRows(id any, kind int8, low, high string, n int) (rows [][]a
 }
 
 func (f *fake) Exec(ctx context.Context, stmt string, args ...any) error {
-	return f.ExecBatch(ctx, []gocql.BatchEntry{statement(stmt, args...)})
+	return f.ExecBatch(ctx, []gocql.BatchEntry{cql.Statement(stmt, args...)})
 }
 
 func (f *fake) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
@@ -462,7 +463,7 @@ func (f *fake) apply(batch []gocql.BatchEntry) bool {
 			return false
 		}
 		h.nullSeq, h.commit = a[1].(int64), a[2].([]byte)
-		h.change([]gocql.BatchEntry{statement(putVersion, a[5], a[6], a[7], a[3], nil, a[4])})
+		h.change([]gocql.BatchEntry{cql.Statement(putVersion, a[5], a[6], a[7], a[3], nil, a[4])})
 	default:
 		panic(batch[0].Stmt)
 	}
@@ -500,4 +501,9 @@ func (h *fakeHead) change(batch []gocql.BatchEntry) {
 	h.past = append(h.past, now)
 }
 
-var _ database = (*fake)(nil)
+var _ cql.Database = (*fake)(nil)
+
+// testDB returns a DB with the default consistencies.
+func testDB(d cql.Database) cql.DB {
+	return cql.DB{Database: d, Consistency: gocql.LocalQuorum, Serial: gocql.Consistency(gocql.LocalSerial), Timeout: 10 * time.Second}
+}

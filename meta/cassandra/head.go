@@ -4,13 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
-	"time"
 
 	"github.com/gocql/gocql"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // revTTL is how long the revision of a key without versions is kept, in seconds.
@@ -34,24 +33,21 @@ const (
 	selectVersions    = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
 )
 
-// maxTries bounds loops that start again because a row changed between two reads.
-const maxTries = 20
-
 // Read implements [meta.Objects].
 func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
 	if err := meta.CheckText(key); err != nil {
-		return meta.Head{}, wrap(err, "read head of key")
+		return meta.Head{}, cql.Wrap(err, "read head of key")
 	}
-	for try := range maxTries {
-		h, steady, err := s.readOnce(ctx, s.o.Consistency, bucket, key, o)
+	for try := range cql.MaxTries {
+		h, steady, err := s.readOnce(ctx, s.Consistency, bucket, key, o)
 		if err != nil || steady {
-			return h.Head, wrap(err, "read head of key")
+			return h.Head, cql.Wrap(err, "read head of key")
 		}
-		if err := backoff(ctx, try); err != nil {
-			return meta.Head{}, wrap(err, "read head of key")
+		if err := cql.Backoff(ctx, try); err != nil {
+			return meta.Head{}, cql.Wrap(err, "read head of key")
 		}
 	}
-	return meta.Head{}, fmt.Errorf("read head of key: it changed %d times during the operation: %w", maxTries, meta.ErrConflict)
+	return meta.Head{}, fmt.Errorf("read head of key: it changed %d times during the operation: %w", cql.MaxTries, meta.ErrConflict)
 }
 
 // readOnce reads a head once. consistent reports that no change came between its
@@ -106,7 +102,7 @@ func (s *Store) readHead(ctx context.Context, c gocql.Consistency, bucket meta.B
 	if payload {
 		stmt = selectHeadPayload
 	}
-	limit = min(max(limit, 1), maxLimit)
+	limit = min(max(limit, 1), cql.MaxLimit)
 	return s.scanHead(ctx, c, limit, payload, stmt, bucket[:], key, limit)
 }
 
@@ -126,7 +122,7 @@ func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, pay
 			return err
 		}
 		steady = steady && (first || rev == h.Rev)
-		first, h.Rev, h.commitID = false, rev, idOf(commit)
+		first, h.Rev, h.commitID = false, rev, cql.ID(commit)
 		if seq == nil {
 			return nil // only the static columns
 		}
@@ -144,7 +140,7 @@ func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, pay
 // Versions implements [meta.Objects].
 func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
 	if err := meta.CheckText(key); err != nil {
-		return nil, wrap(err, "read versions of key")
+		return nil, cql.Wrap(err, "read versions of key")
 	}
 	if limit <= 0 {
 		return nil, nil
@@ -152,27 +148,27 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	h, _, err := s.scanHead(ctx, s.o.Consistency, limit, false, selectVersions, bucket[:], key, before, min(limit, maxLimit))
-	return h.Versions, wrap(err, "read versions of key")
+	h, _, err := s.scanHead(ctx, s.Consistency, limit, false, selectVersions, bucket[:], key, before, min(limit, cql.MaxLimit))
+	return h.Versions, cql.Wrap(err, "read versions of key")
 }
 
 // Pages implements [meta.Objects].
 func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
 	if err := meta.CheckText(key); err != nil {
-		return nil, wrap(err, "read segments of a version")
+		return nil, cql.Wrap(err, "read segments of a version")
 	}
 	var stored map[int][]byte
-	found, err := s.QueryRow(ctx, s.o.Consistency, []any{&stored}, selectPages, from, from+n-1, bucket[:], key, seq)
+	found, err := s.QueryRow(ctx, s.Consistency, []any{&stored}, selectPages, from, from+n-1, bucket[:], key, seq)
 	if err == nil && (!found || len(stored) < n) {
 		err = meta.ErrNotFound
 	}
 	if err != nil {
-		return nil, wrap(err, "read segments of a version")
+		return nil, cql.Wrap(err, "read segments of a version")
 	}
 	pages := make([]meta.Page, n)
 	for i := range pages {
 		if err := meta.Unmarshal(stored[from+i], &pages[i]); err != nil {
-			return nil, wrap(err, "read segments of a version")
+			return nil, cql.Wrap(err, "read segments of a version")
 		}
 	}
 	return pages, nil
@@ -188,15 +184,15 @@ func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key stri
 		before = math.MaxInt64
 	}
 	if err := meta.CheckText(key); err != nil {
-		return nil, wrap(err, "list versions of key")
+		return nil, cql.Wrap(err, "list versions of key")
 	}
-	limit = min(limit, maxLimit)
+	limit = min(limit, cql.MaxLimit)
 	var found []meta.Entry
 	for {
 		want := limit - len(found)
 		rows, err := s.readListedVersions(ctx, bucket, key, before, want)
 		if err != nil {
-			return nil, wrap(err, "list versions of key")
+			return nil, cql.Wrap(err, "list versions of key")
 		}
 		for i := range rows {
 			if !rows[i].removed {
@@ -220,7 +216,7 @@ type listedVersion struct {
 // wrote no column for listings: their versions are read whole.
 func (s *Store) readListedVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) (rows []listedVersion, err error) {
 	var whole []int // the versions to read whole
-	err = s.QueryRows(ctx, s.o.Consistency, min(limit, maxPageRows), func(row gocql.Scanner) error {
+	err = s.QueryRows(ctx, s.Consistency, min(limit, cql.MaxPageRows), func(row gocql.Scanner) error {
 		var seq int64
 		var listed []byte
 		if err := row.Scan(&seq, &listed); err != nil {
@@ -240,7 +236,7 @@ func (s *Store) readListedVersions(ctx context.Context, bucket meta.BucketID, ke
 		return nil, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for _, i := range whole {
 		g.Go(func() error { return s.readWhole(gctx, bucket, key, &rows[i]) })
 	}
@@ -250,7 +246,7 @@ func (s *Store) readListedVersions(ctx context.Context, bucket meta.BucketID, ke
 // readWhole reads what a listing shows of a version that has no column for it.
 func (s *Store) readWhole(ctx context.Context, bucket meta.BucketID, key string, r *listedVersion) error {
 	var doc []byte
-	found, err := s.QueryRow(ctx, s.o.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, r.Seq)
+	found, err := s.QueryRow(ctx, s.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, r.Seq)
 	if r.removed = !found; err != nil || !found {
 		return err
 	}
@@ -267,13 +263,13 @@ const (
 // change whose outcome is unknown can still find itself.
 func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
 	if err := meta.CheckText(key); err != nil {
-		return meta.Head{}, wrap(err, "fence key")
+		return meta.Head{}, cql.Wrap(err, "fence key")
 	}
-	c := s.o.Consistency
-	for try := range maxTries {
+	c := s.Consistency
+	for try := range cql.MaxTries {
 		h, steady, err := s.readOnce(ctx, c, bucket, key, o)
 		if err != nil {
-			return meta.Head{}, wrap(err, "fence key")
+			return meta.Head{}, cql.Wrap(err, "fence key")
 		}
 		next := max(h.Rev, rev) + 2
 		if steady {
@@ -283,16 +279,16 @@ func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev
 				h.Rev = next
 				return h.Head, nil
 			}
-			if err != nil && try == maxTries-1 {
-				return meta.Head{}, wrap(err, "fence key")
+			if err != nil && try == cql.MaxTries-1 {
+				return meta.Head{}, cql.Wrap(err, "fence key")
 			}
 		}
-		c = s.serial() // completes what Paxos has begun, this fence included
-		if err := backoff(ctx, try); err != nil {
-			return meta.Head{}, wrap(err, "fence key")
+		c = s.Serial // completes what Paxos has begun, this fence included
+		if err := cql.Backoff(ctx, try); err != nil {
+			return meta.Head{}, cql.Wrap(err, "fence key")
 		}
 	}
-	return meta.Head{}, fmt.Errorf("fence key: it changed %d times during the operation: %w", maxTries, meta.ErrUnavailable)
+	return meta.Head{}, fmt.Errorf("fence key: it changed %d times during the operation: %w", cql.MaxTries, meta.ErrUnavailable)
 }
 
 func (s *Store) fence(ctx context.Context, bucket meta.BucketID, key string, h head, next int64) (bool, error) {
@@ -306,26 +302,7 @@ func (s *Store) fence(ctx context.Context, bucket meta.BucketID, key string, h h
 	}
 	defer unlock()
 	if h.Rev == 0 {
-		return s.CAS(ctx, statement(fenceUnknown, ttl, next, bucket[:], key))
+		return s.CAS(ctx, cql.Statement(fenceUnknown, ttl, next, bucket[:], key))
 	}
-	return s.CAS(ctx, statement(fenceKnown, ttl, next, bucket[:], key, h.Rev))
-}
-
-// backoff waits before another attempt, for a random time that grows with try.
-func backoff(ctx context.Context, try int) error {
-	most := min(time.Millisecond<<min(try, 8), 200*time.Millisecond)
-	t := time.NewTimer(time.Duration(rand.Int64N(int64(most)) + 1))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// idOf decodes a stored id; the zero ID if there is none.
-func idOf(b []byte) (id meta.ID) {
-	copy(id[:], b)
-	return id
+	return s.CAS(ctx, cql.Statement(fenceKnown, ttl, next, bucket[:], key, h.Rev))
 }

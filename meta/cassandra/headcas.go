@@ -9,6 +9,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 const (
@@ -48,7 +49,7 @@ func (s *Store) casHead(ctx context.Context, bucket meta.BucketID, key string, c
 		return nil
 	case err == nil:
 		return meta.ErrConflict
-	case errors.Is(err, errNotApplied):
+	case errors.Is(err, cql.ErrNotApplied):
 		return err
 	}
 	return s.resolveOutcome(ctx, bucket, key, c, batch, err)
@@ -58,7 +59,7 @@ func (s *Store) casHead(ctx context.Context, bucket meta.BucketID, key string, c
 // It does so even if the caller's context has ended: after a change that was
 // applied there is more to do.
 func (s *Store) resolveOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.o.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.Timeout)
 	defer cancel()
 	for try := range 4 {
 		done, err := s.readOutcome(ctx, bucket, key, c, batch)
@@ -77,7 +78,7 @@ func (s *Store) resolveOutcome(ctx context.Context, bucket meta.BucketID, key st
 		if err != nil {
 			cause = err
 		}
-		if backoff(ctx, try+3) != nil {
+		if cql.Backoff(ctx, try+3) != nil {
 			break
 		}
 	}
@@ -92,7 +93,7 @@ func (s *Store) resolveOutcome(ctx context.Context, bucket meta.BucketID, key st
 // supersedes the others (it proposes an empty update, CASSANDRA-12126). So a round
 // that began before the read cannot change what it returned.
 func (s *Store) readOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry) (done bool, err error) {
-	h, _, err := s.readHead(ctx, s.serial(), bucket, key, 1, false)
+	h, _, err := s.readHead(ctx, s.Serial, bucket, key, 1, false)
 	switch {
 	case err != nil:
 		return false, err
@@ -119,7 +120,7 @@ func (s *Store) hasVersion(ctx context.Context, bucket meta.BucketID, key string
 		return false, err
 	}
 	var doc, payload []byte
-	found, err := s.QueryRow(ctx, s.serial(), []any{&doc, &payload},
+	found, err := s.QueryRow(ctx, s.Serial, []any{&doc, &payload},
 		`SELECT doc, payload FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`, bucket[:], key, v.Seq)
 	return found && bytes.Equal(doc, want) && bytes.Equal(payload, v.Payload), err
 }
@@ -164,9 +165,9 @@ func addVersionStatement(bucket meta.BucketID, key string, c meta.Change) ([]goc
 	}
 	args = append(args, bucket[:], key, v.Seq)
 	if c.IfRev == 0 {
-		return []gocql.BatchEntry{statement(unknown, args...)}, nil
+		return []gocql.BatchEntry{cql.Statement(unknown, args...)}, nil
 	}
-	return []gocql.BatchEntry{statement(known, append(args, c.IfRev)...)}, nil
+	return []gocql.BatchEntry{cql.Statement(known, append(args, c.IfRev)...)}, nil
 }
 
 func changeStatements(bucket meta.BucketID, key string, c meta.Change) ([]gocql.BatchEntry, error) {
@@ -177,9 +178,9 @@ func changeStatements(bucket meta.BucketID, key string, c meta.Change) ([]gocql.
 	if c.RemovesKey {
 		ttl = revTTL
 	}
-	first := statement(setHeadUnknown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key)
+	first := cql.Statement(setHeadUnknown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key)
 	if c.IfRev != 0 {
-		first = statement(setHeadKnown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key, c.IfRev)
+		first = cql.Statement(setHeadKnown, ttl, c.Rev, c.NullSeq, c.ID[:], bucket[:], key, c.IfRev)
 	}
 	batch := []gocql.BatchEntry{first}
 	put := map[int64]bool{}
@@ -189,7 +190,7 @@ func changeStatements(bucket meta.BucketID, key string, c meta.Change) ([]gocql.
 			return nil, err
 		}
 		put[v.Seq] = true
-		batch = append(batch, statement(putVersion, bucket[:], key, v.Seq, doc, v.Payload, listed))
+		batch = append(batch, cql.Statement(putVersion, bucket[:], key, v.Seq, doc, v.Payload, listed))
 		if v.Pages == nil || len(v.Pages.Write) == 0 {
 			continue
 		}
@@ -197,12 +198,12 @@ func changeStatements(bucket meta.BucketID, key string, c meta.Change) ([]gocql.
 		if err != nil {
 			return nil, err
 		}
-		batch = append(batch, statement(putPages, pages, bucket[:], key, v.Seq))
+		batch = append(batch, cql.Statement(putPages, pages, bucket[:], key, v.Seq))
 	}
 	for _, seq := range c.Delete {
 		// A batch has one timestamp, at which a deletion wins over an insertion.
 		if !put[seq] {
-			batch = append(batch, statement(deleteVersion, bucket[:], key, seq))
+			batch = append(batch, cql.Statement(deleteVersion, bucket[:], key, seq))
 		}
 	}
 	return batch, nil

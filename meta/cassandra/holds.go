@@ -9,6 +9,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // Holds change by Paxos only. They are in one partition of the keyspace that has
@@ -36,7 +37,7 @@ func (s *Store) AddHold(ctx context.Context, h meta.Hold) error {
 	if err != nil {
 		return err
 	}
-	return wrap(s.casHold(ctx, h.ID, statement(insertHold, blobHolds, h.ID[:], h.Rev, doc), func(now *holdDoc, unknown bool) (bool, error) {
+	return cql.Wrap(s.casHold(ctx, h.ID, cql.Statement(insertHold, blobHolds, h.ID[:], h.Rev, doc), func(now *holdDoc, unknown bool) (bool, error) {
 		switch {
 		case now == nil:
 			return false, nil
@@ -56,7 +57,7 @@ func (s *Store) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error 
 	if err != nil {
 		return err
 	}
-	return wrap(s.casHold(ctx, h.ID, statement(updateHold, h.Rev, doc, blobHolds, h.ID[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
+	return cql.Wrap(s.casHold(ctx, h.ID, cql.Statement(updateHold, h.Rev, doc, blobHolds, h.ID[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
 		switch {
 		case now == nil:
 			return false, meta.ErrNotFound
@@ -71,7 +72,7 @@ func (s *Store) UpdateHold(ctx context.Context, h meta.Hold, ifRev int64) error 
 
 // RemoveHold implements [meta.Holds].
 func (s *Store) RemoveHold(ctx context.Context, id meta.ID, ifRev int64) error {
-	return wrap(s.casHold(ctx, id, statement(deleteHold, blobHolds, id[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
+	return cql.Wrap(s.casHold(ctx, id, cql.Statement(deleteHold, blobHolds, id[:], ifRev), func(now *holdDoc, unknown bool) (bool, error) {
 		switch {
 		case now == nil && unknown:
 			return true, nil
@@ -89,9 +90,9 @@ func (s *Store) RemoveHold(ctx context.Context, id meta.ID, ifRev int64) error {
 // failed (an error), or try again.
 func (s *Store) casHold(ctx context.Context, id meta.ID, change gocql.BatchEntry, judge func(now *holdDoc, unknown bool) (done bool, err error)) error {
 	unknown := false
-	for try := range maxTries {
+	for try := range cql.MaxTries {
 		applied, err := s.buckets.CAS(ctx, change)
-		if applied || errors.Is(err, errNotApplied) && !unknown {
+		if applied || errors.Is(err, cql.ErrNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
@@ -105,7 +106,7 @@ func (s *Store) casHold(ctx context.Context, id meta.ID, change gocql.BatchEntry
 		if done, err := judge(now, unknown); done || err != nil {
 			return err
 		}
-		if err := backoff(ctx, try); err != nil {
+		if err := cql.Backoff(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -115,7 +116,7 @@ func (s *Store) casHold(ctx context.Context, id meta.ID, change gocql.BatchEntry
 // readHold reads a hold's row by Paxos; nil where there is none.
 func (s *Store) readHold(ctx context.Context, id meta.ID) (*holdDoc, error) {
 	var h holdDoc
-	found, err := s.buckets.QueryRow(ctx, s.buckets.serial, []any{&h.rev, &h.doc}, selectHold, blobHolds, id[:])
+	found, err := s.buckets.QueryRow(ctx, s.buckets.Serial, []any{&h.rev, &h.doc}, selectHold, blobHolds, id[:])
 	if err != nil || !found {
 		return nil, err
 	}
@@ -125,18 +126,18 @@ func (s *Store) readHold(ctx context.Context, id meta.ID) (*holdDoc, error) {
 // ListHolds implements [meta.Holds].
 func (s *Store) ListHolds(ctx context.Context) ([]meta.Hold, error) {
 	var holds []meta.Hold
-	err := s.buckets.QueryRows(ctx, s.buckets.consistency, maxPageRows, func(row gocql.Scanner) error {
+	err := s.buckets.QueryRows(ctx, s.buckets.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 		var id, doc []byte
 		var h meta.Hold
 		if err := row.Scan(&id, &h.Rev, &doc); err != nil {
 			return err
 		}
 		if err := meta.Unmarshal(doc, &h); err != nil {
-			return wrap(err, "hold %x", id)
+			return cql.Wrap(err, "hold %x", id)
 		}
-		h.ID = idOf(id)
+		h.ID = cql.ID(id)
 		holds = append(holds, h)
 		return nil
 	}, selectHolds, blobHolds)
-	return holds, wrap(err, "list holds")
+	return holds, cql.Wrap(err, "list holds")
 }

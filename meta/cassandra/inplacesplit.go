@@ -10,6 +10,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // A shard may be split in place: the rows below a key move into another partition, and
@@ -95,7 +96,7 @@ const deleteRowsBelow = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id
 func (s *Store) dropSplitOff(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal) error {
 	part := partitionOf(shard)
 	for _, kind := range []int8{visible, history} {
-		if err := s.Exec(ctx, deleteRowsBelow, int64(maxTimestamp), bucket[:], part[:], kind, seal.at); err != nil {
+		if err := s.Exec(ctx, deleteRowsBelow, int64(cql.MaxTimestamp), bucket[:], part[:], kind, seal.at); err != nil {
 			return err
 		}
 	}
@@ -153,13 +154,13 @@ func sealStatements(bucket meta.BucketID, shard meta.ID, want seal) ([]gocql.Bat
 		if want.inPlace(shard) {
 			left, right = want.right, want.left
 		}
-		return []gocql.BatchEntry{statement(sealShard, want.at, left[:], right[:], bucket[:], shard[:]), statement(sealRow, bucket[:], shard[:])}, nil
+		return []gocql.BatchEntry{cql.Statement(sealShard, want.at, left[:], right[:], bucket[:], shard[:]), cql.Statement(sealRow, bucket[:], shard[:])}, nil
 	}
 	doc, err := meta.Marshal(&sealDoc{want.at, want.left, want.right})
 	part, next := partitionOf(shard), withInPlaceSplits(shard, inPlaceSplits(shard)+1)
 	return []gocql.BatchEntry{
-		statement(transferOwner, next[:], bucket[:], part[:], shard[:]),
-		statement(putSealRow, bucket[:], part[:], sealRowKey(shard), sealOpen, doc),
+		cql.Statement(transferOwner, next[:], bucket[:], part[:], shard[:]),
+		cql.Statement(putSealRow, bucket[:], part[:], sealRowKey(shard), sealOpen, doc),
 	}, err
 }
 
@@ -167,11 +168,11 @@ func sealStatements(bucket meta.BucketID, shard meta.ID, want seal) ([]gocql.Bat
 func markStatement(bucket meta.BucketID, shard meta.ID, seal seal) gocql.BatchEntry {
 	switch part := partitionOf(shard); {
 	case inPlaceSplits(shard) > 0:
-		return statement(markSealRow, sealCopied, bucket[:], part[:], sealRowKey(shard), sealOpen)
+		return cql.Statement(markSealRow, sealCopied, bucket[:], part[:], sealRowKey(shard), sealOpen)
 	case seal.inPlace(shard):
-		return statement(markShard, bucket[:], shard[:], seal.right[:])
+		return cql.Statement(markShard, bucket[:], shard[:], seal.right[:])
 	}
-	return statement(markShard, bucket[:], shard[:], seal.left[:])
+	return cql.Statement(markShard, bucket[:], shard[:], seal.left[:])
 }
 
 // firstKey returns where a shard's rows begin in its partition. Below are only the

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // lateWriteRepairer repairs live rows that were written into a shard after its
@@ -29,7 +30,7 @@ type lateWriteRepairer struct {
 	queue  []lateWrite
 
 	wake  chan struct{}
-	idle  inflight // rows that wait or are being checked
+	idle  cql.Inflight // rows that wait or are being checked
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 }
@@ -113,7 +114,7 @@ func (l *lateWriteRepairer) enqueue(r lateWrite) {
 		return
 	}
 	l.queue = append(l.queue, r)
-	l.idle.add(1)
+	l.idle.Add(1)
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -132,7 +133,7 @@ func (l *lateWriteRepairer) run(ctx context.Context) {
 		l.queue = nil
 		l.mu.Unlock()
 		l.repairAll(ctx, rows)
-		l.idle.add(-len(rows))
+		l.idle.Add(-len(rows))
 	}
 }
 
@@ -201,7 +202,7 @@ func (l *lateWriteRepairer) repairOne(ctx context.Context, r lateWrite) (done bo
 }
 
 // waitIdle waits until there is nothing to do.
-func (l *lateWriteRepairer) waitIdle(ctx context.Context) error { return l.idle.wait(ctx) }
+func (l *lateWriteRepairer) waitIdle(ctx context.Context) error { return l.idle.Wait(ctx) }
 
 // close stops the worker: listings repair what is left.
 func (l *lateWriteRepairer) close() {

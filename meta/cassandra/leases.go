@@ -9,6 +9,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // Leases change by Paxos alone. They lie in one partition of the keyspace that
@@ -26,7 +27,7 @@ const (
 
 // PutLease implements [meta.Leases].
 func (s *Store) PutLease(ctx context.Context, l meta.Lease, ifRev int64) error {
-	return wrap(s.putLease(ctx, l, ifRev), "lease %s/%d", l.Job, l.Shard)
+	return cql.Wrap(s.putLease(ctx, l, ifRev), "lease %s/%d", l.Job, l.Shard)
 }
 
 func (s *Store) putLease(ctx context.Context, l meta.Lease, ifRev int64) error {
@@ -37,20 +38,20 @@ func (s *Store) putLease(ctx context.Context, l meta.Lease, ifRev int64) error {
 	if err != nil {
 		return err
 	}
-	change := statement(insertLease, jobLeases, l.Job, l.Shard, l.Rev, doc)
+	change := cql.Statement(insertLease, jobLeases, l.Job, l.Shard, l.Rev, doc)
 	if ifRev != 0 {
-		change = statement(updateLease, l.Rev, doc, jobLeases, l.Job, l.Shard, ifRev)
+		change = cql.Statement(updateLease, l.Rev, doc, jobLeases, l.Job, l.Shard, ifRev)
 	}
 	unknown := false // whether an attempt may have been applied
-	for try := range maxTries {
+	for try := range cql.MaxTries {
 		applied, err := s.buckets.CAS(ctx, change)
-		if applied || errors.Is(err, errNotApplied) && !unknown {
+		if applied || errors.Is(err, cql.ErrNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
 		var rev int64
 		var stored []byte
-		_, err = s.buckets.QueryRow(ctx, s.buckets.serial, []any{&rev, &stored}, selectLease, jobLeases, l.Job, l.Shard)
+		_, err = s.buckets.QueryRow(ctx, s.buckets.Serial, []any{&rev, &stored}, selectLease, jobLeases, l.Job, l.Shard)
 		switch {
 		case err != nil && unknown:
 			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, err)
@@ -61,7 +62,7 @@ func (s *Store) putLease(ctx context.Context, l meta.Lease, ifRev int64) error {
 		case rev != ifRev:
 			return meta.ErrConflict
 		}
-		if err := backoff(ctx, try); err != nil {
+		if err := cql.Backoff(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -75,7 +76,7 @@ func (s *Store) ListLeases(ctx context.Context, job string) ([]meta.Lease, error
 		query, args = selectJob, append(args, job)
 	}
 	var leases []meta.Lease
-	err := s.buckets.QueryRows(ctx, s.buckets.consistency, maxPageRows, func(row gocql.Scanner) error {
+	err := s.buckets.QueryRows(ctx, s.buckets.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 		var doc []byte
 		var l meta.Lease
 		var name string
@@ -85,11 +86,11 @@ func (s *Store) ListLeases(ctx context.Context, job string) ([]meta.Lease, error
 			return err
 		}
 		if err := meta.Unmarshal(doc, &l); err != nil {
-			return wrap(err, "lease %s/%d", name, shard)
+			return cql.Wrap(err, "lease %s/%d", name, shard)
 		}
 		l.Job, l.Shard, l.Rev = name, shard, rev
 		leases = append(leases, l)
 		return nil
 	}, query, args...)
-	return leases, wrap(err, "list leases")
+	return leases, cql.Wrap(err, "list leases")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // Rows of older programs have no columns for listings. They are listed like the rows of
@@ -78,14 +79,14 @@ func TestRowsOfOlderProgramsAreListed(t *testing.T) {
 
 // afterRows is a database that calls do once, after a statement has read its rows.
 type afterRows struct {
-	database
+	cql.Database
 	stmt string
 	do   func()
 	once sync.Once
 }
 
 func (d *afterRows) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
-	err := d.database.QueryRows(ctx, c, page, row, stmt, args...)
+	err := d.Database.QueryRows(ctx, c, page, row, stmt, args...)
 	if stmt == d.stmt {
 		d.once.Do(d.do)
 	}
@@ -129,7 +130,7 @@ func TestPageOfOldVersionsIsFullDuringRemovals(t *testing.T) {
 		}
 	}
 	for _, limit := range []int{10, 17, 18, 100} {
-		s.database = &afterRows{database: s.database, stmt: selectListed, do: func() {
+		s.Database = &afterRows{Database: s.Database, stmt: selectListed, do: func() {
 			for seq := range removed {
 				cas(fmt.Sprintf(`DELETE FROM %q.object WHERE bucket_id = 0x%s AND key = 'k' AND seq = %d IF rev = %d`, keyspace, b.ID, seq, last))
 			}

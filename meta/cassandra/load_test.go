@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 var (
@@ -183,7 +184,7 @@ func commitMany(ctx context.Context, s *Store, bucket meta.BucketID, all []*pend
 	var rows []shardRow
 	for _, p := range all {
 		if !put {
-			heads = append(heads, statement(`DELETE FROM @.object WHERE bucket_id = ? AND key = ?`, bucket[:], p.key))
+			heads = append(heads, cql.Statement(`DELETE FROM @.object WHERE bucket_id = ? AND key = ?`, bucket[:], p.key))
 			rows = append(rows, p.resultRows(meta.Change{Rev: p.rev}, nil)...)
 			continue
 		}

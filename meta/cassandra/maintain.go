@@ -9,6 +9,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // maintainShard inspects a shard that a counter or a reader has reported, and splits,
@@ -207,7 +208,7 @@ func (s *Store) sampleKeys(ctx context.Context, bucket meta.BucketID, r shardRan
 	for _, kind := range []int8{visible, history} {
 		for low, n := begin, 0; most == 0 || n < most; {
 			page := 0
-			err := s.QueryRows(ctx, s.o.Consistency, maxPageRows, func(row gocql.Scanner) error {
+			err := s.QueryRows(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 				var state *int8
 				var rev *int64
 				err := row.Scan(&low, &state, &rev)
@@ -215,11 +216,11 @@ func (s *Store) sampleKeys(ctx context.Context, bucket meta.BucketID, r shardRan
 					all.add(low)
 				}
 				return err
-			}, keysFrom, bucket[:], part[:], kind, low, maxPageRows)
+			}, keysFrom, bucket[:], part[:], kind, low, cql.MaxPageRows)
 			if err != nil {
 				return all, err
 			}
-			if page < maxPageRows {
+			if page < cql.MaxPageRows {
 				break
 			}
 			n, low = n+page, low+"\x00"

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // shardMaintainer finds shards that should be split, rewritten or merged, and does that
@@ -31,7 +32,7 @@ type shardMaintainer struct {
 	queue       []task
 
 	wake  chan struct{}
-	idle  inflight // tasks that wait or run
+	idle  cql.Inflight // tasks that wait or run
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 }
@@ -254,7 +255,7 @@ func (w *shardMaintainer) enqueue(t task) {
 	} else {
 		w.queue = append(w.queue, t)
 	}
-	w.idle.add(1)
+	w.idle.Add(1)
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -325,10 +326,10 @@ func (w *shardMaintainer) recheckLater(t task, gone []string) {
 	if t.tries++; len(gone) < w.tombstoneThreshold || t.tries > maxRechecks {
 		return
 	}
-	w.idle.add(1)
+	w.idle.Add(1)
 	time.AfterFunc(recheckDelay<<t.tries, func() {
 		w.enqueueFresh(t)
-		w.idle.add(-1)
+		w.idle.Add(-1)
 	})
 }
 
@@ -387,7 +388,7 @@ func (w *shardMaintainer) run(ctx context.Context) {
 }
 
 func (w *shardMaintainer) runTask(ctx context.Context, t task) {
-	defer w.idle.add(-1)
+	defer w.idle.Add(-1)
 	rows, err := w.s.maintainShard(ctx, t)
 	w.checked(t, rows)
 	switch {
@@ -400,7 +401,7 @@ func (w *shardMaintainer) runTask(ctx context.Context, t task) {
 }
 
 // waitIdle waits until there is nothing to do.
-func (w *shardMaintainer) waitIdle(ctx context.Context) error { return w.idle.wait(ctx) }
+func (w *shardMaintainer) waitIdle(ctx context.Context) error { return w.idle.Wait(ctx) }
 
 // close stops the workers: other gateways finish what is not done.
 func (w *shardMaintainer) close() {

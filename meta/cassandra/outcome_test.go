@@ -75,11 +75,11 @@ func TestFenceKeepsTheCommitID(t *testing.T) {
 	stores, b := gateways(t, 1, Options{})
 	s := stores[0]
 	must(t, put(t.Context(), s, b.ID, "k", "1"))
-	before, _, err := s.readHead(t.Context(), s.serial(), b.ID, "k", 1, false)
+	before, _, err := s.readHead(t.Context(), s.Serial, b.ID, "k", 1, false)
 	must(t, err)
 	h, err := s.Fence(t.Context(), b.ID, "k", before.Rev+100, meta.ReadOptions{})
 	must(t, err)
-	after, _, err := s.readHead(t.Context(), s.o.Consistency, b.ID, "k", 1, false)
+	after, _, err := s.readHead(t.Context(), s.Consistency, b.ID, "k", 1, false)
 	must(t, err)
 	if after.commitID != before.commitID || after.Rev != h.Rev || h.Rev <= before.Rev+100 {
 		t.Errorf("fenced from %d, %s to %d, %s", before.Rev, before.commitID, after.Rev, after.commitID)

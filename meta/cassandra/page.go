@@ -11,6 +11,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // readRow is a row as a reader gets it.
@@ -40,7 +41,7 @@ const (
 func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high string, n int, kinds []int8) (page, error) {
 	for asked := false; ; {
 		r := s.shards.rangeOf(bucket, low)
-		p, moved, err := s.readChecked(ctx, bucket, r, low, minBound(high, r.high), min(n, maxPageRows), kinds)
+		p, moved, err := s.readChecked(ctx, bucket, r, low, minBound(high, r.high), min(n, cql.MaxPageRows), kinds)
 		if err != nil {
 			return page{}, err
 		}
@@ -167,11 +168,11 @@ func (s *Store) readShard(ctx context.Context, bucket meta.BucketID, shard meta.
 // rowColumns are the columns of a row of a page. There are a thousand rows, so each
 // column decodes itself, where the driver would use reflection.
 type rowColumns struct {
-	left  rawColumn // of the shard: it is sealed if this is set, unless it names an owner
-	key   textColumn
-	rev   bigintColumn
-	state tinyintColumn
-	doc   rawColumn
+	left  cql.RawColumn // of the shard: it is sealed if this is set, unless it names an owner
+	key   cql.TextColumn
+	rev   cql.BigintColumn
+	state cql.TinyintColumn
+	doc   cql.RawColumn
 }
 
 func (c *rowColumns) dest() []any { return []any{&c.left, &c.key, &c.rev, &c.state, &c.doc} }
@@ -198,14 +199,14 @@ func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.I
 	var err error
 	var dead int
 	if high == "" {
-		dead, err = s.QueryCountingTombstones(ctx, s.o.Consistency, n, scan, rowsFrom, bucket[:], shard[:], kind, low, n)
+		dead, err = s.QueryCountingTombstones(ctx, s.Consistency, n, scan, rowsFrom, bucket[:], shard[:], kind, low, n)
 	} else if low < high {
-		dead, err = s.QueryCountingTombstones(ctx, s.o.Consistency, n, scan, rowsWithin, bucket[:], shard[:], kind, low, high, n)
+		dead, err = s.QueryCountingTombstones(ctx, s.Consistency, n, scan, rowsWithin, bucket[:], shard[:], kind, low, high, n)
 	}
 	if dead > 0 {
 		s.maintainer.recordTombstones(bucket, low, name, dead)
 	}
-	owner := columns.left == nil && shard == name || shard != name && (idOf(columns.left) == name || s.breaks(rulePageNamesOwner))
+	owner := columns.left == nil && shard == name || shard != name && (cql.ID(columns.left) == name || s.breaks(rulePageNamesOwner))
 	if err != nil || len(rows) > 0 && owner {
 		return rows, seal{}, err
 	}

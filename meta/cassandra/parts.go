@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // The state of an upload is in static columns that only Paxos changes. Its parts are
@@ -29,13 +30,13 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 	}
 	last, err := s.beforePart(ctx, u, p.Number)
 	if err != nil {
-		return wrap(err, "put part %d of upload %s", p.Number, u.ID)
+		return cql.Wrap(err, "put part %d of upload %s", p.Number, u.ID)
 	}
 	at := meta.NextRev(last, s.o.Now())
 	if err := s.Exec(ctx, putPart, u.ID[:], p.Number, doc, at); err != nil {
-		return wrap(err, "put part %d of upload %s", p.Number, u.ID)
+		return cql.Wrap(err, "put part %d of upload %s", p.Number, u.ID)
 	}
-	now, found, err := s.readUpload(ctx, s.o.Consistency, u.ID)
+	now, found, err := s.readUpload(ctx, s.Consistency, u.ID)
 	switch {
 	case err != nil:
 	case !found:
@@ -46,7 +47,7 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 	case now.State != meta.UploadOpen:
 		err = meta.ErrUploadClosed
 	}
-	return wrap(err, "put part %d of upload %s", p.Number, u.ID)
+	return cql.Wrap(err, "put part %d of upload %s", p.Number, u.ID)
 }
 
 // beforePart checks that the upload exists, and returns the timestamp of the part that
@@ -59,7 +60,7 @@ func (s *Store) beforePart(ctx context.Context, u meta.Upload, number int) (last
 		return err
 	})
 	g.Go(func() error {
-		_, err := s.QueryRow(gctx, s.o.Consistency, []any{&last}, partWritten, u.ID[:], number)
+		_, err := s.QueryRow(gctx, s.Consistency, []any{&last}, partWritten, u.ID[:], number)
 		return err
 	})
 	err = g.Wait()
@@ -72,7 +73,7 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) (
 	if limit <= 0 {
 		return nil, nil
 	}
-	err := s.QueryRows(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
+	err := s.QueryRows(ctx, s.Consistency, limit, func(row gocql.Scanner) error {
 		var p meta.Part
 		var number int
 		var doc []byte
@@ -80,11 +81,11 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) (
 			return err
 		}
 		if err := meta.Unmarshal(doc, &p); err != nil {
-			return wrap(err, "part %d", number)
+			return cql.Wrap(err, "part %d", number)
 		}
 		p.Number = number
 		parts = append(parts, p)
 		return nil
-	}, selectParts, id[:], after, min(limit, maxLimit))
-	return parts, wrap(err, "parts of upload %s", id)
+	}, selectParts, id[:], after, min(limit, cql.MaxLimit))
+	return parts, cql.Wrap(err, "parts of upload %s", id)
 }

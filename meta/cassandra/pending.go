@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // pending is a change that was announced in the listing. Begin, Commit and
@@ -24,12 +25,12 @@ type pending struct {
 // Begin implements [meta.Objects].
 func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
 	if err := meta.CheckText(key); err != nil {
-		return nil, wrap(err, "announce change") // checked here: rows of other changes go in the same statement
+		return nil, cql.Wrap(err, "announce change") // checked here: rows of other changes go in the same statement
 	}
 	p := &pending{s: s, bucket: bucket, key: key, rev: rev, history: history}
 	p.shard = s.shards.locate(bucket, key)
 	if err := p.announce(ctx); err != nil {
-		return nil, wrap(err, "announce change")
+		return nil, cql.Wrap(err, "announce change")
 	}
 	return p, nil
 }
@@ -72,7 +73,7 @@ func (p *pending) Commit(ctx context.Context, c meta.Change) error {
 		p.rev, p.history = c.Rev, p.history || c.History
 		p.shard = p.s.shards.locate(p.bucket, p.key)
 		if err := p.announce(ctx); err != nil {
-			return wrap(err, "announce change")
+			return cql.Wrap(err, "announce change")
 		}
 	}
 	early := p.s.breaks(ruleSealBeforeHead)
@@ -86,7 +87,7 @@ func (p *pending) Commit(ctx context.Context, c meta.Change) error {
 		err = p.s.casHead(ctx, p.bucket, p.key, c)
 	}
 	if err != nil {
-		return wrap(err, "commit change")
+		return cql.Wrap(err, "commit change")
 	}
 	p.s.writer.add(ctx, p.resultRows(c, entry)...)
 	return nil

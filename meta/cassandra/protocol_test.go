@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // gateways opens n stores of one fresh keyspace, and a bucket.
@@ -301,7 +302,7 @@ func retryUnavailable(ctx context.Context, f func() error) error {
 		if !errors.Is(err, meta.ErrUnavailable) && !errors.Is(err, meta.ErrUnknownOutcome) || ctx.Err() != nil {
 			return err
 		}
-		if err := backoff(ctx, 6); err != nil {
+		if err := cql.Backoff(ctx, 6); err != nil {
 			return err
 		}
 	}

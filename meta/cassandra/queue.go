@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // An entry is written once, claimed once and dropped once. So it has three timestamps,
@@ -70,21 +71,21 @@ func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 		}
 		p := keyOf(e)
 		to := partition{p.bucket, p.part}
-		batches[to] = append(batches[to], statement(putEntry, append(p.columns(), string(e.Kind), doc, p.due)...))
+		batches[to] = append(batches[to], cql.Statement(putEntry, append(p.columns(), string(e.Kind), doc, p.due)...))
 	}
 	for to := range batches {
 		if err := s.markActive(ctx, to.slot); err != nil {
-			return wrap(err, "enqueue blobs")
+			return cql.Wrap(err, "enqueue blobs")
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for _, batch := range batches {
 		for part := range slices.Chunk(batch, 100) {
 			g.Go(func() error { return s.ExecBatch(gctx, part) })
 		}
 	}
-	return wrap(g.Wait(), "enqueue blobs")
+	return cql.Wrap(g.Wait(), "enqueue blobs")
 }
 
 // Due implements [meta.Queue].
@@ -94,17 +95,17 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 	}
 	slots, err := s.timeBuckets(ctx, timeBucketOf(now.UnixMicro()))
 	if err != nil {
-		return nil, wrap(err, "read due queue entries")
+		return nil, cql.Wrap(err, "read due queue entries")
 	}
 	var due []meta.QueueEntry
 	for _, slot := range slots {
 		found, err := s.dueIn(ctx, slot, now, limit)
 		if err != nil {
-			return nil, wrap(err, "read due queue entries")
+			return nil, cql.Wrap(err, "read due queue entries")
 		}
 		if len(found) == 0 && (slot.number+1)*timeBucketWidth <= now.UnixMicro() {
 			if err := s.removeTimeBucket(ctx, slot); err != nil {
-				return nil, wrap(err, "remove time bucket of queue")
+				return nil, cql.Wrap(err, "remove time bucket of queue")
 			}
 		}
 		if due = append(due, found...); len(due) >= limit {
@@ -158,7 +159,7 @@ func (s *Store) dropClaimOnly(ctx context.Context, entries []meta.QueueEntry) er
 // that are only claims.
 func (s *Store) entriesAfter(ctx context.Context, after entryKey, last int64, limit int) ([]meta.QueueEntry, error) {
 	var found []meta.QueueEntry
-	err := s.QueryRows(ctx, s.o.Consistency, limit, func(row gocql.Scanner) error {
+	err := s.QueryRows(ctx, s.Consistency, limit, func(row gocql.Scanner) error {
 		var due int64
 		var entry, doc []byte
 		var kind string
@@ -166,7 +167,7 @@ func (s *Store) entriesAfter(ctx context.Context, after entryKey, last int64, li
 		if err := row.Scan(&due, &entry, &kind, &e.Claimed, &doc); err != nil {
 			return err
 		}
-		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), idOf(entry), meta.QueueKind(kind)
+		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), cql.ID(entry), meta.QueueKind(kind)
 		if doc != nil {
 			if err := meta.Unmarshal(doc, &e.Blob); err != nil {
 				return fmt.Errorf("queue entry %s: %w", e.Entry, err)
@@ -174,37 +175,37 @@ func (s *Store) entriesAfter(ctx context.Context, after entryKey, last int64, li
 		}
 		found = append(found, e)
 		return nil
-	}, selectDue, after.bucket, after.part, after.due, after.id[:], last, min(limit, maxLimit))
+	}, selectDue, after.bucket, after.part, after.due, after.id[:], last, min(limit, cql.MaxLimit))
 	return found, err
 }
 
 // Claim implements [meta.Queue].
 func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
 	p := keyOf(e)
-	return wrap(s.Exec(ctx, claimEntry, append([]any{p.due + 1}, p.columns()...)...), "claim queue entry")
+	return cql.Wrap(s.Exec(ctx, claimEntry, append([]any{p.due + 1}, p.columns()...)...), "claim queue entry")
 }
 
 // Drop implements [meta.Queue].
 func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for _, e := range entries {
 		p := keyOf(e)
 		g.Go(func() error { return s.Exec(gctx, dropEntry, append([]any{p.due + 2}, p.columns()...)...) })
 	}
-	return wrap(g.Wait(), "drop queue entries")
+	return cql.Wrap(g.Wait(), "drop queue entries")
 }
 
 // checkGuards reads the entries that a change depends on.
 func (s *Store) checkGuards(ctx context.Context, guards []meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for _, e := range guards {
 		p := keyOf(e)
 		g.Go(func() error {
 			var claimed bool
 			var doc []byte
-			found, err := s.QueryRow(gctx, s.o.Consistency, []any{&claimed, &doc}, selectEntry, p.columns()...)
+			found, err := s.QueryRow(gctx, s.Consistency, []any{&claimed, &doc}, selectEntry, p.columns()...)
 			if err == nil && (!found || doc == nil || claimed) {
 				err = meta.ErrClaimed
 			}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // A reference is written once and removed once, so its two timestamps are constants: an
@@ -25,7 +26,7 @@ func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, ho
 	add := func(b meta.QueuedBlob) error {
 		doc, err := meta.Marshal(b)
 		if err == nil {
-			batches[b.Blob] = append(batches[b.Blob], statement(putReference, b.Blob[:], b.Ref[:], doc))
+			batches[b.Blob] = append(batches[b.Blob], cql.Statement(putReference, b.Blob[:], b.Ref[:], doc))
 		}
 		return err
 	}
@@ -40,17 +41,17 @@ func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, ho
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for _, batch := range batches {
 		g.Go(func() error { return s.ExecBatch(gctx, batch) })
 	}
-	return wrap(g.Wait(), "add references to blobs")
+	return cql.Wrap(g.Wait(), "add references to blobs")
 }
 
 // References implements [meta.References].
 func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.QueuedBlob, error) {
 	var found []meta.QueuedBlob
-	err := s.QueryRows(ctx, s.o.Consistency, maxPageRows, func(row gocql.Scanner) error {
+	err := s.QueryRows(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 		var doc []byte
 		if err := row.Scan(&doc); err != nil {
 			return err
@@ -62,10 +63,10 @@ func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.Queue
 		found = append(found, r)
 		return nil
 	}, readReferences, b.Blob[:])
-	return found, wrap(err, "read references to a blob")
+	return found, cql.Wrap(err, "read references to a blob")
 }
 
 // RemoveReference implements [meta.References].
 func (s *Store) RemoveReference(ctx context.Context, b meta.QueuedBlob) error {
-	return wrap(s.Exec(ctx, removeReference, b.Blob[:], b.Ref[:]), "remove a reference to a blob")
+	return cql.Wrap(s.Exec(ctx, removeReference, b.Blob[:], b.Ref[:]), "remove a reference to a blob")
 }

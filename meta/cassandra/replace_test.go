@@ -15,12 +15,13 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // crashingDB is a database of a process that crashes: after some statements it sends no
 // more.
 type crashingDB struct {
-	database
+	cql.Database
 	left atomic.Int64
 }
 
@@ -37,42 +38,42 @@ func (m *crashingDB) QueryRow(ctx context.Context, c gocql.Consistency, dest []a
 	if err := m.spend(); err != nil {
 		return false, err
 	}
-	return m.database.QueryRow(ctx, c, dest, stmt, args...)
+	return m.Database.QueryRow(ctx, c, dest, stmt, args...)
 }
 
 func (m *crashingDB) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
 	if err := m.spend(); err != nil {
 		return err
 	}
-	return m.database.QueryRows(ctx, c, page, row, stmt, args...)
+	return m.Database.QueryRows(ctx, c, page, row, stmt, args...)
 }
 
 func (m *crashingDB) QueryCountingTombstones(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
 	if err := m.spend(); err != nil {
 		return 0, err
 	}
-	return m.database.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
+	return m.Database.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
 }
 
 func (m *crashingDB) Exec(ctx context.Context, stmt string, args ...any) error {
 	if err := m.spend(); err != nil {
 		return err
 	}
-	return m.database.Exec(ctx, stmt, args...)
+	return m.Database.Exec(ctx, stmt, args...)
 }
 
 func (m *crashingDB) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
 	if err := m.spend(); err != nil {
 		return err
 	}
-	return m.database.ExecBatch(ctx, batch)
+	return m.Database.ExecBatch(ctx, batch)
 }
 
 func (m *crashingDB) CAS(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
 	if err := m.spend(); err != nil {
-		return false, fmt.Errorf("%w: %w", errNotApplied, err)
+		return false, fmt.Errorf("%w: %w", cql.ErrNotApplied, err)
 	}
-	return m.database.CAS(ctx, batch...)
+	return m.Database.CAS(ctx, batch...)
 }
 
 // replacements are the kinds of replacement that tests interrupt. Each replaces shards of a
@@ -123,7 +124,7 @@ func TestKilledReplacementLosesNothing(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					db := newFake(uint64(statements))
 					db.noCrashes = true
-					open := func(db database, o Options) *Store { return newOn(db, db, mustOptions(o)) }
+					open := func(db cql.Database, o Options) *Store { return newOn(testDB(db), testDB(db), mustOptions(o)) }
 					killed = killReplacement(t, db, open, db.bucket, replacement, statements)
 				})
 			})
@@ -137,16 +138,16 @@ func TestKilledReplacementLosesNothingOnCassandra(t *testing.T) {
 	c, keyspace := newKeyspace(t)
 	session := newSession(t, c, keyspace)
 	first := newStore(t, session, keyspace, Options{})
-	open := func(db database, o Options) *Store {
+	open := func(db cql.Database, o Options) *Store {
 		s := newStore(t, session, keyspace, o)
-		s.database = db
+		s.Database = db
 		return s
 	}
 	for name, replacement := range replacements {
 		for statements, killed := 4, true; killed; statements += 6 {
 			t.Run(fmt.Sprintf("%s/%d", name, statements), func(t *testing.T) {
 				b := newBucket(t, first, fmt.Sprintf("%s-%d", name, statements))
-				killed = killReplacement(t, first.database, open, b.ID, replacement, statements)
+				killed = killReplacement(t, first.Database, open, b.ID, replacement, statements)
 			})
 		}
 	}
@@ -154,7 +155,7 @@ func TestKilledReplacementLosesNothingOnCassandra(t *testing.T) {
 
 // killReplacement interrupts replacement after some statements, and reports whether it was
 // incomplete.
-func killReplacement(t *testing.T, db database, open func(database, Options) *Store, b meta.BucketID, replacement func(context.Context, *Store, meta.BucketID) error, statements int) bool {
+func killReplacement(t *testing.T, db cql.Database, open func(cql.Database, Options) *Store, b meta.BucketID, replacement func(context.Context, *Store, meta.BucketID) error, statements int) bool {
 	t.Helper()
 	stores := []*Store{open(db, Options{})}
 	defer func() {
@@ -162,13 +163,13 @@ func killReplacement(t *testing.T, db database, open func(database, Options) *St
 			must(t, s.Close())
 		}
 	}()
-	another := func(db database, o Options) *Store {
+	another := func(db cql.Database, o Options) *Store {
 		s := open(db, o)
 		stores = append(stores, s)
 		return s
 	}
 	want := threeShards(t, stores[0], b)
-	m := &crashingDB{database: db}
+	m := &crashingDB{Database: db}
 	m.left.Store(int64(statements))
 	victim := another(m, Options{})
 	victim.copyPage = 2
@@ -426,18 +427,5 @@ func TestPageWithManyTombstonesHasItsShardReplaced(t *testing.T) {
 	}
 	if got := list(t, stores[0], b.ID, 1000); len(got) != 100 {
 		t.Errorf("%d of 100 keys are listed after that", len(got))
-	}
-}
-
-func TestTombstoneWarningsAreParsed(t *testing.T) {
-	for text, want := range map[string]int{
-		"Read 10 live rows and 1234 tombstone cells for query SELECT": 1234,
-		"2 nodes scanned over 5000 tombstones and issued warnings":    5000,
-		"tombstone_warn_threshold was passed":                         1000,
-		"Batch is too large":                                          0,
-	} {
-		if got := tombstonesIn([]string{text}); got != want {
-			t.Errorf("%q tells of %d tombstones, want %d", text, got, want)
-		}
 	}
 }

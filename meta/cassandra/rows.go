@@ -6,6 +6,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // The kinds of rows of a shard.
@@ -73,11 +74,11 @@ func (s *Store) putRows(ctx context.Context, bucket meta.BucketID, shard meta.ID
 func (r *listingRow) statement(bucket meta.BucketID, shard meta.ID) gocql.BatchEntry {
 	switch r.state {
 	case stateDeleted:
-		return statement(deleteRow, r.timestamp(), bucket[:], shard[:], r.kind, r.key)
+		return cql.Statement(deleteRow, r.timestamp(), bucket[:], shard[:], r.kind, r.key)
 	case stateLive:
-		return statement(putLiveRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.doc, r.timestamp())
+		return cql.Statement(putLiveRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.doc, r.timestamp())
 	}
-	return statement(putPendingRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.timestamp())
+	return cql.Statement(putPendingRow, bucket[:], shard[:], r.kind, r.key, r.rev, r.state, r.timestamp())
 }
 
 // encodeEntry encodes what a live row shows of its key.

@@ -61,7 +61,7 @@ func (s *Store) breaks(r rule) bool { return s.o.broken == r }
 
 // readUnfenced replaces the fence of a repair if ruleRepairFences is broken.
 func (s *Store) readUnfenced(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
-	h, _, err := s.readHead(ctx, s.serial(), bucket, key, o.Limit, false)
+	h, _, err := s.readHead(ctx, s.Serial, bucket, key, o.Limit, false)
 	h.Rev = rev
 	return h.Head, err
 }

@@ -7,10 +7,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
-
-// concurrentReads bounds the rows that one operation reads at the same time.
-const concurrentReads = 16
 
 // maxSparseShards is how many shards with less than half a page of keys one page may
 // read completely before they are checked for a merge.
@@ -22,7 +20,7 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptio
 	if o.All {
 		kinds = append(kinds, history)
 	}
-	err = s.walk(ctx, bucket, o.From, o.To, min(o.Limit, maxLimit)+1, kinds, func(keys []resolved, end bool) bool {
+	err = s.walk(ctx, bucket, o.From, o.To, min(o.Limit, cql.MaxLimit)+1, kinds, func(keys []resolved, end bool) bool {
 		for _, k := range keys {
 			several := o.All && k.several
 			if k.entry == nil && !several {
@@ -45,7 +43,7 @@ func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptio
 		return !more
 	})
 	if err != nil {
-		return nil, false, wrap(err, "scan bucket")
+		return nil, false, cql.Wrap(err, "scan bucket")
 	}
 	return entries, more, nil
 }
@@ -90,10 +88,10 @@ func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string,
 			return err
 		}
 		whole := len(p.rows) == 0 || low <= r.low
-		if whole && p.bound != to && len(p.rows) < min(n, maxPageRows)/2 {
+		if whole && p.bound != to && len(p.rows) < min(n, cql.MaxPageRows)/2 {
 			short++
 		}
-		s.shards.markSparse(bucket, r.shard, whole && p.bound != to && len(p.rows) < min(n, maxPageRows)/4)
+		s.shards.markSparse(bucket, r.shard, whole && p.bound != to && len(p.rows) < min(n, cql.MaxPageRows)/4)
 		if short == maxSparseShards {
 			s.maintainer.recordSparse(bucket, low, s.shards.rangeOf(bucket, low).shard)
 		}
@@ -161,7 +159,7 @@ func (s *Store) resolve(ctx context.Context, bucket meta.BucketID, rows []readRo
 		keys = append(keys, k)
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for _, i := range asked {
 		g.Go(func() error { return s.resolveAtHead(gctx, bucket, &keys[i]) })
 	}
@@ -194,7 +192,7 @@ func (r *readRow) resolved(e *meta.Entry) (k resolved, known bool, err error) {
 // resolveAtHead resolves a key at its head, by a read with Paxos: a change may be
 // decided that a plain read does not show yet, and that another reader saw.
 func (s *Store) resolveAtHead(ctx context.Context, bucket meta.BucketID, k *resolved) error {
-	h, _, err := s.readHead(ctx, s.serial(), bucket, k.key, 2, false)
+	h, _, err := s.readHead(ctx, s.Serial, bucket, k.key, 2, false)
 	if err != nil {
 		return err
 	}

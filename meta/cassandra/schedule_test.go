@@ -61,7 +61,7 @@ func newSchedule(seed uint64, broken rule) *schedule {
 	s.keys = slices.Compact(s.keys)
 	for range 3 {
 		skew := time.Duration(rnd.IntN(2000)-1000) * time.Microsecond
-		g := newOn(db, db, mustOptions(Options{
+		g := newOn(testDB(db), testDB(db), mustOptions(Options{
 			Now: func() time.Time { return time.Now().Add(skew) }, RepairAfter: time.Millisecond,
 			ShardRows: 1 + rnd.IntN(8), FinishAfter: 5 * time.Millisecond, broken: broken,
 		}))

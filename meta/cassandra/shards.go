@@ -6,6 +6,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // rootShard is the first shard of every bucket.
@@ -73,7 +74,7 @@ func (c *sealColumns) seal(shard meta.ID) seal {
 	if c.at == nil {
 		return seal{}
 	}
-	left, right := idOf(c.left), idOf(c.right)
+	left, right := cql.ID(c.left), cql.ID(c.right)
 	if isOwner(shard, left) {
 		left, right = right, withInPlaceSplits(shard, 1)
 	}
@@ -88,7 +89,7 @@ const selectSeal = `SELECT split_key, left_id, right_id, copied, state FROM @.li
 
 // readSeal reads a shard's seal at the consistency of plain reads.
 func (s *Store) readSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID) (seal, error) {
-	return s.readSealAt(ctx, s.o.Consistency, bucket, shard)
+	return s.readSealAt(ctx, s.Consistency, bucket, shard)
 }
 
 func (s *Store) readSealAt(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 const (
@@ -39,13 +40,13 @@ var errSealedByOther = errors.New("shard is being replaced by another gateway")
 func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string) error {
 	r, seal, err := s.leaf(ctx, bucket, key)
 	if err != nil {
-		return wrap(err, "split shard")
+		return cql.Wrap(err, "split shard")
 	}
 	if at <= r.low || r.high != "" && at >= r.high {
 		return fmt.Errorf("split shard at %q: %w", at, errKeyOutside)
 	}
 	if seal.sealed {
-		return wrap(s.copyShard(ctx, bucket, r, seal), "finish split of shard")
+		return cql.Wrap(s.copyShard(ctx, bucket, r, seal), "finish split of shard")
 	}
 	want := newSeal(at, newShardID(), newShardID())
 	seal, err = s.sealAfterParents(ctx, bucket, r.shard, want)
@@ -53,9 +54,9 @@ func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string)
 		err = errSealedByOther
 	}
 	if err != nil {
-		return wrap(err, "split shard")
+		return cql.Wrap(err, "split shard")
 	}
-	return wrap(s.copyShard(ctx, bucket, r, seal), "split shard")
+	return cql.Wrap(s.copyShard(ctx, bucket, r, seal), "split shard")
 }
 
 func newSeal(at string, left, right meta.ID) seal {
@@ -73,7 +74,7 @@ func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []shardRa
 	child := newShardID()
 	for _, r := range run {
 		if err := s.finishParents(ctx, bucket, r.shard); err != nil {
-			return wrap(err, "finish merge into shard")
+			return cql.Wrap(err, "finish merge into shard")
 		}
 	}
 	if len(run) > 1 {
@@ -82,19 +83,19 @@ func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []shardRa
 			parents = append(parents, r.shard[:]...)
 		}
 		if err := s.Exec(ctx, putParents, bucket[:], child[:], at, parents); err != nil {
-			return wrap(err, "record merge")
+			return cql.Wrap(err, "record merge")
 		}
 	}
 	won, err := s.sealRun(ctx, bucket, run, at, child)
 	if err != nil {
-		return wrap(err, "seal shards")
+		return cql.Wrap(err, "seal shards")
 	}
 	for i, seal := range won {
 		if err := s.copyShard(ctx, bucket, run[i], seal); err != nil {
-			return wrap(err, "replace shards")
+			return cql.Wrap(err, "replace shards")
 		}
 	}
-	return wrap(s.publishMerged(ctx, bucket, run[:len(won)], child), "replace shards")
+	return cql.Wrap(s.publishMerged(ctx, bucket, run[:len(won)], child), "replace shards")
 }
 
 // mergeSeal is the seal of one of several shards that child replaces. The last one is
@@ -153,11 +154,11 @@ func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard m
 	}
 	var ids []byte
 	var at string
-	if _, err := s.QueryRow(ctx, s.o.Consistency, []any{&at, &ids}, selectParents, bucket[:], shard[:]); err != nil {
+	if _, err := s.QueryRow(ctx, s.Consistency, []any{&at, &ids}, selectParents, bucket[:], shard[:]); err != nil {
 		return err
 	}
 	for ; len(ids) > 0; ids = ids[min(len(ids), len(meta.ID{})):] {
-		parent := idOf(ids)
+		parent := cql.ID(ids)
 		want, err := mergeSeal(parent, len(ids) <= len(meta.ID{}), at, shard)
 		if err != nil {
 			return err
@@ -188,19 +189,19 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, w
 	if inPlaceSplits(shard) > 0 && s.breaks(ruleOwnerChangesWithSeal) {
 		change[0].Args[0] = shard[:]
 	}
-	for try := range maxTries {
+	for try := range cql.MaxTries {
 		applied, casErr := s.CAS(ctx, change...)
 		if applied {
 			return want, nil
 		}
-		now, err := s.readSealAt(ctx, s.serial(), bucket, shard)
+		now, err := s.readSealAt(ctx, s.Serial, bucket, shard)
 		if err != nil || now.sealed {
 			return now, err
 		}
-		if errors.Is(casErr, errNotApplied) {
+		if errors.Is(casErr, cql.ErrNotApplied) {
 			return seal{}, casErr
 		}
-		if err := backoff(ctx, try); err != nil {
+		if err := cql.Backoff(ctx, try); err != nil {
 			return seal{}, err
 		}
 	}
@@ -288,7 +289,7 @@ func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, r
 func (s *Store) dropShard(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
 	s.shards.update(bucket, r.low, r.shard, seal)
 	if part := partitionOf(r.shard); !seal.inPlace(r.shard) {
-		if err := s.Exec(ctx, dropRows, int64(maxTimestamp), bucket[:], part[:]); err != nil {
+		if err := s.Exec(ctx, dropRows, int64(cql.MaxTimestamp), bucket[:], part[:]); err != nil {
 			return err
 		}
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/gocql/gocql"
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // Options of a Store. The zero value is right for most uses.
@@ -122,8 +122,9 @@ func (o Options) withDefaults() (Options, error) {
 // Store is a [meta.Store] in one keyspace, or with its buckets and access keys
 // in another.
 type Store struct {
-	database
-	buckets         bucketTables
+	cql.DB
+	// buckets has the tables bucket, bucket_by_owner, bucket_by_id, access_key and hold.
+	buckets         cql.DB
 	o               Options
 	names           bucketNames
 	shards          shardCache
@@ -136,27 +137,17 @@ type Store struct {
 	counts          counters
 
 	// Requests of concurrent changes in one shard, or one bucket, are coalesced.
-	announcer     *coalescer[shardName, []listingRow, struct{}]
-	sealReader    *coalescer[shardName, struct{}, seal]
-	bucketChecker *coalescer[meta.BucketID, struct{}, struct{}]
+	announcer     *cql.Coalescer[shardName, []listingRow, struct{}]
+	sealReader    *cql.Coalescer[shardName, struct{}, seal]
+	bucketChecker *cql.Coalescer[meta.BucketID, struct{}, struct{}]
 
 	copyPage int // rows that a copy of a shard reads at once
-}
-
-// bucketTables is the database of the tables bucket, bucket_by_owner,
-// bucket_by_id, access_key and hold, and the consistencies to use there.
-type bucketTables struct {
-	database
-	consistency, serial gocql.Consistency
 }
 
 var (
 	_ meta.Store      = (*Store)(nil)
 	_ meta.AccessKeys = (*Store)(nil)
 )
-
-// keyspaceName is what Cassandra accepts as a name.
-var keyspaceName = regexp.MustCompile(`^[A-Za-z0-9_]{1,48}$`)
 
 // New returns the store of a keyspace whose schema is installed. The caller keeps
 // the sessions: Close does not close them.
@@ -165,60 +156,43 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := newCluster(Keyspace{session, keyspace, o.Consistency, o.Serial, o.Timeout})
+	db, err := cql.Open(session, keyspace, o.Consistency, o.Serial, o.Timeout)
 	if err != nil {
 		return nil, err
 	}
 	if o.Buckets == nil {
 		return newOn(db, db, o), nil
 	}
-	buckets, err := newCluster(*o.Buckets)
+	buckets, err := cql.Open(o.Buckets.Session, o.Buckets.Name, o.Buckets.Consistency, o.Buckets.Serial, o.Buckets.Timeout)
 	if err != nil {
 		return nil, fmt.Errorf("buckets: %w", err)
 	}
 	return newOn(db, buckets, o), nil
 }
 
-func newCluster(k Keyspace) (*cluster, error) {
-	if !keyspaceName.MatchString(k.Name) {
-		return nil, fmt.Errorf("keyspace %q: want up to 48 letters, digits and underscores", k.Name)
-	}
-	return &cluster{
-		session: k.Session, statements: statementCache{keyspace: k.Name},
-		consistency: k.Consistency, serial: k.Serial, timeout: k.Timeout,
-	}, nil
-}
-
 // newOn makes a store of complete options.
-func newOn(db, buckets database, o Options) *Store {
-	at := Keyspace{Consistency: o.Consistency, Serial: o.Serial}
-	if o.Buckets != nil {
-		at = *o.Buckets
-	}
+func newOn(db, buckets cql.DB, o Options) *Store {
 	s := &Store{
-		database: db, buckets: bucketTables{buckets, at.Consistency, gocql.Consistency(at.Serial)},
+		DB: db, buckets: buckets,
 		o: o, keys: newStripes(1024), copyPage: 1000,
 	}
 	s.maintainer = newShardMaintainer(s)
 	s.lateWrites = newLateWriteRepairer(s)
 	s.shards.onChange = s.lateWrites.onSeal
 	s.writer = newIndexWriter(s)
-	s.announcer = newCoalescer(s.announceRows)
-	s.sealReader = newCoalescer(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
+	s.announcer = cql.NewCoalescer(s.announceRows)
+	s.sealReader = cql.NewCoalescer(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
 		seal, err := s.readSeal(ctx, in.bucket, in.shard)
 		if err == nil && !seal.copied {
 			s.shards.touch(in.bucket, in.shard)
 		}
 		return seal, err
 	})
-	s.bucketChecker = newCoalescer(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
+	s.bucketChecker = cql.NewCoalescer(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
 		return none, s.checkBucket(ctx, id)
 	})
 	return s
 }
-
-// serial is the consistency of a read that completes what Paxos has begun.
-func (s *Store) serial() gocql.Consistency { return gocql.Consistency(s.o.Serial) }
 
 // InlineMax implements [meta.Store].
 func (s *Store) InlineMax() int { return s.o.InlineMax }
@@ -226,12 +200,12 @@ func (s *Store) InlineMax() int { return s.o.InlineMax }
 // Ping reads at the consistency that requests need, in each keyspace.
 func (s *Store) Ping(ctx context.Context) error {
 	var id string
-	_, err := s.buckets.QueryRow(ctx, s.buckets.consistency, []any{&id}, `SELECT id FROM @.access_key WHERE id = ?`, "-")
+	_, err := s.buckets.QueryRow(ctx, s.buckets.Consistency, []any{&id}, `SELECT id FROM @.access_key WHERE id = ?`, "-")
 	if err == nil && s.o.Buckets != nil {
 		var touched []byte
-		_, err = s.QueryRow(ctx, s.o.Consistency, []any{&touched}, selectTimeBucket, int64(0))
+		_, err = s.QueryRow(ctx, s.Consistency, []any{&touched}, selectTimeBucket, int64(0))
 	}
-	return wrap(err, "ping")
+	return cql.Wrap(err, "ping")
 }
 
 // Flush implements [meta.Store].

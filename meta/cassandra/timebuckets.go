@@ -11,6 +11,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 // The queue is partitioned by due time. The index of time buckets lists the buckets
@@ -89,25 +90,25 @@ func (s *Store) markActive(ctx context.Context, slot int64) error {
 		return nil
 	}
 	id := meta.NewID()
-	for try := range maxTries {
+	for try := range cql.MaxTries {
 		start := time.Now()
 		var touched []byte
-		if _, err := s.QueryRow(ctx, s.o.Consistency, []any{&touched}, selectTimeBucket, slot); err != nil {
+		if _, err := s.QueryRow(ctx, s.Consistency, []any{&touched}, selectTimeBucket, slot); err != nil {
 			return err
 		}
-		change := statement(insertTimeBucket, id[:], slot)
+		change := cql.Statement(insertTimeBucket, id[:], slot)
 		if touched != nil {
-			change = statement(touchTimeBucket, id[:], slot, touched)
+			change = cql.Statement(touchTimeBucket, id[:], slot, touched)
 		}
 		applied, err := s.CAS(ctx, change)
 		if applied {
 			s.timeBucketIndex.mark(slot, start)
 			return nil
 		}
-		if errors.Is(err, errNotApplied) {
+		if errors.Is(err, cql.ErrNotApplied) {
 			return err
 		}
-		if err := backoff(ctx, try); err != nil {
+		if err := cql.Backoff(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -120,14 +121,14 @@ func (s *Store) timeBuckets(ctx context.Context, last int64) ([]timeBucket, erro
 	after := int64(math.MinInt64)
 	for {
 		n := len(slots)
-		err := s.QueryRows(ctx, s.o.Consistency, maxPageRows, func(row gocql.Scanner) error {
+		err := s.QueryRows(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 			var slot int64
 			var touched []byte
 			err := row.Scan(&slot, &touched)
-			slots = append(slots, timeBucket{slot, idOf(touched)})
+			slots = append(slots, timeBucket{slot, cql.ID(touched)})
 			return err
-		}, selectTimeBuckets, after, last, maxPageRows)
-		if err != nil || len(slots)-n < maxPageRows {
+		}, selectTimeBuckets, after, last, cql.MaxPageRows)
+		if err != nil || len(slots)-n < cql.MaxPageRows {
 			return slots, err
 		}
 		after = slots[len(slots)-1].number
@@ -145,7 +146,7 @@ func (s *Store) removeTimeBucket(ctx context.Context, slot timeBucket) error {
 	if err != nil || len(found) > 0 {
 		return err
 	}
-	_, err = s.CAS(ctx, statement(deleteTimeBucket, slot.number, slot.touched[:]))
+	_, err = s.CAS(ctx, cql.Statement(deleteTimeBucket, slot.number, slot.touched[:]))
 	s.timeBucketIndex.forget(slot)
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 // returns, in order, those up to the first bound of a partition that may have more: at
 // least one name, unless end is true.
 func (s *Store) indexedUploads(ctx context.Context, bucket meta.BucketID, at uploadName, to string, limit int) (names []uploadName, end bool, err error) {
-	n := min(limit/4+4, maxPageRows)
+	n := min(limit/4+4, cql.MaxPageRows)
 	var slots [uploadPartitions][]uploadName
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range slots {
@@ -52,14 +53,14 @@ func (s *Store) uploadsOfPartition(ctx context.Context, bucket meta.BucketID, sl
 		var u uploadName
 		var id []byte
 		err := row.Scan(&u.key, &id)
-		u.id = idOf(id)
+		u.id = cql.ID(id)
 		names = append(names, u)
 		return err
 	}
 	if to == "" {
-		err := s.QueryRows(ctx, s.o.Consistency, n, scan, uploadsFrom, bucket[:], slot, at.key, at.id[:], n)
+		err := s.QueryRows(ctx, s.Consistency, n, scan, uploadsFrom, bucket[:], slot, at.key, at.id[:], n)
 		return names, err
 	}
-	err := s.QueryRows(ctx, s.o.Consistency, n, scan, uploadsWithin, bucket[:], slot, at.key, at.id[:], to, n)
+	err := s.QueryRows(ctx, s.Consistency, n, scan, uploadsWithin, bucket[:], slot, at.key, at.id[:], to, n)
 	return names, err
 }

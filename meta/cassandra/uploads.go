@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/gocql/gocql"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
 const (
@@ -33,10 +33,6 @@ func uploadPartition(id meta.UploadID) int8 { return int8(id[0] % uploadPartitio
 // uploadTTL is how long a forgotten upload is still found, in seconds.
 const uploadTTL = 10 * 24 * 3600
 
-// maxTimestamp is a timestamp that no write exceeds. What is deleted at it stays
-// deleted, whatever arrives late.
-const maxTimestamp = math.MaxInt64 - 1
-
 // storedUpload is an upload with the id of its last change.
 type storedUpload struct {
 	meta.Upload
@@ -48,19 +44,19 @@ type storedUpload struct {
 // lists uploads either finds this one, or makes this call fail.
 func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 	if err := meta.CheckText(u.Key); err != nil {
-		return wrap(err, "create upload")
+		return cql.Wrap(err, "create upload")
 	}
 	doc, listed, err := encodeUpload(u)
 	if err != nil {
 		return err
 	}
 	if err := s.Exec(ctx, putUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]); err != nil {
-		return wrap(err, "create upload")
+		return cql.Wrap(err, "create upload")
 	}
 	change := meta.NewID()
-	insert := statement(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:])
+	insert := cql.Statement(insertUpload, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:])
 	if err := s.casUpload(ctx, u, 0, change, insert); err != nil {
-		return wrap(err, "create upload")
+		return cql.Wrap(err, "create upload")
 	}
 	err = s.checkBucket(ctx, u.Bucket)
 	if err == nil {
@@ -71,7 +67,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 			_ = s.ForgetUpload(ctx, aborted) // what is left costs listings a read
 		}
 	})
-	return wrap(err, "create upload")
+	return cql.Wrap(err, "create upload")
 }
 
 // encodeUpload returns an upload's doc, and what listings show of it.
@@ -87,13 +83,13 @@ func encodeUpload(u meta.Upload) (doc, listed []byte, err error) {
 // sets.
 func (s *Store) casUpload(ctx context.Context, u meta.Upload, ifRev int64, change meta.ID, batch gocql.BatchEntry) error {
 	unknown := false
-	for try := range maxTries {
+	for try := range cql.MaxTries {
 		applied, err := s.CAS(ctx, batch)
-		if applied || errors.Is(err, errNotApplied) && !unknown {
+		if applied || errors.Is(err, cql.ErrNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
-		now, found, readErr := s.readUpload(ctx, s.serial(), u.ID)
+		now, found, readErr := s.readUpload(ctx, s.Serial, u.ID)
 		switch {
 		case readErr != nil && unknown:
 			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, readErr)
@@ -106,7 +102,7 @@ func (s *Store) casUpload(ctx context.Context, u meta.Upload, ifRev int64, chang
 		case found && now.Rev != ifRev:
 			return meta.ErrConflict
 		}
-		if err := backoff(ctx, try); err != nil {
+		if err := cql.Backoff(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -115,12 +111,12 @@ func (s *Store) casUpload(ctx context.Context, u meta.Upload, ifRev int64, chang
 
 // Upload implements [meta.Uploads].
 func (s *Store) Upload(ctx context.Context, bucket meta.BucketID, key string, id meta.UploadID) (meta.Upload, error) {
-	u, found, err := s.readUpload(ctx, s.o.Consistency, id)
+	u, found, err := s.readUpload(ctx, s.Consistency, id)
 	if err == nil && (!found || u.Bucket != bucket || u.Key != key) {
 		err = meta.ErrNotFound
 	}
 	if err != nil {
-		return meta.Upload{}, wrap(err, "upload %s", id)
+		return meta.Upload{}, cql.Wrap(err, "upload %s", id)
 	}
 	return u.Upload, nil
 }
@@ -133,7 +129,7 @@ func (s *Store) readUpload(ctx context.Context, c gocql.Consistency, id meta.Upl
 	if err != nil || !found || u.Rev == 0 {
 		return storedUpload{}, false, err
 	}
-	u.Bucket, u.State, u.changeID = idOf(bucket), meta.UploadState(state), idOf(change)
+	u.Bucket, u.State, u.changeID = cql.ID(bucket), meta.UploadState(state), cql.ID(change)
 	return u, true, meta.Unmarshal(doc, &u.Doc)
 }
 
@@ -146,9 +142,9 @@ func (s *Store) SetUploadState(ctx context.Context, u meta.Upload, state meta.Up
 	change := meta.NewID()
 	next := u
 	next.Rev, next.State = meta.NextRev(u.Rev, s.o.Now()), state
-	update := statement(updateUpload, next.Rev, string(state), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	update := cql.Statement(updateUpload, next.Rev, string(state), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
 	if err := s.casUpload(ctx, u, u.Rev, change, update); err != nil {
-		return meta.Upload{}, wrap(err, "upload %s to %s", u.ID, state)
+		return meta.Upload{}, cql.Wrap(err, "upload %s to %s", u.ID, state)
 	}
 	return next, nil
 }
@@ -160,29 +156,29 @@ func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
 		return err
 	}
 	change := meta.NewID()
-	expire := statement(expireUpload, uploadTTL, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
+	expire := cql.Statement(expireUpload, uploadTTL, u.Bucket[:], u.Key, u.Rev, string(u.State), doc, listed, change[:], u.ID[:], u.Rev, u.Bucket[:], u.Key)
 	if err := s.casUpload(ctx, u, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
-		return wrap(err, "forget upload %s", u.ID)
+		return cql.Wrap(err, "forget upload %s", u.ID)
 	}
-	if err := s.Exec(ctx, deleteParts, int64(maxTimestamp), u.ID[:]); err != nil {
-		return wrap(err, "forget upload %s", u.ID)
+	if err := s.Exec(ctx, deleteParts, int64(cql.MaxTimestamp), u.ID[:]); err != nil {
+		return cql.Wrap(err, "forget upload %s", u.ID)
 	}
 	// The index row is deleted last, so that after a failure the upload is still
 	// found and forgotten again.
-	return wrap(s.Exec(ctx, deleteUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]), "forget upload %s", u.ID)
+	return cql.Wrap(s.Exec(ctx, deleteUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]), "forget upload %s", u.ID)
 }
 
 // ListUploads implements [meta.Uploads].
 func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to string, afterID meta.UploadID, limit int) ([]meta.Upload, error) {
 	if err := meta.CheckText(from, to); err != nil {
-		return nil, wrap(err, "list uploads")
+		return nil, cql.Wrap(err, "list uploads")
 	}
 	var list []meta.Upload
 	at := uploadName{from, afterID}
 	for len(list) < limit {
 		names, end, err := s.indexedUploads(ctx, bucket, at, to, limit)
 		if err != nil {
-			return nil, wrap(err, "list uploads")
+			return nil, cql.Wrap(err, "list uploads")
 		}
 		// The index is read from all its partitions concurrently. Of the uploads, only
 		// those are read that may still be needed.
@@ -190,7 +186,7 @@ func (s *Store) ListUploads(ctx context.Context, bucket meta.BucketID, from, to 
 			n := min(limit-len(list), len(names)-i)
 			found, err := s.openUploads(ctx, bucket, names[i:i+n])
 			if err != nil {
-				return nil, wrap(err, "list uploads")
+				return nil, cql.Wrap(err, "list uploads")
 			}
 			list = append(list, found...)
 			i += n
@@ -209,16 +205,16 @@ func (s *Store) readListedUpload(ctx context.Context, id meta.UploadID) (meta.Up
 	var bucket, listed []byte
 	var state string
 	u := meta.Upload{ID: id}
-	found, err := s.QueryRow(ctx, s.o.Consistency, []any{&bucket, &u.Key, &u.Rev, &state, &listed}, selectListedUpload, id[:])
+	found, err := s.QueryRow(ctx, s.Consistency, []any{&bucket, &u.Key, &u.Rev, &state, &listed}, selectListedUpload, id[:])
 	if err != nil || !found || u.Rev == 0 {
 		return meta.Upload{}, err
 	}
 	if len(listed) == 0 {
-		whole, _, err := s.readUpload(ctx, s.o.Consistency, id)
+		whole, _, err := s.readUpload(ctx, s.Consistency, id)
 		whole.Doc = whole.Doc.Listed()
 		return whole.Upload, err
 	}
-	u.Bucket, u.State = idOf(bucket), meta.UploadState(state)
+	u.Bucket, u.State = cql.ID(bucket), meta.UploadState(state)
 	return u, meta.Unmarshal(listed, &u.Doc)
 }
 
@@ -242,7 +238,7 @@ func (a uploadName) compare(b uploadName) int {
 func (s *Store) openUploads(ctx context.Context, bucket meta.BucketID, names []uploadName) ([]meta.Upload, error) {
 	found := make([]meta.Upload, len(names))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(concurrentReads)
+	g.SetLimit(cql.ConcurrentReads)
 	for i, n := range names {
 		g.Go(func() (err error) {
 			found[i], err = s.readListedUpload(gctx, n.id)

@@ -1,4 +1,4 @@
-package cassandra
+package cql
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 func TestCoalescedCallBeginsAfterItsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var statements, asked atomic.Int32
-		g := newCoalescer(func(_ context.Context, _ string, q []time.Time) (time.Time, error) {
+		g := NewCoalescer(func(_ context.Context, _ string, q []time.Time) (time.Time, error) {
 			statements.Add(1)
 			asked.Add(int32(len(q)))
 			began := time.Now()
@@ -50,7 +50,7 @@ func TestCoalescedCallBeginsAfterItsCallers(t *testing.T) {
 func TestCoalescedCallSurvivesACancelledCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := errors.New("failed")
-		g := newCoalescer(func(ctx context.Context, name string, q []int) (int, error) {
+		g := NewCoalescer(func(ctx context.Context, name string, q []int) (int, error) {
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():

@@ -1,4 +1,4 @@
-package cassandra
+package cql
 
 import (
 	"context"
@@ -10,14 +10,14 @@ import (
 // little would be coalesced.
 const concurrentCalls = 2
 
-// coalescer makes one call for several callers that ask with the same key at the
+// Coalescer makes one call for several callers that ask with the same key at the
 // same time. Each caller gets the guarantee of a call of its own: the call that
 // answers it begins after it asked. So a caller sees what was written before it
 // asked.
 //
 // A caller that arrives while concurrentCalls are running waits for the next
 // call, together with others that arrive. A caller alone waits for nothing.
-type coalescer[N comparable, Q, A any] struct {
+type Coalescer[N comparable, Q, A any] struct {
 	call func(ctx context.Context, name N, asked []Q) (A, error)
 
 	mu      sync.Mutex
@@ -39,12 +39,12 @@ type waiters[Q, A any] struct {
 	err      error
 }
 
-func newCoalescer[N comparable, Q, A any](do func(ctx context.Context, name N, asked []Q) (A, error)) *coalescer[N, Q, A] {
-	return &coalescer[N, Q, A]{call: do, flights: map[N]*flight[Q, A]{}}
+func NewCoalescer[N comparable, Q, A any](do func(ctx context.Context, name N, asked []Q) (A, error)) *Coalescer[N, Q, A] {
+	return &Coalescer[N, Q, A]{call: do, flights: map[N]*flight[Q, A]{}}
 }
 
 // Do has q answered by a call, and returns its answer.
-func (g *coalescer[N, Q, A]) Do(ctx context.Context, name N, q Q) (answer A, err error) {
+func (g *Coalescer[N, Q, A]) Do(ctx context.Context, name N, q Q) (answer A, err error) {
 	g.mu.Lock()
 	l := g.flights[name]
 	if l == nil {
@@ -73,7 +73,7 @@ func (g *coalescer[N, Q, A]) Do(ctx context.Context, name N, q Q) (answer A, err
 }
 
 // finished starts the call for the callers that wait.
-func (g *coalescer[N, Q, A]) finished(name N, l *flight[Q, A]) {
+func (g *Coalescer[N, Q, A]) finished(name N, l *flight[Q, A]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := l.next

@@ -1,4 +1,4 @@
-package cassandra
+package cql
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func TestOnlyStatementsThatCannotHaveBegunAreNotApplied(t *testing.T) {
 		"the statement's time out": {context.DeadlineExceeded, false},
 	} {
 		err := classifyCAS(t.Context(), c.err)
-		if errors.Is(err, errNotApplied) != c.want {
+		if errors.Is(err, ErrNotApplied) != c.want {
 			t.Errorf("%s: %v, counted as not applied: %v", name, err, !c.want)
 		}
 		if name != "refused as invalid" && !errors.Is(err, meta.ErrUnavailable) {

@@ -1,4 +1,4 @@
-package cassandra
+package cql
 
 import (
 	"encoding/binary"
@@ -9,31 +9,31 @@ import (
 
 // Columns that decode themselves, without reflection. A null is the zero value.
 type (
-	rawColumn     []byte // a slice of the driver's frame, which is not reused
-	textColumn    string
-	bigintColumn  int64
-	tinyintColumn int8
+	RawColumn     []byte // a slice of the driver's frame, which is not reused
+	TextColumn    string
+	BigintColumn  int64
+	TinyintColumn int8
 )
 
 // UnmarshalCQL implements gocql.Unmarshaler.
-func (c *rawColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+func (c *RawColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
 	*c = data
 	return nil
 }
 
 // UnmarshalCQL implements gocql.Unmarshaler.
-func (c *textColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
-	*c = textColumn(data)
+func (c *TextColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+	*c = TextColumn(data)
 	return nil
 }
 
 // UnmarshalCQL implements gocql.Unmarshaler.
-func (c *bigintColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+func (c *BigintColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
 	switch len(data) {
 	case 0:
 		*c = 0
 	case 8:
-		*c = bigintColumn(binary.BigEndian.Uint64(data))
+		*c = BigintColumn(binary.BigEndian.Uint64(data))
 	default:
 		return fmt.Errorf("a bigint of %d bytes", len(data))
 	}
@@ -41,12 +41,12 @@ func (c *bigintColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
 }
 
 // UnmarshalCQL implements gocql.Unmarshaler.
-func (c *tinyintColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+func (c *TinyintColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
 	switch len(data) {
 	case 0:
 		*c = 0
 	case 1:
-		*c = tinyintColumn(data[0])
+		*c = TinyintColumn(data[0])
 	default:
 		return fmt.Errorf("a tinyint of %d bytes", len(data))
 	}

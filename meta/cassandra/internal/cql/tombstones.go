@@ -1,4 +1,4 @@
-package cassandra
+package cql
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// QueryCountingTombstones implements database. Cassandra warns of a page that
+// QueryCountingTombstones implements Database. Cassandra warns of a page that
 // scanned more than tombstone_warn_threshold tombstones, 1,000 by default.
 func (d *cluster) QueryCountingTombstones(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (tombstones int, err error) {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	iter := d.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), maxPageRows)).
+	iter := d.query(limited, stmt, args...).Consistency(c).PageSize(min(max(page, 1), MaxPageRows)).
 		Idempotent(true).RetryPolicy(retryOnce).Iter()
 	tombstones = tombstonesIn(iter.Warnings())
 	scanner := iter.Scanner()

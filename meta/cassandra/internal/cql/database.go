@@ -1,16 +1,15 @@
-package cassandra
+package cql
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gocql/gocql"
 
-	"github.com/pithos/pithos/internal/cassandra"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -30,9 +29,9 @@ func (c *statementCache) text(stmt string) string {
 	return made
 }
 
-// database is what a store needs of Cassandra. Statements that are not
+// Database is what a store needs of Cassandra. Statements that are not
 // conditional must be idempotent.
-type database interface {
+type Database interface {
 	// QueryRow reads one row. found is false if there is none.
 	QueryRow(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (found bool, err error)
 	// QueryRows reads rows, page by page, and calls row for each.
@@ -49,11 +48,11 @@ type database interface {
 	ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error
 	// CAS makes a conditional change by one statement, or by several to one
 	// partition. It does not retry: after an error the outcome is unknown,
-	// unless the error is errNotApplied.
+	// unless the error is ErrNotApplied.
 	CAS(ctx context.Context, batch ...gocql.BatchEntry) (applied bool, err error)
 }
 
-// cluster is the database interface over a gocql session.
+// cluster is the Database over a gocql session.
 type cluster struct {
 	session     *gocql.Session
 	statements  statementCache
@@ -86,11 +85,11 @@ func (d *cluster) QueryRows(ctx context.Context, c gocql.Consistency, page int, 
 	return err
 }
 
-// maxPageRows bounds the rows of one page that Cassandra returns.
-const maxPageRows = 2000
+// MaxPageRows bounds the rows of one page that Cassandra returns.
+const MaxPageRows = 2000
 
-// maxLimit is the highest LIMIT of a statement, which has 32 bits.
-const maxLimit = 1 << 30
+// MaxLimit is the highest LIMIT of a statement, which has 32 bits.
+const MaxLimit = 1 << 30
 
 func (d *cluster) Exec(ctx context.Context, stmt string, args ...any) error {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
@@ -112,8 +111,8 @@ func (d *cluster) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error
 	return classify(ctx, d.session.ExecuteBatch(b))
 }
 
-// statement is one statement of a batch.
-func statement(stmt string, args ...any) gocql.BatchEntry {
+// Statement is one statement of a batch.
+func Statement(stmt string, args ...any) gocql.BatchEntry {
 	return gocql.BatchEntry{Stmt: stmt, Args: args}
 }
 
@@ -138,56 +137,15 @@ func (d *cluster) CAS(ctx context.Context, batch ...gocql.BatchEntry) (applied b
 	return applied, classifyCAS(ctx, err)
 }
 
-// errNotApplied marks errors of conditional changes that certainly had no effect.
-var errNotApplied = errors.New("change was not applied")
-
-// classifyCAS classifies the error of a conditional change.
-func classifyCAS(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	// A coordinator may return these two codes after a round of Paxos has begun:
-	// Unavailable, if replicas fail between the rounds and have accepted a
-	// proposal that another coordinator may commit; Overloaded, if it holds too
-	// many hints for a replica that must learn of the commit.
-	var answer gocql.RequestError
-	if errors.As(err, &answer) && (answer.Code() == gocql.ErrCodeUnavailable || answer.Code() == gocql.ErrCodeOverloaded) {
-		return classify(ctx, err)
-	}
-	if class := cassandra.Classify(err); class == cassandra.Unavailable || class == cassandra.Rejected || isCodecError(err) {
-		return fmt.Errorf("%w: %w", errNotApplied, classify(ctx, err))
-	}
-	return classify(ctx, err)
+// ID decodes a stored id; the zero ID if there is none.
+func ID(b []byte) (id meta.ID) {
+	copy(id[:], b)
+	return id
 }
 
-// isCodecError reports an error of encoding or decoding values: an error of this
-// package, not of the cluster.
-func isCodecError(err error) bool {
-	var in gocql.MarshalError
-	var out gocql.UnmarshalError
-	return errors.As(err, &in) || errors.As(err, &out)
-}
+// ConcurrentReads bounds the rows that one operation reads at the same time.
+const ConcurrentReads = 16
 
-// classify turns an error of the driver into one of package meta. If ctx (the
-// caller's, not the time limit of one statement) has ended, its cause is returned.
-func classify(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("%w (%v)", context.Cause(ctx), err)
-	case isCodecError(err) || cassandra.Classify(err) == cassandra.Rejected:
-		return err
-	case cassandra.Overloaded(err):
-		return fmt.Errorf("%w: %w", meta.ErrOverloaded, err)
-	}
-	return fmt.Errorf("%w: %w", meta.ErrUnavailable, err)
-}
-
-// wrap adds the name of the operation to an error.
-func wrap(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
-}
+// MaxTimestamp is a timestamp that no write exceeds. What is deleted at it stays
+// deleted, whatever arrives late.
+const MaxTimestamp = math.MaxInt64 - 1
