@@ -15,7 +15,7 @@ import (
 // the process crashes before a row is written, the row stays pending: listings
 // read its head until one of them repairs it.
 type indexWriter struct {
-	s        *Store
+	s        *Index
 	rows     chan shardRow
 	work     chan struct{} // bounds the concurrent batches
 	quit     chan struct{}
@@ -30,7 +30,7 @@ const (
 	batchDelay        = 3 * time.Millisecond
 )
 
-func newIndexWriter(s *Store) *indexWriter {
+func newIndexWriter(s *Index) *indexWriter {
 	b := &indexWriter{s: s, rows: make(chan shardRow, maxQueuedRows), work: make(chan struct{}, concurrentBatches), quit: make(chan struct{})}
 	b.ended.Add(1)
 	go b.run()
@@ -51,17 +51,6 @@ func (b *indexWriter) add(ctx context.Context, rows ...shardRow) {
 			b.inflight.Add(-1)
 		}
 	}
-}
-
-// async runs f asynchronously; flush waits for it.
-func (b *indexWriter) async(f func(context.Context)) {
-	b.inflight.Add(1)
-	go func() {
-		defer b.inflight.Add(-1)
-		ctx, cancel := context.WithTimeout(context.Background(), 3*b.s.Timeout)
-		defer cancel()
-		f(ctx)
-	}()
 }
 
 func (b *indexWriter) flush(ctx context.Context) error { return b.inflight.Wait(ctx) }

@@ -1,13 +1,12 @@
 package cassandra
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
 
 // BenchmarkPut makes PUTs of new keys with inline payloads, BenchmarkPlain the plain
@@ -23,7 +22,7 @@ func BenchmarkPut(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
-					if err := putInline(b.Context(), s, bucket, fmt.Sprint("k", n.Add(1)), payload); err != nil {
+					if err := cqltest.PutInline(b.Context(), s, bucket, fmt.Sprint("k", n.Add(1)), payload); err != nil {
 						b.Error(err)
 						return
 					}
@@ -34,20 +33,9 @@ func BenchmarkPut(b *testing.B) {
 }
 
 func benchStore(b *testing.B) (*Store, meta.BucketID) {
-	c, keyspace := newKeyspace(b)
-	s := newStore(b, newSession(b, c, keyspace), keyspace, Options{})
-	return s, newBucket(b, s, "bucket").ID
-}
-
-func putInline(ctx context.Context, s *Store, bucket meta.BucketID, key string, payload []byte) error {
-	rev := meta.NextRev(0, time.Now())
-	c := putChange(meta.Head{}, rev, key, "etag")
-	c.Put[0].Inline, c.Put[0].Payload = true, payload
-	p, err := s.Begin(ctx, bucket, key, rev, false)
-	if err != nil {
-		return err
-	}
-	return p.Commit(ctx, c)
+	c, keyspace := cqltest.NewKeyspace(b)
+	s := newStore(b, cqltest.NewSession(b, c, keyspace), keyspace, Options{})
+	return s, createBucket(b, s, "bucket").ID
 }
 
 func BenchmarkPlain(b *testing.B) {
@@ -60,7 +48,7 @@ func BenchmarkPlain(b *testing.B) {
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
 					id := meta.NewID()
-					if err := s.Exec(b.Context(), putPart, id[:], 1, doc, int64(1)); err != nil {
+					if err := s.db.Exec(b.Context(), putPart, id[:], 1, doc, int64(1)); err != nil {
 						b.Error(err)
 						return
 					}

@@ -88,7 +88,7 @@ func (s *Store) index(ctx context.Context, b meta.Bucket, stmt string, more gocq
 // unindex asynchronously removes a bucket from the indexes that is gone, or was never
 // created. If that fails, what is left costs listings a read.
 func (s *Store) unindex(b meta.Bucket) {
-	s.writer.async(func(ctx context.Context) {
+	s.background.Go(3*s.db.Timeout, func(ctx context.Context) {
 		if err := s.index(ctx, b, deleteBucketOwner, cql.Statement(deleteBucketName, b.ID[:])); err != nil {
 			s.o.Log.Warn("removing the index rows of a deleted bucket failed: " + err.Error())
 		}

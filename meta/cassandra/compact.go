@@ -20,7 +20,7 @@ import (
 // however many keys are deleted there, and however fast.
 //
 // done reports that there is nothing more to do for the shard.
-func (s *Store) compactHead(ctx context.Context, t task, r shardRange) (done bool, err error) {
+func (s *Index) compactHead(ctx context.Context, t task, r shardRange) (done bool, err error) {
 	gone := slices.DeleteFunc(t.deletedKeys, func(key string) bool { return !r.covers(key) })
 	slices.Sort(gone)
 	if len(gone) == 0 {
@@ -62,7 +62,7 @@ type liveKey struct {
 // least two of three, and how many those are. Both lists are sorted. early reports
 // that there may be more in a moment: a row whose change is running is not moved,
 // because its final row would be lost.
-func (s *Store) leadingTombstones(gone []string, live []liveKey) (at string, below int, early bool) {
+func (s *Index) leadingTombstones(gone []string, live []liveKey) (at string, below int, early bool) {
 	for i, r := range live {
 		if n := sort.SearchStrings(gone, r.key); n > below && i <= n/2 {
 			at, below = r.key, n
@@ -77,7 +77,7 @@ func (s *Store) leadingTombstones(gone []string, live []liveKey) (at string, bel
 // compactBefore inspects a page that scanned many tombstones. If they are between
 // the page's beginning and the first live key, they and everything before them are
 // moved away.
-func (s *Store) compactBefore(ctx context.Context, t task, r shardRange) (done bool, err error) {
+func (s *Index) compactBefore(ctx context.Context, t task, r shardRange) (done bool, err error) {
 	from := max(t.key, r.low)
 	live, dead, err := s.keysAfter(ctx, t.bucket, r, from, 1)
 	if err != nil || dead < max(t.scanned/2, 1) {
@@ -103,7 +103,7 @@ func (s *Store) compactBefore(ctx context.Context, t task, r shardRange) (done b
 
 // keysAfter returns the first keys of a shard's visible rows from from on, at most
 // most, and how many tombstones were scanned, if Cassandra warned of them.
-func (s *Store) keysAfter(ctx context.Context, bucket meta.BucketID, r shardRange, from string, most int) (kept []liveKey, dead int, err error) {
+func (s *Index) keysAfter(ctx context.Context, bucket meta.BucketID, r shardRange, from string, most int) (kept []liveKey, dead int, err error) {
 	part := partitionOf(r.shard)
 	dead, err = s.QueryCountingTombstones(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 		var key string
@@ -123,7 +123,7 @@ func (s *Store) keysAfter(ctx context.Context, bucket meta.BucketID, r shardRang
 // splitInPlace splits a shard in place at a key. The rows below the key go into one
 // shard together with the neighbour before it, if that has at most few rows. gone
 // are deleted keys above the key.
-func (s *Store) splitInPlace(ctx context.Context, t task, r shardRange, at string, gone []string, few int) error {
+func (s *Index) splitInPlace(ctx context.Context, t task, r shardRange, at string, gone []string, few int) error {
 	if _, ok := successor(r.shard); !ok {
 		return s.split(ctx, t.bucket, r.low, at)
 	}
@@ -143,7 +143,7 @@ func (s *Store) splitInPlace(ctx context.Context, t task, r shardRange, at strin
 
 // withSmallPredecessor returns r, preceded by its neighbour if that has at most few
 // rows.
-func (s *Store) withSmallPredecessor(ctx context.Context, bucket meta.BucketID, r shardRange, few int) ([]shardRange, error) {
+func (s *Index) withSmallPredecessor(ctx context.Context, bucket meta.BucketID, r shardRange, few int) ([]shardRange, error) {
 	if r.low == "" || few == 0 {
 		return []shardRange{r}, nil
 	}

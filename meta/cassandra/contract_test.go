@@ -5,14 +5,15 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 	"github.com/pithos/pithos/meta/metafault"
 	"github.com/pithos/pithos/meta/metatest"
 )
 
 // storeOpener opens gateways of one keyspace.
 func storeOpener(t *testing.T, o Options) metatest.Open {
-	c, keyspace := newKeyspace(t)
-	session := newSession(t, c, keyspace)
+	c, keyspace := cqltest.NewKeyspace(t)
+	session := cqltest.NewSession(t, c, keyspace)
 	return func(t testing.TB) meta.Store { return newStore(t, session, keyspace, o) }
 }
 
@@ -25,18 +26,18 @@ func TestContract(t *testing.T) {
 // splitOpener opens gateways whose buckets and access keys are in a keyspace of their own.
 // The keyspace of the objects does not have these tables.
 func splitOpener(t *testing.T, o Options) metatest.Open {
-	c, objects := newKeyspace(t)
-	buckets := install(t, c)
-	session := newSession(t, c, objects)
+	c, objects := cqltest.NewKeyspace(t)
+	buckets := cqltest.Install(t, c)
+	session := cqltest.NewSession(t, c, objects)
 	for keyspace, tables := range map[string][]string{
 		objects: {"bucket", "bucket_by_owner", "bucket_by_id", "access_key"},
 		buckets: {"object", "listing", "listing_map", "upload", "upload_by_bucket", "gc", "gc_slot"},
 	} {
 		for _, table := range tables {
-			must(t, session.Query("DROP TABLE "+keyspace+"."+table).Exec())
+			cqltest.Must(t, session.Query("DROP TABLE "+keyspace+"."+table).Exec())
 		}
 	}
-	o.Buckets = &Keyspace{Session: newSession(t, c, buckets), Name: buckets}
+	o.Buckets = &Keyspace{Session: cqltest.NewSession(t, c, buckets), Name: buckets}
 	return func(t testing.TB) meta.Store { return newStore(t, session, objects, o) }
 }
 

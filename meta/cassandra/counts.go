@@ -16,6 +16,6 @@ type Counts struct {
 type counters struct{ splits, repairs atomic.Int64 }
 
 // Counts returns how much asynchronous work the store has done.
-func (s *Store) Counts() Counts {
+func (s *Index) Counts() Counts {
 	return Counts{Splits: s.counts.splits.Load(), Repairs: s.counts.repairs.Load(), Behind: int64(s.writer.inflight.Count())}
 }

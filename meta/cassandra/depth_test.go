@@ -16,17 +16,17 @@ import (
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
-	"github.com/pithos/pithos/store"
 	"github.com/pithos/pithos/meta/cassandra/internal/cql"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
+	"github.com/pithos/pithos/store"
 )
 
 // latencyDB is a database each of whose statements takes a second of the test's own time.
 // So the seconds that an operation takes are its serial round trips.
 type latencyDB struct {
-	*fake
+	*cqltest.DB
 	mu         sync.Mutex
 	statements int
-	payloads   map[string][]byte
 }
 
 const roundTrip = time.Second
@@ -44,83 +44,34 @@ func (d *latencyDB) count() int {
 	return d.statements
 }
 
-func ofQueue(stmt string) bool { return strings.Contains(stmt, "@.gc") }
-
 func (d *latencyDB) QueryRow(ctx context.Context, c gocql.Consistency, dest []any, stmt string, args ...any) (bool, error) {
 	d.roundTrip()
-	switch {
-	case stmt == selectBucket:
-		config, err := meta.Marshal(meta.BucketConfig{})
-		if err != nil {
-			return false, err
-		}
-		return true, assign(dest, []any{d.bucket[:], int64(1), string(d.state), "owner", int64(1), config})
-	case stmt == selectEntry:
-		return true, assign(dest, []any{false, []byte{0xa0}})
-	case ofQueue(stmt):
-		return false, nil
-	}
-	return d.fake.QueryRow(ctx, c, dest, stmt, args...)
+	return d.DB.QueryRow(ctx, c, dest, stmt, args...)
 }
 
 func (d *latencyDB) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
 	d.roundTrip()
-	if stmt != selectHeadPayload {
-		return d.fake.QueryRows(ctx, c, page, row, stmt, args...)
-	}
-	d.fake.mu.Lock()
-	rows := d.headRows(args)
-	d.fake.mu.Unlock()
-	for _, r := range rows {
-		d.mu.Lock()
-		body := d.payloads[args[1].(string)]
-		d.mu.Unlock()
-		if err := row(fakeScanner(append(r, body))); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.DB.QueryRows(ctx, c, page, row, stmt, args...)
 }
 
 func (d *latencyDB) QueryCountingTombstones(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) (int, error) {
 	d.roundTrip()
-	return d.fake.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
+	return d.DB.QueryCountingTombstones(ctx, c, page, row, stmt, args...)
 }
 
 func (d *latencyDB) Exec(ctx context.Context, stmt string, args ...any) error {
-	return d.ExecBatch(ctx, []gocql.BatchEntry{cql.Statement(stmt, args...)})
+	d.roundTrip()
+	return d.DB.Exec(ctx, stmt, args...)
 }
 
 func (d *latencyDB) ExecBatch(ctx context.Context, batch []gocql.BatchEntry) error {
 	d.roundTrip()
-	if ofQueue(batch[0].Stmt) {
-		return nil
-	}
-	return d.fake.ExecBatch(ctx, batch)
+	return d.DB.ExecBatch(ctx, batch)
 }
 
 func (d *latencyDB) CAS(ctx context.Context, batch ...gocql.BatchEntry) (bool, error) {
 	d.roundTrip()
-	keep := func(key, payload any) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.payloads[key.(string)], _ = payload.([]byte)
-	}
-	first := batch[0]
-	if ofQueue(first.Stmt) {
-		return true, nil
-	}
-	if a := first.Args; first.Stmt == addInlineKnown || first.Stmt == addInlineUnknown {
-		keep(a[7], a[5])
-		without := append(append([]any{}, a[:5]...), a[6:]...)
-		batch = []gocql.BatchEntry{cql.Statement(map[string]string{addInlineKnown: addVersionKnown, addInlineUnknown: addVersionUnknown}[first.Stmt], without...)}
-	}
-	for _, e := range batch[1:] {
-		if e.Stmt == putVersion {
-			keep(e.Args[1], e.Args[4])
-		}
-	}
-	return d.fake.CAS(ctx, batch...)
+	return d.DB.CAS(ctx, batch...)
 }
 
 // chunks is a blob store with the same latency, and one chunk per blob.
@@ -241,30 +192,36 @@ func removeKey(s *store.Store, ctx context.Context, b *meta.Bucket) error {
 // costOf runs an operation after a preparation, and returns its cost.
 func costOf(t *testing.T, before, run func(*store.Store, context.Context, *meta.Bucket) error) (serial, statements, async int) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx := context.WithValue(t.Context(), actorKey{}, &actor{immortal: true})
-		d := &latencyDB{fake: newFake(1), payloads: map[string][]byte{}}
+		ctx := t.Context()
+		d := &latencyDB{DB: cqltest.New(1)}
+		d.NoCrashes = true
+		id := meta.NewID()
+		config, err := meta.Marshal(meta.BucketConfig{})
+		cqltest.Must(t, err)
+		d.Apply(putBucketName, id[:], "bucket")
+		d.Apply(insertBucket, "bucket", id[:], int64(1), string(meta.BucketActive), "owner", int64(1), config, "", "")
 		o, err := Options{}.withDefaults()
-		must(t, err)
-		m := newOn(testDB(d), testDB(d), o)
+		cqltest.Must(t, err)
+		m := newOn(cqltest.Default(d), cqltest.Default(d), o)
 		c := &chunks{d: d, of: map[blob.ID][]byte{}}
 		s, err := store.New(store.Options{Meta: m, Blobs: map[string]blob.Store{"c": c},
 			Classes: map[string]string{store.ClassStandard: "c"}, BucketCache: time.Hour})
-		must(t, err)
+		cqltest.Must(t, err)
 		b, err := s.Bucket(ctx, "bucket")
-		must(t, err)
+		cqltest.Must(t, err)
 		// The time bucket of the queue is marked active once in ten minutes.
 		_, err = s.Put(ctx, b, "another", store.PutInput{Body: strings.NewReader(strings.Repeat("b", 1<<20)), Size: 1 << 20})
-		must(t, err)
-		must(t, before(s, ctx, b))
-		must(t, s.Flush(ctx))
+		cqltest.Must(t, err)
+		cqltest.Must(t, before(s, ctx, b))
+		cqltest.Must(t, s.Flush(ctx))
 		time.Sleep(10 * time.Second)
 		n, begin := d.count(), time.Now()
-		must(t, run(s, ctx, b))
+		cqltest.Must(t, run(s, ctx, b))
 		serial, statements = int(time.Since(begin)/roundTrip), d.count()-n
-		must(t, s.Flush(ctx))
+		cqltest.Must(t, s.Flush(ctx))
 		time.Sleep(time.Minute)
 		async = d.count() - n - statements
-		must(t, m.Close())
+		cqltest.Must(t, m.Close())
 	})
 	return serial, statements, async
 }

@@ -28,7 +28,7 @@ const directoryPage = 500
 
 // loadDirectory adds the ranges at key and after it to the cache. An error costs
 // reads, nothing else.
-func (s *Store) loadDirectory(ctx context.Context, bucket meta.BucketID, key string) {
+func (s *Index) loadDirectory(ctx context.Context, bucket meta.BucketID, key string) {
 	var facts []shardRange
 	scan := func(row gocql.Scanner) error {
 		var r shardRange
@@ -51,7 +51,7 @@ func (s *Store) loadDirectory(ctx context.Context, bucket meta.BucketID, key str
 }
 
 // publishChildren writes the ranges of the children of r's shard.
-func (s *Store) publishChildren(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
+func (s *Index) publishChildren(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
 	if r.gen == 0 && r.shard != rootShard {
 		return nil // the shard's range is not known here
 	}
@@ -68,7 +68,7 @@ func (r *shardRange) statement(bucket meta.BucketID) gocql.BatchEntry {
 
 // publishMerged replaces the rows that publishChildren wrote for the shards of a
 // run by one.
-func (s *Store) publishMerged(ctx context.Context, bucket meta.BucketID, run []shardRange, child meta.ID) error {
+func (s *Index) publishMerged(ctx context.Context, bucket meta.BucketID, run []shardRange, child meta.ID) error {
 	one := s.shards.rangeOf(bucket, run[0].low)
 	if len(run) < 2 || one.shard != child {
 		return nil

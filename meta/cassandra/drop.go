@@ -23,7 +23,7 @@ const (
 // Everything is deleted at the highest timestamp, so that late writes stay deleted
 // too, and from the leaves to the root: after a crash, the next attempt still finds
 // the way to what is left.
-func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
+func (s *Index) DropListing(ctx context.Context, part meta.ListingPart) error {
 	parts, err := s.partitionsUnder(ctx, part)
 	if err != nil {
 		return cql.Wrap(err, "drop listing")
@@ -41,7 +41,7 @@ func (s *Store) DropListing(ctx context.Context, part meta.ListingPart) error {
 
 // partitionsUnder follows all seals from a shard, and returns the partitions, each
 // after those that lead to it.
-func (s *Store) partitionsUnder(ctx context.Context, part meta.ListingPart) (parts []meta.ID, err error) {
+func (s *Index) partitionsUnder(ctx context.Context, part meta.ListingPart) (parts []meta.ID, err error) {
 	known, met := map[meta.ID]bool{}, map[meta.ID]bool{part.Part: true}
 	for next := []meta.ID{part.Part}; len(next) > 0; {
 		shard := next[0]
@@ -65,7 +65,7 @@ func (s *Store) partitionsUnder(ctx context.Context, part meta.ListingPart) (par
 }
 
 // walkListings visits the partitions of listings, and their maps.
-func (s *Store) walkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
+func (s *Index) WalkListings(ctx context.Context, share meta.Share, visit func(meta.ListingPart) error) error {
 	err := s.WalkTable(ctx, share, func(row gocql.Scanner) error {
 		var bucket, shard []byte
 		if err := row.Scan(&bucket, &shard); err != nil {

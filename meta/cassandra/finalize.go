@@ -14,7 +14,7 @@ import (
 // would take them for current if the child had no trace of the deletion. So until
 // then a row in state gone is written instead. It disappears when the shard is
 // rewritten: a key deleted under an uncopied parent has no other trace by then.
-func (s *Store) finalRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) ([]listingRow, error) {
+func (s *Index) finalRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) ([]listingRow, error) {
 	uncopied := map[meta.ID]bool{}
 	final := make([]listingRow, 0, len(rows))
 	for _, r := range rows {
@@ -38,7 +38,7 @@ func (s *Store) finalRows(ctx context.Context, bucket meta.BucketID, shard meta.
 // and go into any shard: it only removes what is older than itself. A live row must
 // not be forwarded: there may have been a later deletion whose trace is only in the
 // old shard.
-func (s *Store) forwardDeletes(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) error {
+func (s *Index) forwardDeletes(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) error {
 	into := map[meta.ID][]listingRow{}
 	for _, r := range rows {
 		if r.kind != visible || r.state == stateLive && !s.breaks(ruleLiveRowsStay) {
@@ -65,7 +65,7 @@ func (s *Store) forwardDeletes(ctx context.Context, bucket meta.BucketID, shard 
 
 // ancestorsCopied reports whether all ancestors of shard, on the path to key, are
 // known to be copied, as far as key is concerned. It adds the others to uncopied.
-func (s *Store) ancestorsCopied(ctx context.Context, bucket meta.BucketID, shard meta.ID, key string, uncopied map[meta.ID]bool) (bool, error) {
+func (s *Index) ancestorsCopied(ctx context.Context, bucket meta.BucketID, shard meta.ID, key string, uncopied map[meta.ID]bool) (bool, error) {
 	for at := s.shards.rangeOf(bucket, key).shard; at != shard; {
 		if uncopied[at] {
 			return false, nil

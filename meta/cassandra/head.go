@@ -16,6 +16,15 @@ import (
 // It must outlive every change that began before the last version was removed.
 const revTTL = 10 * 24 * 3600
 
+// Keys reads and changes the heads of keys.
+type Keys struct {
+	cql.DB
+	locks stripes
+}
+
+// newKeys returns the heads of a keyspace.
+func newKeys(db cql.DB) *Keys { return &Keys{DB: db, locks: newStripes(1024)} }
+
 // head is a meta.Head with the id of its last change.
 type head struct {
 	meta.Head
@@ -31,10 +40,13 @@ const (
 	selectVersionDoc  = `SELECT doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectPages       = `SELECT segments[?..?] FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectVersions    = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
+
+	walkObjects        = `SELECT bucket_id, key, rev, seq, doc, segments FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
+	walkObjectsPayload = `SELECT bucket_id, key, rev, seq, doc, segments, payload FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
 )
 
 // Read implements [meta.Objects].
-func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
+func (s *Keys) Read(ctx context.Context, bucket meta.BucketID, key string, o meta.ReadOptions) (meta.Head, error) {
 	if err := meta.CheckText(key); err != nil {
 		return meta.Head{}, cql.Wrap(err, "read head of key")
 	}
@@ -52,7 +64,7 @@ func (s *Store) Read(ctx context.Context, bucket meta.BucketID, key string, o me
 
 // readOnce reads a head once. consistent reports that no change came between its
 // statements.
-func (s *Store) readOnce(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, o meta.ReadOptions) (h head, steady bool, err error) {
+func (s *Keys) readOnce(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, o meta.ReadOptions) (h head, steady bool, err error) {
 	h, steady, err = s.readHead(ctx, c, bucket, key, o.Limit, o.Payload)
 	if err != nil || !steady {
 		return h, steady, err
@@ -78,7 +90,7 @@ func (s *Store) readOnce(ctx context.Context, c gocql.Consistency, bucket meta.B
 
 // readNamed adds the version seq, which is not among the newest. The static
 // revision is read with it, and must be the same.
-func (s *Store) readNamed(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, h head, seq int64, payload bool) (head, bool, error) {
+func (s *Keys) readNamed(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, h head, seq int64, payload bool) (head, bool, error) {
 	stmt := selectVersion
 	if payload {
 		stmt = selectVersionBody
@@ -97,7 +109,7 @@ func (s *Store) readNamed(ctx context.Context, c gocql.Consistency, bucket meta.
 }
 
 // readHead reads the newest versions with one statement.
-func (s *Store) readHead(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, limit int, payload bool) (h head, steady bool, err error) {
+func (s *Keys) readHead(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, limit int, payload bool) (h head, steady bool, err error) {
 	stmt := selectHead
 	if payload {
 		stmt = selectHeadPayload
@@ -108,7 +120,7 @@ func (s *Store) readHead(ctx context.Context, c gocql.Consistency, bucket meta.B
 
 // scanHead collects a head. It is consistent if it came in one page, or with the
 // same revision in all pages.
-func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, payload bool, stmt string, args ...any) (h head, steady bool, err error) {
+func (s *Keys) scanHead(ctx context.Context, c gocql.Consistency, page int, payload bool, stmt string, args ...any) (h head, steady bool, err error) {
 	steady, first := true, true
 	err = s.QueryRows(ctx, c, page, func(row gocql.Scanner) error {
 		var rev int64
@@ -137,8 +149,15 @@ func (s *Store) scanHead(ctx context.Context, c gocql.Consistency, page int, pay
 	return h, steady, err
 }
 
+// ReadSerial reads the newest versions of a key by Paxos: it completes a change that
+// is decided and not yet visible.
+func (s *Keys) ReadSerial(ctx context.Context, bucket meta.BucketID, key string, limit int) (meta.Head, error) {
+	h, _, err := s.readHead(ctx, s.Serial, bucket, key, limit, false)
+	return h.Head, err
+}
+
 // Versions implements [meta.Objects].
-func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
+func (s *Keys) Versions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Version, error) {
 	if err := meta.CheckText(key); err != nil {
 		return nil, cql.Wrap(err, "read versions of key")
 	}
@@ -153,7 +172,7 @@ func (s *Store) Versions(ctx context.Context, bucket meta.BucketID, key string, 
 }
 
 // Pages implements [meta.Objects].
-func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
+func (s *Keys) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
 	if err := meta.CheckText(key); err != nil {
 		return nil, cql.Wrap(err, "read segments of a version")
 	}
@@ -176,7 +195,7 @@ func (s *Store) Pages(ctx context.Context, bucket meta.BucketID, key string, seq
 
 // ListVersions implements [meta.Listings]. A page shorter than limit is the last
 // one: if versions are removed while it is read, reading continues after them.
-func (s *Store) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
+func (s *Keys) ListVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) ([]meta.Entry, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -214,7 +233,7 @@ type listedVersion struct {
 
 // readListedVersions reads limit versions older than before. Programs before schema 6
 // wrote no column for listings: their versions are read whole.
-func (s *Store) readListedVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) (rows []listedVersion, err error) {
+func (s *Keys) readListedVersions(ctx context.Context, bucket meta.BucketID, key string, before int64, limit int) (rows []listedVersion, err error) {
 	var whole []int // the versions to read whole
 	err = s.QueryRows(ctx, s.Consistency, min(limit, cql.MaxPageRows), func(row gocql.Scanner) error {
 		var seq int64
@@ -244,7 +263,7 @@ func (s *Store) readListedVersions(ctx context.Context, bucket meta.BucketID, ke
 }
 
 // readWhole reads what a listing shows of a version that has no column for it.
-func (s *Store) readWhole(ctx context.Context, bucket meta.BucketID, key string, r *listedVersion) error {
+func (s *Keys) readWhole(ctx context.Context, bucket meta.BucketID, key string, r *listedVersion) error {
 	var doc []byte
 	found, err := s.QueryRow(ctx, s.Consistency, []any{&doc}, selectVersionDoc, bucket[:], key, r.Seq)
 	if r.removed = !found; err != nil || !found {
@@ -261,7 +280,7 @@ const (
 
 // Fence implements [meta.Objects]. It keeps the id of the last change, so that a
 // change whose outcome is unknown can still find itself.
-func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
+func (s *Keys) Fence(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
 	if err := meta.CheckText(key); err != nil {
 		return meta.Head{}, cql.Wrap(err, "fence key")
 	}
@@ -291,12 +310,12 @@ func (s *Store) Fence(ctx context.Context, bucket meta.BucketID, key string, rev
 	return meta.Head{}, fmt.Errorf("fence key: it changed %d times during the operation: %w", cql.MaxTries, meta.ErrUnavailable)
 }
 
-func (s *Store) fence(ctx context.Context, bucket meta.BucketID, key string, h head, next int64) (bool, error) {
+func (s *Keys) fence(ctx context.Context, bucket meta.BucketID, key string, h head, next int64) (bool, error) {
 	ttl := 0
 	if len(h.Versions) == 0 {
 		ttl = revTTL
 	}
-	unlock, err := s.keys.lock(ctx, bucket, key)
+	unlock, err := s.locks.lock(ctx, bucket, key)
 	if err != nil {
 		return false, err
 	}
@@ -305,4 +324,36 @@ func (s *Store) fence(ctx context.Context, bucket meta.BucketID, key string, h h
 		return s.CAS(ctx, cql.Statement(fenceUnknown, ttl, next, bucket[:], key))
 	}
 	return s.CAS(ctx, cql.Statement(fenceKnown, ttl, next, bucket[:], key, h.Rev))
+}
+
+// WalkVersions visits the versions of a share of the keys.
+func (s *Keys) WalkVersions(ctx context.Context, share meta.Share, payload bool, visit func(meta.VersionRow) error) error {
+	stmt := walkObjects
+	if payload {
+		stmt = walkObjectsPayload
+	}
+	return cql.Wrap(s.WalkTable(ctx, share, func(row gocql.Scanner) error {
+		var bucket, doc, body []byte
+		var seq *int64
+		var r meta.VersionRow
+		var pages map[int][]byte
+		dest := []any{&bucket, &r.Key, &r.Rev, &seq, &doc, &pages}
+		if payload {
+			dest = append(dest, &body)
+		}
+		if err := row.Scan(dest...); err != nil {
+			return err
+		}
+		if seq == nil {
+			return nil // a key without versions
+		}
+		if err := meta.Unmarshal(doc, &r.Version); err != nil {
+			return fmt.Errorf("version %d of key %q: %w", *seq, r.Key, err)
+		}
+		r.Bucket, r.Seq, r.Payload = cql.ID(bucket), *seq, body
+		if err := r.JoinPages(pages); err != nil {
+			return fmt.Errorf("key %q: %w", r.Key, err)
+		}
+		return visit(r)
+	}, stmt), "walk versions")
 }

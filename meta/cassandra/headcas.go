@@ -28,17 +28,17 @@ const (
 	deleteVersion = `DELETE FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 )
 
-// casHead makes the change c by one conditional batch.
+// Change makes the change c by one conditional batch.
 //
 // It is safe to send the batch again at any time, even while an earlier attempt
 // may still be running: both have the same condition, so at most one is applied,
 // and the id of the change tells whether one was.
-func (s *Store) casHead(ctx context.Context, bucket meta.BucketID, key string, c meta.Change) error {
+func (s *Keys) Change(ctx context.Context, bucket meta.BucketID, key string, c meta.Change) error {
 	batch, err := changeStatements(bucket, key, c)
 	if err != nil {
 		return err
 	}
-	unlock, err := s.keys.lock(ctx, bucket, key)
+	unlock, err := s.locks.lock(ctx, bucket, key)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *Store) casHead(ctx context.Context, bucket meta.BucketID, key string, c
 // resolveOutcome finds out whether a change was applied whose outcome is unknown.
 // It does so even if the caller's context has ended: after a change that was
 // applied there is more to do.
-func (s *Store) resolveOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry, cause error) error {
+func (s *Keys) resolveOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.Timeout)
 	defer cancel()
 	for try := range 4 {
@@ -92,7 +92,7 @@ func (s *Store) resolveOutcome(ctx context.Context, bucket meta.BucketID, key st
 // A serial read completes any proposal that a majority may have accepted, and
 // supersedes the others (it proposes an empty update, CASSANDRA-12126). So a round
 // that began before the read cannot change what it returned.
-func (s *Store) readOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry) (done bool, err error) {
+func (s *Keys) readOutcome(ctx context.Context, bucket meta.BucketID, key string, c meta.Change, batch []gocql.BatchEntry) (done bool, err error) {
 	h, _, err := s.readHead(ctx, s.Serial, bucket, key, 1, false)
 	switch {
 	case err != nil:
@@ -114,7 +114,7 @@ func (s *Store) readOutcome(ctx context.Context, bucket meta.BucketID, key strin
 }
 
 // hasVersion reports whether the key has exactly the version v.
-func (s *Store) hasVersion(ctx context.Context, bucket meta.BucketID, key string, v meta.Version) (bool, error) {
+func (s *Keys) hasVersion(ctx context.Context, bucket meta.BucketID, key string, v meta.Version) (bool, error) {
 	want, err := meta.Marshal(v)
 	if err != nil {
 		return false, err

@@ -93,7 +93,7 @@ const deleteRowsBelow = `DELETE FROM @.listing USING TIMESTAMP ? WHERE bucket_id
 // before the shard is marked as copied: so a reader of the new shard finds nothing
 // below it in the partition. (Until the mark, readers use the copies too, which are
 // complete.)
-func (s *Store) dropSplitOff(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal) error {
+func (s *Index) dropSplitOff(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal) error {
 	part := partitionOf(shard)
 	for _, kind := range []int8{visible, history} {
 		if err := s.Exec(ctx, deleteRowsBelow, int64(cql.MaxTimestamp), bucket[:], part[:], kind, seal.at); err != nil {
@@ -132,7 +132,7 @@ type sealDoc struct {
 
 func sealRowKey(shard meta.ID) string { return strconv.Itoa(inPlaceSplits(shard)) }
 
-func (s *Store) readInPlaceSeal(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {
+func (s *Index) readInPlaceSeal(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {
 	part := partitionOf(shard)
 	var state *int8
 	var doc []byte
@@ -177,7 +177,7 @@ func markStatement(bucket meta.BucketID, shard meta.ID, seal seal) gocql.BatchEn
 
 // firstKey returns where a shard's rows begin in its partition. Below are only the
 // tombstones of what in-place splits have moved away.
-func (s *Store) firstKey(ctx context.Context, bucket meta.BucketID, shard meta.ID) (string, error) {
+func (s *Index) firstKey(ctx context.Context, bucket meta.BucketID, shard meta.ID) (string, error) {
 	n := inPlaceSplits(shard)
 	if n == 0 {
 		return "", nil

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/gocql/gocql"
-
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
 
 func TestShardIDNamesItsPartition(t *testing.T) {
@@ -35,10 +34,10 @@ func TestShardIDNamesItsPartition(t *testing.T) {
 
 // A page of a shard after an in-place split is one read, like that of any shard.
 func TestPageAfterInPlaceSplitIsOneRead(t *testing.T) {
-	c, keyspace := newKeyspace(t)
-	var n statementCount
-	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
-	s := newStore(t, session, keyspace, Options{})
+	c, keyspace := cqltest.NewKeyspace(t)
+	var n cqltest.StatementCount
+	session := cqltest.NewSession(t, c, keyspace, n.Observe)
+	s := openGateway(t, session, keyspace, IndexOptions{})
 	b := newBucket(t, s, "bucket")
 	var want []string
 	keys := numbered(20, func(i int) string { return fmt.Sprintf("%02d", i) })
@@ -52,7 +51,7 @@ func TestPageAfterInPlaceSplitIsOneRead(t *testing.T) {
 		sameStrings(t, "listing after an in-place split at "+at, list(t, s, b.ID, 50), want)
 	}
 	s.shards.touch(b.ID, s.shards.rangeOf(b.ID, "11").shard)
-	reads := n.mostReads(t.Context(), func(ctx context.Context) {
+	reads := n.MostReads(t.Context(), func(ctx context.Context) {
 		entries, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{From: "11", Limit: 50})
 		must(t, err)
 		if len(entries) != 9 {
@@ -62,7 +61,7 @@ func TestPageAfterInPlaceSplitIsOneRead(t *testing.T) {
 	if reads != 1 {
 		t.Errorf("%d reads for a page", reads)
 	}
-	fresh := newStore(t, session, keyspace, Options{})
+	fresh := openGateway(t, session, keyspace, IndexOptions{})
 	sameStrings(t, "listing of a fresh gateway", list(t, fresh, b.ID, 7), want)
 	must(t, put(t.Context(), fresh, b.ID, "03", "1"))
 	must(t, remove(t.Context(), fresh, b.ID, "12"))
@@ -75,7 +74,7 @@ func TestPageAfterInPlaceSplitIsOneRead(t *testing.T) {
 // Deleting keys from the start of a bucket leaves no tombstones before its first key, and
 // no pending rows, wherever the shards end.
 func TestDeletionsAtTheStartLeaveNoTombstones(t *testing.T) {
-	stores, b := gateways(t, 2, Options{ShardRows: 1000})
+	stores, b := gateways(t, 2, IndexOptions{ShardRows: 1000})
 	changeRange(t, stores[0], b.ID, 0, 3000, true)
 	waitIdle(t, stores...)
 	changeRange(t, stores[0], b.ID, 0, 2000, false)
@@ -102,7 +101,7 @@ func TestDeletionsAtTheStartLeaveNoTombstones(t *testing.T) {
 
 // deletedBefore counts the keys below key that were deleted and not split off, as far as the
 // store knows.
-func deletedBefore(t *testing.T, s *Store, b meta.BucketID, key string) (n int) {
+func deletedBefore(t *testing.T, s *gateway, b meta.BucketID, key string) (n int) {
 	t.Helper()
 	for low := ""; ; {
 		r, _, err := s.leaf(t.Context(), b, low)
@@ -114,7 +113,7 @@ func deletedBefore(t *testing.T, s *Store, b meta.BucketID, key string) (n int) 
 	}
 }
 
-func deletedFrom(s *Store, b meta.BucketID, r shardRange, below string) (n int) {
+func deletedFrom(s *gateway, b meta.BucketID, r shardRange, below string) (n int) {
 	s.maintainer.mu.Lock()
 	defer s.maintainer.mu.Unlock()
 	if c := s.maintainer.stats[shardName{b, r.shard}]; c != nil {
@@ -130,10 +129,10 @@ func deletedFrom(s *Store, b meta.BucketID, r shardRange, below string) (n int) 
 // A deletion in a shard whose parent is not copied is resolved without reading the head,
 // however long the copy takes.
 func TestDeletionUnderUncopiedParentNeedsNoHeadRead(t *testing.T) {
-	c, keyspace := newKeyspace(t)
-	var n statementCount
-	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
-	s := newStore(t, session, keyspace, Options{})
+	c, keyspace := cqltest.NewKeyspace(t)
+	var n cqltest.StatementCount
+	session := cqltest.NewSession(t, c, keyspace, n.Observe)
+	s := openGateway(t, session, keyspace, IndexOptions{})
 	b := newBucket(t, s, "bucket")
 	keys := numbered(10, func(i int) string { return fmt.Sprintf("%02d", i) })
 	for _, key := range keys {
@@ -148,7 +147,7 @@ func TestDeletionUnderUncopiedParentNeedsNoHeadRead(t *testing.T) {
 	must(t, s.Flush(t.Context()))
 	want := []string{"00=1", "01=1", "08=1", "09=1"}
 	sameStrings(t, "listing before the copy", list(t, s, b.ID, 50), want)
-	reads := n.mostReads(t.Context(), func(ctx context.Context) {
+	reads := n.MostReads(t.Context(), func(ctx context.Context) {
 		entries, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{Limit: 50})
 		must(t, err)
 		if len(entries) != len(want) {
@@ -168,7 +167,7 @@ func TestDeletionUnderUncopiedParentNeedsNoHeadRead(t *testing.T) {
 // The shards of a bucket may have been split, split in place and merged before it is
 // removed.
 func TestDroppedListingLeavesNoPartition(t *testing.T) {
-	stores, b := gateways(t, 2, Options{})
+	stores, b := gateways(t, 2, IndexOptions{})
 	s := stores[0]
 	threeShards(t, s, b.ID)
 	for _, key := range []string{"a", "b", "c", "k", "l"} {
@@ -188,12 +187,12 @@ func TestDroppedListingLeavesNoPartition(t *testing.T) {
 	waitIdle(t, stores...)
 	parts := func() (n int) {
 		seen := map[meta.ListingPart]bool{}
-		must(t, s.Walk(t.Context(), meta.Share{Of: 1}, meta.Visitor{ListingPart: func(p meta.ListingPart) error {
+		must(t, s.WalkListings(t.Context(), meta.Share{Of: 1}, func(p meta.ListingPart) error {
 			if p.Bucket == b.ID {
 				seen[p] = true
 			}
 			return nil
-		}}))
+		}))
 		return len(seen)
 	}
 	// The root, the two of each split, and the one that replaced two; the part that was

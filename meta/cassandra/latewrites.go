@@ -22,7 +22,7 @@ import (
 // itself (see forwardDeletes). But the gateway that made the change knows that it
 // has ended, so it can repair the row at once.
 type lateWriteRepairer struct {
-	s *Store
+	s *Index
 
 	mu     sync.Mutex
 	recent []lateWrite // the last rows written, into shards not known to be sealed
@@ -56,7 +56,7 @@ const (
 	lateDelay    = 20 * time.Millisecond
 )
 
-func newLateWriteRepairer(s *Store) *lateWriteRepairer {
+func newLateWriteRepairer(s *Index) *lateWriteRepairer {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &lateWriteRepairer{s: s, wake: make(chan struct{}, 1), stop: cancel}
 	l.ended.Go(func() { l.run(ctx) })

@@ -10,18 +10,18 @@ import (
 // changeWhileSplit changes key k while another store splits its shard: the
 // pending row is copied into the new shard, and the final row goes into the old
 // one. What writes the final row is returned.
-func changeWhileSplit(t *testing.T, s, splitter *Store, b meta.BucketID) (writeFinal func()) {
+func changeWhileSplit(t *testing.T, s, splitter *gateway, b meta.BucketID) (writeFinal func()) {
 	t.Helper()
 	for _, key := range []string{"a", "b", "x", "y"} {
 		must(t, put(t.Context(), s, b, key, "1"))
 	}
 	must(t, s.Flush(t.Context()))
 	under, h, rev := begin(t, s, b, "k", false)
-	p := under.(*pending)
+	p := under.(pendingChange)
 	c := putChange(h, rev, "k", "late")
-	must(t, p.confirm(t.Context(), c.Guard)) // has read that the shard is not sealed
+	must(t, p.confirm(t.Context(), p.steps(c))) // has read that the shard is not sealed
 	must(t, splitter.split(t.Context(), b, "a", "m"))
-	must(t, s.casHead(t.Context(), b, "k", c))
+	must(t, s.heads.Change(t.Context(), b, "k", c))
 	return func() {
 		t.Helper()
 		entry, err := encodeEntry(c.Entry, false)
@@ -37,7 +37,7 @@ func changeWhileSplit(t *testing.T, s, splitter *Store, b meta.BucketID) (writeF
 func TestPendingRowsOfChangesDuringASplitAreRepaired(t *testing.T) {
 	for _, who := range []string{"by the same gateway", "by another"} {
 		t.Run(who, func(t *testing.T) {
-			stores, b := gateways(t, 2, Options{RepairAfter: time.Hour})
+			stores, b := gateways(t, 2, IndexOptions{RepairAfter: time.Hour})
 			s, splitter := stores[0], stores[0]
 			if who == "by another" {
 				splitter = stores[1]
@@ -62,7 +62,7 @@ func TestPendingRowsOfChangesDuringASplitAreRepaired(t *testing.T) {
 
 // A later change of the same key must not fail because of such a repair.
 func TestPendingRowsOfLaterChangesAreNotRepaired(t *testing.T) {
-	stores, b := gateways(t, 1, Options{RepairAfter: time.Hour})
+	stores, b := gateways(t, 1, IndexOptions{RepairAfter: time.Hour})
 	s := stores[0]
 	writeFinal := changeWhileSplit(t, s, s, b.ID)
 	later, h, rev := begin(t, s, b.ID, "k", false)

@@ -4,22 +4,18 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/gocql/gocql"
-
 	"github.com/pithos/pithos/meta"
-	"github.com/pithos/pithos/meta/cassandra/internal/cql"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
 
 // Rows of older programs have no columns for listings. They are listed like the rows of
 // this one.
 func TestRowsOfOlderProgramsAreListed(t *testing.T) {
-	cluster, keyspace := newKeyspace(t)
-	session := newSession(t, cluster, keyspace)
+	cluster, keyspace := cqltest.NewKeyspace(t)
+	session := cqltest.NewSession(t, cluster, keyspace)
 	s := newStore(t, session, keyspace, Options{})
 	b := meta.Bucket{Name: "old", ID: meta.NewID(), Rev: 1, State: meta.BucketActive, Owner: "owner", Created: time.UnixMicro(5).UTC(),
 		Config: meta.BucketConfig{Region: "here", Versioning: "Enabled", Documents: map[string][]byte{"cors": make([]byte, 1000)}}}
@@ -77,86 +73,11 @@ func TestRowsOfOlderProgramsAreListed(t *testing.T) {
 	}
 }
 
-// afterRows is a database that calls do once, after a statement has read its rows.
-type afterRows struct {
-	cql.Database
-	stmt string
-	do   func()
-	once sync.Once
-}
-
-func (d *afterRows) QueryRows(ctx context.Context, c gocql.Consistency, page int, row func(gocql.Scanner) error, stmt string, args ...any) error {
-	err := d.Database.QueryRows(ctx, c, page, row, stmt, args...)
-	if stmt == d.stmt {
-		d.once.Do(d.do)
-	}
-	return err
-}
-
-// A page of versions is short only at the end of the key, even if rows of older programs
-// are removed while it is read.
-func TestPageOfOldVersionsIsFullDuringRemovals(t *testing.T) {
-	cluster, keyspace := newKeyspace(t)
-	session := newSession(t, cluster, keyspace)
-	s := newStore(t, session, keyspace, Options{})
-	b := meta.Bucket{Name: "old", ID: meta.NewID(), Rev: 1, State: meta.BucketActive, Owner: "owner"}
-	if _, err := s.CreateBucket(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	const last = 20_000
-	cas := func(stmt string) {
-		if applied, err := session.Query(stmt).MapScanCAS(map[string]any{}); err != nil || !applied {
-			t.Errorf("%s: %v, %v", stmt, applied, err)
-		}
-	}
-	var want []int64
-	for rev := int64(1000); rev <= last; rev += 1000 {
-		p, err := s.Begin(t.Context(), b.ID, "k", rev, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := meta.Version{Seq: rev, ETag: fmt.Sprint(rev), Owner: "o"}
-		if err := p.Commit(t.Context(), meta.Change{IfRev: rev - 1000, Rev: rev, ID: meta.NewID(), Put: []meta.Version{v}, Entry: meta.EntryOf("k", &v), History: true}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	removed := map[int64]bool{last - 3000: true, last - 5000: true, last - 9000: true}
-	for seq := int64(last); seq > 0; seq -= 1000 {
-		if seq%2000 != 0 || removed[seq] || seq < 5000 {
-			cas(fmt.Sprintf(`UPDATE %q.object SET listed = null WHERE bucket_id = 0x%s AND key = 'k' AND seq = %d IF rev = %d`, keyspace, b.ID, seq, last))
-		}
-		if !removed[seq] {
-			want = append(want, seq)
-		}
-	}
-	for _, limit := range []int{10, 17, 18, 100} {
-		s.Database = &afterRows{Database: s.Database, stmt: selectListed, do: func() {
-			for seq := range removed {
-				cas(fmt.Sprintf(`DELETE FROM %q.object WHERE bucket_id = 0x%s AND key = 'k' AND seq = %d IF rev = %d`, keyspace, b.ID, seq, last))
-			}
-		}}
-		page, err := s.ListVersions(t.Context(), b.ID, "k", 0, limit)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []int64
-		for _, e := range page {
-			if e.ETag != fmt.Sprint(e.Seq) || e.Key != "k" {
-				t.Errorf("got %+v", e)
-			}
-			got = append(got, e.Seq)
-		}
-		if want := want[:min(limit, len(want))]; !slices.Equal(got, want) {
-			t.Errorf("a page of %d: got %d\nwant %d", limit, got, want)
-		}
-	}
-}
-
 // A page of uploads reads one row per upload that it returns, however many there are.
 func TestPageOfUploadsReadsNoMoreUploads(t *testing.T) {
-	cluster, keyspace := newKeyspace(t)
-	count := &statementCount{}
-	session := newSession(t, cluster, keyspace, func(c *gocql.ClusterConfig) { c.QueryObserver, c.BatchObserver = count, count })
+	cluster, keyspace := cqltest.NewKeyspace(t)
+	count := &cqltest.StatementCount{}
+	session := cqltest.NewSession(t, cluster, keyspace, count.Observe)
 	s := newStore(t, session, keyspace, Options{})
 	b := meta.Bucket{Name: "uploads", ID: meta.NewID(), Rev: 1, State: meta.BucketActive, Owner: "owner"}
 	if _, err := s.CreateBucket(t.Context(), b); err != nil {
@@ -169,7 +90,7 @@ func TestPageOfUploadsReadsNoMoreUploads(t *testing.T) {
 		}
 	}
 	for _, limit := range []int{1, 2, 10} {
-		reads := count.mostReads(t.Context(), func(ctx context.Context) {
+		reads := count.MostReads(t.Context(), func(ctx context.Context) {
 			if page, err := s.ListUploads(ctx, b.ID, "", "", meta.UploadID{}, limit); err != nil || len(page) != limit {
 				t.Fatalf("%d uploads, %v", len(page), err)
 			}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/cassandra/internal/cql"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
 
 var (
@@ -31,7 +31,7 @@ const loadWorkers = 32
 
 // load is a bucket that is being filled through several gateways.
 type load struct {
-	stores []*Store
+	stores []*gateway
 	bucket meta.BucketID
 	names  []string // of all keys, in order
 	order  []int    // in which the keys are put
@@ -49,10 +49,10 @@ type load struct {
 func TestEveryKeyIsListedOnceWhileABucketIsFilled(t *testing.T) {
 	for _, order := range []string{"sequential", "random"} {
 		t.Run(order, func(t *testing.T) {
-			c, keyspace := newKeyspace(t)
+			c, keyspace := cqltest.NewKeyspace(t)
 			l := newLoad(*loadKeys, order == "random")
 			for range 3 {
-				l.stores = append(l.stores, newStore(t, newSession(t, c, keyspace), keyspace, Options{ShardRows: *loadShard}))
+				l.stores = append(l.stores, openGateway(t, cqltest.NewSession(t, c, keyspace), keyspace, IndexOptions{ShardRows: *loadShard}))
 			}
 			l.bucket = newBucket(t, l.stores[0], "load").ID
 			l.run(t)
@@ -106,7 +106,7 @@ func (l *load) run(t *testing.T) {
 }
 
 // fill puts keys until there is none left.
-func (l *load) fill(ctx context.Context, s *Store) error {
+func (l *load) fill(ctx context.Context, s *gateway) error {
 	some := 1
 	if *loadBulk {
 		some = 100
@@ -119,7 +119,7 @@ func (l *load) fill(ctx context.Context, s *Store) error {
 		these := l.order[from:min(from+some, len(l.order))]
 		err := retryUnavailable(ctx, func() error {
 			if !*loadBulk {
-				return putInline(ctx, s, l.bucket, l.names[these[0]], nil)
+				return cqltest.PutInline(ctx, s, l.bucket, l.names[these[0]], nil)
 			}
 			keys := make([]string, len(these))
 			for n, i := range these {
@@ -141,16 +141,16 @@ func (l *load) fill(ctx context.Context, s *Store) error {
 
 // changeMany does what PUTs of new keys do, or DELETEs, step by step for all of them
 // together, but changes the heads by plain writes.
-func changeMany(ctx context.Context, s *Store, bucket meta.BucketID, keys []string, put bool) error {
+func changeMany(ctx context.Context, s *gateway, bucket meta.BucketID, keys []string, put bool) error {
 	rev := meta.NextRev(0, time.Now())
-	shards := map[meta.ID][]*pending{}
-	var all []*pending
+	shards := map[meta.ID][]*Pending{}
+	var all []*Pending
 	for _, key := range keys {
-		p := &pending{s: s, bucket: bucket, key: key, rev: rev, shard: s.shards.locate(bucket, key)}
+		p := &Pending{s: s.Index, bucket: bucket, key: key, rev: rev, shard: s.shards.locate(bucket, key)}
 		all, shards[p.shard] = append(all, p), append(shards[p.shard], p)
 	}
 	for len(shards) > 0 {
-		sealed := map[meta.ID][]*pending{}
+		sealed := map[meta.ID][]*Pending{}
 		for shard, ps := range shards {
 			if err := announceMany(ctx, s, bucket, shard, ps); err != nil {
 				return err
@@ -171,7 +171,7 @@ func changeMany(ctx context.Context, s *Store, bucket meta.BucketID, keys []stri
 	return commitMany(ctx, s, bucket, all, put)
 }
 
-func announceMany(ctx context.Context, s *Store, bucket meta.BucketID, shard meta.ID, ps []*pending) error {
+func announceMany(ctx context.Context, s *gateway, bucket meta.BucketID, shard meta.ID, ps []*Pending) error {
 	var rows []listingRow
 	for _, p := range ps {
 		rows = append(rows, listingRow{kind: visible, key: p.key, rev: p.rev, state: statePending})
@@ -179,7 +179,7 @@ func announceMany(ctx context.Context, s *Store, bucket meta.BucketID, shard met
 	return s.putRows(ctx, bucket, shard, rows)
 }
 
-func commitMany(ctx context.Context, s *Store, bucket meta.BucketID, all []*pending, put bool) error {
+func commitMany(ctx context.Context, s *gateway, bucket meta.BucketID, all []*Pending, put bool) error {
 	var heads []gocql.BatchEntry
 	var rows []shardRow
 	for _, p := range all {
@@ -189,16 +189,17 @@ func commitMany(ctx context.Context, s *Store, bucket meta.BucketID, all []*pend
 			continue
 		}
 		c := putChange(meta.Head{}, p.rev, p.key, "0123456789abcdef0123456789abcdef")
-		batch, err := changeStatements(bucket, p.key, c)
+		version, err := meta.Marshal(c.Put[0])
 		if err != nil {
 			return err
 		}
-		batch[0].Stmt = strings.TrimSuffix(batch[0].Stmt, " IF rev = null")
 		doc, err := encodeEntry(c.Entry, false)
 		if err != nil {
 			return err
 		}
-		heads, rows = append(heads, batch...), append(rows, p.resultRows(c, doc)...)
+		heads = append(heads, cql.Statement(`INSERT INTO @.object (bucket_id, key, rev, null_seq, commit_id, seq, doc, listed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			bucket[:], p.key, c.Rev, c.NullSeq, c.ID[:], p.rev, version, doc))
+		rows = append(rows, p.resultRows(c, doc)...)
 	}
 	if err := s.ExecBatch(ctx, heads); err != nil {
 		return err
@@ -218,7 +219,7 @@ func lastTrue(all []bool) int {
 }
 
 // list lists the bucket and compares it with what was acknowledged before.
-func (l *load) list(ctx context.Context, s *Store) (n int, err error) {
+func (l *load) list(ctx context.Context, s *gateway) (n int, err error) {
 	l.mu.Lock()
 	before := slices.Clone(l.acked)
 	l.mu.Unlock()

@@ -24,7 +24,7 @@ import (
 //   - A page scanned many tombstones, though few compared to the shard's rows: if they
 //     are adjacent, everything before them is moved away; otherwise the shard is split
 //     in two.
-func (s *Store) maintainShard(ctx context.Context, t task) (rows int, err error) {
+func (s *Index) maintainShard(ctx context.Context, t task) (rows int, err error) {
 	r, seal, err := s.leaf(ctx, t.bucket, t.key)
 	switch {
 	case err != nil:
@@ -52,7 +52,7 @@ func (s *Store) maintainShard(ctx context.Context, t task) (rows int, err error)
 }
 
 // maintainBySize reads all keys of a shard and decides what to do.
-func (s *Store) maintainBySize(ctx context.Context, t task, r shardRange) (rows int, err error) {
+func (s *Index) maintainBySize(ctx context.Context, t task, r shardRange) (rows int, err error) {
 	keys, err := s.sampleKeys(ctx, t.bucket, r, 0)
 	if err != nil {
 		return -1, err
@@ -71,7 +71,7 @@ func (s *Store) maintainBySize(ctx context.Context, t task, r shardRange) (rows 
 }
 
 // splitBySample splits a shard at a key of its sample.
-func (s *Store) splitBySample(ctx context.Context, bucket meta.BucketID, r shardRange, keys keySample, recent []string) error {
+func (s *Index) splitBySample(ctx context.Context, bucket meta.BucketID, r shardRange, keys keySample, recent []string) error {
 	at, below := keys.splitKey(r, recent)
 	if at == "" {
 		return nil // a single key cannot be split
@@ -98,7 +98,7 @@ func (s *Store) splitBySample(ctx context.Context, bucket meta.BucketID, r shard
 
 // rewrite replaces a shard by a fresh one, together with its neighbours as long as all
 // of them have at most most rows. It does nothing with fewer than least shards.
-func (s *Store) rewrite(ctx context.Context, bucket meta.BucketID, r shardRange, rows, least, most int) error {
+func (s *Index) rewrite(ctx context.Context, bucket meta.BucketID, r shardRange, rows, least, most int) error {
 	run, rows, err := s.neighbours(ctx, bucket, r, rows, most)
 	if err != nil || len(run) < least {
 		return err
@@ -123,7 +123,7 @@ const (
 
 // neighbours returns the shards around r that are best replaced together with it, in
 // order and including r, and the number of their rows: at most most, except for r.
-func (s *Store) neighbours(ctx context.Context, bucket meta.BucketID, r shardRange, rows, most int) ([]shardRange, int, error) {
+func (s *Index) neighbours(ctx context.Context, bucket meta.BucketID, r shardRange, rows, most int) ([]shardRange, int, error) {
 	run := []shardRange{r}
 	fits := func(n shardRange, seal seal) (bool, error) {
 		if seal.sealed || rows > most || len(run) == maxMerge {
@@ -171,7 +171,7 @@ func (s *Store) neighbours(ctx context.Context, bucket meta.BucketID, r shardRan
 }
 
 // leafBefore is leaf for the keys just below low.
-func (s *Store) leafBefore(ctx context.Context, bucket meta.BucketID, low string) (shardRange, seal, error) {
+func (s *Index) leafBefore(ctx context.Context, bucket meta.BucketID, low string) (shardRange, seal, error) {
 	for {
 		r, _ := s.shards.rangeBefore(bucket, low)
 		seal, err := s.readSeal(ctx, bucket, r.shard)
@@ -198,7 +198,7 @@ const keysFrom = `SELECT key, state, rev FROM @.listing WHERE bucket_id = ? AND 
 
 // sampleKeys reads the keys of a shard's rows: all of them, or about the first most of
 // each kind if most is not 0.
-func (s *Store) sampleKeys(ctx context.Context, bucket meta.BucketID, r shardRange, most int) (keySample, error) {
+func (s *Index) sampleKeys(ctx context.Context, bucket meta.BucketID, r shardRange, most int) (keySample, error) {
 	all := keySample{step: 1}
 	begin := ""
 	if inPlaceSplits(r.shard) > 0 {

@@ -21,7 +21,7 @@ import (
 // Every gateway does so by itself. The first seal decides who replaces a shard. The
 // others remember the shard, and finish the work if that gateway crashes.
 type shardMaintainer struct {
-	s                  *Store
+	s                  *Index
 	writesPerCheck     int // rows that this gateway writes into a shard between two checks
 	tombstoneThreshold int // rows that it deletes from a shard between two checks
 
@@ -94,7 +94,7 @@ type task struct {
 	tries       int      // how often it was repeated without effect
 }
 
-func newShardMaintainer(s *Store) *shardMaintainer {
+func newShardMaintainer(s *Index) *shardMaintainer {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &shardMaintainer{
 		s: s, writesPerCheck: max(s.o.ShardRows/8, 1), tombstoneThreshold: tombstoneThreshold(s.o.ShardRows), wake: make(chan struct{}, maintainers), stop: cancel,

@@ -10,24 +10,25 @@ import (
 
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
 
 // TestOutageFailsRequestsAndPasses pauses the only node: every call returns an error that
 // says so, and works again afterwards, with no change lost.
 func TestOutageFailsRequestsAndPasses(t *testing.T) {
 	ring := cassandratest.StartOwn(t)
-	keyspace := install(t, ring.Cluster)
-	session := newSession(t, ring.Cluster, keyspace, func(cfg *gocql.ClusterConfig) { cfg.Timeout = time.Minute })
+	keyspace := cqltest.Install(t, ring.Cluster)
+	session := cqltest.NewSession(t, ring.Cluster, keyspace, func(cfg *gocql.ClusterConfig) { cfg.Timeout = time.Minute })
 	s := newStore(t, session, keyspace, Options{Timeout: time.Second}) // a busy machine may need that long for a statement
 	patient := newStore(t, session, keyspace, Options{Timeout: time.Minute})
-	b := newBucket(t, patient, "bucket")
-	must(t, put(t.Context(), patient, b.ID, "k", "before"))
-	must(t, patient.Flush(t.Context()))
+	b := createBucket(t, patient, "bucket")
+	cqltest.Must(t, cqltest.Put(t.Context(), patient, b.ID, "k", "before"))
+	cqltest.Must(t, patient.Flush(t.Context()))
 	h, err := patient.Read(t.Context(), b.ID, "k", meta.ReadOptions{Limit: 10})
-	must(t, err)
+	cqltest.Must(t, err)
 	var begun meta.Pending
 	rev := meta.NextRev(h.Rev, time.Now())
-	must(t, retryUnavailable(t.Context(), func() (err error) {
+	cqltest.Must(t, cqltest.RetryUnavailable(t.Context(), func() (err error) {
 		begun, err = s.Begin(t.Context(), b.ID, "k", rev, false)
 		return err
 	}))
@@ -38,7 +39,7 @@ func TestOutageFailsRequestsAndPasses(t *testing.T) {
 		"Ping":   s.Ping,
 		"Bucket": func(ctx context.Context) error { _, err := s.Bucket(ctx, "bucket"); return err },
 		"Read":   func(ctx context.Context) error { _, err := s.Read(ctx, b.ID, "k", meta.ReadOptions{}); return err },
-		"Commit": func(ctx context.Context) error { return begun.Commit(ctx, putChange(h, rev, "k", "during")) },
+		"Commit": func(ctx context.Context) error { return begun.Commit(ctx, cqltest.PutChange(h, rev, "k", "during")) },
 		"Scan": func(ctx context.Context) error {
 			_, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{Limit: 10})
 			return err
@@ -63,34 +64,12 @@ func TestOutageFailsRequestsAndPasses(t *testing.T) {
 	for s.Ping(t.Context()) != nil && t.Context().Err() == nil {
 		time.Sleep(50 * time.Millisecond)
 	}
-	got := list(t, patient, b.ID, 10)
+	got := cqltest.List(t, patient, b.ID, 10)
 	if len(got) != 1 || got[0] != "k=before" && got[0] != "k=during" {
 		t.Errorf("after the outage the bucket has %q", got)
 	}
-	must(t, retryUnavailable(t.Context(), func() error { return put(t.Context(), s, b.ID, "k", "after") }))
-	sameStrings(t, "after a PUT", list(t, patient, b.ID, 10), []string{"k=after"})
-}
-
-// TestDeadNodeOfThreeChangesNoResult kills a node under writers, and splits shards while
-// it is down.
-func TestDeadNodeOfThreeChangesNoResult(t *testing.T) {
-	ring := cassandratest.StartRing(t, 3)
-	keyspace := install(t, ring.Cluster)
-	var stores []*Store
-	for range 2 {
-		stores = append(stores, newStore(t, newSession(t, ring.Cluster, keyspace), keyspace, Options{Timeout: 5 * time.Second}))
-	}
-	b := newBucket(t, stores[0], "bucket")
-	churn(t, stores, b, func(ctx context.Context) error {
-		ring.Nodes[2].Kill()
-		for i, at := range []string{"k05", "k09"} {
-			err := retryUnavailable(ctx, func() error { return stores[i].split(ctx, b.ID, at, at) })
-			if err != nil && !errors.Is(err, errKeyOutside) { // the first attempt was applied
-				return err
-			}
-		}
-		return nil
-	})
+	cqltest.Must(t, cqltest.RetryUnavailable(t.Context(), func() error { return cqltest.Put(t.Context(), s, b.ID, "k", "after") }))
+	cqltest.SameStrings(t, "after a PUT", cqltest.List(t, patient, b.ID, 10), []string{"k=after"})
 }
 
 func TestOptionsRefuseLessThanAQuorum(t *testing.T) {

@@ -1,33 +1,49 @@
 package cassandra
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
+
+// newHeads returns the heads of a fresh keyspace, and a bucket.
+func newHeads(t *testing.T) (*Keys, meta.Bucket) {
+	t.Helper()
+	c, keyspace := cqltest.NewKeyspace(t)
+	return newKeys(cqltest.NewDB(t, cqltest.NewSession(t, c, keyspace), keyspace)), meta.Bucket{ID: meta.NewID()}
+}
+
+func putKey(ctx context.Context, s *Keys, b meta.BucketID, key, etag string) error {
+	h, err := s.Read(ctx, b, key, meta.ReadOptions{Limit: 10})
+	if err != nil {
+		return err
+	}
+	return s.Change(ctx, b, key, cqltest.PutChange(h, meta.NextRev(h.Rev, time.Now()), key, etag))
+}
 
 // TestUnknownOutcomesAreResolved puts a change whose result was lost into every situation
 // that resolveOutcome may find.
 func TestUnknownOutcomesAreResolved(t *testing.T) {
-	stores, b := gateways(t, 1, Options{})
-	s := stores[0]
+	s, b := newHeads(t)
 	ctx := t.Context()
 	lost := errors.New("the answer was lost")
 	another := func(key string, keep bool) {
 		h, err := s.Read(ctx, b.ID, key, meta.ReadOptions{Limit: 10})
-		must(t, err)
-		c := putChange(h, meta.NextRev(h.Rev, time.Now()), key, "another")
+		cqltest.Must(t, err)
+		c := cqltest.PutChange(h, meta.NextRev(h.Rev, time.Now()), key, "another")
 		if keep {
 			c.Delete = nil
 		}
-		must(t, s.casHead(ctx, b.ID, key, c))
+		cqltest.Must(t, s.Change(ctx, b.ID, key, c))
 	}
-	apply := func(key string, c meta.Change) { must(t, s.casHead(ctx, b.ID, key, c)) }
+	apply := func(key string, c meta.Change) { cqltest.Must(t, s.Change(ctx, b.ID, key, c)) }
 	fence := func(key string) {
 		_, err := s.Fence(ctx, b.ID, key, 0, meta.ReadOptions{})
-		must(t, err)
+		cqltest.Must(t, err)
 	}
 	for _, c := range []struct {
 		name string
@@ -52,18 +68,18 @@ func TestUnknownOutcomesAreResolved(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			key := c.name
-			must(t, put(ctx, s, b.ID, key, "old"))
+			cqltest.Must(t, putKey(ctx, s, b.ID, key, "old"))
 			h, err := s.Read(ctx, b.ID, key, meta.ReadOptions{Limit: 10})
-			must(t, err)
-			mine := putChange(h, h.Rev+10, key, "mine")
+			cqltest.Must(t, err)
+			mine := cqltest.PutChange(h, h.Rev+10, key, "mine")
 			c.meet(key, mine)
 			batch, err := changeStatements(b.ID, key, mine)
-			must(t, err)
+			cqltest.Must(t, err)
 			if err := s.resolveOutcome(ctx, b.ID, key, mine, batch, lost); !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			h, err = s.Read(ctx, b.ID, key, meta.ReadOptions{})
-			must(t, err)
+			cqltest.Must(t, err)
 			if got := h.Current().ETag; got != c.etag {
 				t.Errorf("the key has %q, want %q", got, c.etag)
 			}
@@ -72,15 +88,14 @@ func TestUnknownOutcomesAreResolved(t *testing.T) {
 }
 
 func TestFenceKeepsTheCommitID(t *testing.T) {
-	stores, b := gateways(t, 1, Options{})
-	s := stores[0]
-	must(t, put(t.Context(), s, b.ID, "k", "1"))
+	s, b := newHeads(t)
+	cqltest.Must(t, putKey(t.Context(), s, b.ID, "k", "1"))
 	before, _, err := s.readHead(t.Context(), s.Serial, b.ID, "k", 1, false)
-	must(t, err)
+	cqltest.Must(t, err)
 	h, err := s.Fence(t.Context(), b.ID, "k", before.Rev+100, meta.ReadOptions{})
-	must(t, err)
+	cqltest.Must(t, err)
 	after, _, err := s.readHead(t.Context(), s.Consistency, b.ID, "k", 1, false)
-	must(t, err)
+	cqltest.Must(t, err)
 	if after.commitID != before.commitID || after.Rev != h.Rev || h.Rev <= before.Rev+100 {
 		t.Errorf("fenced from %d, %s to %d, %s", before.Rev, before.commitID, after.Rev, after.commitID)
 	}

@@ -38,7 +38,7 @@ const (
 )
 
 // readPage reads about n keys of a bucket, from low on and below high.
-func (s *Store) readPage(ctx context.Context, bucket meta.BucketID, low, high string, n int, kinds []int8) (page, error) {
+func (s *Index) readPage(ctx context.Context, bucket meta.BucketID, low, high string, n int, kinds []int8) (page, error) {
 	for asked := false; ; {
 		r := s.shards.rangeOf(bucket, low)
 		p, moved, err := s.readChecked(ctx, bucket, r, low, minBound(high, r.high), min(n, cql.MaxPageRows), kinds)
@@ -66,7 +66,7 @@ var errShardCopied = errors.New("shard is copied")
 // readChecked is readRange, and concurrently checks that the shard is not copied, if
 // that was not observed recently. A shard that was copied or split in place may have
 // only tombstones, which are slow to read.
-func (s *Store) readChecked(ctx context.Context, bucket meta.BucketID, r shardRange, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
+func (s *Index) readChecked(ctx context.Context, bucket meta.BucketID, r shardRange, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
 	if time.Since(s.shards.lastSeen(bucket, r.shard).at) < observationTTL {
 		return s.readRange(ctx, bucket, r, low, high, n, kinds)
 	}
@@ -99,7 +99,7 @@ func (s *Store) readChecked(ctx context.Context, bucket meta.BucketID, r shardRa
 // change after the seal has put its pending row into the child, and while the parent
 // is not copied, nothing removes that row without leaving a newer one (S7 in doc.go).
 // So the parent's seal is read once more, after the child.
-func (s *Store) readRange(ctx context.Context, bucket meta.BucketID, r shardRange, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
+func (s *Index) readRange(ctx context.Context, bucket meta.BucketID, r shardRange, low, high string, n int, kinds []int8) (p page, moved bool, err error) {
 	p, seal, err := s.readShard(ctx, bucket, r.shard, low, high, n, kinds)
 	if err == nil && !seal.copied {
 		s.shards.touch(bucket, r.shard)
@@ -145,7 +145,7 @@ func (s *Store) readRange(ctx context.Context, bucket meta.BucketID, r shardRang
 // the first read, because of a delete marker, had its history row before that, and
 // keeps it until it has no version at all. In the other order both reads could miss
 // it.
-func (s *Store) readShard(ctx context.Context, bucket meta.BucketID, shard meta.ID, low, high string, n int, kinds []int8) (page, seal, error) {
+func (s *Index) readShard(ctx context.Context, bucket meta.BucketID, shard meta.ID, low, high string, n int, kinds []int8) (page, seal, error) {
 	p := page{bound: high}
 	var last seal
 	for _, kind := range kinds {
@@ -179,7 +179,7 @@ func (c *rowColumns) dest() []any { return []any{&c.left, &c.key, &c.rev, &c.sta
 
 // readRows reads up to n rows of one kind, and the shard's seal with them or after
 // them.
-func (s *Store) readRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, kind int8, low, high string, n int) ([]readRow, seal, error) {
+func (s *Index) readRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, kind int8, low, high string, n int) ([]readRow, seal, error) {
 	name := shard
 	shard = partitionOf(name)
 	var rows []readRow

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
 
 var (
@@ -35,9 +36,9 @@ func TestPageCost(t *testing.T) {
 	if *pageKeys == 0 {
 		t.Skip("a measurement: give -page-keys")
 	}
-	c, keyspace := newKeyspace(t)
-	session := newSession(t, c, keyspace)
-	s, other := newStore(t, session, keyspace, Options{}), newStore(t, session, keyspace, Options{})
+	c, keyspace := cqltest.NewKeyspace(t)
+	session := cqltest.NewSession(t, c, keyspace)
+	s, other := openGateway(t, session, keyspace, IndexOptions{}), openGateway(t, session, keyspace, IndexOptions{})
 	p := pages{t: t, small: newBucket(t, s, "small").ID, large: newBucket(t, s, "large").ID, middle: folderKey(*pageKeys / 2)}
 	began := time.Now()
 	changeRange(t, s, p.small, 0, smallBucket, true)
@@ -73,7 +74,7 @@ type pages struct {
 	middle       string
 }
 
-func (p *pages) compare(s *Store, when string) {
+func (p *pages) compare(s *gateway, when string) {
 	t := p.t
 	t.Helper()
 	comparePages(t, "1,000 keys at the head"+when, func() { readKeys(t, s, p.small, "") }, func() { readKeys(t, s, p.large, "") })
@@ -84,7 +85,7 @@ func (p *pages) compare(s *Store, when string) {
 func folderKey(i int) string { return fmt.Sprintf("logs/%06d/%04d", i/perFolder, i%perFolder) }
 
 // changeRange puts or deletes the keys from low on, below high.
-func changeRange(t *testing.T, s *Store, bucket meta.BucketID, low, high int, put bool) {
+func changeRange(t *testing.T, s *gateway, bucket meta.BucketID, low, high int, put bool) {
 	t.Helper()
 	keys := numbered(high-low, func(i int) string { return folderKey(low + i) })
 	if *pageRandom {
@@ -100,7 +101,7 @@ func changeRange(t *testing.T, s *Store, bucket meta.BucketID, low, high int, pu
 	must(t, g.Wait())
 }
 
-func readKeys(t *testing.T, s *Store, bucket meta.BucketID, from string) {
+func readKeys(t *testing.T, s *gateway, bucket meta.BucketID, from string) {
 	t.Helper()
 	entries, more, err := s.Scan(t.Context(), bucket, meta.ScanOptions{From: from, Limit: 1000})
 	must(t, err)
@@ -110,7 +111,7 @@ func readKeys(t *testing.T, s *Store, bucket meta.BucketID, from string) {
 }
 
 // readPrefixes reads the next 8 common prefixes: one step of a few rows each.
-func readPrefixes(t *testing.T, s *Store, bucket meta.BucketID, from string) {
+func readPrefixes(t *testing.T, s *gateway, bucket meta.BucketID, from string) {
 	t.Helper()
 	for range 8 {
 		entries, _, err := s.Scan(t.Context(), bucket, meta.ScanOptions{From: from, Limit: 8})

@@ -33,16 +33,16 @@ func (s *Store) PutPart(ctx context.Context, u meta.Upload, p meta.Part) error {
 		return cql.Wrap(err, "put part %d of upload %s", p.Number, u.ID)
 	}
 	at := meta.NextRev(last, s.o.Now())
-	if err := s.Exec(ctx, putPart, u.ID[:], p.Number, doc, at); err != nil {
+	if err := s.db.Exec(ctx, putPart, u.ID[:], p.Number, doc, at); err != nil {
 		return cql.Wrap(err, "put part %d of upload %s", p.Number, u.ID)
 	}
-	now, found, err := s.readUpload(ctx, s.Consistency, u.ID)
+	now, found, err := s.readUpload(ctx, s.db.Consistency, u.ID)
 	switch {
 	case err != nil:
 	case !found:
 		err = meta.ErrNotFound
-		s.writer.async(func(ctx context.Context) {
-			_ = s.Exec(ctx, deletePart, at, u.ID[:], p.Number) // a row that is never read
+		s.background.Go(3*s.db.Timeout, func(ctx context.Context) {
+			_ = s.db.Exec(ctx, deletePart, at, u.ID[:], p.Number) // a row that is never read
 		})
 	case now.State != meta.UploadOpen:
 		err = meta.ErrUploadClosed
@@ -60,7 +60,7 @@ func (s *Store) beforePart(ctx context.Context, u meta.Upload, number int) (last
 		return err
 	})
 	g.Go(func() error {
-		_, err := s.QueryRow(gctx, s.Consistency, []any{&last}, partWritten, u.ID[:], number)
+		_, err := s.db.QueryRow(gctx, s.db.Consistency, []any{&last}, partWritten, u.ID[:], number)
 		return err
 	})
 	err = g.Wait()
@@ -73,7 +73,7 @@ func (s *Store) Parts(ctx context.Context, id meta.UploadID, after, limit int) (
 	if limit <= 0 {
 		return nil, nil
 	}
-	err := s.QueryRows(ctx, s.Consistency, limit, func(row gocql.Scanner) error {
+	err := s.db.QueryRows(ctx, s.db.Consistency, limit, func(row gocql.Scanner) error {
 		var p meta.Part
 		var number int
 		var doc []byte

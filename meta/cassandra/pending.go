@@ -11,10 +11,10 @@ import (
 	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
-// pending is a change that was announced in the listing. Begin, Commit and
-// resultRows are the steps W1 to W5 of the write protocol in doc.go, in that order.
-type pending struct {
-	s       *Store
+// Pending is a change that was announced in the listing. Announce, Commit and
+// resultRows are the steps W1 to W5 of the write protocol, in that order.
+type Pending struct {
+	s       *Index
 	bucket  meta.BucketID
 	key     string
 	rev     int64
@@ -22,12 +22,25 @@ type pending struct {
 	shard   meta.ID
 }
 
-// Begin implements [meta.Objects].
-func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (meta.Pending, error) {
+// Steps are the parts of a change that other packages do.
+type Steps struct {
+	// Active fails if the bucket does not accept changes. It is called,
+	// concurrently with the read of the shard's seal, after each write of the
+	// pending row (W2).
+	Active func(context.Context) error
+	// Guards fails if a guard of the change was claimed. It is called once, with
+	// the first of these reads.
+	Guards func(context.Context) error
+	// Apply makes the conditional change of the head (W3).
+	Apply func(context.Context) error
+}
+
+// Announce writes the pending row of a change (W1).
+func (s *Index) Announce(ctx context.Context, bucket meta.BucketID, key string, rev int64, history bool) (*Pending, error) {
 	if err := meta.CheckText(key); err != nil {
 		return nil, cql.Wrap(err, "announce change") // checked here: rows of other changes go in the same statement
 	}
-	p := &pending{s: s, bucket: bucket, key: key, rev: rev, history: history}
+	p := &Pending{s: s, bucket: bucket, key: key, rev: rev, history: history}
 	p.shard = s.shards.locate(bucket, key)
 	if err := p.announce(ctx); err != nil {
 		return nil, cql.Wrap(err, "announce change")
@@ -35,13 +48,8 @@ func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev
 	return p, nil
 }
 
-// Cancel implements [meta.Pending]. The row stays pending. To replace it, a fence
-// is needed: a Paxos round for each refused request, which would also make other
-// changes of the key fail. Listings repair the row when it is old.
-func (p *pending) Cancel(context.Context) {}
-
 // announce writes the pending row into p.shard.
-func (p *pending) announce(ctx context.Context) error {
+func (p *Pending) announce(ctx context.Context) error {
 	rows := []listingRow{{kind: visible, key: p.key, rev: p.rev, state: statePending}}
 	if p.history {
 		rows = append(rows, listingRow{kind: history, key: p.key, rev: p.rev, state: statePending})
@@ -51,7 +59,7 @@ func (p *pending) announce(ctx context.Context) error {
 }
 
 // announceRows writes the pending rows of several changes into their shard.
-func (s *Store) announceRows(ctx context.Context, in shardName, several [][]listingRow) (none struct{}, err error) {
+func (s *Index) announceRows(ctx context.Context, in shardName, several [][]listingRow) (none struct{}, err error) {
 	for some := range slices.Chunk(slices.Concat(several...), rowsPerBatch) {
 		if err := s.putRows(ctx, in.bucket, in.shard, some); err != nil {
 			return none, err
@@ -60,8 +68,9 @@ func (s *Store) announceRows(ctx context.Context, in shardName, several [][]list
 	return none, nil
 }
 
-// Commit implements [meta.Pending].
-func (p *pending) Commit(ctx context.Context, c meta.Change) error {
+// Commit makes the change (W2, W3), and has its final rows written asynchronously
+// (W5).
+func (p *Pending) Commit(ctx context.Context, c meta.Change, steps Steps) error {
 	if err := p.check(c); err != nil {
 		return err
 	}
@@ -78,13 +87,13 @@ func (p *pending) Commit(ctx context.Context, c meta.Change) error {
 	}
 	early := p.s.breaks(ruleSealBeforeHead)
 	if early {
-		err = p.s.casHead(ctx, p.bucket, p.key, c)
+		err = steps.Apply(ctx)
 	}
 	if err == nil {
-		err = p.confirm(ctx, c.Guard)
+		err = p.confirm(ctx, steps)
 	}
 	if err == nil && !early {
-		err = p.s.casHead(ctx, p.bucket, p.key, c)
+		err = steps.Apply(ctx)
 	}
 	if err != nil {
 		return cql.Wrap(err, "commit change")
@@ -93,7 +102,7 @@ func (p *pending) Commit(ctx context.Context, c meta.Change) error {
 	return nil
 }
 
-func (p *pending) check(c meta.Change) error {
+func (p *Pending) check(c meta.Change) error {
 	switch {
 	case c.Rev < p.rev:
 		return fmt.Errorf("commit change: revision %d is below the announced revision %d", c.Rev, p.rev)
@@ -112,7 +121,7 @@ func (p *pending) check(c meta.Change) error {
 }
 
 // resultRows returns the rows that the change leaves in the listing.
-func (p *pending) resultRows(c meta.Change, entry []byte) []shardRow {
+func (p *Pending) resultRows(c meta.Change, entry []byte) []shardRow {
 	row := listingRow{kind: visible, key: p.key, rev: c.Rev, state: stateLive, doc: entry}
 	if c.Entry == nil {
 		row.state = stateDeleted
@@ -129,7 +138,8 @@ func (p *pending) resultRows(c meta.Change, entry []byte) []shardRow {
 // confirm follows seals until the pending row is in a shard that was not sealed
 // after the row was written, and the bucket was active after that. The reads may
 // be shared with other changes: they only must begin after the row was written.
-func (p *pending) confirm(ctx context.Context, guard []meta.QueueEntry) error {
+func (p *Pending) confirm(ctx context.Context, steps Steps) error {
+	guards := steps.Guards
 	for {
 		var seal seal
 		g, gctx := errgroup.WithContext(ctx)
@@ -137,8 +147,8 @@ func (p *pending) confirm(ctx context.Context, guard []meta.QueueEntry) error {
 			seal, err = p.s.sealReader.Do(gctx, shardName{p.bucket, p.shard}, struct{}{})
 			return
 		})
-		g.Go(func() error { _, err := p.s.bucketChecker.Do(gctx, p.bucket, struct{}{}); return err })
-		g.Go(func() error { return p.s.checkGuards(gctx, guard) })
+		g.Go(func() error { return steps.Active(gctx) })
+		g.Go(func() error { return guards(gctx) })
 		if err := g.Wait(); err != nil {
 			return err
 		}
@@ -149,6 +159,6 @@ func (p *pending) confirm(ctx context.Context, guard []meta.QueueEntry) error {
 		if err := p.announce(ctx); err != nil {
 			return err
 		}
-		guard = nil // once is enough: only the row has moved
+		guards = func(context.Context) error { return nil } // once is enough: only the row has moved
 	}
 }

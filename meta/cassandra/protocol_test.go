@@ -4,117 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/pithos/pithos/meta"
-	"github.com/pithos/pithos/meta/cassandra/internal/cql"
 )
 
-// gateways opens n stores of one fresh keyspace, and a bucket.
-func gateways(t *testing.T, n int, o Options) ([]*Store, meta.Bucket) {
-	t.Helper()
-	c, keyspace := newKeyspace(t)
-	session := newSession(t, c, keyspace)
-	var stores []*Store
-	for range n {
-		stores = append(stores, newStore(t, session, keyspace, o))
-	}
-	return stores, newBucket(t, stores[0], "bucket")
-}
-
-func newBucket(t testing.TB, s *Store, name string) meta.Bucket {
-	t.Helper()
-	b := meta.Bucket{Name: name, ID: meta.NewID(), Rev: meta.NextRev(0, time.Now()), State: meta.BucketActive, Owner: "owner", Created: time.UnixMicro(1).UTC()}
-	if _, err := s.CreateBucket(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func version(seq int64, etag string) meta.Version {
-	return meta.Version{Seq: seq, ETag: etag, Size: int64(len(etag)), Modified: seq}
-}
-
-// putChange is the change of a head by a PUT into an unversioned bucket.
-func putChange(h meta.Head, rev int64, key, etag string) meta.Change {
-	v := version(rev, etag)
-	v.Null = true
-	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), Put: []meta.Version{v}, NullSeq: rev, Entry: meta.EntryOf(key, &v)}
-	for _, old := range h.Versions {
-		c.Delete = append(c.Delete, old.Seq)
-	}
-	return c
-}
-
-// deleteChange is the change of a head by a DELETE in an unversioned bucket.
-func deleteChange(h meta.Head, rev int64) meta.Change {
-	c := meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), RemovesKey: true}
-	for _, old := range h.Versions {
-		c.Delete = append(c.Delete, old.Seq)
-	}
-	return c
-}
-
-// markerChange adds a delete marker.
-func markerChange(h meta.Head, rev int64) meta.Change {
-	return meta.Change{IfRev: h.Rev, Rev: rev, ID: meta.NewID(), History: true,
-		Put: []meta.Version{{Seq: rev, DeleteMarker: true, Modified: rev}}}
-}
-
-// edit reads the head, derives a change from it and commits that.
-func edit(ctx context.Context, s *Store, b meta.BucketID, key string, history bool, change func(meta.Head, int64) meta.Change) error {
-	for {
-		h, err := s.Read(ctx, b, key, meta.ReadOptions{Limit: 10})
-		if err != nil {
-			return err
-		}
-		rev := meta.NextRev(h.Rev, time.Now())
-		p, err := s.Begin(ctx, b, key, rev, history)
-		if err != nil {
-			return err
-		}
-		if err = p.Commit(ctx, change(h, rev)); !errors.Is(err, meta.ErrConflict) {
-			return err
-		}
-	}
-}
-
-func put(ctx context.Context, s *Store, b meta.BucketID, key, etag string) error {
-	return edit(ctx, s, b, key, false, func(h meta.Head, rev int64) meta.Change { return putChange(h, rev, key, etag) })
-}
-
-func remove(ctx context.Context, s *Store, b meta.BucketID, key string) error {
-	return edit(ctx, s, b, key, false, deleteChange)
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// list scans the whole bucket, page by page.
-func list(t testing.TB, s *Store, b meta.BucketID, limit int) []string {
-	t.Helper()
-	var got []string
-	from := ""
-	for {
-		entries, more, err := s.Scan(t.Context(), b, meta.ScanOptions{From: from, Limit: limit})
-		must(t, err)
-		for _, e := range entries {
-			got = append(got, e.Key+"="+e.ETag)
-		}
-		if !more {
-			return got
-		}
-		from = entries[len(entries)-1].Key + "\x00"
-	}
-}
-
-func listAll(t testing.TB, s *Store, b meta.BucketID) []string {
+func listAll(t testing.TB, s *gateway, b meta.BucketID) []string {
 	t.Helper()
 	keys, _, err := s.Scan(t.Context(), b, meta.ScanOptions{Limit: 1000, All: true})
 	must(t, err)
@@ -129,21 +25,14 @@ func listAll(t testing.TB, s *Store, b meta.BucketID) []string {
 	return got
 }
 
-func sameStrings(t testing.TB, what string, got, want []string) {
-	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Fatalf("%s: got %q, want %q", what, got, want)
-	}
-}
-
 // commitAndCrash commits c without its asynchronous part.
-func commitAndCrash(t *testing.T, s *Store, p meta.Pending, c meta.Change) {
+func commitAndCrash(t *testing.T, s *gateway, p meta.Pending, c meta.Change) {
 	t.Helper()
-	must(t, p.(*pending).confirm(t.Context(), c.Guard))
-	must(t, s.casHead(t.Context(), p.(*pending).bucket, p.(*pending).key, c))
+	must(t, p.(pendingChange).confirm(t.Context(), p.(pendingChange).steps(c)))
+	must(t, s.heads.Change(t.Context(), p.(pendingChange).bucket, p.(pendingChange).key, c))
 }
 
-func begin(t *testing.T, s *Store, b meta.BucketID, key string, history bool) (meta.Pending, meta.Head, int64) {
+func begin(t *testing.T, s *gateway, b meta.BucketID, key string, history bool) (meta.Pending, meta.Head, int64) {
 	t.Helper()
 	h, err := s.Read(t.Context(), b, key, meta.ReadOptions{Limit: 10})
 	must(t, err)
@@ -154,7 +43,7 @@ func begin(t *testing.T, s *Store, b meta.BucketID, key string, history bool) (m
 }
 
 func TestListingIsRightAfterWriterCrashes(t *testing.T) {
-	stores, b := gateways(t, 2, Options{})
+	stores, b := gateways(t, 2, IndexOptions{})
 	s, other := stores[0], stores[1]
 	for _, key := range []string{"begun-over", "put-over", "deleted", "marked"} {
 		must(t, put(t.Context(), s, b.ID, key, "old"))
@@ -177,7 +66,7 @@ func TestListingIsRightAfterWriterCrashes(t *testing.T) {
 }
 
 func TestListingRepairsOldPendingRows(t *testing.T) {
-	stores, b := gateways(t, 1, Options{RepairAfter: time.Nanosecond})
+	stores, b := gateways(t, 1, IndexOptions{RepairAfter: time.Nanosecond})
 	s := stores[0]
 	must(t, put(t.Context(), s, b.ID, "kept", "old"))
 	must(t, s.Flush(t.Context()))
@@ -207,7 +96,7 @@ func TestListingRepairsOldPendingRows(t *testing.T) {
 }
 
 func TestWritersFollowUnknownSeals(t *testing.T) {
-	stores, b := gateways(t, 3, Options{})
+	stores, b := gateways(t, 3, IndexOptions{})
 	s, other, fresh := stores[0], stores[1], stores[2]
 	ctx := t.Context()
 	for _, key := range []string{"a", "b", "c", "d"} {
@@ -241,7 +130,7 @@ func TestWritersFollowUnknownSeals(t *testing.T) {
 }
 
 func TestSplitKeyMustBeInsideTheShard(t *testing.T) {
-	stores, b := gateways(t, 1, Options{})
+	stores, b := gateways(t, 1, IndexOptions{})
 	s := stores[0]
 	must(t, s.split(t.Context(), b.ID, "a", "m"))
 	for _, c := range []struct{ key, at string }{{"a", "m"}, {"a", "x"}, {"z", "m"}, {"z", "b"}, {"a", ""}} {
@@ -254,7 +143,7 @@ func TestSplitKeyMustBeInsideTheShard(t *testing.T) {
 // churn has writers put and remove keys through all stores; after each answer another
 // store's listing must show it. Concurrently it calls disturb. It retries while the
 // database is unavailable.
-func churn(t *testing.T, stores []*Store, b meta.Bucket, disturb func(ctx context.Context) error) {
+func churn(t *testing.T, stores []*gateway, b meta.Bucket, disturb func(ctx context.Context) error) {
 	t.Helper()
 	const keys = 12
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -274,7 +163,7 @@ func churn(t *testing.T, stores []*Store, b meta.Bucket, disturb func(ctx contex
 	sameStrings(t, "and flushed", list(t, stores[1], b.ID, 5), nil)
 }
 
-func churnKey(ctx context.Context, s, other *Store, b meta.BucketID, key string) error {
+func churnKey(ctx context.Context, s, other *gateway, b meta.BucketID, key string) error {
 	for round := range 6 {
 		etag := fmt.Sprint(round)
 		if err := retryUnavailable(ctx, func() error { return put(ctx, s, b, key, etag) }); err != nil {
@@ -295,21 +184,8 @@ func churnKey(ctx context.Context, s, other *Store, b meta.BucketID, key string)
 	return retryUnavailable(ctx, func() error { return remove(ctx, s, b, key) })
 }
 
-// retryUnavailable repeats f while the database is unavailable.
-func retryUnavailable(ctx context.Context, f func() error) error {
-	for {
-		err := f()
-		if !errors.Is(err, meta.ErrUnavailable) && !errors.Is(err, meta.ErrUnknownOutcome) || ctx.Err() != nil {
-			return err
-		}
-		if err := cql.Backoff(ctx, 6); err != nil {
-			return err
-		}
-	}
-}
-
 func TestListingsAreRightWhileShardsSplitUnderWriters(t *testing.T) {
-	stores, b := gateways(t, 2, Options{})
+	stores, b := gateways(t, 2, IndexOptions{})
 	churn(t, stores, b, func(ctx context.Context) error {
 		for _, at := range []string{"k06", "k03", "k09", "k01"} {
 			if err := stores[0].split(ctx, b.ID, at, at); err != nil {
@@ -321,36 +197,30 @@ func TestListingsAreRightWhileShardsSplitUnderWriters(t *testing.T) {
 }
 
 func TestEmptyFailsChangesThatBeganBefore(t *testing.T) {
-	stores, b := gateways(t, 2, Options{})
+	stores, b := gateways(t, 2, IndexOptions{})
 	s, other := stores[0], stores[1]
 	ctx := t.Context()
 	must(t, put(ctx, s, b.ID, "gone", "1"))
 	must(t, remove(ctx, s, b.ID, "gone"))
 	p, h, rev := begin(t, other, b.ID, "late", false)
-	late := p.(*pending)
-	must(t, late.confirm(ctx, nil)) // has seen the bucket active, and is delayed
-	deleting := b
-	deleting.State, deleting.Rev = meta.BucketDeleting, b.Rev+2
-	must(t, s.UpdateBucket(ctx, deleting, b.Rev))
+	late := p.(pendingChange)
+	must(t, late.confirm(ctx, late.steps(meta.Change{}))) // has seen the bucket active, and is delayed
+	must(t, s.Exec(ctx, putBucketState, b.Name, string(meta.BucketDeleting)))
 	empty, err := s.Empty(ctx, b.ID)
 	must(t, err)
 	if !empty {
 		t.Fatal("a bucket without versions is not empty")
 	}
-	if err := other.casHead(ctx, b.ID, "late", putChange(h, rev, "late", "1")); !errors.Is(err, meta.ErrConflict) {
+	if err := other.heads.Change(ctx, b.ID, "late", putChange(h, rev, "late", "1")); !errors.Is(err, meta.ErrConflict) {
 		t.Errorf("a change that was delayed until after Empty: %v, want ErrConflict", err)
 	}
 	if err := put(ctx, other, b.ID, "later", "1"); !errors.Is(err, meta.ErrBucketDeleting) {
 		t.Errorf("a change that began after: %v, want ErrBucketDeleting", err)
 	}
-	must(t, s.RemoveBucket(ctx, deleting))
-	if err := put(ctx, other, b.ID, "later", "1"); !errors.Is(err, meta.ErrBucketGone) {
-		t.Errorf("a change in a bucket that is gone: %v, want ErrBucketGone", err)
-	}
 }
 
 func TestEmptyResolvesPendingRows(t *testing.T) {
-	stores, b := gateways(t, 1, Options{})
+	stores, b := gateways(t, 1, IndexOptions{})
 	s := stores[0]
 	p, h, rev := begin(t, s, b.ID, "died", false)
 	commitAndCrash(t, s, p, putChange(h, rev, "died", "1"))

@@ -24,6 +24,8 @@ const (
 	dropEntry   = `DELETE FROM @.gc USING TIMESTAMP ? WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
 	selectEntry = `SELECT claimed, doc FROM @.gc WHERE slot = ? AND part = ? AND due = ? AND entry = ?`
 	selectDue   = `SELECT due, entry, kind, claimed, doc FROM @.gc WHERE slot = ? AND part = ? AND (due, entry) > (?, ?) AND (due) <= (?) LIMIT ?`
+
+	walkQueue = `SELECT due, entry, kind, claimed, doc FROM @.gc WHERE token(slot, part) > ? AND token(slot, part) <= ?`
 )
 
 const (
@@ -32,6 +34,22 @@ const (
 	timeBucketWidth     = int64(5 * time.Minute / time.Microsecond)
 	partitionsPerBucket = 16
 )
+
+// Queue is the queue of blobs to collect.
+type Queue struct {
+	cql.DB
+	index timeBucketIndex
+}
+
+// New returns the queue of a keyspace.
+func newQueue(db cql.DB) *Queue { return &Queue{DB: db} }
+
+// Ping reads a row.
+func (s *Queue) Ping(ctx context.Context) error {
+	var marked []byte
+	_, err := s.QueryRow(ctx, s.Consistency, []any{&marked}, selectTimeBucket, int64(0))
+	return err
+}
 
 // entryKey is the primary key of an entry.
 type entryKey struct {
@@ -58,7 +76,7 @@ func (p *entryKey) columns() []any { return []any{p.bucket, p.part, p.due, p.id[
 
 // Enqueue implements [meta.Queue]. The index has the time bucket before its entries are
 // written.
-func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
+func (s *Queue) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 	type partition struct {
 		slot int64
 		part int8
@@ -89,7 +107,7 @@ func (s *Store) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 }
 
 // Due implements [meta.Queue].
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.QueueEntry, error) {
+func (s *Queue) Due(ctx context.Context, now time.Time, limit int) ([]meta.QueueEntry, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
@@ -116,7 +134,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 }
 
 // dueIn reads the due entries of a time bucket, the oldest first.
-func (s *Store) dueIn(ctx context.Context, slot timeBucket, now time.Time, limit int) ([]meta.QueueEntry, error) {
+func (s *Queue) dueIn(ctx context.Context, slot timeBucket, now time.Time, limit int) ([]meta.QueueEntry, error) {
 	var parts [partitionsPerBucket][]meta.QueueEntry
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range parts {
@@ -144,7 +162,7 @@ func (s *Store) dueIn(ctx context.Context, slot timeBucket, now time.Time, limit
 // and the tombstone was purged. Such a row counts as absent.
 func isClaimOnly(e meta.QueueEntry) bool { return e.Kind == "" }
 
-func (s *Store) dropClaimOnly(ctx context.Context, entries []meta.QueueEntry) error {
+func (s *Queue) dropClaimOnly(ctx context.Context, entries []meta.QueueEntry) error {
 	for _, e := range entries {
 		if isClaimOnly(e) {
 			if err := s.Drop(ctx, e); err != nil {
@@ -157,7 +175,7 @@ func (s *Store) dropClaimOnly(ctx context.Context, entries []meta.QueueEntry) er
 
 // entriesAfter reads up to limit rows of one partition that follow after, including rows
 // that are only claims.
-func (s *Store) entriesAfter(ctx context.Context, after entryKey, last int64, limit int) ([]meta.QueueEntry, error) {
+func (s *Queue) entriesAfter(ctx context.Context, after entryKey, last int64, limit int) ([]meta.QueueEntry, error) {
 	var found []meta.QueueEntry
 	err := s.QueryRows(ctx, s.Consistency, limit, func(row gocql.Scanner) error {
 		var due int64
@@ -180,13 +198,13 @@ func (s *Store) entriesAfter(ctx context.Context, after entryKey, last int64, li
 }
 
 // Claim implements [meta.Queue].
-func (s *Store) Claim(ctx context.Context, e meta.QueueEntry) error {
+func (s *Queue) Claim(ctx context.Context, e meta.QueueEntry) error {
 	p := keyOf(e)
 	return cql.Wrap(s.Exec(ctx, claimEntry, append([]any{p.due + 1}, p.columns()...)...), "claim queue entry")
 }
 
 // Drop implements [meta.Queue].
-func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
+func (s *Queue) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(cql.ConcurrentReads)
 	for _, e := range entries {
@@ -197,7 +215,7 @@ func (s *Store) Drop(ctx context.Context, entries ...meta.QueueEntry) error {
 }
 
 // checkGuards reads the entries that a change depends on.
-func (s *Store) checkGuards(ctx context.Context, guards []meta.QueueEntry) error {
+func (s *Queue) CheckGuards(ctx context.Context, guards []meta.QueueEntry) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(cql.ConcurrentReads)
 	for _, e := range guards {
@@ -213,4 +231,28 @@ func (s *Store) checkGuards(ctx context.Context, guards []meta.QueueEntry) error
 		})
 	}
 	return g.Wait()
+}
+
+// WalkEntries visits the entries of a share of the queue. It reads the table of
+// entries, not the index of time buckets.
+func (s *Queue) WalkEntries(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
+	return cql.Wrap(s.WalkTable(ctx, share, func(row gocql.Scanner) error {
+		var due int64
+		var entry, doc []byte
+		var kind string
+		e := meta.QueueEntry{}
+		if err := row.Scan(&due, &entry, &kind, &e.Claimed, &doc); err != nil {
+			return err
+		}
+		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), cql.ID(entry), meta.QueueKind(kind)
+		if isClaimOnly(e) {
+			return nil
+		}
+		if doc != nil {
+			if err := meta.Unmarshal(doc, &e.Blob); err != nil {
+				return fmt.Errorf("queue entry %s: %w", e.Entry, err)
+			}
+		}
+		return visit(e)
+	}, walkQueue), "walk queue")
 }

@@ -43,7 +43,7 @@ func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, ho
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(cql.ConcurrentReads)
 	for _, batch := range batches {
-		g.Go(func() error { return s.ExecBatch(gctx, batch) })
+		g.Go(func() error { return s.db.ExecBatch(gctx, batch) })
 	}
 	return cql.Wrap(g.Wait(), "add references to blobs")
 }
@@ -51,7 +51,7 @@ func (s *Store) AddReferences(ctx context.Context, entries []meta.QueueEntry, ho
 // References implements [meta.References].
 func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.QueuedBlob, error) {
 	var found []meta.QueuedBlob
-	err := s.QueryRows(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
+	err := s.db.QueryRows(ctx, s.db.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 		var doc []byte
 		if err := row.Scan(&doc); err != nil {
 			return err
@@ -68,5 +68,5 @@ func (s *Store) References(ctx context.Context, b meta.QueuedBlob) ([]meta.Queue
 
 // RemoveReference implements [meta.References].
 func (s *Store) RemoveReference(ctx context.Context, b meta.QueuedBlob) error {
-	return cql.Wrap(s.Exec(ctx, removeReference, b.Blob[:], b.Ref[:]), "remove a reference to a blob")
+	return cql.Wrap(s.db.Exec(ctx, removeReference, b.Blob[:], b.Ref[:]), "remove a reference to a blob")
 }

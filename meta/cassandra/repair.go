@@ -70,7 +70,7 @@ func (r *repairs) end(k bucketKey) {
 }
 
 // repairIfOld repairs a pending row asynchronously, if it is old.
-func (s *Store) repairIfOld(bucket meta.BucketID, r readRow) {
+func (s *Index) repairIfOld(bucket meta.BucketID, r readRow) {
 	if !r.repairable || r.state != statePending {
 		return
 	}
@@ -78,7 +78,7 @@ func (s *Store) repairIfOld(bucket meta.BucketID, r readRow) {
 	if !s.repairs.isOld(pendingRow{k, r.rev}, s.o.Now(), s.o.RepairAfter) || !s.repairs.start(k) {
 		return
 	}
-	s.writer.async(func(ctx context.Context) {
+	s.writer.inflight.Go(3*s.Timeout, func(ctx context.Context) {
 		defer s.repairs.end(k)
 		if _, err := s.repair(ctx, bucket, r); err != nil {
 			s.o.Log.Warn("repairing a listing row failed", zap.Int64("revision", r.rev), zap.Error(err))
@@ -91,8 +91,8 @@ func (s *Store) repairIfOld(bucket meta.BucketID, r readRow) {
 // repair fences the head above the row, so that the change that announced the row
 // can no longer be applied. Then it writes the row that the head implies into the
 // row's shard, at the fence's revision + 1. It returns the head after the fence.
-func (s *Store) repair(ctx context.Context, bucket meta.BucketID, r readRow) (meta.Head, error) {
-	fence := s.Fence
+func (s *Index) repair(ctx context.Context, bucket meta.BucketID, r readRow) (meta.Head, error) {
+	fence := s.heads.Fence
 	if s.breaks(ruleRepairFences) {
 		fence = s.readUnfenced
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/cassandra/internal/cql"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
 
 // crashingDB is a database of a process that crashes: after some statements it sends no
@@ -78,23 +79,23 @@ func (m *crashingDB) CAS(ctx context.Context, batch ...gocql.BatchEntry) (bool, 
 
 // replacements are the kinds of replacement that tests interrupt. Each replaces shards of a
 // bucket that was split at "f" and "k".
-var replacements = map[string]func(context.Context, *Store, meta.BucketID) error{
-	"split":   func(ctx context.Context, s *Store, b meta.BucketID) error { return s.split(ctx, b, "a", "c") },
-	"rewrite": func(ctx context.Context, s *Store, b meta.BucketID) error { return replaceAt(ctx, s, b, "", "g") },
-	"merge": func(ctx context.Context, s *Store, b meta.BucketID) error {
+var replacements = map[string]func(context.Context, *gateway, meta.BucketID) error{
+	"split":   func(ctx context.Context, s *gateway, b meta.BucketID) error { return s.split(ctx, b, "a", "c") },
+	"rewrite": func(ctx context.Context, s *gateway, b meta.BucketID) error { return replaceAt(ctx, s, b, "", "g") },
+	"merge": func(ctx context.Context, s *gateway, b meta.BucketID) error {
 		return replaceAt(ctx, s, b, "", "a", "f", "k")
 	},
-	"in-place split": func(ctx context.Context, s *Store, b meta.BucketID) error { return replaceAt(ctx, s, b, "h", "g") },
-	"merge, and split the last in place": func(ctx context.Context, s *Store, b meta.BucketID) error {
+	"in-place split": func(ctx context.Context, s *gateway, b meta.BucketID) error { return replaceAt(ctx, s, b, "h", "g") },
+	"merge, and split the last in place": func(ctx context.Context, s *gateway, b meta.BucketID) error {
 		return replaceAt(ctx, s, b, "m", "a", "f", "k")
 	},
-	"two in-place splits": func(ctx context.Context, s *Store, b meta.BucketID) error {
+	"two in-place splits": func(ctx context.Context, s *gateway, b meta.BucketID) error {
 		if err := replaceAt(ctx, s, b, "h", "g"); err != nil {
 			return err
 		}
 		return replaceAt(ctx, s, b, "i", "g", "h")
 	},
-	"in-place split, and rewrite": func(ctx context.Context, s *Store, b meta.BucketID) error {
+	"in-place split, and rewrite": func(ctx context.Context, s *gateway, b meta.BucketID) error {
 		if err := replaceAt(ctx, s, b, "h", "g"); err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ var replacements = map[string]func(context.Context, *Store, meta.BucketID) error
 }
 
 // replaceAt replaces the shards of keys by one. The last is split in place at a key.
-func replaceAt(ctx context.Context, s *Store, b meta.BucketID, at string, keys ...string) error {
+func replaceAt(ctx context.Context, s *gateway, b meta.BucketID, at string, keys ...string) error {
 	var run []shardRange
 	for _, key := range keys {
 		r, _, err := s.leaf(ctx, b, key)
@@ -122,9 +123,9 @@ func TestKilledReplacementLosesNothing(t *testing.T) {
 		for statements, killed := 0, true; killed; statements++ {
 			t.Run(fmt.Sprintf("%s/%d", name, statements), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					db := newFake(uint64(statements))
-					db.noCrashes = true
-					open := func(db cql.Database, o Options) *Store { return newOn(testDB(db), testDB(db), mustOptions(o)) }
+					db := newHistoryDB(uint64(statements))
+					db.NoCrashes = true
+					open := func(db cql.Database, o IndexOptions) *gateway { return newGateway(cqltest.Default(db), o) }
 					killed = killReplacement(t, db, open, db.bucket, replacement, statements)
 				})
 			})
@@ -135,14 +136,10 @@ func TestKilledReplacementLosesNothing(t *testing.T) {
 // TestKilledReplacementLosesNothingOnCassandra does the same at some of the steps, on a
 // real database.
 func TestKilledReplacementLosesNothingOnCassandra(t *testing.T) {
-	c, keyspace := newKeyspace(t)
-	session := newSession(t, c, keyspace)
-	first := newStore(t, session, keyspace, Options{})
-	open := func(db cql.Database, o Options) *Store {
-		s := newStore(t, session, keyspace, o)
-		s.Database = db
-		return s
-	}
+	c, keyspace := cqltest.NewKeyspace(t)
+	session := cqltest.NewSession(t, c, keyspace)
+	first := openGateway(t, session, keyspace, IndexOptions{})
+	open := func(db cql.Database, o IndexOptions) *gateway { return newGateway(cqltest.Default(db), o) }
 	for name, replacement := range replacements {
 		for statements, killed := 4, true; killed; statements += 6 {
 			t.Run(fmt.Sprintf("%s/%d", name, statements), func(t *testing.T) {
@@ -155,15 +152,15 @@ func TestKilledReplacementLosesNothingOnCassandra(t *testing.T) {
 
 // killReplacement interrupts replacement after some statements, and reports whether it was
 // incomplete.
-func killReplacement(t *testing.T, db cql.Database, open func(cql.Database, Options) *Store, b meta.BucketID, replacement func(context.Context, *Store, meta.BucketID) error, statements int) bool {
+func killReplacement(t *testing.T, db cql.Database, open func(cql.Database, IndexOptions) *gateway, b meta.BucketID, replacement func(context.Context, *gateway, meta.BucketID) error, statements int) bool {
 	t.Helper()
-	stores := []*Store{open(db, Options{})}
+	stores := []*gateway{open(db, IndexOptions{})}
 	defer func() {
 		for _, s := range stores {
 			must(t, s.Close())
 		}
 	}()
-	another := func(db cql.Database, o Options) *Store {
+	another := func(db cql.Database, o IndexOptions) *gateway {
 		s := open(db, o)
 		stores = append(stores, s)
 		return s
@@ -171,13 +168,13 @@ func killReplacement(t *testing.T, db cql.Database, open func(cql.Database, Opti
 	want := threeShards(t, stores[0], b)
 	m := &crashingDB{Database: db}
 	m.left.Store(int64(statements))
-	victim := another(m, Options{})
+	victim := another(m, IndexOptions{})
 	victim.copyPage = 2
 	err := replacement(t.Context(), victim, b)
 	if err != nil && !errors.Is(err, errKilled) {
 		t.Fatal(err)
 	}
-	other := another(db, Options{FinishAfter: time.Nanosecond})
+	other := another(db, IndexOptions{FinishAfter: time.Nanosecond})
 	sameStrings(t, "listing after the crash", list(t, other, b, 3), want)
 	want = disturb(t, other, b, want)
 	sameStrings(t, "listing after writes", list(t, other, b, 3), want)
@@ -198,12 +195,12 @@ func killReplacement(t *testing.T, db cql.Database, open func(cql.Database, Opti
 			t.Fatalf("never finished: the shards from %q on", left)
 		}
 	}
-	sameStrings(t, "listing of a fresh gateway", list(t, another(db, Options{}), b, 3), want)
+	sameStrings(t, "listing of a fresh gateway", list(t, another(db, IndexOptions{}), b, 3), want)
 	return err != nil
 }
 
 // threeShards fills a bucket, splits it at "f" and "k", and returns the expected listing.
-func threeShards(t *testing.T, s *Store, b meta.BucketID) (shown []string) {
+func threeShards(t *testing.T, s *gateway, b meta.BucketID) (shown []string) {
 	t.Helper()
 	var keys []string
 	for key := 'a'; key <= 'o'; key++ {
@@ -218,7 +215,7 @@ func threeShards(t *testing.T, s *Store, b meta.BucketID) (shown []string) {
 }
 
 // disturb adds, overwrites and removes keys of each shard.
-func disturb(t *testing.T, s *Store, b meta.BucketID, shown []string) []string {
+func disturb(t *testing.T, s *gateway, b meta.BucketID, shown []string) []string {
 	t.Helper()
 	gone, over := []string{"b", "h", "m"}, []string{"a", "e", "f", "j", "o"}
 	concurrently(t, append(slices.Clone(gone), over...), func(_ int, key string) error {
@@ -239,7 +236,7 @@ func disturb(t *testing.T, s *Store, b meta.BucketID, shown []string) []string {
 }
 
 // uncopiedShards returns where the shards begin whose replacement is incomplete.
-func uncopiedShards(t *testing.T, s *Store, b meta.BucketID) (left []string) {
+func uncopiedShards(t *testing.T, s *gateway, b meta.BucketID) (left []string) {
 	t.Helper()
 	for key := ""; ; {
 		r, seal, err := s.leaf(t.Context(), b, key)
@@ -254,7 +251,7 @@ func uncopiedShards(t *testing.T, s *Store, b meta.BucketID) (left []string) {
 }
 
 // shardBounds returns the bounds of a bucket's shards.
-func shardBounds(t testing.TB, s *Store, b meta.BucketID) (bounds []string) {
+func shardBounds(t testing.TB, s *gateway, b meta.BucketID) (bounds []string) {
 	t.Helper()
 	for key := ""; ; {
 		r, _, err := s.leaf(t.Context(), b, key)
@@ -280,7 +277,7 @@ func concurrently(t testing.TB, keys []string, f func(i int, key string) error) 
 
 // inBatchesOfTen calls f for ten keys at a time, and waits for the asynchronous work of each
 // batch.
-func inBatchesOfTen(t testing.TB, stores []*Store, keys []string, f func(s *Store, key string) error) {
+func inBatchesOfTen(t testing.TB, stores []*gateway, keys []string, f func(s *gateway, key string) error) {
 	t.Helper()
 	for some := range slices.Chunk(keys, 10) {
 		concurrently(t, some, func(i int, key string) error { return f(stores[i%len(stores)], key) })
@@ -296,7 +293,7 @@ func numbered(n int, key func(i int) string) (keys []string) {
 }
 
 // waitIdle waits until no store has asynchronous work.
-func waitIdle(t testing.TB, stores ...*Store) {
+func waitIdle(t testing.TB, stores ...*gateway) {
 	t.Helper()
 	for _, s := range stores {
 		must(t, s.Flush(t.Context()))
@@ -306,9 +303,9 @@ func waitIdle(t testing.TB, stores ...*Store) {
 }
 
 func TestGrowingShardsAreSplit(t *testing.T) {
-	stores, b := gateways(t, 2, Options{ShardRows: 40})
+	stores, b := gateways(t, 2, IndexOptions{ShardRows: 40})
 	keys := numbered(400, func(i int) string { return fmt.Sprintf("%03d", i*7%400) })
-	inBatchesOfTen(t, stores, keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	inBatchesOfTen(t, stores, keys, func(s *gateway, key string) error { return put(t.Context(), s, b.ID, key, "1") })
 	bounds := shardBounds(t, stores[0], b.ID)
 	if len(bounds) < 9 || len(bounds) > 25 {
 		t.Errorf("400 keys at 40 a shard are in %d shards: %v", len(bounds)+1, bounds)
@@ -324,8 +321,8 @@ func TestKeysInOrderFillTheirShards(t *testing.T) {
 		"down": func(i int) string { return fmt.Sprintf("%03d", 999-i) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			stores, b := gateways(t, 1, Options{ShardRows: 100})
-			inBatchesOfTen(t, stores, numbered(600, key), func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+			stores, b := gateways(t, 1, IndexOptions{ShardRows: 100})
+			inBatchesOfTen(t, stores, numbered(600, key), func(s *gateway, key string) error { return put(t.Context(), s, b.ID, key, "1") })
 			// With splits in the middle it would be 12.
 			if bounds := shardBounds(t, stores[0], b.ID); len(bounds) < 4 || len(bounds) > 7 {
 				t.Errorf("600 keys in order at 100 a shard are in %d shards: %v", len(bounds)+1, bounds)
@@ -335,12 +332,12 @@ func TestKeysInOrderFillTheirShards(t *testing.T) {
 }
 
 func TestEmptiedRangeBecomesOneShard(t *testing.T) {
-	stores, b := gateways(t, 2, Options{ShardRows: 40})
+	stores, b := gateways(t, 2, IndexOptions{ShardRows: 40})
 	s, other := stores[0], stores[1]
 	keys := numbered(400, func(i int) string { return fmt.Sprintf("%03d", i) })
-	inBatchesOfTen(t, stores[:1], keys, func(s *Store, key string) error { return put(t.Context(), s, b.ID, key, "1") })
+	inBatchesOfTen(t, stores[:1], keys, func(s *gateway, key string) error { return put(t.Context(), s, b.ID, key, "1") })
 	before := len(shardBounds(t, s, b.ID))
-	inBatchesOfTen(t, stores[:1], keys[:300], func(s *Store, key string) error { return remove(t.Context(), s, b.ID, key) })
+	inBatchesOfTen(t, stores[:1], keys[:300], func(s *gateway, key string) error { return remove(t.Context(), s, b.ID, key) })
 	bounds := shardBounds(t, other, b.ID)
 	if len(bounds) > before/2 || len(bounds) > 0 && bounds[0] < "250" {
 		t.Errorf("shards end at %v after the first 300 of 400 keys were removed", bounds)
@@ -349,10 +346,10 @@ func TestEmptiedRangeBecomesOneShard(t *testing.T) {
 }
 
 func TestNewGatewayFindsAShardInFewReads(t *testing.T) {
-	c, keyspace := newKeyspace(t)
-	var n statementCount
-	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
-	s := newStore(t, session, keyspace, Options{})
+	c, keyspace := cqltest.NewKeyspace(t)
+	var n cqltest.StatementCount
+	session := cqltest.NewSession(t, c, keyspace, n.Observe)
+	s := openGateway(t, session, keyspace, IndexOptions{})
 	b := newBucket(t, s, "bucket")
 	keys := numbered(50, func(i int) string { return fmt.Sprintf("%02d", i) })
 	concurrently(t, keys, func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
@@ -360,20 +357,20 @@ func TestNewGatewayFindsAShardInFewReads(t *testing.T) {
 	for _, key := range keys[1:] {
 		must(t, s.split(t.Context(), b.ID, key, key))
 	}
-	for _, what := range []func(ctx context.Context, s *Store) error{
-		func(ctx context.Context, s *Store) error {
+	for _, what := range []func(ctx context.Context, s *gateway) error{
+		func(ctx context.Context, s *gateway) error {
 			_, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{From: "49", Limit: 10})
 			return err
 		},
-		func(ctx context.Context, s *Store) error { return put(ctx, s, b.ID, "49", "2") },
+		func(ctx context.Context, s *gateway) error { return put(ctx, s, b.ID, "49", "2") },
 	} {
-		reads := n.mostReads(t.Context(), func(ctx context.Context) { must(t, what(ctx, newStore(t, session, keyspace, Options{}))) })
+		reads := n.MostReads(t.Context(), func(ctx context.Context) { must(t, what(ctx, openGateway(t, session, keyspace, IndexOptions{}))) })
 		if reads > 8 {
 			t.Errorf("a fresh gateway reads %d times to find the last of 50 shards", reads)
 		}
 	}
 	must(t, session.Query("TRUNCATE "+keyspace+".listing_map").Exec())
-	fresh := newStore(t, session, keyspace, Options{})
+	fresh := openGateway(t, session, keyspace, IndexOptions{})
 	if got := list(t, fresh, b.ID, 7); len(got) != 50 || !strings.HasPrefix(got[49], "49=") {
 		t.Errorf("without the map a listing shows %d keys: %v", len(got), got)
 	}
@@ -382,10 +379,10 @@ func TestNewGatewayFindsAShardInFewReads(t *testing.T) {
 // A listing jumps over the shards of a common prefix: the key after it is one read away,
 // wherever it is.
 func TestJumpOverShardsIsOneRead(t *testing.T) {
-	c, keyspace := newKeyspace(t)
-	var n statementCount
-	session := newSession(t, c, keyspace, func(cfg *gocql.ClusterConfig) { cfg.QueryObserver, cfg.BatchObserver = &n, &n })
-	s := newStore(t, session, keyspace, Options{})
+	c, keyspace := cqltest.NewKeyspace(t)
+	var n cqltest.StatementCount
+	session := cqltest.NewSession(t, c, keyspace, n.Observe)
+	s := openGateway(t, session, keyspace, IndexOptions{})
 	b := newBucket(t, s, "bucket")
 	keys := numbered(20, func(i int) string { return fmt.Sprintf("folder/%02d", i) })
 	concurrently(t, append(keys, "next"), func(_ int, key string) error { return put(t.Context(), s, b.ID, key, "1") })
@@ -394,7 +391,7 @@ func TestJumpOverShardsIsOneRead(t *testing.T) {
 		must(t, s.split(t.Context(), b.ID, key, key))
 	}
 	list(t, s, b.ID, 1) // shards that were not observed recently cost reads of their seals
-	reads := n.mostReads(t.Context(), func(ctx context.Context) {
+	reads := n.MostReads(t.Context(), func(ctx context.Context) {
 		for _, from := range []string{"", "folder0"} {
 			entries, _, err := s.Scan(ctx, b.ID, meta.ScanOptions{From: from, Limit: 1})
 			must(t, err)
@@ -410,7 +407,7 @@ func TestJumpOverShardsIsOneRead(t *testing.T) {
 }
 
 func TestPageWithManyTombstonesHasItsShardReplaced(t *testing.T) {
-	stores, b := gateways(t, 2, Options{ShardRows: 1 << 20}) // such that deletions are never checked
+	stores, b := gateways(t, 2, IndexOptions{ShardRows: 1 << 20}) // such that deletions are never checked
 	changeRange(t, stores[0], b.ID, 0, 1600, true)
 	changeRange(t, stores[0], b.ID, 0, 1500, false)
 	waitIdle(t, stores...)

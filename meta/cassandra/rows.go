@@ -62,7 +62,7 @@ const (
 )
 
 // putRows writes rows into one shard, as one mutation.
-func (s *Store) putRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) error {
+func (s *Index) putRows(ctx context.Context, bucket meta.BucketID, shard meta.ID, rows []listingRow) error {
 	batch := make([]gocql.BatchEntry, 0, len(rows))
 	part := partitionOf(shard)
 	for _, r := range rows {

@@ -57,11 +57,11 @@ const (
 	endOfRules
 )
 
-func (s *Store) breaks(r rule) bool { return s.o.broken == r }
+func (s *Index) breaks(r rule) bool { return s.o.broken == r }
 
 // readUnfenced replaces the fence of a repair if ruleRepairFences is broken.
-func (s *Store) readUnfenced(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
-	h, _, err := s.readHead(ctx, s.Serial, bucket, key, o.Limit, false)
+func (s *Index) readUnfenced(ctx context.Context, bucket meta.BucketID, key string, rev int64, o meta.ReadOptions) (meta.Head, error) {
+	h, err := s.heads.ReadSerial(ctx, bucket, key, o.Limit)
 	h.Rev = rev
-	return h.Head, err
+	return h, err
 }

@@ -15,7 +15,7 @@ import (
 const maxSparseShards = 2
 
 // Scan implements [meta.Listings].
-func (s *Store) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) (entries []meta.Entry, more bool, err error) {
+func (s *Index) Scan(ctx context.Context, bucket meta.BucketID, o meta.ScanOptions) (entries []meta.Entry, more bool, err error) {
 	kinds := []int8{visible}
 	if o.All {
 		kinds = append(kinds, history)
@@ -58,7 +58,7 @@ type resolved struct {
 
 // walk passes the keys from from on, below to, to visit, about n at a time, until
 // visit returns false or the range ends (end is true then).
-func (s *Store) walk(ctx context.Context, bucket meta.BucketID, from, to string, n int, kinds []int8, visit func(keys []resolved, end bool) bool) error {
+func (s *Index) walk(ctx context.Context, bucket meta.BucketID, from, to string, n int, kinds []int8, visit func(keys []resolved, end bool) bool) error {
 	if err := meta.CheckText(from, to); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (a *readahead) wait() (page, error) {
 
 // readAhead begins to read what follows the shard of low, if that shard was sparse
 // when it was last read. It returns nil otherwise.
-func (s *Store) readAhead(ctx context.Context, bucket meta.BucketID, low, to string, n int, kinds []int8) *readahead {
+func (s *Index) readAhead(ctx context.Context, bucket meta.BucketID, low, to string, n int, kinds []int8) *readahead {
 	r := s.shards.rangeOf(bucket, low)
 	if r.high == "" || to != "" && r.high >= to || !s.shards.lastSeen(bucket, r.shard).sparse {
 		return nil
@@ -139,7 +139,7 @@ func (s *Store) readAhead(ctx context.Context, bucket meta.BucketID, low, to str
 
 // resolve returns the results of a page's rows. It reads the heads of keys whose
 // rows do not tell them.
-func (s *Store) resolve(ctx context.Context, bucket meta.BucketID, rows []readRow) ([]resolved, error) {
+func (s *Index) resolve(ctx context.Context, bucket meta.BucketID, rows []readRow) ([]resolved, error) {
 	keys := make([]resolved, 0, len(rows))
 	entries := make([]meta.Entry, len(rows))
 	var asked []int
@@ -191,8 +191,8 @@ func (r *readRow) resolved(e *meta.Entry) (k resolved, known bool, err error) {
 
 // resolveAtHead resolves a key at its head, by a read with Paxos: a change may be
 // decided that a plain read does not show yet, and that another reader saw.
-func (s *Store) resolveAtHead(ctx context.Context, bucket meta.BucketID, k *resolved) error {
-	h, _, err := s.readHead(ctx, s.Serial, bucket, k.key, 2, false)
+func (s *Index) resolveAtHead(ctx context.Context, bucket meta.BucketID, k *resolved) error {
+	h, err := s.heads.ReadSerial(ctx, bucket, k.key, 2)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 	"github.com/pithos/pithos/meta/metatest"
 )
 
@@ -24,8 +25,8 @@ var schedules = flag.Int("schedules", 300, "how many random schedules of the lis
 // key's head had between the listing's start and its end.
 type schedule struct {
 	rnd      *rand.Rand
-	db       *fake
-	gateways []*Store
+	db       *historyDB
+	gateways []*gateway
 	keys     []string
 	done     chan error
 	empty    bool // the bucket was found empty while it was being deleted
@@ -51,8 +52,8 @@ func runSchedule(t *testing.T, seed uint64, broken rule) (failures []error) {
 
 func newSchedule(seed uint64, broken rule) *schedule {
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	db := newFake(seed)
-	db.lostAnswers = .05
+	db := newHistoryDB(seed)
+	db.LostResults = .05
 	s := &schedule{rnd: rnd, db: db, done: make(chan error)}
 	for range 1 + rnd.IntN(5) {
 		s.keys = append(s.keys, []string{"k", ""}[rnd.IntN(2)]+metatest.RandomText(rnd, 2)+"x")
@@ -61,10 +62,10 @@ func newSchedule(seed uint64, broken rule) *schedule {
 	s.keys = slices.Compact(s.keys)
 	for range 3 {
 		skew := time.Duration(rnd.IntN(2000)-1000) * time.Microsecond
-		g := newOn(testDB(db), testDB(db), mustOptions(Options{
+		g := newGateway(cqltest.Default(db), IndexOptions{
 			Now: func() time.Time { return time.Now().Add(skew) }, RepairAfter: time.Millisecond,
 			ShardRows: 1 + rnd.IntN(8), FinishAfter: 5 * time.Millisecond, broken: broken,
-		}))
+		})
 		g.copyPage = 1 + rnd.IntN(3)
 		s.gateways = append(s.gateways, g)
 	}
@@ -78,7 +79,7 @@ func (s *schedule) run() []error {
 	if err := s.noneLeft(); err != nil {
 		s.failures = append(s.failures, err)
 	}
-	ctx := context.WithValue(context.Background(), actorKey{}, &actor{immortal: true})
+	ctx := cqltest.WithActor(context.Background(), &cqltest.Actor{Immortal: true})
 	for _, g := range s.gateways {
 		if err := errors.Join(s.list(ctx, g, "", true, 2), s.list(ctx, g, "", false, 2)); err != nil {
 			s.failures = append(s.failures, fmt.Errorf("at the end: %w", err))
@@ -92,38 +93,30 @@ func (s *schedule) run() []error {
 	return s.failures
 }
 
-func mustOptions(o Options) Options {
-	o, err := o.withDefaults()
-	if err != nil {
-		panic(err)
-	}
-	return o
-}
-
 // act starts all actors, each after some time, and waits for them.
 func (s *schedule) act() {
 	n := 0
-	start := func(f func(context.Context, *Store) error) {
+	start := func(f func(context.Context, *gateway) error) {
 		n++
 		wait := time.Duration(s.rnd.IntN(8000)) * time.Microsecond
 		g := s.gateways[s.rnd.IntN(len(s.gateways))]
-		a := &actor{slow: s.rnd.IntN(5) == 0}
+		a := &cqltest.Actor{Slow: s.rnd.IntN(5) == 0}
 		go func() {
 			time.Sleep(wait)
-			s.done <- f(context.WithValue(context.Background(), actorKey{}, a), g)
+			s.done <- f(cqltest.WithActor(context.Background(), a), g)
 		}()
 	}
 	for range 2 + s.rnd.IntN(8) {
 		key, kind := s.keys[s.rnd.IntN(len(s.keys))], s.rnd.IntN(4)
-		start(func(ctx context.Context, g *Store) error { return s.change(ctx, g, key, kind) })
+		start(func(ctx context.Context, g *gateway) error { return s.change(ctx, g, key, kind) })
 	}
 	for range s.rnd.IntN(4) {
 		key, at := s.keys[s.rnd.IntN(len(s.keys))], s.keys[s.rnd.IntN(len(s.keys))]
-		start(func(ctx context.Context, g *Store) error { _ = g.split(ctx, s.db.bucket, key, at); return nil })
+		start(func(ctx context.Context, g *gateway) error { _ = g.split(ctx, s.db.bucket, key, at); return nil })
 	}
 	for range s.rnd.IntN(4) {
 		key, more, cut := s.keys[s.rnd.IntN(len(s.keys))], s.rnd.IntN(4), s.rnd.IntN(2) == 0
-		start(func(ctx context.Context, g *Store) error { return s.replace(ctx, g, key, more, cut) })
+		start(func(ctx context.Context, g *gateway) error { return s.replace(ctx, g, key, more, cut) })
 	}
 	for range 1 + s.rnd.IntN(5) {
 		all, limit, prefix := s.rnd.IntN(2) == 0, 1+s.rnd.IntN(4), ""
@@ -131,13 +124,13 @@ func (s *schedule) act() {
 			key := []rune(s.keys[s.rnd.IntN(len(s.keys))])
 			prefix = string(key[:s.rnd.IntN(len(key))])
 		}
-		start(func(ctx context.Context, g *Store) error { return s.list(ctx, g, prefix, all, limit) })
+		start(func(ctx context.Context, g *gateway) error { return s.list(ctx, g, prefix, all, limit) })
 	}
 	if s.rnd.IntN(3) == 0 {
 		start(s.deleteBucket)
 	}
 	for range n {
-		if err := <-s.done; err != nil && !errors.Is(err, errDead) {
+		if err := <-s.done; err != nil && !errors.Is(err, cqltest.ErrDead) {
 			s.failures = append(s.failures, err)
 		}
 	}
@@ -145,7 +138,7 @@ func (s *schedule) act() {
 
 // replace replaces the shard of key, and some of its neighbours, by one. The last may be
 // split in place.
-func (s *schedule) replace(ctx context.Context, g *Store, key string, more int, cut bool) error {
+func (s *schedule) replace(ctx context.Context, g *gateway, key string, more int, cut bool) error {
 	r, seal, err := g.leaf(ctx, s.db.bucket, key)
 	run := []shardRange{r}
 	for ; err == nil && !seal.sealed && more > 0 && r.high != ""; more-- {
@@ -171,7 +164,7 @@ func (s *schedule) splitKeyIn(r shardRange, wanted bool) (at string) {
 }
 
 // change makes a random change of a key, once.
-func (s *schedule) change(ctx context.Context, g *Store, key string, kind int) error {
+func (s *schedule) change(ctx context.Context, g *gateway, key string, kind int) error {
 	err := edit(ctx, g, s.db.bucket, key, kind == 3, func(h meta.Head, rev int64) meta.Change {
 		rev = max(h.Rev+2, rev)
 		switch kind {
@@ -195,28 +188,26 @@ func (s *schedule) change(ctx context.Context, g *Store, key string, kind int) e
 
 // deleteBucket does what precedes the removal of a bucket. Once it has been
 // found empty, no version may come.
-func (s *schedule) deleteBucket(ctx context.Context, g *Store) error {
-	if err := s.db.step(ctx); err != nil {
+func (s *schedule) deleteBucket(ctx context.Context, g *gateway) error {
+	if err := s.db.Exec(ctx, putBucketState, "bucket", string(meta.BucketDeleting)); err != nil {
 		return err
 	}
-	s.db.state = meta.BucketDeleting
-	s.db.mu.Unlock()
 	s.empty, _ = g.Empty(ctx, s.db.bucket)
 	return nil
 }
 
 // noneLeft tells whether an empty bucket stayed so.
 func (s *schedule) noneLeft() error {
-	for key, h := range s.db.heads {
-		if s.empty && len(h.versions) > 0 {
-			return fmt.Errorf("%q is in a bucket that was found empty; its past: %v", key, h.past)
+	for key, past := range s.db.past {
+		if s.empty && past[len(past)-1].count > 0 {
+			return fmt.Errorf("%q is in a bucket that was found empty; its past: %v", key, past)
 		}
 	}
 	return nil
 }
 
 // list lists the keys with prefix, by pages of limit, and compares.
-func (s *schedule) list(ctx context.Context, g *Store, prefix string, all bool, limit int) error {
+func (s *schedule) list(ctx context.Context, g *gateway, prefix string, all bool, limit int) error {
 	start := time.Now()
 	shown := map[string]int64{} // the Seq, or 1 for "ask the versions"
 	for from, more := prefix, true; more; {
@@ -247,10 +238,7 @@ func (s *schedule) compare(shown map[string]int64, prefix string, all bool, star
 			}
 			continue
 		}
-		past := []moment{{}}
-		if h := s.db.heads[key]; h != nil {
-			past = append(past, h.past...)
-		}
+		past := append([]moment{{}}, s.db.past[key]...)
 		if !explained(past, shown[key], all, start, end) {
 			return fmt.Errorf("a listing (all %v) from %v to %v shows %q as %d; its past: %v", all, start, end, key, shown[key], past)
 		}

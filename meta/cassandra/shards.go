@@ -88,11 +88,11 @@ func (c *sealColumns) seal(shard meta.ID) seal {
 const selectSeal = `SELECT split_key, left_id, right_id, copied, state FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = -1 AND key = ''`
 
 // readSeal reads a shard's seal at the consistency of plain reads.
-func (s *Store) readSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID) (seal, error) {
+func (s *Index) readSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID) (seal, error) {
 	return s.readSealAt(ctx, s.Consistency, bucket, shard)
 }
 
-func (s *Store) readSealAt(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {
+func (s *Index) readSealAt(ctx context.Context, at gocql.Consistency, bucket meta.BucketID, shard meta.ID) (seal, error) {
 	if inPlaceSplits(shard) > 0 {
 		return s.readInPlaceSeal(ctx, at, bucket, shard)
 	}
@@ -104,7 +104,7 @@ func (s *Store) readSealAt(ctx context.Context, at gocql.Consistency, bucket met
 
 // shardAfterSeal returns the shard in which a change of key continues after it
 // found shard sealed.
-func (s *Store) shardAfterSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal, key string) meta.ID {
+func (s *Index) shardAfterSeal(ctx context.Context, bucket meta.BucketID, shard meta.ID, seal seal, key string) meta.ID {
 	if !s.shards.update(bucket, key, shard, seal) || !seal.copied {
 		return seal.child(key)
 	}
@@ -114,7 +114,7 @@ func (s *Store) shardAfterSeal(ctx context.Context, bucket meta.BucketID, shard 
 
 // leaf returns the shard that has all rows of key: it is not copied, and all its
 // ancestors are.
-func (s *Store) leaf(ctx context.Context, bucket meta.BucketID, key string) (shardRange, seal, error) {
+func (s *Index) leaf(ctx context.Context, bucket meta.BucketID, key string) (shardRange, seal, error) {
 	for asked := false; ; asked = true {
 		r := s.shards.rangeOf(bucket, key)
 		seal, err := s.readSeal(ctx, bucket, r.shard)

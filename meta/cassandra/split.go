@@ -37,7 +37,7 @@ var errSealedByOther = errors.New("shard is being replaced by another gateway")
 // next gateway that meets the shard completes it. A shard is never split before its
 // parents are copied completely into it: otherwise late rows would go into a sealed
 // shard and never further down.
-func (s *Store) split(ctx context.Context, bucket meta.BucketID, key, at string) error {
+func (s *Index) split(ctx context.Context, bucket meta.BucketID, key, at string) error {
 	r, seal, err := s.leaf(ctx, bucket, key)
 	if err != nil {
 		return cql.Wrap(err, "split shard")
@@ -70,7 +70,7 @@ func newSeal(at string, left, right meta.ID) seal {
 // the new shard covers has no gap.
 //
 // If at is not "", the last shard of the run is split in place there.
-func (s *Store) replace(ctx context.Context, bucket meta.BucketID, run []shardRange, at string) error {
+func (s *Index) replace(ctx context.Context, bucket meta.BucketID, run []shardRange, at string) error {
 	child := newShardID()
 	for _, r := range run {
 		if err := s.finishParents(ctx, bucket, r.shard); err != nil {
@@ -112,7 +112,7 @@ func mergeSeal(shard meta.ID, last bool, at string, child meta.ID) (seal, error)
 }
 
 // sealRun seals shards to one child, up to the first that is sealed to something else.
-func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []shardRange, at string, child meta.ID) (won []seal, err error) {
+func (s *Index) sealRun(ctx context.Context, bucket meta.BucketID, run []shardRange, at string, child meta.ID) (won []seal, err error) {
 	for i, r := range run {
 		want, err := mergeSeal(r.shard, i == len(run)-1, at, child)
 		if err != nil {
@@ -137,7 +137,7 @@ func (s *Store) sealRun(ctx context.Context, bucket meta.BucketID, run []shardRa
 }
 
 // sealAfterParents seals a shard after everything that it replaces is copied into it.
-func (s *Store) sealAfterParents(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (seal, error) {
+func (s *Index) sealAfterParents(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (seal, error) {
 	if err := s.finishParents(ctx, bucket, shard); err != nil {
 		return seal{}, err
 	}
@@ -148,7 +148,7 @@ func (s *Store) sealAfterParents(ctx context.Context, bucket meta.BucketID, shar
 // way as its initiator: in order, up to the first that is sealed to something else.
 // When it returns nil, no further rows are ever copied into the shard, because every
 // other parent is sealed to something else.
-func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard meta.ID) error {
+func (s *Index) finishParents(ctx context.Context, bucket meta.BucketID, shard meta.ID) error {
 	if inPlaceSplits(shard) > 0 || s.breaks(ruleParentsCopiedFirst) {
 		return nil // its rows were in the partition before
 	}
@@ -181,7 +181,7 @@ func (s *Store) finishParents(ctx context.Context, bucket meta.BucketID, shard m
 
 // seal decides by which shards a shard is replaced. There is one decision, whatever
 // other gateways attempt. It returns that decision.
-func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (now seal, err error) {
+func (s *Index) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, want seal) (now seal, err error) {
 	change, err := sealStatements(bucket, shard, want)
 	if err != nil {
 		return now, err
@@ -212,7 +212,7 @@ func (s *Store) seal(ctx context.Context, bucket meta.BucketID, shard meta.ID, w
 // marks it copied and deletes the rows. It may be repeated, also concurrently. It stops
 // at the first page that says copied: by then the children's rows may have been deleted,
 // and splits may have moved them.
-func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
+func (s *Index) copyShard(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
 	s.shards.update(bucket, r.low, r.shard, seal)
 	if s.breaks(ruleDirectoryAfterCopy) {
 		_ = s.publishChildren(ctx, bucket, r, seal)
@@ -259,7 +259,7 @@ func (s *Store) copyShard(ctx context.Context, bucket meta.BucketID, r shardRang
 const copyBatch = 100
 
 // copyRows writes rows into the children.
-func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, rows []readRow) error {
+func (s *Index) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, rows []readRow) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(concurrentBatches)
 	into := map[meta.ID][]listingRow{}
@@ -286,7 +286,7 @@ func (s *Store) copyRows(ctx context.Context, bucket meta.BucketID, seal seal, r
 // dropShard deletes a copied shard's rows, late ones too, leaves the signpost, and
 // publishes the children in the directory. (After an in-place split the rows have been
 // deleted already.)
-func (s *Store) dropShard(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
+func (s *Index) dropShard(ctx context.Context, bucket meta.BucketID, r shardRange, seal seal) error {
 	s.shards.update(bucket, r.low, r.shard, seal)
 	if part := partitionOf(r.shard); !seal.inPlace(r.shard) {
 		if err := s.Exec(ctx, dropRows, int64(cql.MaxTimestamp), bucket[:], part[:]); err != nil {

@@ -44,8 +44,6 @@ type Options struct {
 	// Buckets is the keyspace of buckets, access keys and holds, if that is not
 	// the store's own.
 	Buckets *Keyspace
-
-	broken rule // by tests of this package alone
 }
 
 // Keyspace is a keyspace with the same schema, in the same cluster or another one.
@@ -104,44 +102,26 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.RepairAfter <= 0 {
-		o.RepairAfter = time.Minute
-	}
-	if o.ShardRows <= 0 {
-		o.ShardRows = 50_000
-	}
-	if o.FinishAfter <= 0 {
-		o.FinishAfter = 30 * time.Second
-	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
 	return o, nil
 }
 
-// Store is a [meta.Store] in one keyspace, or with its buckets and access keys
-// in another.
+// Store is a [meta.Store] in one keyspace, or with its buckets, access keys and
+// holds in another.
 type Store struct {
-	cql.DB
-	// buckets has the tables bucket, bucket_by_owner, bucket_by_id, access_key and hold.
-	buckets         cql.DB
-	o               Options
-	names           bucketNames
-	shards          shardCache
-	keys            stripes
-	writer          *indexWriter
-	maintainer      *shardMaintainer
-	lateWrites      *lateWriteRepairer
-	repairs         repairs
-	timeBucketIndex timeBucketIndex
-	counts          counters
+	*Keys
+	*Index
+	*Queue
 
-	// Requests of concurrent changes in one shard, or one bucket, are coalesced.
-	announcer     *cql.Coalescer[shardName, []listingRow, struct{}]
-	sealReader    *cql.Coalescer[shardName, struct{}, seal]
+	db      cql.DB
+	buckets cql.DB // has the tables bucket, bucket_by_owner, bucket_by_id, access_key and hold
+	o       Options
+	names   bucketNames
+	// bucketChecker coalesces the reads of a bucket's state by concurrent changes.
 	bucketChecker *cql.Coalescer[meta.BucketID, struct{}, struct{}]
-
-	copyPage int // rows that a copy of a shard reads at once
+	background    cql.Inflight // index rows that are removed asynchronously
 }
 
 var (
@@ -172,22 +152,13 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 
 // newOn makes a store of complete options.
 func newOn(db, buckets cql.DB, o Options) *Store {
+	keys := newKeys(db)
 	s := &Store{
-		DB: db, buckets: buckets,
-		o: o, keys: newStripes(1024), copyPage: 1000,
+		Keys:  keys,
+		Index: NewIndex(db, keys, IndexOptions{Now: o.Now, RepairAfter: o.RepairAfter, ShardRows: o.ShardRows, FinishAfter: o.FinishAfter, Log: o.Log}),
+		Queue: newQueue(db),
+		db:    db, buckets: buckets, o: o,
 	}
-	s.maintainer = newShardMaintainer(s)
-	s.lateWrites = newLateWriteRepairer(s)
-	s.shards.onChange = s.lateWrites.onSeal
-	s.writer = newIndexWriter(s)
-	s.announcer = cql.NewCoalescer(s.announceRows)
-	s.sealReader = cql.NewCoalescer(func(ctx context.Context, in shardName, _ []struct{}) (seal, error) {
-		seal, err := s.readSeal(ctx, in.bucket, in.shard)
-		if err == nil && !seal.copied {
-			s.shards.touch(in.bucket, in.shard)
-		}
-		return seal, err
-	})
 	s.bucketChecker = cql.NewCoalescer(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
 		return none, s.checkBucket(ctx, id)
 	})
@@ -202,15 +173,17 @@ func (s *Store) Ping(ctx context.Context) error {
 	var id string
 	_, err := s.buckets.QueryRow(ctx, s.buckets.Consistency, []any{&id}, `SELECT id FROM @.access_key WHERE id = ?`, "-")
 	if err == nil && s.o.Buckets != nil {
-		var touched []byte
-		_, err = s.QueryRow(ctx, s.Consistency, []any{&touched}, selectTimeBucket, int64(0))
+		err = s.Queue.Ping(ctx)
 	}
 	return cql.Wrap(err, "ping")
 }
 
 // Flush implements [meta.Store].
 func (s *Store) Flush(ctx context.Context) error {
-	return s.writer.flush(ctx)
+	if err := s.Index.Flush(ctx); err != nil {
+		return err
+	}
+	return s.background.Wait(ctx)
 }
 
 // Close implements [meta.Store]. It waits at most as long as one statement may
@@ -219,10 +192,7 @@ func (s *Store) Flush(ctx context.Context) error {
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.Timeout)
 	defer cancel()
-	s.lateWrites.close()
-	s.maintainer.close() // other gateways finish what it was doing
-	err := s.writer.flush(ctx)
-	s.writer.stop()
+	err := errors.Join(s.Index.Close(ctx), s.background.Wait(ctx))
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("close metadata store: some listing rows stay pending: %w", err)
 	}

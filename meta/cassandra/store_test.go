@@ -6,42 +6,9 @@ import (
 
 	"github.com/gocql/gocql"
 
-	"github.com/pithos/pithos/internal/cassandratest"
-	"github.com/pithos/pithos/schema"
+	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/cqltest"
 )
-
-// newKeyspace installs the schema in a fresh keyspace.
-func newKeyspace(t testing.TB) (cassandratest.Cluster, string) {
-	t.Helper()
-	c := cassandratest.Start(t)
-	return c, install(t, c)
-}
-
-func install(t testing.TB, c cassandratest.Cluster) string {
-	t.Helper()
-	keyspace := c.CreateKeyspace(t)
-	if _, err := schema.Apply(t.Context(), c.Session(t), keyspace, schema.Meta, schema.Replication{}); err != nil {
-		t.Fatal(err)
-	}
-	return keyspace
-}
-
-// newSession opens a session as a gateway would.
-func newSession(t testing.TB, c cassandratest.Cluster, keyspace string, o ...func(*gocql.ClusterConfig)) *gocql.Session {
-	t.Helper()
-	cfg := gocql.NewCluster(c.Hosts...)
-	cfg.Port, cfg.Keyspace, cfg.Timeout, cfg.ConnectTimeout = c.Port, keyspace, 10*time.Second, 10*time.Second
-	cfg.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.RoundRobinHostPolicy())
-	for _, set := range o {
-		set(cfg)
-	}
-	session, err := cfg.CreateSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(session.Close)
-	return session
-}
 
 // newStore opens another gateway's store of a keyspace.
 func newStore(t testing.TB, session *gocql.Session, keyspace string, o Options) *Store {
@@ -56,4 +23,12 @@ func newStore(t testing.TB, session *gocql.Session, keyspace string, o Options) 
 		}
 	})
 	return s
+}
+
+func createBucket(t testing.TB, s *Store, name string) meta.Bucket {
+	t.Helper()
+	b := meta.Bucket{Name: name, ID: meta.NewID(), Rev: meta.NextRev(0, time.Now()), State: meta.BucketActive, Owner: "owner", Created: time.UnixMicro(1).UTC()}
+	_, err := s.CreateBucket(t.Context(), b)
+	cqltest.Must(t, err)
+	return b
 }

@@ -85,8 +85,8 @@ func (m *timeBucketIndex) forget(s timeBucket) {
 }
 
 // markActive makes sure that the index has the time bucket.
-func (s *Store) markActive(ctx context.Context, slot int64) error {
-	if s.timeBucketIndex.recentlyMarked(slot) {
+func (s *Queue) markActive(ctx context.Context, slot int64) error {
+	if s.index.recentlyMarked(slot) {
 		return nil
 	}
 	id := meta.NewID()
@@ -102,7 +102,7 @@ func (s *Store) markActive(ctx context.Context, slot int64) error {
 		}
 		applied, err := s.CAS(ctx, change)
 		if applied {
-			s.timeBucketIndex.mark(slot, start)
+			s.index.mark(slot, start)
 			return nil
 		}
 		if errors.Is(err, cql.ErrNotApplied) {
@@ -116,7 +116,7 @@ func (s *Store) markActive(ctx context.Context, slot int64) error {
 }
 
 // timeBuckets returns the time buckets of the index up to last, in order.
-func (s *Store) timeBuckets(ctx context.Context, last int64) ([]timeBucket, error) {
+func (s *Queue) timeBuckets(ctx context.Context, last int64) ([]timeBucket, error) {
 	var slots []timeBucket
 	after := int64(math.MinInt64)
 	for {
@@ -137,8 +137,8 @@ func (s *Store) timeBuckets(ctx context.Context, last int64) ([]timeBucket, erro
 
 // removeTimeBucket removes a past time bucket without entries from the index, if it was
 // empty before and was not marked active since.
-func (s *Store) removeTimeBucket(ctx context.Context, slot timeBucket) error {
-	if !s.timeBucketIndex.idleLongEnough(slot) {
+func (s *Queue) removeTimeBucket(ctx context.Context, slot timeBucket) error {
+	if !s.index.idleLongEnough(slot) {
 		return nil
 	}
 	// More time has passed since the last mark than activeFor.
@@ -147,6 +147,6 @@ func (s *Store) removeTimeBucket(ctx context.Context, slot timeBucket) error {
 		return err
 	}
 	_, err = s.CAS(ctx, cql.Statement(deleteTimeBucket, slot.number, slot.touched[:]))
-	s.timeBucketIndex.forget(slot)
+	s.index.forget(slot)
 	return err
 }

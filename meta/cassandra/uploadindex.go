@@ -58,9 +58,9 @@ func (s *Store) uploadsOfPartition(ctx context.Context, bucket meta.BucketID, sl
 		return err
 	}
 	if to == "" {
-		err := s.QueryRows(ctx, s.Consistency, n, scan, uploadsFrom, bucket[:], slot, at.key, at.id[:], n)
+		err := s.db.QueryRows(ctx, s.db.Consistency, n, scan, uploadsFrom, bucket[:], slot, at.key, at.id[:], n)
 		return names, err
 	}
-	err := s.QueryRows(ctx, s.Consistency, n, scan, uploadsWithin, bucket[:], slot, at.key, at.id[:], to, n)
+	err := s.db.QueryRows(ctx, s.db.Consistency, n, scan, uploadsWithin, bucket[:], slot, at.key, at.id[:], to, n)
 	return names, err
 }

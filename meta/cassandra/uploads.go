@@ -50,7 +50,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Exec(ctx, putUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]); err != nil {
+	if err := s.db.Exec(ctx, putUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]); err != nil {
 		return cql.Wrap(err, "create upload")
 	}
 	change := meta.NewID()
@@ -62,7 +62,7 @@ func (s *Store) CreateUpload(ctx context.Context, u meta.Upload) error {
 	if err == nil {
 		return nil
 	}
-	s.writer.async(func(ctx context.Context) {
+	s.background.Go(3*s.db.Timeout, func(ctx context.Context) {
 		if aborted, err := s.SetUploadState(ctx, u, meta.UploadAborted); err == nil {
 			_ = s.ForgetUpload(ctx, aborted) // what is left costs listings a read
 		}
@@ -84,12 +84,12 @@ func encodeUpload(u meta.Upload) (doc, listed []byte, err error) {
 func (s *Store) casUpload(ctx context.Context, u meta.Upload, ifRev int64, change meta.ID, batch gocql.BatchEntry) error {
 	unknown := false
 	for try := range cql.MaxTries {
-		applied, err := s.CAS(ctx, batch)
+		applied, err := s.db.CAS(ctx, batch)
 		if applied || errors.Is(err, cql.ErrNotApplied) && !unknown {
 			return err
 		}
 		unknown = unknown || err != nil
-		now, found, readErr := s.readUpload(ctx, s.Serial, u.ID)
+		now, found, readErr := s.readUpload(ctx, s.db.Serial, u.ID)
 		switch {
 		case readErr != nil && unknown:
 			return fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, readErr)
@@ -111,7 +111,7 @@ func (s *Store) casUpload(ctx context.Context, u meta.Upload, ifRev int64, chang
 
 // Upload implements [meta.Uploads].
 func (s *Store) Upload(ctx context.Context, bucket meta.BucketID, key string, id meta.UploadID) (meta.Upload, error) {
-	u, found, err := s.readUpload(ctx, s.Consistency, id)
+	u, found, err := s.readUpload(ctx, s.db.Consistency, id)
 	if err == nil && (!found || u.Bucket != bucket || u.Key != key) {
 		err = meta.ErrNotFound
 	}
@@ -125,7 +125,7 @@ func (s *Store) readUpload(ctx context.Context, c gocql.Consistency, id meta.Upl
 	var bucket, doc, change []byte
 	var state string
 	u := storedUpload{Upload: meta.Upload{ID: id}}
-	found, err := s.QueryRow(ctx, c, []any{&bucket, &u.Key, &u.Rev, &state, &doc, &change}, selectUpload, id[:])
+	found, err := s.db.QueryRow(ctx, c, []any{&bucket, &u.Key, &u.Rev, &state, &doc, &change}, selectUpload, id[:])
 	if err != nil || !found || u.Rev == 0 {
 		return storedUpload{}, false, err
 	}
@@ -160,12 +160,12 @@ func (s *Store) ForgetUpload(ctx context.Context, u meta.Upload) error {
 	if err := s.casUpload(ctx, u, u.Rev, change, expire); err != nil && !errors.Is(err, meta.ErrNotFound) {
 		return cql.Wrap(err, "forget upload %s", u.ID)
 	}
-	if err := s.Exec(ctx, deleteParts, int64(cql.MaxTimestamp), u.ID[:]); err != nil {
+	if err := s.db.Exec(ctx, deleteParts, int64(cql.MaxTimestamp), u.ID[:]); err != nil {
 		return cql.Wrap(err, "forget upload %s", u.ID)
 	}
 	// The index row is deleted last, so that after a failure the upload is still
 	// found and forgotten again.
-	return cql.Wrap(s.Exec(ctx, deleteUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]), "forget upload %s", u.ID)
+	return cql.Wrap(s.db.Exec(ctx, deleteUploadIndex, u.Bucket[:], uploadPartition(u.ID), u.Key, u.ID[:]), "forget upload %s", u.ID)
 }
 
 // ListUploads implements [meta.Uploads].
@@ -205,12 +205,12 @@ func (s *Store) readListedUpload(ctx context.Context, id meta.UploadID) (meta.Up
 	var bucket, listed []byte
 	var state string
 	u := meta.Upload{ID: id}
-	found, err := s.QueryRow(ctx, s.Consistency, []any{&bucket, &u.Key, &u.Rev, &state, &listed}, selectListedUpload, id[:])
+	found, err := s.db.QueryRow(ctx, s.db.Consistency, []any{&bucket, &u.Key, &u.Rev, &state, &listed}, selectListedUpload, id[:])
 	if err != nil || !found || u.Rev == 0 {
 		return meta.Upload{}, err
 	}
 	if len(listed) == 0 {
-		whole, _, err := s.readUpload(ctx, s.Consistency, id)
+		whole, _, err := s.readUpload(ctx, s.db.Consistency, id)
 		whole.Doc = whole.Doc.Listed()
 		return whole.Upload, err
 	}

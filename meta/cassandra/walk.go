@@ -3,7 +3,6 @@ package cassandra
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/gocql/gocql"
 
@@ -12,63 +11,29 @@ import (
 )
 
 const (
-	walkObjects        = `SELECT bucket_id, key, rev, seq, doc, segments FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
-	walkObjectsPayload = `SELECT bucket_id, key, rev, seq, doc, segments, payload FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
-	walkUploads        = `SELECT upload_id, bucket_id, key, rev, state, doc, number, part FROM @.upload WHERE token(upload_id) > ? AND token(upload_id) <= ?`
-	walkQueue          = `SELECT due, entry, kind, claimed, doc FROM @.gc WHERE token(slot, part) > ? AND token(slot, part) <= ?`
-	walkReferences     = `SELECT doc FROM @.blob_ref WHERE token(blob_id) > ? AND token(blob_id) <= ?`
+	walkUploads    = `SELECT upload_id, bucket_id, key, rev, state, doc, number, part FROM @.upload WHERE token(upload_id) > ? AND token(upload_id) <= ?`
+	walkReferences = `SELECT doc FROM @.blob_ref WHERE token(blob_id) > ? AND token(blob_id) <= ?`
 )
 
 // Walk implements [meta.Walker].
 func (s *Store) Walk(ctx context.Context, share meta.Share, v meta.Visitor) error {
 	err := share.Check()
 	if err == nil && v.Version != nil {
-		err = s.walkVersions(ctx, share, v.Payload, v.Version)
+		err = s.WalkVersions(ctx, share, v.Payload, v.Version)
 	}
 	if err == nil && v.Upload != nil {
 		err = s.walkUploads(ctx, share, v.Upload)
 	}
 	if err == nil && v.QueueEntry != nil {
-		err = s.walkQueue(ctx, share, v.QueueEntry)
+		err = s.WalkEntries(ctx, share, v.QueueEntry)
 	}
 	if err == nil && v.Reference != nil {
 		err = s.walkReferences(ctx, share, v.Reference)
 	}
 	if err == nil && v.ListingPart != nil {
-		err = s.walkListings(ctx, share, v.ListingPart)
+		err = s.WalkListings(ctx, share, v.ListingPart)
 	}
 	return err
-}
-
-func (s *Store) walkVersions(ctx context.Context, share meta.Share, payload bool, visit func(meta.VersionRow) error) error {
-	stmt := walkObjects
-	if payload {
-		stmt = walkObjectsPayload
-	}
-	return cql.Wrap(s.WalkTable(ctx, share, func(row gocql.Scanner) error {
-		var bucket, doc, body []byte
-		var seq *int64
-		var r meta.VersionRow
-		var pages map[int][]byte
-		dest := []any{&bucket, &r.Key, &r.Rev, &seq, &doc, &pages}
-		if payload {
-			dest = append(dest, &body)
-		}
-		if err := row.Scan(dest...); err != nil {
-			return err
-		}
-		if seq == nil {
-			return nil // a key without versions
-		}
-		if err := meta.Unmarshal(doc, &r.Version); err != nil {
-			return fmt.Errorf("version %d of key %q: %w", *seq, r.Key, err)
-		}
-		r.Bucket, r.Seq, r.Payload = cql.ID(bucket), *seq, body
-		if err := r.JoinPages(pages); err != nil {
-			return fmt.Errorf("key %q: %w", r.Key, err)
-		}
-		return visit(r)
-	}, stmt), "walk versions")
 }
 
 func (s *Store) walkUploads(ctx context.Context, share meta.Share, visit func(meta.Upload, []meta.Part) error) error {
@@ -80,7 +45,7 @@ func (s *Store) walkUploads(ctx context.Context, share meta.Share, visit func(me
 		}
 		return visit(u, parts)
 	}
-	err := s.WalkTable(ctx, share, func(row gocql.Scanner) error {
+	err := s.db.WalkTable(ctx, share, func(row gocql.Scanner) error {
 		next, part, err := scanUpload(row)
 		if err != nil {
 			return err
@@ -129,31 +94,8 @@ func scanUpload(row gocql.Scanner) (meta.Upload, *meta.Part, error) {
 	return u, p, nil
 }
 
-// walkQueue reads the entries, not the index of time buckets.
-func (s *Store) walkQueue(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
-	return cql.Wrap(s.WalkTable(ctx, share, func(row gocql.Scanner) error {
-		var due int64
-		var entry, doc []byte
-		var kind string
-		e := meta.QueueEntry{}
-		if err := row.Scan(&due, &entry, &kind, &e.Claimed, &doc); err != nil {
-			return err
-		}
-		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), cql.ID(entry), meta.QueueKind(kind)
-		if isClaimOnly(e) {
-			return nil
-		}
-		if doc != nil {
-			if err := meta.Unmarshal(doc, &e.Blob); err != nil {
-				return fmt.Errorf("queue entry %s: %w", e.Entry, err)
-			}
-		}
-		return visit(e)
-	}, walkQueue), "walk queue")
-}
-
 func (s *Store) walkReferences(ctx context.Context, share meta.Share, visit func(meta.QueuedBlob) error) error {
-	return cql.Wrap(s.WalkTable(ctx, share, func(row gocql.Scanner) error {
+	return cql.Wrap(s.db.WalkTable(ctx, share, func(row gocql.Scanner) error {
 		var doc []byte
 		if err := row.Scan(&doc); err != nil {
 			return err

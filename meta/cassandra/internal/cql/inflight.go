@@ -3,6 +3,7 @@ package cql
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Inflight counts work that is queued or running, and waits until there is none.
@@ -41,6 +42,18 @@ func (t *Inflight) Wait(ctx context.Context) error {
 	}
 }
 
+// Go runs f asynchronously, for at most timeout.
+func (t *Inflight) Go(timeout time.Duration, f func(context.Context)) {
+	t.Add(1)
+	go func() {
+		defer t.Add(-1)
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		f(ctx)
+	}()
+}
+
+// Count returns how much work there is.
 func (t *Inflight) Count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
