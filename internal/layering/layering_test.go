@@ -40,6 +40,15 @@ var rules = []rule{
 	{folder: "crypt"},
 	{folder: "config", foreign: true},
 	{folder: "meta", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	// The parts of meta/cassandra import only cql, and cql none of them.
+	{folder: "meta/cassandra/internal/cql", own: []string{"meta", "internal/cassandra"}, foreign: true, never: []string{
+		module + "meta/cassandra/internal/head", module + "meta/cassandra/internal/listing", module + "meta/cassandra/internal/queue"}},
+	{folder: "meta/cassandra/internal/head", own: []string{"meta"}, foreign: true, never: []string{
+		module + "meta/cassandra/internal/listing", module + "meta/cassandra/internal/queue"}},
+	{folder: "meta/cassandra/internal/listing", own: []string{"meta"}, foreign: true, never: []string{
+		module + "meta/cassandra/internal/head", module + "meta/cassandra/internal/queue"}},
+	{folder: "meta/cassandra/internal/queue", own: []string{"meta"}, foreign: true, never: []string{
+		module + "meta/cassandra/internal/head", module + "meta/cassandra/internal/listing"}},
 	{folder: "blob", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	{folder: "schema", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	{folder: "store", own: []string{"internal/s3err", "meta", "blob", "crypt"}, foreign: true, never: []string{

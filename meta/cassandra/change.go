@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/meta/cassandra/internal/listing"
 )
 
 // pending is a [meta.Pending]: a change that was announced in the listing.
 type pending struct {
 	s       *Store
-	listing *Pending
+	listing *listing.Pending
 	bucket  meta.BucketID
 	key     string
 }
@@ -25,7 +26,7 @@ func (s *Store) Begin(ctx context.Context, bucket meta.BucketID, key string, rev
 
 // Commit implements [meta.Pending].
 func (p *pending) Commit(ctx context.Context, c meta.Change) error {
-	return p.listing.Commit(ctx, c, Steps{
+	return p.listing.Commit(ctx, c, listing.Steps{
 		Active: func(ctx context.Context) error { _, err := p.s.bucketChecker.Do(ctx, p.bucket, struct{}{}); return err },
 		Guards: func(ctx context.Context) error { return p.s.CheckGuards(ctx, c.Guard) },
 		Apply:  func(ctx context.Context) error { return p.s.Change(ctx, p.bucket, p.key, c) },

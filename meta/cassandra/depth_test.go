@@ -32,10 +32,10 @@ type latencyDB struct {
 const roundTrip = time.Second
 
 func (d *latencyDB) roundTrip() {
+	time.Sleep(roundTrip) // counted at its end: what begins with the answer comes after it
 	d.mu.Lock()
 	d.statements++
 	d.mu.Unlock()
-	time.Sleep(roundTrip)
 }
 
 func (d *latencyDB) count() int {

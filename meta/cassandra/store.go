@@ -11,6 +11,9 @@ import (
 
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/cassandra/internal/cql"
+	"github.com/pithos/pithos/meta/cassandra/internal/head"
+	"github.com/pithos/pithos/meta/cassandra/internal/listing"
+	"github.com/pithos/pithos/meta/cassandra/internal/queue"
 )
 
 // Options of a Store. The zero value is right for most uses.
@@ -111,9 +114,9 @@ func (o Options) withDefaults() (Options, error) {
 // Store is a [meta.Store] in one keyspace, or with its buckets, access keys and
 // holds in another.
 type Store struct {
-	*Keys
-	*Index
-	*Queue
+	*head.Keys
+	*listing.Index
+	*queue.Queue
 
 	db      cql.DB
 	buckets cql.DB // has the tables bucket, bucket_by_owner, bucket_by_id, access_key and hold
@@ -152,11 +155,11 @@ func New(session *gocql.Session, keyspace string, o Options) (*Store, error) {
 
 // newOn makes a store of complete options.
 func newOn(db, buckets cql.DB, o Options) *Store {
-	keys := newKeys(db)
+	keys := head.New(db)
 	s := &Store{
 		Keys:  keys,
-		Index: NewIndex(db, keys, IndexOptions{Now: o.Now, RepairAfter: o.RepairAfter, ShardRows: o.ShardRows, FinishAfter: o.FinishAfter, Log: o.Log}),
-		Queue: newQueue(db),
+		Index: listing.New(db, keys, listing.Options{Now: o.Now, RepairAfter: o.RepairAfter, ShardRows: o.ShardRows, FinishAfter: o.FinishAfter, Log: o.Log}),
+		Queue: queue.New(db),
 		db:    db, buckets: buckets, o: o,
 	}
 	s.bucketChecker = cql.NewCoalescer(func(ctx context.Context, id meta.BucketID, _ []struct{}) (none struct{}, err error) {
