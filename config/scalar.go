@@ -45,7 +45,7 @@ func parseSize(text string) (Size, error) {
 }
 
 // parseDuration reads Go's notation (1h30m, 15m, 500ms) and days (7d). A bare
-// number is refused: nobody could tell its unit.
+// number is refused, since its unit is not clear.
 func parseDuration(text string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
 	if days, ok := strings.CutSuffix(text, "d"); ok {

@@ -34,7 +34,7 @@ func (s Secret) Format(f fmt.State, verb rune) {
 	if verb == 'v' && f.Flag('#') {
 		text = s.GoString()
 	}
-	// A formatter has nobody to report a write error to.
+	// A formatter cannot report a write error.
 	_, _ = f.Write([]byte(text))
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/pithos/pithos/config"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 var printed = clientSettings{
 	Endpoint: "http://127.0.0.1:8080", Region: "us-east-1", AccessKey: "PITHOSKEY", Secret: "secret/with+signs",

@@ -37,14 +37,14 @@
 // A job is work that any gateway can do at any time, and that has to be done even
 // if no request comes. These run elsewhere, for a reason:
 //
-//   - The asynchronous index writer (meta/cassandra, behind.go) and the queue of
-//     package store complete changes of this process' own requests, right after
+//   - The asynchronous index writer (meta/cassandra, asyncwriter.go) and the queue
+//     of package store complete changes of this process' own requests, right after
 //     their answers. What they have to write is only in this process' memory.
-//   - The shard maintenance of listings (meta/cassandra, watch.go and late.go) is
-//     triggered by what requests of this gateway have just met.
-//   - The compaction of the embedded engine (tidy) is triggered by a scan that
-//     skipped many removed rows.
-//   - The node watch (internal/cassandra) follows the connections of this
+//   - The shard maintenance of listings (meta/cassandra, maintainer.go and
+//     latewrites.go) is triggered by what requests of this gateway have just met.
+//   - The compaction of the embedded engine (meta/embedded, compactRange) is
+//     triggered by a scan that skipped many removed rows.
+//   - The node monitor (internal/cassandra) follows the connections of this
 //     process' driver.
 //   - The reloader (cmd/pithos) follows the files of this process' configuration.
 package jobs
