@@ -17,19 +17,19 @@ import (
 )
 
 // stored counts the blobs that are there now.
-func (w *world) stored(t *testing.T) (n int) {
+func (w *fixture) stored(t *testing.T) (n int) {
 	t.Helper()
 	if err := w.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.blobs.Walk(t.Context(), func(blob.Info) error { n++; return nil }); err != nil {
+	if err := w.Blobs["main"].Walk(t.Context(), func(blob.Info) error { n++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
 func TestAbortAfterAFailedCompleteLeavesThePartsToTheCollector(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	id, parts := w.upload(t, b, "k", random(5<<20))
 	w.put(t, b, "k", []byte("in the way"))
@@ -42,7 +42,7 @@ func TestAbortAfterAFailedCompleteLeavesThePartsToTheCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, state := range []meta.UploadState{meta.UploadCompleting, meta.UploadOpen} {
-		if *u, err = w.meta.SetUploadState(t.Context(), *u, state); err != nil {
+		if *u, err = w.Meta.SetUploadState(t.Context(), *u, state); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -56,7 +56,7 @@ func TestAbortAfterAFailedCompleteLeavesThePartsToTheCollector(t *testing.T) {
 }
 
 func TestDeletedBucketTakesItsUploadsAlong(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	w.upload(t, b, "a", random(5<<20))
 	w.upload(t, b, "b", random(100), random(200))
@@ -67,7 +67,7 @@ func TestDeletedBucketTakesItsUploadsAlong(t *testing.T) {
 }
 
 func TestCompleteInADeletedBucketLeavesNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	id, parts := w.upload(t, b, "k", random(100))
 	u, err := w.Upload(t.Context(), b, "k", id)
@@ -75,7 +75,7 @@ func TestCompleteInADeletedBucketLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A Complete that is under way is not listed, so DeleteBucket passes it by.
-	if _, err := w.meta.SetUploadState(t.Context(), *u, meta.UploadCompleting); err != nil {
+	if _, err := w.Meta.SetUploadState(t.Context(), *u, meta.UploadCompleting); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.DeleteBucket(t.Context(), b); err != nil {
@@ -87,7 +87,7 @@ func TestCompleteInADeletedBucketLeavesNothing(t *testing.T) {
 }
 
 func TestDeleteByOutdatedSettingsKeepsVersions(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	old := w.bucket(t, "")
 	b, err := w.UpdateBucket(t.Context(), old, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
 	if err != nil {
@@ -107,7 +107,7 @@ func TestDeleteByOutdatedSettingsKeepsVersions(t *testing.T) {
 
 func TestVersionsAreCopiedOntoTheirKey(t *testing.T) {
 	for _, size := range []int{10, 1 << 20} {
-		w := newWorld(t)
+		w := newFixture(t)
 		b := w.bucket(t, store.VersioningEnabled)
 		body := random(size)
 		v := w.put(t, b, "k", body)
@@ -124,7 +124,7 @@ func TestVersionsAreCopiedOntoTheirKey(t *testing.T) {
 				t.Fatal("wrong body")
 			}
 		}
-		w.later(time.Hour)
+		w.Clock.Advance(time.Hour)
 		if _, err := w.Delete(t.Context(), b, "k", store.DeleteInput{VersionID: v.VersionID}); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestVersionsAreCopiedOntoTheirKey(t *testing.T) {
 }
 
 func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	old := w.bucket(t, "")
 	if err := w.DeleteBucket(t.Context(), old); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestBucketRemadeByAnotherOwnerIsNotReadByOutdatedSettings(t *testing.T) {
 // Reads of a remembered bucket are not answered from another one that has its
 // name by now, of the same owner either.
 func TestReadsOfARememberedBucketAreOfNoOther(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	old := w.bucket(t, "")
 	if err := w.DeleteBucket(t.Context(), old); err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestReadsOfARememberedBucketAreOfNoOther(t *testing.T) {
 }
 
 func TestAppendRefusesWhatItWouldIgnore(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	w.put(t, b, "k", []byte("12345"))
 	five := int64(5)
@@ -203,7 +203,7 @@ func TestAppendRefusesWhatItWouldIgnore(t *testing.T) {
 }
 
 func TestCompletesAtTheSameTimeMakeOneVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, store.VersioningEnabled)
 	body := random(1 << 20)
 	id, parts := w.upload(t, b, "k", body)
@@ -227,14 +227,14 @@ func TestCompletesAtTheSameTimeMakeOneVersion(t *testing.T) {
 }
 
 func TestUploadWhoseCompleteDiedCanBeFoundAndAborted(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	id, _ := w.upload(t, b, "k", random(100))
 	u, err := w.Upload(t.Context(), b, "k", id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.meta.SetUploadState(t.Context(), *u, meta.UploadCompleting); err != nil {
+	if _, err := w.Meta.SetUploadState(t.Context(), *u, meta.UploadCompleting); err != nil {
 		t.Fatal(err)
 	}
 	w.nothingLeaks(t, 1)
@@ -270,16 +270,13 @@ func (h *hinting) Scan(ctx context.Context, b meta.BucketID, o meta.ScanOptions)
 }
 
 func TestKeysWithoutVersionsHideNoCommonPrefix(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, store.VersioningEnabled)
-	h := &hinting{Store: w.meta, hints: []string{"dead/1", "z/0", "zz/1", "zz/2"}}
+	h := &hinting{Store: w.Meta, hints: []string{"dead/1", "z/0", "zz/1", "zz/2"}}
 	for i := range 20 {
 		h.hints = append(h.hints, fmt.Sprintf("m/%02d", i))
 	}
-	s, err := store.New(store.Options{Meta: h, Blobs: map[string]blob.Store{"main": w.blobs}, Classes: map[string]string{store.ClassStandard: "main"}, BucketCache: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.Gateway(t, func(o *store.Options) { o.Meta = h })
 	for _, k := range []string{"a", "m/live", "n", "z/live"} {
 		w.put(t, b, k, []byte("x"))
 	}

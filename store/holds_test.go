@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/internal/s3err"
+	"github.com/pithos/pithos/internal/storetest"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
@@ -35,22 +35,9 @@ func (h *hooked) References(ctx context.Context, b meta.QueuedBlob) ([]meta.Queu
 	return refs, err
 }
 
-// overMeta is a second gateway of a world, over metadata that are wrapped.
-func (w *world) overMeta(t *testing.T, m meta.Store) *store.Store {
+func (w *fixture) hold(t *testing.T) meta.Hold {
 	t.Helper()
-	s, err := store.New(store.Options{
-		Meta: m, Blobs: map[string]blob.Store{"main": w.blobs}, Classes: map[string]string{store.ClassStandard: "main"},
-		Region: "us-east-1", GCGrace: grace, BucketCache: -1, Now: w.now,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func (w *world) hold(t *testing.T) meta.Hold {
-	t.Helper()
-	h, err := store.HoldAdmin{Meta: w.meta}.Begin(t.Context(), time.Hour, "test")
+	h, err := store.HoldAdmin{Meta: w.Meta}.Begin(t.Context(), time.Hour, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,21 +50,21 @@ func (w *world) hold(t *testing.T) meta.Hold {
 func TestAHoldThatBeginsDuringACollectionIsHonoured(t *testing.T) {
 	for _, step := range []string{"due", "references"} {
 		t.Run(step, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			b := w.bucket(t, "")
 			w.put(t, b, "k", random(100_000))
 			// As a PUT leaves it that was not able to drop its entry.
-			h, err := w.meta.Read(t.Context(), b.ID, "k", meta.ReadOptions{})
+			h, err := w.Meta.Read(t.Context(), b.ID, "k", meta.ReadOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			seg := h.Current().Segments[0]
-			err = w.meta.Enqueue(t.Context(), meta.QueueEntry{Due: w.now(), Entry: meta.NewID(), Kind: meta.QueueFresh,
+			err = w.Meta.Enqueue(t.Context(), meta.QueueEntry{Due: w.Clock.Now(), Entry: meta.NewID(), Kind: meta.QueueFresh,
 				Blob: meta.QueuedBlob{Store: seg.Store, Blob: seg.Blob, Bucket: b.ID, Key: "k"}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := &hooked{Store: w.meta}
+			m := &hooked{Store: w.Meta}
 			var hold meta.Hold
 			overtake := func() {
 				if hold.ID == (meta.ID{}) {
@@ -95,15 +82,15 @@ func TestAHoldThatBeginsDuringACollectionIsHonoured(t *testing.T) {
 				}
 				m.references = overtake
 			}
-			w.later(2 * grace)
-			done, err := w.overMeta(t, m).Collect(t.Context())
+			w.Clock.Advance(2 * storetest.Grace)
+			done, err := w.Gateway(t, func(o *store.Options) { o.Meta = m }).Collect(t.Context())
 			if err != nil || !done.Held || done.Deleted != 0 || w.stored(t) == 0 {
 				t.Fatalf("collected %+v, %v, and %d blobs are left", done, err, w.stored(t))
 			}
-			if err := (store.HoldAdmin{Meta: w.meta}).End(t.Context(), hold.ID); err != nil {
+			if err := (store.HoldAdmin{Meta: w.Meta}).End(t.Context(), hold.ID); err != nil {
 				t.Fatal(err)
 			}
-			w.later(2 * grace)
+			w.Clock.Advance(2 * storetest.Grace)
 			if _, err := w.Collect(t.Context()); err != nil || w.stored(t) != 0 {
 				t.Fatalf("%v, and %d blobs are left after the hold", err, w.stored(t))
 			}
@@ -114,7 +101,7 @@ func TestAHoldThatBeginsDuringACollectionIsHonoured(t *testing.T) {
 // TestWhileABackupHoldsNothingIsDeleted goes through everything that deletes
 // blobs.
 func TestWhileABackupHoldsNothingIsDeleted(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b, doomed := w.bucket(t, ""), w.bucket(t, "")
 	w.put(t, b, "deleted", random(100_000))
 	w.put(t, b, "replaced", random(100_000))
@@ -151,7 +138,7 @@ func TestWhileABackupHoldsNothingIsDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		w.later(2 * grace)
+		w.Clock.Advance(2 * storetest.Grace)
 		if done, err := w.Collect(t.Context()); err != nil || !done.Held {
 			t.Fatalf("collected %+v, %v", done, err)
 		}
@@ -159,11 +146,11 @@ func TestWhileABackupHoldsNothingIsDeleted(t *testing.T) {
 	if got := w.stored(t); got < before {
 		t.Errorf("of %d blobs %d are left", before, got)
 	}
-	if err := (store.HoldAdmin{Meta: w.meta}).End(t.Context(), hold.ID); err != nil {
+	if err := (store.HoldAdmin{Meta: w.Meta}).End(t.Context(), hold.ID); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		w.later(2 * grace)
+		w.Clock.Advance(2 * storetest.Grace)
 		if _, err := w.Collect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -176,14 +163,8 @@ func TestWhileABackupHoldsNothingIsDeleted(t *testing.T) {
 // TestAHoldExpiresByWhatGatewaysHaveSeen, of which several age it, one whose
 // clock is a year ahead.
 func TestAHoldExpiresByWhatGatewaysHaveSeen(t *testing.T) {
-	w := newWorld(t)
-	other, err := store.New(store.Options{
-		Meta: w.meta, Blobs: map[string]blob.Store{"main": w.blobs}, Classes: map[string]string{store.ClassStandard: "main"},
-		Region: "us-east-1", Now: func() time.Time { return w.now().AddDate(1, 0, 0) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newFixture(t)
+	other := w.Gateway(t, func(o *store.Options) { o.Now = func() time.Time { return w.Clock.Now().AddDate(1, 0, 0) } })
 	age := func() []meta.Hold {
 		t.Helper()
 		var left []meta.Hold
@@ -195,11 +176,11 @@ func TestAHoldExpiresByWhatGatewaysHaveSeen(t *testing.T) {
 		}
 		return left
 	}
-	admin := store.HoldAdmin{Meta: w.meta}
+	admin := store.HoldAdmin{Meta: w.Meta}
 	h := w.hold(t) // for an hour
 	age()
 	for range 5 {
-		w.later(10 * time.Minute)
+		w.Clock.Advance(10 * time.Minute)
 		if len(age()) != 1 {
 			t.Fatal("a hold of an hour expires within 50 minutes")
 		}
@@ -209,13 +190,13 @@ func TestAHoldExpiresByWhatGatewaysHaveSeen(t *testing.T) {
 	}
 	age()
 	for range 5 {
-		w.later(10 * time.Minute)
+		w.Clock.Advance(10 * time.Minute)
 		if len(age()) != 1 {
 			t.Fatal("a renewed hold expires within 50 minutes")
 		}
 	}
 	for range 3 {
-		w.later(10 * time.Minute)
+		w.Clock.Advance(10 * time.Minute)
 		age()
 	}
 	if left := age(); len(left) != 0 {

@@ -7,11 +7,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/store"
 )
 
 func TestAKeyTakenForNewIsWrittenAsAnyOther(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		b := g.bucket()
 		body := func(version, size int) []byte { return bytes.Repeat([]byte{byte(version)}, size) }
 		const large = 2 << 20
@@ -37,11 +38,11 @@ func TestAKeyTakenForNewIsWrittenAsAnyOther(t *testing.T) {
 		var all errgroup.Group
 		for i := range 4 {
 			all.Go(func() error {
-				_, err := g.well.Put(g.Context(), b, "race", store.PutInput{Body: bytes.NewReader(body(i, large)), Size: large})
+				_, err := g.healthy.Put(g.Context(), b, "race", store.PutInput{Body: bytes.NewReader(body(i, large)), Size: large})
 				return err
 			})
 		}
-		g.must(all.Wait())
+		assert.NoError(g, all.Wait())
 		if got := g.get(b, "race"); len(got) != large || !bytes.Equal(got, body(int(got[0]), large)) {
 			g.Errorf("%d bytes, from %v", len(got), got[:min(4, len(got))])
 		}

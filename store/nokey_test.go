@@ -4,19 +4,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/store"
 )
 
 func TestEncryptionWithoutAMasterKeyIsRefusedAndSaysWhatToSet(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
-	keyless, err := store.New(store.Options{Meta: w.meta, Blobs: map[string]blob.Store{"main": w.blobs},
-		Classes: map[string]string{store.ClassStandard: "main"}, Region: "us-east-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyless := w.Gateway(t, func(o *store.Options) { o.Ring = nil })
 	for _, algorithm := range []string{store.AlgorithmAES256, store.AlgorithmKMS} {
 		in := store.PutInput{Body: strings.NewReader("x"), Size: 1}
 		in.Encryption.Type = algorithm
@@ -26,6 +21,6 @@ func TestEncryptionWithoutAMasterKeyIsRefusedAndSaysWhatToSet(t *testing.T) {
 			t.Errorf("%s: the error does not say what to set: %v", algorithm, err)
 		}
 	}
-	_, err = w.Head(t.Context(), b, "k", store.GetInput{})
+	_, err := w.Head(t.Context(), b, "k", store.GetInput{})
 	wantCode(t, err, s3err.NoSuchKey)
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
@@ -19,7 +20,7 @@ var bodies = map[string][]byte{"inline": []byte("small"), "blob": random(300_000
 
 // one holds that exactly one of two keys has the body, whichever way one
 // looks, and returns that key.
-func (g *ground) one(b *meta.Bucket, what, from, to string, body []byte) string {
+func (g *twoGateways) one(b *meta.Bucket, what, from, to string, body []byte) string {
 	g.Helper()
 	atFrom, atTo, listed := g.get(b, from), g.get(b, to), g.keys(b)
 	switch {
@@ -32,12 +33,12 @@ func (g *ground) one(b *meta.Bucket, what, from, to string, body []byte) string 
 	return ""
 }
 
-func (g *ground) rename(s *store.Store, b *meta.Bucket, from, to string) error {
+func (g *twoGateways) rename(s *store.Store, b *meta.Bucket, from, to string) error {
 	return s.Rename(g.Context(), b, to, store.RenameInput{From: from})
 }
 
 func TestRenameIsSeenAsOneChange(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		for name, body := range bodies {
 			var b *meta.Bucket
 			var moved bool
@@ -50,14 +51,14 @@ func TestRenameIsSeenAsOneChange(t *testing.T) {
 			}}, func(what string) {
 				b, moved = g.bucket(), false
 				g.put(b, "from", body, store.EncryptionRequest{Type: store.AlgorithmAES256})
-				before, err := g.well.Head(g.Context(), b, "from", store.GetInput{})
-				g.must(err)
-				g.must(g.rename(g.ill, b, "from", "to"))
+				before, err := g.healthy.Head(g.Context(), b, "from", store.GetInput{})
+				assert.NoError(g, err)
+				assert.NoError(g, g.rename(g.faulty, b, "from", "to"))
 				if at := g.one(b, what, "from", "to", body); at != "to" {
 					g.Fatalf("%s: acknowledged, and not done", what)
 				}
-				after, err := g.well.Head(g.Context(), b, "to", store.GetInput{})
-				g.must(err)
+				after, err := g.healthy.Head(g.Context(), b, "to", store.GetInput{})
+				assert.NoError(g, err)
 				if after.Version.Modified != before.Version.Modified || after.Version.ETag != before.Version.ETag {
 					g.Errorf("%s: the time of modification or the ETag has changed", what)
 				}
@@ -69,9 +70,9 @@ func TestRenameIsSeenAsOneChange(t *testing.T) {
 // TestRenameThatDiesIsDoneOrNot kills a rename after each of its steps, and
 // then does to either key what a user might.
 func TestRenameThatDiesIsDoneOrNot(t *testing.T) {
-	next := map[string]func(g *ground, b *meta.Bucket, at string, body []byte){
-		"nothing": func(g *ground, b *meta.Bucket, at string, body []byte) {},
-		"overwrite the source": func(g *ground, b *meta.Bucket, at string, body []byte) {
+	next := map[string]func(g *twoGateways, b *meta.Bucket, at string, body []byte){
+		"nothing": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {},
+		"overwrite the source": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
 			g.put(b, "from", []byte("new"), store.EncryptionRequest{})
 			g.want(b, "from", []byte("new"))
 			if at == "to" {
@@ -81,62 +82,62 @@ func TestRenameThatDiesIsDoneOrNot(t *testing.T) {
 			}
 			g.remove(b, "from")
 		},
-		"delete the source": func(g *ground, b *meta.Bucket, at string, body []byte) {
+		"delete the source": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
 			g.remove(b, "from")
 			if got := g.get(b, "to"); (at == "to") != (got != nil) {
 				g.Fatalf("it was at %q, and after a deletion of the source it is there: %v", at, got != nil)
 			}
 		},
-		"overwrite the destination": func(g *ground, b *meta.Bucket, at string, body []byte) {
+		"overwrite the destination": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
 			g.put(b, "to", []byte("new"), store.EncryptionRequest{})
 			g.want(b, "to", []byte("new"))
 			if got := g.get(b, "from"); (at == "from") != (got != nil) {
 				g.Fatalf("it was at %q, and after the destination was overwritten the source is there: %v", at, got != nil)
 			}
 		},
-		"delete the destination": func(g *ground, b *meta.Bucket, at string, body []byte) {
+		"delete the destination": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
 			g.remove(b, "to")
 			if got := g.get(b, "from"); (at == "from") != (got != nil) {
 				g.Fatalf("it was at %q, and after the destination was deleted the source is there: %v", at, got != nil)
 			}
 		},
-		"tag either": func(g *ground, b *meta.Bucket, at string, body []byte) {
-			_, _, err := g.well.UpdateVersion(g.Context(), b, at, "", func(v *meta.Version) error {
+		"tag either": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
+			_, _, err := g.healthy.UpdateVersion(g.Context(), b, at, "", func(v *meta.Version) error {
 				v.Tags = []meta.Tag{{Key: "a"}}
 				return nil
 			})
-			g.must(err)
+			assert.NoError(g, err)
 			g.one(b, "tagged", "from", "to", body)
 		},
-		"rename on": func(g *ground, b *meta.Bucket, at string, body []byte) {
-			g.must(g.rename(g.well, b, at, "third"))
+		"rename on": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
+			assert.NoError(g, g.rename(g.healthy.Store, b, at, "third"))
 			g.want(b, "third", body)
 			if keys := g.keys(b); !slices.Equal(keys, []string{"third"}) {
 				g.Fatalf("renamed on, and there are %q", keys)
 			}
 		},
-		"rename it again": func(g *ground, b *meta.Bucket, at string, body []byte) {
+		"rename it again": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
 			if at == "from" {
-				g.must(g.rename(g.well, b, "from", "to"))
+				assert.NoError(g, g.rename(g.healthy.Store, b, "from", "to"))
 			} else {
-				wantCode(g.T, g.rename(g.well, b, "from", "to"), s3err.NoSuchKey)
+				wantCode(g.T, g.rename(g.healthy.Store, b, "from", "to"), s3err.NoSuchKey)
 			}
 			g.want(b, "to", body)
 		},
-		"delete the bucket": func(g *ground, b *meta.Bucket, at string, body []byte) {
-			wantCode(g.T, g.well.DeleteBucket(g.Context(), b), s3err.BucketNotEmpty)
+		"delete the bucket": func(g *twoGateways, b *meta.Bucket, at string, body []byte) {
+			wantCode(g.T, g.healthy.DeleteBucket(g.Context(), b), s3err.BucketNotEmpty)
 			g.remove(b, at)
-			g.must(g.well.DeleteBucket(g.Context(), b))
+			assert.NoError(g, g.healthy.DeleteBucket(g.Context(), b))
 		},
 	}
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		body := bodies["blob"]
 		for name, then := range next {
 			g.steps(metafault.Rule{Fault: metafault.CrashAfter}, func(what string) {
 				b := g.bucket()
 				g.put(b, "from", body, store.EncryptionRequest{})
-				err := g.rename(g.ill, b, "from", "to")
-				g.must(flushed(g.ill))
+				err := g.rename(g.faulty, b, "from", "to")
+				assert.NoError(g, flushed(g.faulty))
 				what += ", then " + name
 				at := g.one(b, what, "from", "to", body)
 				if err == nil && at != "to" {
@@ -158,14 +159,14 @@ func TestRenameThatDiesIsDoneOrNot(t *testing.T) {
 func TestRenameOvertaken(t *testing.T) {
 	body := bodies["blob"]
 	newer := []byte("newer")
-	meanwhile := map[string]func(g *ground, b *meta.Bucket){
-		"source overwritten":      func(g *ground, b *meta.Bucket) { g.put(b, "from", newer, store.EncryptionRequest{}) },
-		"source deleted":          func(g *ground, b *meta.Bucket) { g.remove(b, "from") },
-		"destination overwritten": func(g *ground, b *meta.Bucket) { g.put(b, "to", newer, store.EncryptionRequest{}) },
-		"destination deleted":     func(g *ground, b *meta.Bucket) { g.remove(b, "to") },
-		"collected":               func(g *ground, b *meta.Bucket) { g.collect() },
+	meanwhile := map[string]func(g *twoGateways, b *meta.Bucket){
+		"source overwritten":      func(g *twoGateways, b *meta.Bucket) { g.put(b, "from", newer, store.EncryptionRequest{}) },
+		"source deleted":          func(g *twoGateways, b *meta.Bucket) { g.remove(b, "from") },
+		"destination overwritten": func(g *twoGateways, b *meta.Bucket) { g.put(b, "to", newer, store.EncryptionRequest{}) },
+		"destination deleted":     func(g *twoGateways, b *meta.Bucket) { g.remove(b, "to") },
+		"collected":               func(g *twoGateways, b *meta.Bucket) { g.collect() },
 	}
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		for name, change := range meanwhile {
 			var b *meta.Bucket
 			var at string
@@ -175,8 +176,8 @@ func TestRenameOvertaken(t *testing.T) {
 			}}, func(what string) {
 				b, at = g.bucket(), ""
 				g.put(b, "from", body, store.EncryptionRequest{})
-				err := g.rename(g.ill, b, "from", "to")
-				g.must(flushed(g.ill))
+				err := g.rename(g.faulty, b, "from", "to")
+				assert.NoError(g, flushed(g.faulty))
 				g.holdsAfter(b, name+" "+what, at, err, body, newer)
 				g.remove(b, "from")
 				g.remove(b, "to")
@@ -188,7 +189,7 @@ func TestRenameOvertaken(t *testing.T) {
 
 // holdsAfter holds that the keys are as they must be where, while the body was
 // at the key at, something was done to them, and the rename ended with err.
-func (g *ground) holdsAfter(b *meta.Bucket, what, at string, err error, body, newer []byte) {
+func (g *twoGateways) holdsAfter(b *meta.Bucket, what, at string, err error, body, newer []byte) {
 	g.Helper()
 	var e *s3err.Error
 	if err != nil && !errors.As(err, &e) {
@@ -248,16 +249,16 @@ func cutWords(s string, n int) (first, rest string, ok bool) {
 }
 
 func TestRenamesAtTheSameTimeKeepOneObject(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		for name, body := range bodies {
 			b := g.bucket()
 			keys := []string{"a", "b", "c"}
 			g.put(b, "a", body, store.EncryptionRequest{})
-			other := g.open(g.engine.Gateway.Meta)
+			other := g.healthy.Gateway(g.T)
 			var failed atomic.Value
 			var done atomic.Int64
 			race(4, func(i int) {
-				s := []*store.Store{g.well, other}[i%2]
+				s := []*store.Store{g.healthy.Store, other}[i%2]
 				for n := range 10 {
 					err := g.rename(s, b, keys[(i+n)%3], keys[(i+n+1+n%2)%3])
 					var e *s3err.Error
@@ -269,7 +270,7 @@ func TestRenamesAtTheSameTimeKeepOneObject(t *testing.T) {
 					}
 				}
 			})
-			g.must(other.Flush(g.Context()))
+			assert.NoError(g, other.Flush(g.Context()))
 			if err := failed.Load(); err != nil {
 				g.Fatal(err)
 			}
@@ -288,15 +289,15 @@ func TestRenamesAtTheSameTimeKeepOneObject(t *testing.T) {
 }
 
 func TestRenameSaidAgainIsDoneOnce(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		b := g.bucket()
 		g.put(b, "from", []byte("first"), store.EncryptionRequest{})
 		in := store.RenameInput{From: "from", Token: "t-1"}
 		for range 2 {
-			g.must(g.well.Rename(g.Context(), b, "to", in))
+			assert.NoError(g, g.healthy.Rename(g.Context(), b, "to", in))
 		}
 		g.want(b, "to", []byte("first"))
 		in.Token = "t-2"
-		wantCode(g.T, g.well.Rename(g.Context(), b, "to", in), s3err.NoSuchKey)
+		wantCode(g.T, g.healthy.Rename(g.Context(), b, "to", in), s3err.NoSuchKey)
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"testing"
 
-	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/crypt"
 	"github.com/pithos/pithos/store"
 )
@@ -32,19 +31,16 @@ func ringOf(t *testing.T, keys map[string]crypt.MasterKey, names ...string) *cry
 }
 
 // with is the same store with other master keys.
-func (w *world) with(t *testing.T, ring *crypt.Ring) *world {
+func (w *fixture) with(t *testing.T, ring *crypt.Ring) *fixture {
 	t.Helper()
-	s, err := store.New(store.Options{Meta: w.meta, Blobs: map[string]blob.Store{"main": w.blobs},
-		Classes: map[string]string{store.ClassStandard: "main"}, Ring: ring, Region: "us-east-1", GCGrace: grace, BucketCache: -1, Now: w.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &world{Store: s, meta: w.meta, blobs: w.blobs}
+	other := *w.Fixture
+	other.Store = w.Gateway(t, func(o *store.Options) { o.Ring = ring })
+	return &fixture{&other}
 }
 
 func TestRewrapLetsAnOldMasterKeyGo(t *testing.T) {
 	keys := map[string]crypt.MasterKey{}
-	base := newWorld(t)
+	base := newFixture(t)
 	old := base.with(t, ringOf(t, keys, "old"))
 	b := old.bucket(t, store.VersioningEnabled)
 	bodies := map[string][]byte{"small": random(10), "large": random(3 << 20)}

@@ -10,95 +10,70 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/internal/s3test"
+	"github.com/pithos/pithos/internal/storetest"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
 	"github.com/pithos/pithos/store"
 )
 
-// ground is one engine with two gateways on it: one that is well, and one
-// that dies or pauses where a test says.
-type ground struct {
+// twoGateways are two stores over one engine: one that is healthy, and one whose
+// metadata calls fail, or pause, where a test says.
+type twoGateways struct {
 	*testing.T
-	engine *s3test.Server
-	well   *store.Store
-	ill    *store.Store
-	fault  *metafault.Store
-	ahead  atomic.Int64
-	stored map[blob.ID]bool // before the test
-	turn   int
+	engine  *s3test.Server
+	healthy *storetest.Fixture
+	faulty  *store.Store
+	fault   *metafault.Store
+	stored  map[blob.ID]bool // before the test
+	turn    int
 }
 
 // onEngines runs test on both engines.
-func onEngines(t *testing.T, test func(g *ground)) {
+func onEngines(t *testing.T, test func(g *twoGateways)) {
 	s3test.Engines(t, func(t *testing.T, s *s3test.Server) {
-		g := &ground{T: t, engine: s, fault: metafault.Wrap(s.Gateway.Meta, 1)}
-		g.well, g.ill = g.open(s.Gateway.Meta), g.open(g.fault)
+		g := &twoGateways{T: t, engine: s, fault: metafault.Wrap(s.Gateway.Meta, 1)}
+		g.healthy = storetest.New(t)
+		g.healthy.Ring = s.Gateway.Ring
+		g.healthy.Use(t, s.Gateway.Meta, s.Gateway.Blobs)
+		g.faulty = g.healthy.Gateway(t, func(o *store.Options) { o.Meta = g.fault })
 		g.stored = g.blobs()
 		t.Cleanup(func() {
 			g.fault.SetRules()
 			g.fault.Revive()
-			g.must(g.ill.Flush(context.Background()))
-			g.must(g.well.Flush(context.Background()))
+			assert.NoError(t, g.faulty.Flush(context.Background()))
+			assert.NoError(t, g.healthy.Flush(context.Background()))
 		})
 		test(g)
 	})
 }
 
-// classes maps STANDARD to one of the engine's blob stores.
-func (g *ground) classes() map[string]string {
-	classes := map[string]string{}
-	for name := range g.engine.Gateway.Blobs {
-		if classes[store.ClassStandard] == "" || name < classes[store.ClassStandard] {
-			classes[store.ClassStandard] = name
-		}
-	}
-	return classes
-}
-
-func (g *ground) open(m meta.Store) *store.Store {
-	g.Helper()
-	s, err := store.New(store.Options{
-		Meta: m, Blobs: g.engine.Gateway.Blobs, Classes: g.classes(), Ring: g.engine.Gateway.Ring, Region: "us-east-1",
-		GCGrace: grace, BucketCache: -1, Now: func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) },
-	})
-	g.must(err)
-	return s
-}
-
-func (g *ground) must(err error) {
-	g.Helper()
-	if err != nil {
-		g.Fatal(err)
-	}
-}
-
 // collect lets every grace time pass, and collects.
-func (g *ground) collect() {
+func (g *twoGateways) collect() {
 	g.Helper()
 	for range 3 { // what is postponed or queued by it has its turn too
-		g.must(g.well.Flush(g.Context()))
-		g.ahead.Add(int64(2 * grace))
-		_, err := g.well.Collect(g.Context())
-		g.must(err)
+		assert.NoError(g, g.healthy.Flush(g.Context()))
+		g.healthy.Clock.Advance(2 * storetest.Grace)
+		_, err := g.healthy.Collect(g.Context())
+		assert.NoError(g, err)
 	}
 }
 
-func (g *ground) blobs() map[blob.ID]bool {
+func (g *twoGateways) blobs() map[blob.ID]bool {
 	g.Helper()
 	found := map[blob.ID]bool{}
 	for _, s := range g.engine.Gateway.Blobs {
-		g.must(s.Walk(g.Context(), func(i blob.Info) error { found[i.ID] = true; return nil }))
+		assert.NoError(g, s.Walk(g.Context(), func(i blob.Info) error { found[i.ID] = true; return nil }))
 	}
 	return found
 }
 
 // wantBlobs collects, and holds that n blobs are there more than at first.
-func (g *ground) wantBlobs(what string, n int) {
+func (g *twoGateways) wantBlobs(what string, n int) {
 	g.Helper()
 	g.collect()
 	found := g.blobs()
@@ -110,28 +85,28 @@ func (g *ground) wantBlobs(what string, n int) {
 	}
 }
 
-func (g *ground) bucket() *meta.Bucket {
+func (g *twoGateways) bucket() *meta.Bucket {
 	g.Helper()
-	b, err := g.well.CreateBucket(g.Context(), store.CreateBucketInput{Name: "b-" + meta.NewID().String()[:12], Owner: "alice"})
-	g.must(err)
+	b, err := g.healthy.CreateBucket(g.Context(), store.CreateBucketInput{Name: "b-" + meta.NewID().String()[:12], Owner: "alice"})
+	assert.NoError(g, err)
 	return b
 }
 
-func (g *ground) put(b *meta.Bucket, key string, body []byte, e store.EncryptionRequest) {
+func (g *twoGateways) put(b *meta.Bucket, key string, body []byte, e store.EncryptionRequest) {
 	g.Helper()
-	_, err := g.well.Put(g.Context(), b, key, store.PutInput{Attributes: store.Attributes{Owner: "alice", Encryption: e}, Body: bytes.NewReader(body), Size: int64(len(body))})
-	g.must(err)
+	_, err := g.healthy.Put(g.Context(), b, key, store.PutInput{Attributes: store.Attributes{Owner: "alice", Encryption: e}, Body: bytes.NewReader(body), Size: int64(len(body))})
+	assert.NoError(g, err)
 }
 
 // get returns a body; nil where there is no such key.
-func (g *ground) get(b *meta.Bucket, key string) []byte {
+func (g *twoGateways) get(b *meta.Bucket, key string) []byte {
 	g.Helper()
-	o, err := g.well.Get(g.Context(), b, key, store.GetInput{})
+	o, err := g.healthy.Get(g.Context(), b, key, store.GetInput{})
 	var e *s3err.Error
 	if errors.As(err, &e) && e.Code == s3err.NoSuchKey {
 		return nil
 	}
-	g.must(err)
+	assert.NoError(g, err)
 	defer o.Body.Close()
 	body, err := io.ReadAll(o.Body)
 	if err != nil {
@@ -140,35 +115,35 @@ func (g *ground) get(b *meta.Bucket, key string) []byte {
 	return body
 }
 
-func (g *ground) want(b *meta.Bucket, key string, body []byte) {
+func (g *twoGateways) want(b *meta.Bucket, key string, body []byte) {
 	g.Helper()
 	if got := g.get(b, key); !bytes.Equal(got, body) {
 		g.Fatalf("%q has %d bytes, not the %d that it should have", key, len(got), len(body))
 	}
 }
 
-func (g *ground) remove(b *meta.Bucket, key string) {
+func (g *twoGateways) remove(b *meta.Bucket, key string) {
 	g.Helper()
-	_, err := g.well.Delete(g.Context(), b, key, store.DeleteInput{})
-	g.must(err)
+	_, err := g.healthy.Delete(g.Context(), b, key, store.DeleteInput{})
+	assert.NoError(g, err)
 }
 
-func (g *ground) copy(s *store.Store, from *meta.Bucket, source string, to *meta.Bucket, key string, e store.EncryptionRequest) error {
+func (g *twoGateways) copy(s *store.Store, from *meta.Bucket, source string, to *meta.Bucket, key string, e store.EncryptionRequest) error {
 	_, err := s.Copy(g.Context(), to, key, store.CopyInput{Source: from, SourceKey: source, Attributes: store.Attributes{Owner: "alice", Encryption: e}})
 	return err
 }
 
 // keys returns what listings show, which must agree.
-func (g *ground) keys(b *meta.Bucket) []string {
+func (g *twoGateways) keys(b *meta.Bucket) []string {
 	g.Helper()
 	var keys, versions []string
-	r, err := g.well.List(g.Context(), b, store.ListInput{Limit: 1000})
-	g.must(err)
+	r, err := g.healthy.List(g.Context(), b, store.ListInput{Limit: 1000})
+	assert.NoError(g, err)
 	for _, o := range r.Objects {
 		keys = append(keys, o.Key)
 	}
-	v, err := g.well.ListVersions(g.Context(), b, store.ListVersionsInput{Limit: 1000})
-	g.must(err)
+	v, err := g.healthy.ListVersions(g.Context(), b, store.ListVersionsInput{Limit: 1000})
+	assert.NoError(g, err)
 	for _, o := range v.Versions {
 		versions = append(versions, o.Key)
 	}
@@ -183,18 +158,18 @@ var encryptions = map[string]store.EncryptionRequest{
 }
 
 func TestCopiesToOtherKeysShareBlobs(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		body := random(3 << 20)
 		for name, e := range encryptions {
 			b, other := g.bucket(), g.bucket()
 			g.put(b, "k", body, e)
-			g.must(g.copy(g.well, b, "k", b, "copy", e))
-			g.must(g.copy(g.well, b, "copy", other, "copy of a copy", e))
+			assert.NoError(g, g.copy(g.healthy.Store, b, "k", b, "copy", e))
+			assert.NoError(g, g.copy(g.healthy.Store, b, "copy", other, "copy of a copy", e))
 			g.wantBlobs(name, 1)
 			// Whichever goes first, the others stay.
 			g.remove(b, "k")
 			g.wantBlobs(name+" without the source", 1)
-			g.must(g.copy(g.well, b, "copy", b, "k", e)) // and back home
+			assert.NoError(g, g.copy(g.healthy.Store, b, "copy", b, "k", e)) // and back home
 			g.remove(b, "copy")
 			g.wantBlobs(name+" without the first copy", 1)
 			g.want(other, "copy of a copy", body)
@@ -209,13 +184,13 @@ func TestCopiesToOtherKeysShareBlobs(t *testing.T) {
 }
 
 func TestCopiesWithOtherBytesShareNothing(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		b, body := g.bucket(), random(2<<20)
 		g.put(b, "k", body, store.EncryptionRequest{})
-		g.must(g.copy(g.well, b, "k", b, "sealed", store.EncryptionRequest{Type: store.AlgorithmAES256}))
+		assert.NoError(g, g.copy(g.healthy.Store, b, "k", b, "sealed", store.EncryptionRequest{Type: store.AlgorithmAES256}))
 		g.wantBlobs("encrypted anew", 2)
 		g.want(b, "sealed", body)
-		g.must(g.copy(g.well, b, "sealed", b, "opened", store.EncryptionRequest{}))
+		assert.NoError(g, g.copy(g.healthy.Store, b, "sealed", b, "opened", store.EncryptionRequest{}))
 		g.wantBlobs("decrypted", 3)
 		g.want(b, "opened", body)
 		for _, key := range []string{"k", "sealed", "opened"} {
@@ -226,38 +201,38 @@ func TestCopiesWithOtherBytesShareNothing(t *testing.T) {
 }
 
 func TestCopiesOfMultipartObjectsShareAllParts(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		b := g.bucket()
 		one, two := random(5<<20), random(100_000)
-		u, err := g.well.CreateUpload(g.Context(), b, "k", store.CreateUploadInput{Attributes: store.Attributes{Owner: "alice"}, Checksum: store.ChecksumRequest{Algorithm: "CRC32C"}})
-		g.must(err)
+		u, err := g.healthy.CreateUpload(g.Context(), b, "k", store.CreateUploadInput{Attributes: store.Attributes{Owner: "alice"}, Checksum: store.ChecksumRequest{Algorithm: "CRC32C"}})
+		assert.NoError(g, err)
 		var parts []store.CompletedPart
 		for i, body := range [][]byte{one, two} {
-			p, err := g.well.UploadPart(g.Context(), b, "k", store.PartInput{UploadID: u.ID.String(), Number: i + 1, Body: bytes.NewReader(body), Size: int64(len(body)),
+			p, err := g.healthy.UploadPart(g.Context(), b, "k", store.PartInput{UploadID: u.ID.String(), Number: i + 1, Body: bytes.NewReader(body), Size: int64(len(body)),
 				Checksum: store.ChecksumRequest{Algorithm: "CRC32C"}})
-			g.must(err)
+			assert.NoError(g, err)
 			parts = append(parts, store.CompletedPart{Number: i + 1, ETag: p.ETag, Checksum: p.Checksum})
 		}
-		_, err = g.well.CompleteUpload(g.Context(), b, "k", store.CompleteInput{UploadID: u.ID.String(), Parts: parts})
-		g.must(err)
-		g.must(g.copy(g.well, b, "k", b, "copy", store.EncryptionRequest{}))
+		_, err = g.healthy.CompleteUpload(g.Context(), b, "k", store.CompleteInput{UploadID: u.ID.String(), Parts: parts})
+		assert.NoError(g, err)
+		assert.NoError(g, g.copy(g.healthy.Store, b, "k", b, "copy", store.EncryptionRequest{}))
 		g.wantBlobs("shared", 2)
 		whole := slices.Concat(one, two)
 		g.put(b, "plain", whole, store.EncryptionRequest{})
-		_, err = g.well.Put(g.Context(), b, "plain", store.PutInput{Attributes: store.Attributes{Owner: "alice"}, Body: bytes.NewReader(whole), Size: int64(len(whole)),
+		_, err = g.healthy.Put(g.Context(), b, "plain", store.PutInput{Attributes: store.Attributes{Owner: "alice"}, Body: bytes.NewReader(whole), Size: int64(len(whole)),
 			Checksum: store.ChecksumRequest{Algorithm: "CRC32C"}})
-		g.must(err)
-		want, err := g.well.Head(g.Context(), b, "plain", store.GetInput{})
-		g.must(err)
-		got, err := g.well.Head(g.Context(), b, "copy", store.GetInput{})
-		g.must(err)
+		assert.NoError(g, err)
+		want, err := g.healthy.Head(g.Context(), b, "plain", store.GetInput{})
+		assert.NoError(g, err)
+		got, err := g.healthy.Head(g.Context(), b, "copy", store.GetInput{})
+		assert.NoError(g, err)
 		if *got.Version.Checksum != *want.Version.Checksum {
 			g.Errorf("the copy's checksum is %+v, that of the same bytes %+v", got.Version.Checksum, want.Version.Checksum)
 		}
-		_, err = g.well.Copy(g.Context(), b, "k", store.CopyInput{Source: b, SourceKey: "k", ReplaceMetadata: true, Attributes: store.Attributes{Owner: "alice"}})
-		g.must(err)
-		got, err = g.well.Head(g.Context(), b, "k", store.GetInput{})
-		g.must(err)
+		_, err = g.healthy.Copy(g.Context(), b, "k", store.CopyInput{Source: b, SourceKey: "k", ReplaceMetadata: true, Attributes: store.Attributes{Owner: "alice"}})
+		assert.NoError(g, err)
+		got, err = g.healthy.Head(g.Context(), b, "k", store.GetInput{})
+		assert.NoError(g, err)
 		if *got.Version.Checksum != *want.Version.Checksum {
 			g.Errorf("copied onto itself the checksum is %+v, that of the same bytes %+v", got.Version.Checksum, want.Version.Checksum)
 		}
@@ -270,10 +245,10 @@ func TestCopiesOfMultipartObjectsShareAllParts(t *testing.T) {
 	})
 }
 
-// steps calls do with the fault at the first, the second, ... call of the ill
-// gateway, until do needs no more calls than that. On Cassandra, which is
+// steps calls do with the fault at the first, the second, ... call of the
+// faulty gateway, until do needs no more calls than that. On Cassandra, which is
 // slower, it takes a third of the calls, other ones each time.
-func (g *ground) steps(rule metafault.Rule, do func(name string)) {
+func (g *twoGateways) steps(rule metafault.Rule, do func(name string)) {
 	first, stride := 0, 1
 	if g.engine.Engine == s3test.Cassandra {
 		first, stride = g.turn%3, 3
@@ -291,7 +266,7 @@ func (g *ground) steps(rule metafault.Rule, do func(name string)) {
 		do(fmt.Sprintf("at call %d", n+1))
 		g.fault.SetRules()
 		g.fault.Revive()
-		g.must(g.ill.Flush(g.Context()))
+		assert.NoError(g, g.faulty.Flush(g.Context()))
 		if g.fault.Fired() == before && !done {
 			if n < 5 {
 				g.Fatalf("only %d calls were made", n)
@@ -311,13 +286,13 @@ func flushed(s *store.Store) error {
 }
 
 func TestCopyThatDiesLosesAndLeaksNothing(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		body := random(1<<20 + 7)
 		for _, fault := range []metafault.Fault{metafault.CrashBefore, metafault.CrashAfter, metafault.After} {
 			g.steps(metafault.Rule{Fault: fault}, func(name string) {
 				b := g.bucket()
 				g.put(b, "k", body, store.EncryptionRequest{})
-				err := g.copy(g.ill, b, "k", b, "copy", store.EncryptionRequest{})
+				err := g.copy(g.faulty, b, "k", b, "copy", store.EncryptionRequest{})
 				made := g.get(b, "copy") != nil
 				if err == nil && !made {
 					g.Fatalf("%s: acknowledged, and not there", name)
@@ -337,7 +312,7 @@ func TestCopyThatDiesLosesAndLeaksNothing(t *testing.T) {
 // TestSourceThatGoesWhileItIsCopied removes the source, and lets the collector
 // run long after, at each moment of a copy.
 func TestSourceThatGoesWhileItIsCopied(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		body := random(1<<20 + 9)
 		var b *meta.Bucket
 		for _, collect := range []bool{true, false} {
@@ -349,12 +324,12 @@ func TestSourceThatGoesWhileItIsCopied(t *testing.T) {
 			}}, func(name string) {
 				b = g.bucket()
 				g.put(b, "k", body, store.EncryptionRequest{})
-				err := g.copy(g.ill, b, "k", b, "copy", store.EncryptionRequest{})
+				err := g.copy(g.faulty, b, "k", b, "copy", store.EncryptionRequest{})
 				var e *s3err.Error
 				if err != nil && !errors.As(err, &e) {
 					g.Fatalf("%s: %v", name, err)
 				}
-				g.must(flushed(g.ill))
+				assert.NoError(g, flushed(g.faulty))
 				g.collect()
 				if err == nil {
 					g.want(b, "copy", body)
@@ -370,7 +345,7 @@ func TestSourceThatGoesWhileItIsCopied(t *testing.T) {
 }
 
 func TestCopiesAndDeletionsAtTheSameTimeLoseAndLeakNothing(t *testing.T) {
-	onEngines(t, func(g *ground) {
+	onEngines(t, func(g *twoGateways) {
 		body, b := random(1<<20+11), g.bucket()
 		keys := []string{"a", "b", "c", "d"}
 		g.put(b, "a", body, store.EncryptionRequest{})
@@ -379,10 +354,10 @@ func TestCopiesAndDeletionsAtTheSameTimeLoseAndLeakNothing(t *testing.T) {
 			for n := range 12 {
 				from, to := keys[(i+n)%4], keys[(i*n+1)%4]
 				if n%4 == 3 {
-					_, _ = g.well.Delete(g.Context(), b, from, store.DeleteInput{})
-					_, _ = g.well.Collect(g.Context())
-					g.ahead.Add(int64(grace / 2))
-				} else if err := g.copy(g.well, b, from, b, to, store.EncryptionRequest{}); err != nil {
+					_, _ = g.healthy.Delete(g.Context(), b, from, store.DeleteInput{})
+					_, _ = g.healthy.Collect(g.Context())
+					g.healthy.Clock.Advance(storetest.Grace / 2)
+				} else if err := g.copy(g.healthy.Store, b, from, b, to, store.EncryptionRequest{}); err != nil {
 					var e *s3err.Error
 					if !errors.As(err, &e) {
 						failed.Store(err)

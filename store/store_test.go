@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"errors"
 	"fmt"
@@ -13,71 +12,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pithos/pithos/blob"
-	"github.com/pithos/pithos/blob/file"
-	"github.com/pithos/pithos/crypt"
 	"github.com/pithos/pithos/internal/s3err"
+	"github.com/pithos/pithos/internal/storetest"
 	"github.com/pithos/pithos/meta"
-	"github.com/pithos/pithos/meta/embedded"
 	"github.com/pithos/pithos/store"
 )
 
-// world is a store over the embedded engine, with a clock of its own.
-type world struct {
-	*store.Store
-	meta  meta.Store
-	blobs blob.Store
-	mu    sync.Mutex
-	ahead time.Duration
-}
+// fixture is a store over the embedded engine, with shorthands for the calls
+// that most tests make.
+type fixture struct{ *storetest.Fixture }
 
-func (w *world) now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return time.Now().Add(w.ahead)
-}
-
-// later moves the clock.
-func (w *world) later(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ahead += d
-}
-
-const grace = time.Hour
-
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	m, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := file.Open(t.TempDir(), file.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := crypt.NewRing(crypt.GenerateMasterKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{meta: m, blobs: b}
-	s, err := store.New(store.Options{
-		Meta: m, Blobs: map[string]blob.Store{"main": b}, Classes: map[string]string{store.ClassStandard: "main"},
-		Ring: ring, Region: "us-east-1", GCGrace: grace, BucketCache: -1, Now: w.now,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Store = s
-	t.Cleanup(func() {
-		_ = s.Flush(context.Background())
-		_ = m.Close()
-		_ = b.Close()
-	})
-	return w
+	return &fixture{storetest.Open(t)}
 }
 
-func (w *world) bucket(t *testing.T, versioning string) *meta.Bucket {
+func (w *fixture) bucket(t *testing.T, versioning string) *meta.Bucket {
 	t.Helper()
 	name := "b-" + meta.NewID().String()[:12]
 	b, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: name, Owner: "alice"})
@@ -97,7 +47,7 @@ func random(n int) []byte {
 	return b
 }
 
-func (w *world) put(t *testing.T, b *meta.Bucket, key string, body []byte, edit ...func(*store.PutInput)) *store.PutResult {
+func (w *fixture) put(t *testing.T, b *meta.Bucket, key string, body []byte, edit ...func(*store.PutInput)) *store.PutResult {
 	t.Helper()
 	in := store.PutInput{Attributes: store.Attributes{Owner: "alice"}, Body: bytes.NewReader(body), Size: int64(len(body))}
 	for _, e := range edit {
@@ -110,7 +60,7 @@ func (w *world) put(t *testing.T, b *meta.Bucket, key string, body []byte, edit 
 	return r
 }
 
-func (w *world) get(t *testing.T, b *meta.Bucket, key string, in store.GetInput) []byte {
+func (w *fixture) get(t *testing.T, b *meta.Bucket, key string, in store.GetInput) []byte {
 	t.Helper()
 	o, err := w.Get(t.Context(), b, key, in)
 	if err != nil {
@@ -144,7 +94,7 @@ func wantRecreated(t *testing.T, err error) {
 }
 
 func TestBodiesOfEverySizeComeBack(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	for _, enc := range []store.EncryptionRequest{{}, {Type: store.AlgorithmAES256}, {Type: store.AlgorithmKMS},
 		{CustomerKey: random(32), CustomerKeyMD5: "x"}} {
 		b := w.bucket(t, "")
@@ -174,7 +124,7 @@ func TestBodiesOfEverySizeComeBack(t *testing.T) {
 }
 
 func TestCustomerKeyIsNeeded(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	w.put(t, b, "k", random(100), func(in *store.PutInput) {
 		in.Encryption = store.EncryptionRequest{CustomerKey: random(32), CustomerKeyMD5: "x"}
@@ -199,7 +149,7 @@ func (c *cut) Read(p []byte) (int, error) {
 }
 
 func TestCutConnectionLeavesTheOldObject(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	old := random(2 << 20)
 	w.put(t, b, "k", old)
@@ -214,26 +164,23 @@ func TestCutConnectionLeavesTheOldObject(t *testing.T) {
 }
 
 // nothingLeaks lets the grace time pass, collects, and counts blobs.
-func (w *world) nothingLeaks(t *testing.T, want int) {
+func (w *fixture) nothingLeaks(t *testing.T, want int) {
 	t.Helper()
 	if err := w.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.later(2 * grace)
+	w.Clock.Advance(2 * storetest.Grace)
 	if _, err := w.Collect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	n := 0
-	if err := w.blobs.Walk(t.Context(), func(blob.Info) error { n++; return nil }); err != nil {
-		t.Fatal(err)
-	}
+	n := w.stored(t)
 	if n != want {
 		t.Fatalf("%d blobs are stored, want %d", n, want)
 	}
 }
 
 func TestOverwriteAndDeleteFreeBlobs(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	for range 5 {
 		w.put(t, b, "k", random(1<<20))
@@ -246,7 +193,7 @@ func TestOverwriteAndDeleteFreeBlobs(t *testing.T) {
 }
 
 func TestPutIfNoneMatchHasOneWinner(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	var won sync.Map
 	var wg sync.WaitGroup
@@ -282,7 +229,7 @@ func wantCodeErr(t *testing.T, err error, code s3err.Code) {
 }
 
 func TestVersionsOfAKey(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	plain := w.bucket(t, "")
 	w.put(t, plain, "k", []byte("null one"))
 	b, err := w.UpdateBucket(t.Context(), plain, func(c *meta.BucketConfig) error { c.Versioning = store.VersioningEnabled; return nil })
@@ -330,7 +277,7 @@ func TestVersionsOfAKey(t *testing.T) {
 }
 
 func TestRemovingTheNewestOfManyVersionsLeavesTheOthersListed(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, store.VersioningEnabled)
 	for left := 5; left > 0; left-- {
 		w.put(t, b, "k", []byte("x"))
@@ -351,7 +298,7 @@ func TestRemovingTheNewestOfManyVersionsLeavesTheOthersListed(t *testing.T) {
 }
 
 func TestReducedRedundancyIsAlwaysThere(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	w.put(t, b, "k", random(1<<20), func(in *store.PutInput) { in.Class = store.ClassReduced })
 	o, err := w.Head(t.Context(), b, "k", store.GetInput{})
@@ -363,7 +310,7 @@ func TestReducedRedundancyIsAlwaysThere(t *testing.T) {
 }
 
 func TestListingWithDelimiterIsTheSameInPagesOfOne(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	for _, k := range []string{"a", "a/b", "a/b/c", "a/c", "b", "b//x", "b/y", "c/", "c/d", "d-e", "d/e", "é", "\U0010ffff", "z/\U0010ffff/1", "z/\U0010ffff/2"} {
 		w.put(t, b, k, []byte(k))
@@ -384,7 +331,7 @@ func TestListingWithDelimiterIsTheSameInPagesOfOne(t *testing.T) {
 }
 
 // list gathers all pages; prefixes are in parentheses and come in order.
-func (w *world) list(t *testing.T, b *meta.Bucket, prefix, delimiter string, limit int) string {
+func (w *fixture) list(t *testing.T, b *meta.Bucket, prefix, delimiter string, limit int) string {
 	var items []string
 	after := ""
 	for range 100 {
@@ -424,7 +371,7 @@ func slicesSort(s []string) {
 	}
 }
 
-func (w *world) upload(t *testing.T, b *meta.Bucket, key string, parts ...[]byte) (string, []store.CompletedPart) {
+func (w *fixture) upload(t *testing.T, b *meta.Bucket, key string, parts ...[]byte) (string, []store.CompletedPart) {
 	t.Helper()
 	u, err := w.CreateUpload(t.Context(), b, key, store.CreateUploadInput{Attributes: store.Attributes{Owner: "alice"}})
 	if err != nil {
@@ -442,7 +389,7 @@ func (w *world) upload(t *testing.T, b *meta.Bucket, key string, parts ...[]byte
 }
 
 func TestMultipartFromStartToEnd(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	one, two, again := random(5<<20), random(1<<20), random(5<<20+1)
 	id, parts := w.upload(t, b, "k", one, two)
@@ -476,7 +423,7 @@ func TestMultipartFromStartToEnd(t *testing.T) {
 }
 
 func TestAbortFreesParts(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	id, _ := w.upload(t, b, "k", random(5<<20), random(100))
 	if err := w.AbortUpload(t.Context(), b, "k", id); err != nil {
@@ -487,7 +434,7 @@ func TestAbortFreesParts(t *testing.T) {
 }
 
 func TestPartsWaitWhileTheirUploadGoesOn(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	body := random(5 << 20)
 	id, parts := w.upload(t, b, "k", body)
@@ -503,10 +450,10 @@ func TestPartsWaitWhileTheirUploadGoesOn(t *testing.T) {
 }
 
 func TestUploadThatOutlivesTheGraceTimeIsRefused(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	body := &slow{data: random(1 << 20), before: func() {
-		w.later(2 * grace)
+		w.Clock.Advance(2 * storetest.Grace)
 		if _, err := w.Collect(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -537,7 +484,7 @@ func (s *slow) Read(p []byte) (int, error) {
 }
 
 func TestCopies(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	big, small := random(2<<20), []byte("small")
 	w.put(t, b, "big", big, func(in *store.PutInput) { in.Metadata = map[string]string{"a": "1"} })
@@ -570,7 +517,7 @@ func TestCopies(t *testing.T) {
 }
 
 func TestAppend(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	var want []byte
 	for _, n := range []int{10, 10, 70 << 10, 1 << 20, 5} {
@@ -590,7 +537,7 @@ func TestAppend(t *testing.T) {
 }
 
 func TestDeletedAndRemadeBucketShowsNothingOld(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b := w.bucket(t, "")
 	w.put(t, b, "k", []byte("old"))
 	wantCode(t, w.DeleteBucket(t.Context(), b), s3err.BucketNotEmpty)
@@ -615,12 +562,12 @@ func TestDeletedAndRemadeBucketShowsNothingOld(t *testing.T) {
 }
 
 func TestLocksHold(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	b, err := w.CreateBucket(t.Context(), store.CreateBucketInput{Name: "locked-" + meta.NewID().String()[:8], Owner: "alice", LockEnabled: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	until := w.now().Add(24 * time.Hour).UnixMicro()
+	until := w.Clock.Now().Add(24 * time.Hour).UnixMicro()
 	r := w.put(t, b, "k", []byte("x"), func(in *store.PutInput) {
 		in.Retention = &meta.Retention{Mode: store.ModeCompliance, Until: until}
 		sum := md5.Sum([]byte("x"))
@@ -630,7 +577,7 @@ func TestLocksHold(t *testing.T) {
 	wantCode(t, err, s3err.AccessDenied)
 	_, err = w.SetRetention(t.Context(), b, "k", r.VersionID, &meta.Retention{Mode: store.ModeGovernance, Until: until}, true)
 	wantCode(t, err, s3err.AccessDenied)
-	w.later(48 * time.Hour)
+	w.Clock.Advance(48 * time.Hour)
 	if _, err := w.SetLegalHold(t.Context(), b, "k", r.VersionID, true); err != nil {
 		t.Fatal(err)
 	}
