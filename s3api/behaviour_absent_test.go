@@ -52,7 +52,7 @@ var absentAnswers = map[string]struct {
 }
 
 func TestAbsentConfigurationsAreAnsweredAsOnAWS(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		seen := 0
 		for _, op := range s3api.Operations() {
@@ -127,7 +127,7 @@ func TestAbsentFeaturesCannotBeConfigured(t *testing.T) {
 // Every Get and List of a bucket's or an object's settings is answered by
 // success or by a 404 that says what is absent, as the SDK reads it.
 func TestEveryQuestionAboutSettingsIsAnswered(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		client, fields := reflect.ValueOf(x.c), map[string]string{"Bucket": x.bucket, "Key": "k", "Id": "one", "AnnotationName": "one"}
 		asked := 0

@@ -7,13 +7,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 )
 
 // Who can have no right to delete in a bucket is refused before the document
 // is read: what it says does not matter.
 func TestDeleteObjectsIsRefusedBeforeItsDocumentIsRead(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		x.put("public/k", "body")
 		target := "/" + x.bucket + "?delete"
@@ -54,7 +55,7 @@ func TestDeleteObjectsIsRefusedBeforeItsDocumentIsRead(t *testing.T) {
 		refused("without the policy")
 		x.raw("PUT", "?acl", "", "X-Amz-Acl", "public-read-write").want(200, "")
 		out, err := x.s.Client(x.T, s3test.Bob).DeleteObjects(x.Context(), &s3.DeleteObjectsInput{Bucket: &x.bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: ptr("k")}}}})
-		x.must(err)
+		assert.NoError(x, err)
 		if len(out.Deleted) != 1 {
 			x.Errorf("by the bucket's ACL: %+v", out)
 		}
@@ -63,7 +64,7 @@ func TestDeleteObjectsIsRefusedBeforeItsDocumentIsRead(t *testing.T) {
 
 // Documents of all kinds that hold nothing but what costs work are refused.
 func TestHostileDocumentsOfEveryKindAreRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		upload := x.upload("u")
 		for _, c := range []struct {
@@ -101,7 +102,7 @@ func TestHostileDocumentsOfEveryKindAreRefused(t *testing.T) {
 // A preflight is anonymous, and the bucket's owner chooses the rules that it is
 // compared with: the worst of both are decided, by rules that are parsed once.
 func TestCORSOfTheLargestConfiguration(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/k", "body", "X-Amz-Acl", "public-read").want(200, "")
 		rules := func(n int, rule string) string {
 			return "<CORSConfiguration>" + strings.Repeat(rule, n) + "</CORSConfiguration>"
@@ -150,7 +151,7 @@ func TestCORSOfTheLargestConfiguration(t *testing.T) {
 // A version is read whole by each request for its object: what is stored of
 // headers is bounded, however they come.
 func TestStoredHeadersAreBounded(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("source", "body")
 		from := []string{"X-Amz-Copy-Source", "/" + x.bucket + "/source", "X-Amz-Metadata-Directive", "REPLACE"}
 		fill := func(name string, used int) string { return strings.Repeat("v", 2048-len(name)-used) }

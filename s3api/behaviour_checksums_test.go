@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
@@ -54,18 +55,18 @@ func sumHeader(algorithm string) string {
 }
 
 // chunked sends a PUT in aws-chunked form, with fields in the trailer.
-func (x *story) chunked(target, payload, body string, trailer ...[2]string) *reply {
+func (x *apiTest) chunked(target, payload, body string, trailer ...[2]string) *reply {
 	x.Helper()
 	r, err := http.NewRequestWithContext(x.Context(), http.MethodPut, x.s.URL+"/"+x.bucket+target, nil)
-	x.must(err)
+	assert.NoError(x, err)
 	sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret}.SignChunked(r, payload, sigv4test.Body{Data: []byte(body), Trailer: trailer})
 	resp, err := x.s.HTTP.Do(r)
-	x.must(err)
+	assert.NoError(x, err)
 	return x.reply(resp, []byte(x.read(resp.Body)))
 }
 
 func TestChecksumsInHeadersAndTrailers(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		wrong := "other " + random(100_000)
 		for algorithm := range checksums {
 			for _, body := range []string{"", "123456789", random(300_000)} {
@@ -77,7 +78,7 @@ func TestChecksumsInHeadersAndTrailers(t *testing.T) {
 				}
 				for _, payload := range []string{sigv4test.ChunkedTrailer, sigv4test.UnsignedTrailer} {
 					x.chunked("/trailer", payload, body, [2]string{strings.ToLower(header), sum}).want(200, "").has(header, sum)
-					x.same("trailer", x.get("trailer"), body)
+					assert.Equal(x, "trailer", x.get("trailer"), body)
 				}
 				bad := sumOf(algorithm, wrong)
 				x.raw("PUT", "/k", body+"!", header, bad).want(400, "BadDigest")
@@ -85,7 +86,7 @@ func TestChecksumsInHeadersAndTrailers(t *testing.T) {
 				for _, payload := range []string{sigv4test.ChunkedTrailer, sigv4test.UnsignedTrailer} {
 					x.chunked("/never", payload, body, [2]string{strings.ToLower(header), bad}).want(400, "BadDigest")
 				}
-				x.same("after bad digests", x.get("k"), body)
+				assert.Equal(x, "after bad digests", x.get("k"), body)
 				x.raw("GET", "/never", "").want(404, "NoSuchKey")
 			}
 		}
@@ -96,7 +97,7 @@ func TestChecksumsInHeadersAndTrailers(t *testing.T) {
 }
 
 func TestChecksumHeadersThatContradictEachOtherAreRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		crc, sha := sumOf("CRC32", "body"), sumOf("SHA256", "body")
 		for _, c := range [][]string{
 			{"X-Amz-Checksum-Crc32", crc, "X-Amz-Checksum-Sha256", sha},
@@ -122,7 +123,7 @@ func TestChecksumHeadersThatContradictEachOtherAreRefused(t *testing.T) {
 
 // What a Complete declares and nobody can check is refused, not passed over.
 func TestChecksumsThatAnUploadDoesNotHaveAreRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		r := x.raw("POST", "/k?uploads", "").want(200, "")
 		_, up, _ := strings.Cut(r.body, "<UploadId>")
 		up, _, _ = strings.Cut(up, "<")
@@ -130,7 +131,7 @@ func TestChecksumsThatAnUploadDoesNotHaveAreRefused(t *testing.T) {
 		x.raw("POST", "/k?uploadId="+up, document(1, etag), "X-Amz-Checksum-Crc32", sumOf("CRC32", "body")).want(400, "InvalidRequest")
 		p := withSum(types.CompletedPart{PartNumber: ptr(int32(1)), ETag: &etag}, "SHA1", sumOf("SHA1", "body"))
 		_, err := x.complete("k", up, p)
-		x.fails(err, "BadDigest")
+		x.wantCode(err, "BadDigest")
 		x.raw("POST", "/k?uploadId="+up, document(1, etag), "X-Amz-Checksum-Crc64nvme", sumOf("CRC64NVME", "other")).want(400, "BadDigest")
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
 		x.raw("POST", "/k?uploadId="+up, document(1, etag), "X-Amz-Checksum-Crc64nvme", sumOf("CRC64NVME", "body")).want(200, "")
@@ -140,7 +141,7 @@ func TestChecksumsThatAnUploadDoesNotHaveAreRefused(t *testing.T) {
 // An upload that names no algorithm makes an object with S3's default
 // checksum, whatever the parts came with.
 func TestMultipartObjectsGetTheDefaultChecksum(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		one, two, three := random(5<<20+1), random(5<<20), random(77)
 		x.put("source", one)
 		up := x.upload("k")
@@ -156,14 +157,14 @@ func TestMultipartObjectsGetTheDefaultChecksum(t *testing.T) {
 			x.Errorf("Complete answers %s, want the CRC64NVME %s", out.body, want)
 		}
 		x.raw("HEAD", "/k", "", "X-Amz-Checksum-Mode", "ENABLED").want(200, "").has(sumHeader("CRC64NVME"), want, "X-Amz-Checksum-Type", "FULL_OBJECT")
-		x.same("object", x.get("k"), one+two+three)
+		assert.Equal(x, "object", x.get("k"), one+two+three)
 	})
 }
 
 // A COMPOSITE checksum is made of the parts' checksums: a Complete that names
 // any names each.
 func TestCompleteOfCompositeChecksumNamesThoseOfTheParts(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		up := x.upload("k", func(in *s3.CreateMultipartUploadInput) { in.ChecksumAlgorithm = "SHA1" })
 		big := random(5 << 20)
 		first := x.raw("PUT", "/k?partNumber=1&uploadId="+up, big, sumHeader("SHA1"), sumOf("SHA1", big)).want(200, "").header("Etag")
@@ -171,17 +172,17 @@ func TestCompleteOfCompositeChecksumNamesThoseOfTheParts(t *testing.T) {
 		doc := strings.Replace(document(1, first, 2, etag), "</Part>", "<ChecksumSHA1>"+sumOf("SHA1", big)+"</ChecksumSHA1></Part>", 1)
 		x.raw("POST", "/k?uploadId="+up, doc).want(400, "InvalidRequest").says("It was missing for part 2 in the request.")
 		_, err := x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(2)), ETag: &etag}, "SHA1", "nonsense"))
-		x.fails(err, "InvalidArgument")
+		x.wantCode(err, "InvalidArgument")
 		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(2)), ETag: &etag}, "SHA256", sumOf("SHA256", "body")))
-		x.fails(err, "BadDigest")
+		x.wantCode(err, "BadDigest")
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
 		_, err = x.complete("k", up, withSum(types.CompletedPart{PartNumber: ptr(int32(2)), ETag: &etag}, "SHA1", sumOf("SHA1", "body")))
-		x.must(err)
+		assert.NoError(x, err)
 	})
 }
 
 func TestContentMD5(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		sum := md5.Sum([]byte("body"))
 		x.raw("PUT", "/k", "body", "Content-MD5", base64.StdEncoding.EncodeToString(sum[:])).want(200, "").has("Etag", fmt.Sprintf(`"%x"`, sum))
 		up := x.upload("parts")
@@ -193,7 +194,7 @@ func TestContentMD5(t *testing.T) {
 				}
 			}
 		}
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 		if r := x.raw("GET", "/parts?uploadId="+up, "").want(200, ""); strings.Contains(r.body, "<Part>") {
 			x.Errorf("a bad part is listed: %s", r.body)
 		}
@@ -210,7 +211,7 @@ var multipartSums = []struct {
 }
 
 func TestChecksumsOfMultipartObjects(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		one, two := random(5<<20+3), random(1000)
 		for _, c := range multipartSums {
 			algorithm := string(c.algorithm)
@@ -235,12 +236,12 @@ func TestChecksumsOfMultipartObjects(t *testing.T) {
 			bad := append([]types.CompletedPart(nil), parts...)
 			bad[1] = withSum(bad[1], algorithm, sumOf(algorithm, "other"))
 			_, err := x.complete("k", up, bad...)
-			x.fails(err, "InvalidPart")
+			x.wantCode(err, "InvalidPart")
 			_, err = x.c.CompleteMultipartUpload(x.Context(), withWhole(&s3.CompleteMultipartUploadInput{Bucket: &x.bucket, Key: ptr("k"), UploadId: &up, ChecksumType: c.kind,
 				MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}, algorithm, sumOf(algorithm, "other")))
-			x.fails(err, "BadDigest")
+			x.wantCode(err, "BadDigest")
 			out, err := x.complete("k", up, parts...)
-			x.must(err)
+			assert.NoError(x, err)
 			if string(out.ChecksumType) != string(c.kind) {
 				x.Errorf("%v: type %s", c, out.ChecksumType)
 			}
@@ -262,7 +263,7 @@ func TestChecksumsOfMultipartObjects(t *testing.T) {
 }
 
 // attributes checks what GetObjectAttributes says of an object of parts.
-func (x *story) attributes(algorithm, whole string, parts ...string) {
+func (x *apiTest) attributes(algorithm, whole string, parts ...string) {
 	x.Helper()
 	whole, _, _ = strings.Cut(whole, "-") // unlike HeadObject, without the number of parts
 	var doc struct {
@@ -282,7 +283,7 @@ func (x *story) attributes(algorithm, whole string, parts ...string) {
 		}
 	}
 	r := x.raw("GET", "/k?attributes", "", "X-Amz-Object-Attributes", "ETag,Checksum,ObjectParts,StorageClass,ObjectSize").want(200, "")
-	x.must(xml.Unmarshal([]byte(r.body), &doc))
+	assert.NoError(x, xml.Unmarshal([]byte(r.body), &doc))
 	if !strings.Contains(doc.Checksum.Inner, ">"+whole+"</Checksum"+algorithm+">") || doc.ObjectSize != int64(len(strings.Join(parts, ""))) ||
 		doc.StorageClass != "STANDARD" || doc.ObjectParts.PartsCount != len(parts) || len(doc.ObjectParts.Part) != len(parts) || strings.Contains(doc.ETag, `"`) {
 		x.Errorf("attributes: %s", r.body)

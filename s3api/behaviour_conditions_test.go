@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pithos/pithos/internal/assert"
 )
 
 const wrongETag = `"00000000000000000000000000000000"`
@@ -20,7 +22,7 @@ const wrongETag = `"00000000000000000000000000000000"`
 func httpDate(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") }
 
 func TestConditionsOfReads(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		etag := *x.put("k", "body").ETag
 		modified := x.raw("HEAD", "/k", "").header("Last-Modified")
 		past, future := httpDate(time.Now().Add(-time.Hour)), httpDate(time.Now().Add(time.Hour))
@@ -74,7 +76,7 @@ func TestConditionsOfReads(t *testing.T) {
 }
 
 func TestConditionsOfPuts(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, versioned := range []bool{false, true} {
 			if versioned {
 				x.versioning(types.BucketVersioningStatusEnabled)
@@ -100,7 +102,7 @@ func TestConditionsOfPuts(t *testing.T) {
 }
 
 func TestConditionsOfCompletes(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		complete := func(up string, p types.CompletedPart, status int, code string, headers ...string) {
 			x.Helper()
 			x.raw("POST", "/k?uploadId="+up, `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>`+*p.ETag+`</ETag></Part></CompleteMultipartUpload>`, headers...).want(status, code)
@@ -114,14 +116,14 @@ func TestConditionsOfCompletes(t *testing.T) {
 		p = x.part("k", up, 1, "two")
 		complete(up, p, 412, "PreconditionFailed", "If-None-Match", "*")
 		complete(up, p, 412, "PreconditionFailed", "If-Match", wrongETag)
-		x.same("after refusals", x.get("k"), "one")
+		assert.Equal(x, "after refusals", x.get("k"), "one")
 		complete(up, p, 200, "", "If-Match", etag) // the upload is still there
-		x.same("object", x.get("k"), "two")
+		assert.Equal(x, "object", x.get("k"), "two")
 	})
 }
 
 func TestConditionsOfCopies(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		etag := *x.put("src", "body").ETag
 		past, future := httpDate(time.Now().Add(-time.Hour)), httpDate(time.Now().Add(time.Hour))
 		up := x.upload("parts")
@@ -153,7 +155,7 @@ func TestConditionsOfCopies(t *testing.T) {
 }
 
 func TestConditionsOfDeletes(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		etag := *x.put("k", "body").ETag
 		modified := x.raw("HEAD", "/k", "").header("Last-Modified")
 		for _, bad := range [][]string{{"If-Match", wrongETag}, {"X-Amz-If-Match-Size", "5"}, {"X-Amz-If-Match-Last-Modified-Time", httpDate(time.Now().Add(-time.Hour))},
@@ -163,7 +165,7 @@ func TestConditionsOfDeletes(t *testing.T) {
 		for _, bad := range [][]string{{"X-Amz-If-Match-Size", "-1"}, {"X-Amz-If-Match-Size", "x"}, {"X-Amz-If-Match-Last-Modified-Time", "today"}} {
 			x.raw("DELETE", "/k", "", bad...).want(400, "InvalidArgument")
 		}
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 		x.raw("DELETE", "/k", "", "If-Match", etag, "X-Amz-If-Match-Size", "4", "X-Amz-If-Match-Last-Modified-Time", modified).want(204, "")
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
 
@@ -179,7 +181,7 @@ func TestConditionsOfDeletes(t *testing.T) {
 // A key without a current object, and a delete marker is none, matches no ETag:
 // the deletion fails, and adds no delete marker.
 func TestConditionalDeletesOfAbsentObjectsFail(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		batch := func(object, code string) {
 			doc := "<Delete><Object><Key>" + object + "</Object></Delete>"
 			r := x.raw("POST", "?delete", doc, sumHeader("CRC32"), sumOf("CRC32", doc)).want(200, "")
@@ -229,7 +231,7 @@ func TestConditionalDeletesOfAbsentObjectsFail(t *testing.T) {
 }
 
 func TestConditionsOfEachKeyInDeleteObjects(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		etag := *x.put("a", "body").ETag
 		var objects []types.ObjectIdentifier
 		for i, o := range []types.ObjectIdentifier{{ETag: &etag}, {ETag: aws.String(wrongETag)}, {Size: aws.Int64(4)}, {Size: aws.Int64(3)},
@@ -239,7 +241,7 @@ func TestConditionsOfEachKeyInDeleteObjects(t *testing.T) {
 			objects = append(objects, o)
 		}
 		out, err := x.c.DeleteObjects(x.Context(), &s3.DeleteObjectsInput{Bucket: &x.bucket, Delete: &types.Delete{Objects: objects}})
-		x.must(err)
+		assert.NoError(x, err)
 		if len(out.Deleted) != 2 || len(out.Errors) != 3 {
 			x.Errorf("deleted %v, errors %v", out.Deleted, out.Errors)
 		}
@@ -257,7 +259,7 @@ func TestConditionsOfEachKeyInDeleteObjects(t *testing.T) {
 }
 
 func TestRacingConditionalWritersHaveOneWinner(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const n = 8
 		var bodies atomic.Int64 // no two alike: their ETags differ
 		put := func(in *s3.PutObjectInput) error {
@@ -302,11 +304,11 @@ func TestRacingConditionalWritersHaveOneWinner(t *testing.T) {
 
 // Conditions that S3 does not have on a DELETE are refused, not passed over.
 func TestDeleteRefusesConditionsItDoesNotHave(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		for _, header := range []string{"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
 			x.raw("DELETE", "/k", "", header, "Sat, 01 Jan 2000 00:00:00 GMT").want(501, "NotImplemented").says(header)
 		}
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 	})
 }

@@ -7,7 +7,7 @@ import (
 
 // Editors on Windows and .NET clients begin a document with a byte order mark.
 func TestDocumentsMayBeginWithAByteOrderMark(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const mark = "\ufeff"
 		x.raw("PUT", "?versioning", mark+"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>").want(200, "")
 		x.put("k", "body")

@@ -11,7 +11,7 @@ import (
 // TestBodiesOfThoseWhoMayNotAreNotRead: the answer comes although the body,
 // which is announced, does not.
 func TestBodiesOfThoseWhoMayNotAreNotRead(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const length = "Content-Length: 1000000\r\n\r\n"
 		for name, c := range map[string]struct{ request, status string }{
 			"a form for a bucket that does not exist": {"POST /no-such-bucket HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x\r\n", "404"},
@@ -32,7 +32,7 @@ func TestBodiesOfThoseWhoMayNotAreNotRead(t *testing.T) {
 // TestMalformedChunksAreTheClientsFault: of all that may be wrong with the
 // framing of a body, in each kind of body.
 func TestMalformedChunksAreTheClientsFault(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		everybody := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::%s/*"}]}`, x.bucket)
 		x.raw("PUT", "?policy", everybody).want(204, "")
 		for name, request := range map[string]string{
@@ -69,7 +69,7 @@ func TestMalformedChunksAreTheClientsFault(t *testing.T) {
 // TestRequestsThatProxiesMayTakeForOthers: framing that is not read alike
 // everywhere ends the connection; an empty line before a request is harmless.
 func TestRequestsThatProxiesMayTakeForOthers(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		host := "Host: " + strings.TrimPrefix(x.s.URL, "http://") + "\r\n"
 		for text, want := range map[string]string{
 			"\r\nGET /no-such-bucket HTTP/1.1\r\n" + host + "\r\n":                                              "404",
@@ -90,7 +90,7 @@ func TestRequestsThatProxiesMayTakeForOthers(t *testing.T) {
 
 // TestConditionsSeeTheClientBehindProxies: s3test trusts this machine as one.
 func TestConditionsSeeTheClientBehindProxies(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		statement := `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::%[1]s/*",
 			"Condition":{"IpAddress":{"aws:SourceIp":["198.51.100.0/24","2001:db8::/32"]},"Bool":{"aws:SecureTransport":"true"}}}`

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
@@ -26,16 +27,16 @@ const (
 )
 
 // secure sends a request of Alice's about the bucket over TLS.
-func (x *story) secure(method, target, body string, header ...string) *reply {
+func (x *apiTest) secure(method, target, body string, header ...string) *reply {
 	x.Helper()
 	r, err := http.NewRequestWithContext(x.Context(), method, x.s.TLSURL+"/"+x.bucket+target, strings.NewReader(body))
-	x.must(err)
+	assert.NoError(x, err)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret}.SignHeader(r, sigv4test.Hash([]byte(body)))
 	resp, err := x.s.HTTP.Do(r)
-	x.must(err)
+	assert.NoError(x, err)
 	return x.reply(resp, []byte(x.read(resp.Body)))
 }
 
@@ -48,12 +49,12 @@ func customer(prefix, letter string) []string {
 }
 
 // stored are the bytes that lie in the row or the blob stores for an object.
-func (x *story) stored(key string) []byte {
+func (x *apiTest) stored(key string) []byte {
 	x.Helper()
 	b, err := x.s.Store.Bucket(x.Context(), x.bucket)
-	x.must(err)
+	assert.NoError(x, err)
 	found, err := x.s.Store.Find(x.Context(), b, key, "")
-	x.must(err)
+	assert.NoError(x, err)
 	v := found.Version
 	if v.Inline {
 		return v.Payload
@@ -61,10 +62,10 @@ func (x *story) stored(key string) []byte {
 	var all []byte
 	for _, seg := range v.Segments {
 		r, err := x.s.Gateway.Blobs[seg.Store].Open(x.Context(), blob.Ref{ID: seg.Blob, Size: seg.Bytes, Chunk: seg.Chunk, Block: seg.Block}, 0, seg.Bytes)
-		x.must(err)
+		assert.NoError(x, err)
 		data, err := io.ReadAll(r)
-		x.must(err)
-		x.must(r.Close())
+		assert.NoError(x, err)
+		assert.NoError(x, r.Close())
 		all = append(all, data...)
 	}
 	return all
@@ -75,7 +76,7 @@ func plainBodies() map[string]string {
 }
 
 func TestEncryptedObjectsAreStoredEncrypted(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for name, headers := range map[string][]string{"SSE-S3": {sse, "AES256"}, "SSE-KMS": {sse, "aws:kms"}, "SSE-C": customer(sseC, "k")} {
 			reading := headers
 			if name != "SSE-C" {
@@ -97,13 +98,13 @@ func TestEncryptedObjectsAreStoredEncrypted(t *testing.T) {
 				shows(x.secure("HEAD", "/k", "", reading...).want(200, "").has("Content-Length", fmt.Sprint(len(body))))
 				got := x.secure("GET", "/k", "", reading...).want(200, "")
 				shows(got)
-				x.same(name+" "+kind, got.body, body)
+				assert.Equal(x, name+" "+kind, got.body, body)
 				if raw := x.stored("k"); bytes.Contains(raw, []byte(plainMarker[:12])) || len(raw) < len(body) {
 					x.Errorf("%s: %d bytes are stored, in clear: %.40q", name, len(raw), raw)
 				}
 				if body != "" {
 					shows(x.secure("PUT", "/copy", "", append([]string{"X-Amz-Copy-Source", "/" + x.bucket + "/k"}, append(headers, copies(reading)...)...)...).want(200, ""))
-					x.same("copy", x.secure("GET", "/copy", "", reading...).body, body)
+					assert.Equal(x, "copy", x.secure("GET", "/copy", "", reading...).body, body)
 				}
 			}
 			created := x.secure("POST", "/parts?uploads", "", headers...).want(200, "")
@@ -119,7 +120,7 @@ func TestEncryptedObjectsAreStoredEncrypted(t *testing.T) {
 			x.secure("POST", "/parts?uploadId="+up, document(etags...), reading...).want(200, "")
 			for _, r := range [][2]int{{0, 0}, {65535, 65536}, {65530, 200_000}, {len(one) - 3, len(one) + 3}, {len(one) + 1, len(one) + 18}} {
 				got := x.secure("GET", "/parts", "", append([]string{"Range", fmt.Sprintf("bytes=%d-%d", r[0], r[1])}, reading...)...).want(206, "")
-				x.same(fmt.Sprint(name, r), got.body, (one + two)[r[0]:r[1]+1])
+				assert.Equal(x, fmt.Sprint(name, r), got.body, (one + two)[r[0]:r[1]+1])
 			}
 			if bytes.Contains(x.stored("parts"), []byte(plainMarker[:12])) {
 				x.Errorf("%s: parts are stored in clear", name)
@@ -147,7 +148,7 @@ func between(s, before, after string) string {
 }
 
 func TestCustomerKeysAreNeededToReadAnything(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		right, wrong := customer(sseC, "r"), customer(sseC, "w")
 		for _, body := range []string{plainMarker, strings.Repeat(plainMarker, 30_000)} {
 			x.secure("PUT", "/k", body, right...).want(200, "")
@@ -173,10 +174,10 @@ func TestCustomerKeysAreNeededToReadAnything(t *testing.T) {
 			refused(x.as(s3test.Root, "GET", "/"+x.bucket+"/k", ""))
 			x.secure("GET", "/k?attributes", "", append(attributes, right...)...).want(200, "")
 			x.secure("PUT", "/rekeyed", "", append(source, append(copies(right), customer(sseC, "n")...)...)...).want(200, "")
-			x.same("with the new key", x.secure("GET", "/rekeyed", "", customer(sseC, "n")...).body, body)
+			assert.Equal(x, "with the new key", x.secure("GET", "/rekeyed", "", customer(sseC, "n")...).body, body)
 			refused(x.secure("GET", "/rekeyed", "", right...))
 			x.secure("PUT", "/opened", "", append(source, copies(right)...)...).want(200, "").has(sseC+"Algorithm", "")
-			x.same("decrypted", x.get("opened"), body)
+			assert.Equal(x, "decrypted", x.get("opened"), body)
 			x.put("plain", body)
 			refused(x.secure("GET", "/plain", "", right...)) // a key that nothing is encrypted with
 		}
@@ -191,7 +192,7 @@ func TestCustomerKeysAreNeededToReadAnything(t *testing.T) {
 }
 
 func TestMalformedEncryptionIsRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		good := customer(sseC, "k")
 		change := func(i int, value string) []string {
 			c := append([]string(nil), good...)
@@ -232,7 +233,7 @@ func TestMalformedEncryptionIsRefused(t *testing.T) {
 }
 
 func TestDefaultEncryptionOfABucket(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		configuration := `<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>%s</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>`
 		x.raw("GET", "?encryption", "").want(404, "ServerSideEncryptionConfigurationNotFoundError")
 		x.put("old", plainMarker)
@@ -243,12 +244,12 @@ func TestDefaultEncryptionOfABucket(t *testing.T) {
 			x.raw("PUT", "/copy", "", "X-Amz-Copy-Source", "/"+x.bucket+"/old").want(200, "").has(sse, algorithm)
 			up := x.upload("parts")
 			_, err := x.complete("parts", up, x.part("parts", up, 1, plainMarker))
-			x.must(err)
+			assert.NoError(x, err)
 			for _, key := range []string{"k", "copy", "parts"} {
 				if bytes.Contains(x.stored(key), []byte(plainMarker)) {
 					x.Errorf("%s is stored in clear", key)
 				}
-				x.same(key, x.get(key), plainMarker)
+				assert.Equal(x, key, x.get(key), plainMarker)
 			}
 			x.secure("PUT", "/c", plainMarker, customer(sseC, "k")...).want(200, "").has(sse, "")
 			x.raw("PUT", "/s3", plainMarker, sse, string(types.ServerSideEncryptionAes256)).want(200, "").has(sse, "AES256")
@@ -261,7 +262,7 @@ func TestDefaultEncryptionOfABucket(t *testing.T) {
 
 // How parts are encrypted their upload has said: another wish is refused.
 func TestPartsTakeNoEncryptionOfTheirOwn(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const sse = "X-Amz-Server-Side-Encryption"
 		x.put("source", "body")
 		plain, sealed := x.upload("k"), x.upload("k", func(in *s3.CreateMultipartUploadInput) { in.ServerSideEncryption = "AES256" })
@@ -289,7 +290,7 @@ const sseCBlocked = `<ServerSideEncryptionConfiguration><Rule><BlockedEncryption
 // BlockedEncryptionTypes keeps new bytes from being encrypted with a customer's
 // key; what is there stays readable.
 func TestBlockedCustomerKeysMakeNothingNew(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		keys := customer(sseC, "a")
 		x.secure("PUT", "/old", "body", keys...).want(200, "")
 		x.put("plain", "body")
@@ -323,7 +324,7 @@ func TestBlockedCustomerKeysMakeNothingNew(t *testing.T) {
 		for _, key := range []string{"new", "parts"} {
 			x.raw("HEAD", "/"+key, "").want(404, "")
 		}
-		x.same("old", x.secure("GET", "/old", "", keys...).want(200, "").body, "body")
+		assert.Equal(x, "old", x.secure("GET", "/old", "", keys...).want(200, "").body, "body")
 		x.secure("PUT", "/copy", "", append([]string{"X-Amz-Copy-Source", "/" + x.bucket + "/old"}, customer(copySSEC, "a")...)...).want(200, "")
 		x.raw("PUT", "/new", "body", sse, "AES256").want(200, "")
 		x.raw("PUT", "/new?renameObject", "", "X-Amz-Rename-Source", "/"+x.bucket+"/old").want(200, "")
@@ -339,7 +340,7 @@ func TestBlockedCustomerKeysMakeNothingNew(t *testing.T) {
 }
 
 func TestEncryptionRulesWithAndWithoutADefault(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const head, tail = `<ServerSideEncryptionConfiguration><Rule>`, `</Rule></ServerSideEncryptionConfiguration>`
 		const byDefault, blocked = `<ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>`,
 			`<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>`
@@ -357,7 +358,7 @@ func TestEncryptionRulesWithAndWithoutADefault(t *testing.T) {
 				encrypted = "AES256"
 			}
 			x.raw("PUT", "/k", "body").want(200, "").has(sse, encrypted)
-			x.same("object", x.get("k"), "body")
+			assert.Equal(x, "object", x.get("k"), "body")
 		}
 		for _, bad := range []string{
 			`<ApplyServerSideEncryptionByDefault/>`, `<BlockedEncryptionTypes/>`,
@@ -372,7 +373,7 @@ func TestEncryptionRulesWithAndWithoutADefault(t *testing.T) {
 }
 
 func TestLockRuleWithoutADefaultRetention(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.locked()
 		const head, tail = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>", "</ObjectLockConfiguration>"
 		x.raw("PUT", "?object-lock", head+"<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>"+tail).want(200, "")
@@ -388,7 +389,7 @@ func TestLockRuleWithoutADefaultRetention(t *testing.T) {
 
 // The encryption context is told by the writes that set it, and nowhere else.
 func TestEncryptionContextIsAnsweredByWrites(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		context := base64.StdEncoding.EncodeToString([]byte(`{"purpose":"test"}`))
 		headers := []string{sse, "aws:kms", sse + "-Context", context}
 		x.raw("PUT", "/k", "body", headers...).want(200, "").has(sse, "aws:kms", sse+"-Context", context)

@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/sigv2/sigv2test"
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
 
 func TestErrorsHaveTheCodeAndStatusThatAWSDocuments(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		for _, c := range []struct {
 			method, target, body string
@@ -75,7 +76,7 @@ func TestErrorsHaveTheCodeAndStatusThatAWSDocuments(t *testing.T) {
 }
 
 func TestMalformedDocumentsAreRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		bomb := `<!DOCTYPE a [<!ENTITY x "xxxxxxxxxx">]><Delete><Object><Key>&x;</Key></Object></Delete>`
 		for _, doc := range []string{"", " ", "text", "<", "<Delete>", "<Delete></delete>", "<Delete/>", "<Delete/><Delete/>", "<Other/>", "\x00", "<Delete>\xff</Delete>", bomb,
@@ -94,19 +95,19 @@ func TestMalformedDocumentsAreRefused(t *testing.T) {
 		if r := x.raw("POST", "?delete", huge, "X-Amz-Checksum-Sha256", sumOf("SHA256", huge)); r.resp.StatusCode != 400 {
 			x.Errorf("a document of 3 MiB: %d", r.resp.StatusCode)
 		}
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 	})
 }
 
 // dialogue sends raw bytes and returns the first line of the answer.
-func (x *story) dialogue(text string) string {
+func (x *apiTest) dialogue(text string) string {
 	x.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(x.s.URL, "http://"))
-	x.must(err)
+	assert.NoError(x, err)
 	defer conn.Close()
 	_, err = conn.Write([]byte(text))
-	x.must(err)
-	x.must(conn.SetReadDeadline(time.Now().Add(5 * time.Minute)))
+	assert.NoError(x, err)
+	assert.NoError(x, conn.SetReadDeadline(time.Now().Add(5*time.Minute)))
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		x.Fatalf("no answer to %.200q: %v", text, err)
@@ -115,21 +116,21 @@ func (x *story) dialogue(text string) string {
 }
 
 // head is the head of a signed request, with more header lines.
-func (x *story) head(key s3test.Key, target, payload string, lines ...string) string {
+func (x *apiTest) head(key s3test.Key, target, payload string, lines ...string) string {
 	x.Helper()
 	r, err := http.NewRequestWithContext(x.Context(), http.MethodPut, x.s.URL+"/"+x.bucket+target, nil)
-	x.must(err)
+	assert.NoError(x, err)
 	if key.ID != "" {
 		sigv4test.Signer{AccessKey: key.ID, Secret: key.Secret}.SignHeader(r, payload)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "PUT %s HTTP/1.1\r\nHost: %s\r\n", r.URL.RequestURI(), r.URL.Host)
-	x.must(r.Header.Write(&b))
+	assert.NoError(x, r.Header.Write(&b))
 	return b.String() + strings.Join(append(lines, "", ""), "\r\n")
 }
 
 func TestLengthsAreDecidedByTheHead(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, c := range []struct {
 			key    s3test.Key
 			target string
@@ -157,18 +158,18 @@ func TestLengthsAreDecidedByTheHead(t *testing.T) {
 }
 
 func TestDecodedLengthsMustBeTrue(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		signer := sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret, Time: time.Now()}
 		for _, declared := range []string{"3", "5", "0", "-1", "x", "99999999999999999999"} {
 			r, err := http.NewRequestWithContext(x.Context(), http.MethodPut, x.s.URL+"/"+x.bucket+"/k", nil)
-			x.must(err)
+			assert.NoError(x, err)
 			r.Header.Set("Content-Encoding", "aws-chunked")
 			r.Header.Set("X-Amz-Decoded-Content-Length", declared)
 			seed := signer.SignHeader(r, sigv4test.Chunked)
 			encoded := signer.Encode(sigv4test.Chunked, seed, sigv4test.Body{Data: []byte("body")})
 			r.Body, r.ContentLength = readCloser{strings.NewReader(string(encoded))}, int64(len(encoded))
 			resp, err := x.s.HTTP.Do(r)
-			x.must(err)
+			assert.NoError(x, err)
 			if got := x.reply(resp, []byte(x.read(resp.Body))); resp.StatusCode != 400 {
 				x.Errorf("%s: %d %s", declared, resp.StatusCode, got.body)
 			}
@@ -178,7 +179,7 @@ func TestDecodedLengthsMustBeTrue(t *testing.T) {
 }
 
 func TestOddRequestsAreAnsweredWithErrors(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, target := range []string{"?%zz", "/k?%zz=1", "?versionId", "/k?versionId=a&versionId=b", "/k?uploadId", "/k?partNumber", "/k?acl&tagging", "?uploads&versions", "?list-type=3", "/k?uploadId=x&partNumber=1&acl"} {
 			for _, method := range []string{"GET", "PUT", "POST", "DELETE", "HEAD"} {
 				if r := x.raw(method, target, ""); r.resp.StatusCode >= 500 && r.resp.StatusCode != 501 || method == "DELETE" && r.resp.StatusCode == 204 && !strings.HasPrefix(target, "/k?versionId") && target != "/k?partNumber" && target != "?versionId" && target != "?list-type=3" {
@@ -190,17 +191,17 @@ func TestOddRequestsAreAnsweredWithErrors(t *testing.T) {
 }
 
 func TestVersion2SignaturesWriteAndRead(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		signer := sigv2test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret}
 		for _, method := range []string{"PUT", "GET"} {
 			r, err := http.NewRequestWithContext(x.Context(), method, x.s.URL+"/"+x.bucket+"/a%20%2B%25", strings.NewReader("body"))
-			x.must(err)
+			assert.NoError(x, err)
 			signer.SignHeader(r)
 			resp, err := x.s.HTTP.Do(r)
-			x.must(err)
+			assert.NoError(x, err)
 			got := x.reply(resp, []byte(x.read(resp.Body))).want(200, "")
 			if method == "GET" {
-				x.same("object", got.body, "body")
+				assert.Equal(x, "object", got.body, "body")
 			}
 		}
 	})

@@ -14,33 +14,34 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
 
 // cut sends the head of a signed request and the first bytes of its body, and
 // closes the connection.
-func (x *story) cut(target, body string, sent int) {
+func (x *apiTest) cut(target, body string, sent int) {
 	x.Helper()
 	r := x.s.Request(x.T, s3test.Alice, http.MethodPut, "/"+x.bucket+target, []byte(body))
 	conn, err := net.Dial("tcp", r.URL.Host)
-	x.must(err)
+	assert.NoError(x, err)
 	fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", r.URL.RequestURI(), r.URL.Host, len(body))
-	x.must(r.Header.Write(conn))
+	assert.NoError(x, r.Header.Write(conn))
 	_, err = fmt.Fprint(conn, "\r\n"+body[:sent])
-	x.must(err)
+	assert.NoError(x, err)
 	// Half-closed, the client sees whether the server takes what came for the whole.
-	x.must(conn.(*net.TCPConn).CloseWrite())
-	x.must(conn.SetReadDeadline(time.Now().Add(5 * time.Minute)))
+	assert.NoError(x, conn.(*net.TCPConn).CloseWrite())
+	assert.NoError(x, conn.SetReadDeadline(time.Now().Add(5*time.Minute)))
 	status := make([]byte, 12)
 	if n, _ := conn.Read(status); n == 12 && strings.HasSuffix(string(status), "200") {
 		x.Errorf("a body of %d bytes, cut after %d, was taken", len(body), sent)
 	}
-	x.must(conn.Close())
+	assert.NoError(x, conn.Close())
 }
 
 func TestConnectionCutInMidOverwriteLeavesTheOldObject(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "the old object")
 		before := x.blobs()
 		for _, size := range []int{1000, 300_000, 3 << 20} {
@@ -60,7 +61,7 @@ func TestConnectionCutInMidOverwriteLeavesTheOldObject(t *testing.T) {
 }
 
 func TestChunkedBodyCutInMidOverwriteLeavesTheOldObject(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "old")
 		r := x.s.Request(x.T, s3test.Key{}, http.MethodPut, "/"+x.bucket+"/k", nil)
 		encoded := sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret}.
@@ -70,9 +71,9 @@ func TestChunkedBodyCutInMidOverwriteLeavesTheOldObject(t *testing.T) {
 		r.Body, r.ContentLength = http.NoBody, int64(len(short))
 		r.Body = readCloser{strings.NewReader(string(short))}
 		resp, err := x.s.HTTP.Do(r)
-		x.must(err)
+		assert.NoError(x, err)
 		x.reply(resp, []byte(x.read(resp.Body))).want(400, "IncompleteBody")
-		x.same("after the cut", x.get("k"), "old")
+		assert.Equal(x, "after the cut", x.get("k"), "old")
 	})
 }
 
@@ -81,41 +82,41 @@ type readCloser struct{ *strings.Reader }
 func (readCloser) Close() error { return nil }
 
 func TestCopyOfASmallObjectOverALargeOne(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		large := random(5<<20 + 1)
 		x.put("large", large)
 		x.put("small", "small")
 		copyTo := func(from, to string) {
 			_, err := x.c.CopyObject(x.Context(), &s3.CopyObjectInput{Bucket: &x.bucket, Key: &to, CopySource: aws.String(x.bucket + "/" + from)})
-			x.must(err)
+			assert.NoError(x, err)
 		}
 		copyTo("large", "target")
-		x.same("large copy", x.get("target"), large)
+		assert.Equal(x, "large copy", x.get("target"), large)
 		copyTo("small", "target")
-		x.same("small copy", x.get("target"), "small")
+		assert.Equal(x, "small copy", x.get("target"), "small")
 		x.raw("HEAD", "/target", "").want(200, "").has("Content-Length", "5", "Etag", `"eb5c1399a871211c7e7ed732d15e3a8b"`)
-		x.same("the source", x.get("large"), large)
+		assert.Equal(x, "the source", x.get("large"), large)
 		copyTo("large", "small")
-		x.same("large over small", x.get("small"), large)
+		assert.Equal(x, "large over small", x.get("small"), large)
 	})
 }
 
 func TestUploadPartCopyTakesRangesAcrossChunksAndBlocks(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const mib = 1 << 20
 		source := random(18 * mib) // more than a chunk, and more than a block of chunks
 		up := x.upload("source")
 		one, two := x.part("source", up, 1, source[:7*mib+13]), x.part("source", up, 2, source[7*mib+13:])
 		_, err := x.complete("source", up, one, two)
-		x.must(err)
+		assert.NoError(x, err)
 		for _, r := range [][2]int{{0, 5*mib - 1}, {mib/2 - 1, 6 * mib}, {7*mib - 1, 13*mib + 5}, {12*mib - 1, 18*mib - 1}, {mib, mib}} {
 			up := x.upload("target")
 			out, err := x.c.UploadPartCopy(x.Context(), &s3.UploadPartCopyInput{Bucket: &x.bucket, Key: aws.String("target"), UploadId: &up,
 				PartNumber: aws.Int32(1), CopySource: aws.String(x.bucket + "/source"), CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", r[0], r[1]))})
-			x.must(err)
+			assert.NoError(x, err)
 			_, err = x.complete("target", up, types.CompletedPart{PartNumber: aws.Int32(1), ETag: out.CopyPartResult.ETag})
-			x.must(err)
-			x.same(fmt.Sprint(r), x.get("target"), source[r[0]:r[1]+1])
+			assert.NoError(x, err)
+			assert.Equal(x, fmt.Sprint(r), x.get("target"), source[r[0]:r[1]+1])
 		}
 		up = x.upload("target")
 		for _, bad := range []string{fmt.Sprintf("bytes=0-%d", len(source)), "bytes=5-2", "bytes=5-", "bytes=-5", "0-5", "bytes=0-1,3-4"} {
@@ -128,7 +129,7 @@ func TestUploadPartCopyTakesRangesAcrossChunksAndBlocks(t *testing.T) {
 }
 
 func TestReuploadedPartLeavesNoOrphanOnceGCHasRun(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		before := x.blobs()
 		up := x.upload("k")
 		for i := range 3 {
@@ -138,19 +139,19 @@ func TestReuploadedPartLeavesNoOrphanOnceGCHasRun(t *testing.T) {
 		one, two := x.part("k", up, 1, random(5<<20)), x.part("k", up, 2, random(1000))
 		x.blobs() // a collector that comes in between must not touch what is in use
 		_, err := x.complete("k", up, one, two)
-		x.must(err)
+		assert.NoError(x, err)
 		if after := x.blobs(); len(after) != len(before)+2 {
 			x.Errorf("%d blobs are there for an object of 2 parts", len(after)-len(before))
 		}
-		x.same("object", x.get("k"), random(5<<20)+random(1000))
+		assert.Equal(x, "object", x.get("k"), random(5<<20)+random(1000))
 
 		_, err = x.c.DeleteObject(x.Context(), &s3.DeleteObjectInput{Bucket: &x.bucket, Key: aws.String("k")})
-		x.must(err)
+		assert.NoError(x, err)
 		up = x.upload("k")
 		x.part("k", up, 1, random(1<<20))
 		x.part("k", up, 1, random(1<<20))
 		_, err = x.c.AbortMultipartUpload(x.Context(), &s3.AbortMultipartUploadInput{Bucket: &x.bucket, Key: aws.String("k"), UploadId: &up})
-		x.must(err)
+		assert.NoError(x, err)
 		if after := x.blobs(); len(after) != len(before) {
 			x.Errorf("%d blobs are left of a deleted object and an aborted upload", len(after)-len(before))
 		}
@@ -158,7 +159,7 @@ func TestReuploadedPartLeavesNoOrphanOnceGCHasRun(t *testing.T) {
 }
 
 func TestCompleteWithAWrongETagAnswersAParseableError(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		up := x.upload("k")
 		p := x.part("k", up, 1, "body")
 		doc := `<CompleteMultipartUpload><Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part></CompleteMultipartUpload>`
@@ -173,12 +174,12 @@ func TestCompleteWithAWrongETagAnswersAParseableError(t *testing.T) {
 		}
 		// The upload is as it was.
 		x.raw("POST", "/k?uploadId="+up, fmt.Sprintf(doc, 1, *p.ETag)).want(200, "")
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 	})
 }
 
 func TestTwoTenantsRaceToCreateABucket(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		clients := []*s3.Client{x.s.Client(x.T, s3test.Alice), x.s.Client(x.T, s3test.Bob)}
 		for range 5 {
 			name := s3test.BucketName(x.T)
@@ -204,11 +205,11 @@ func TestTwoTenantsRaceToCreateABucket(t *testing.T) {
 }
 
 func TestRecreatedBucketShowsNothingOld(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		name := s3test.BucketName(x.T)
 		x.bucket = name
 		_, err := x.c.CreateBucket(x.Context(), &s3.CreateBucketInput{Bucket: &name, ACL: types.BucketCannedACLPublicRead})
-		x.must(err)
+		assert.NoError(x, err)
 		x.versioning(types.BucketVersioningStatusEnabled)
 		x.raw("PUT", "?tagging", "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>").want(200, "")
 		x.raw("PUT", "?policy", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::`+name+`/*"}]}`).want(204, "")
@@ -221,7 +222,7 @@ func TestRecreatedBucketShowsNothingOld(t *testing.T) {
 
 		bob := x.s.Client(x.T, s3test.Bob)
 		_, err = bob.CreateBucket(x.Context(), &s3.CreateBucketInput{Bucket: &name})
-		x.must(err)
+		assert.NoError(x, err)
 		x.T.Cleanup(func() { x.s.Remove(x.T, name) })
 		x.raw("GET", "/k", "").want(403, "AccessDenied")
 		x.as(s3test.Key{}, "GET", "/"+name+"/k", "").want(403, "AccessDenied")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/s3api"
 )
@@ -14,19 +15,19 @@ import (
 var nobody = s3test.Key{}
 
 // open lets everybody read and write the story's bucket.
-func (x *story) open() {
+func (x *apiTest) open() {
 	x.Helper()
 	x.raw("PUT", "?acl", "", "X-Amz-Acl", "public-read-write").want(200, "")
 }
 
 // policy sets the bucket's policy to the statements.
-func (x *story) policy(statements ...string) {
+func (x *apiTest) policy(statements ...string) {
 	x.Helper()
 	x.raw("PUT", "?policy", `{"Version":"2012-10-17","Statement":[`+strings.Join(statements, ",")+`]}`).want(204, "")
 }
 
 // rule is a statement about a tenant and the bucket's objects below prefix.
-func (x *story) rule(effect, tenant, prefix, condition string, actions ...string) string {
+func (x *apiTest) rule(effect, tenant, prefix, condition string, actions ...string) string {
 	if condition == "" {
 		condition = "{}"
 	}
@@ -37,7 +38,7 @@ func (x *story) rule(effect, tenant, prefix, condition string, actions ...string
 // A header with one value is refused when it comes twice, before anything is
 // asked of the caller. Lists may come in several lines.
 func TestRepeatedHeadersAreRefusedByName(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.open()
 		for _, h := range s3api.RequestHeaders() {
 			keys := []s3test.Key{nobody, s3test.Alice, {ID: "unknown", Secret: "x"}}
@@ -68,7 +69,7 @@ func TestRepeatedHeadersAreRefusedByName(t *testing.T) {
 }
 
 func TestRepeatedParametersAreRefusedByName(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		for _, c := range []struct{ target, name string }{
 			{"/k?versionId=null&versionId=x", "versionid"},
@@ -93,7 +94,7 @@ func TestRepeatedParametersAreRefusedByName(t *testing.T) {
 
 // An empty header is absent: the request is answered as it is without it.
 func TestEmptyHeadersAreAbsent(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.open()
 		x.put("k", "old")
 		for _, h := range s3api.RequestHeaders() {
@@ -116,7 +117,7 @@ func TestEmptyHeadersAreAbsent(t *testing.T) {
 // A policy that wants a header does not take an empty one, nor an
 // If-None-Match that the operation does not honour.
 func TestEmptyHeadersMeetNoCondition(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, c := range []struct{ key, header, value string }{
 			{"s3:if-none-match", "If-None-Match", ""},
 			{"s3:if-match", "If-Match", ""},
@@ -149,7 +150,7 @@ func TestEmptyHeadersMeetNoCondition(t *testing.T) {
 // operations calls test with every operation that is there, and the target
 // below the bucket that selects it. It is derived from the table: a new
 // operation is covered by the tests that use it.
-func (x *story) operations(test func(op s3api.Operation, send func(key s3test.Key, header ...string) *reply)) {
+func (x *apiTest) operations(test func(op s3api.Operation, send func(key s3test.Key, header ...string) *reply)) {
 	x.Helper()
 	for _, op := range s3api.Operations() {
 		if op.Handler == nil || op.Public {
@@ -194,7 +195,7 @@ func headerValue(name string) string {
 // An unknown header of a family that promises something is refused with 501 by
 // every operation, and by name.
 func TestUnknownHeadersOfFamiliesAreRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		x.operations(func(op s3api.Operation, send func(s3test.Key, ...string) *reply) {
 			for _, name := range []string{
@@ -215,7 +216,7 @@ func TestUnknownHeadersOfFamiliesAreRefused(t *testing.T) {
 				}
 			}
 		})
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 		x.raw("PUT", "/k", "body", "X-Amz-New", "ON").want(200, "") // as on AWS
 		x.raw("GET", "/k", "", "X-Amz-New", "ON").want(200, "")
 	})
@@ -223,7 +224,7 @@ func TestUnknownHeadersOfFamiliesAreRefused(t *testing.T) {
 
 // Event holds are refused in documents too.
 func TestEventHoldsInDocumentsAreRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning("Enabled")
 		x.put("k", "body")
 		days := "<Days>1</Days>"
@@ -243,7 +244,7 @@ func TestEventHoldsInDocumentsAreRefused(t *testing.T) {
 // Every operation, with every header that has a kind: it is refused by name
 // unless the row honours or ignores it.
 func TestHeadersThatAnOperationDoesNotHonourAreRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		x.operations(func(op s3api.Operation, send func(s3test.Key, ...string) *reply) {
 			if op.Name == "CreateBucket" || op.Name == "DeleteBucket" { // they would do it
@@ -268,7 +269,7 @@ func TestHeadersThatAnOperationDoesNotHonourAreRefused(t *testing.T) {
 				}
 			}
 		})
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 		// A parameter would be a header if the query were presigned.
 		x.raw("PUT", "/k?x-amz-object-lock-mode=COMPLIANCE", "").want(400, "InvalidArgument").says("x-amz-object-lock-mode")
 		x.raw("PUT", "/k?x-amz-object-lock-event-hold=ON", "").want(501, "NotImplemented")
@@ -280,7 +281,7 @@ func TestHeadersThatAnOperationDoesNotHonourAreRefused(t *testing.T) {
 // other: every operation with the action s3:PutObject, every header that is a
 // condition key.
 func TestConditionsSeeWhatTakesEffect(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		keys := []string{"if-match", "if-none-match", "x-amz-acl", "x-amz-copy-source", "x-amz-grant-full-control", "x-amz-grant-read",
 			"x-amz-metadata-directive", "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-storage-class",
@@ -323,7 +324,7 @@ func TestConditionsSeeWhatTakesEffect(t *testing.T) {
 
 // The fields of a form are held to the same rules as headers.
 func TestFieldsOfFormsAreHeaders(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.open()
 		post := func(fields ...string) *reply {
 			body, contentType := browserForm(x.T, "body", append([]string{"key", "k"}, fields...)...)
@@ -375,7 +376,7 @@ func TestUnknownHeadersAreReported(t *testing.T) {
 // The parts and the completion of an upload may say how it is encrypted, and
 // nothing else: conditions see what is so.
 func TestEncryptionOfPartsIsThatOfTheUpload(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const sse = "X-Amz-Server-Side-Encryption"
 		for kind, others := range map[string][][]string{
 			"AES256":  {{sse, "aws:kms"}},
@@ -396,7 +397,7 @@ func TestEncryptionOfPartsIsThatOfTheUpload(t *testing.T) {
 				x.raw("POST", complete, doc, other...).want(400, "InvalidArgument")
 			}
 			x.raw("POST", complete, doc, right...).want(200, "")
-			x.same("object", x.get("k"), "body")
+			assert.Equal(x, "object", x.get("k"), "body")
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 )
 
@@ -26,17 +27,17 @@ func escapeKey(key string) string {
 }
 
 func TestEveryLegalKey(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		host := []string{"Host", x.bucket + "." + s3test.ServiceURI}
 		for _, key := range oddKeys {
 			path := "/" + escapeKey(key)
 			x.as(s3test.Alice, "PUT", path, "body of "+key, host...).want(200, "")
-			x.same("by path", x.raw("GET", path, "").want(200, "").body, "body of "+key)
-			x.same("by host", x.as(s3test.Alice, "GET", path, "", host...).want(200, "").body, "body of "+key)
-			x.same("with the slash escaped", x.raw("GET", "/"+strings.ReplaceAll(path[1:], "/", "%2F"), "").want(200, "").body, "body of "+key)
+			assert.Equal(x, "by path", x.raw("GET", path, "").want(200, "").body, "body of "+key)
+			assert.Equal(x, "by host", x.as(s3test.Alice, "GET", path, "", host...).want(200, "").body, "body of "+key)
+			assert.Equal(x, "with the slash escaped", x.raw("GET", "/"+strings.ReplaceAll(path[1:], "/", "%2F"), "").want(200, "").body, "body of "+key)
 			_, err := x.c.CopyObject(x.Context(), &s3.CopyObjectInput{Bucket: &x.bucket, Key: ptr("copy"), CopySource: ptr(x.bucket + path)})
-			x.must(err)
-			x.same("copied", x.get("copy"), "body of "+key)
+			assert.NoError(x, err)
+			assert.Equal(x, "copied", x.get("copy"), "body of "+key)
 		}
 		x.deleteKey("copy")
 		want := slices.Sorted(slices.Values(oddKeys))
@@ -62,7 +63,7 @@ func TestEveryLegalKey(t *testing.T) {
 			objects = append(objects, types.ObjectIdentifier{Key: &key})
 		}
 		out, err := x.c.DeleteObjects(x.Context(), &s3.DeleteObjectsInput{Bucket: &x.bucket, Delete: &types.Delete{Objects: objects}})
-		x.must(err)
+		assert.NoError(x, err)
 		if len(out.Errors) != 0 || len(out.Deleted) != len(objects) {
 			x.Errorf("%d deleted, errors %v", len(out.Deleted), out.Errors)
 		}
@@ -73,7 +74,7 @@ func TestEveryLegalKey(t *testing.T) {
 }
 
 // order checks that keys are listed in the order of their bytes.
-func (x *story) order(want []string) {
+func (x *apiTest) order(want []string) {
 	x.Helper()
 	var got []string
 	for _, k := range x.list(url.Values{}).Contents {
@@ -85,7 +86,7 @@ func (x *story) order(want []string) {
 }
 
 func TestIllegalKeysAndAddresses(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/"+strings.Repeat("k", 1025), "body").want(400, "KeyTooLongError")
 		x.raw("PUT", "/"+strings.Repeat("%C3%BC", 513), "body").want(400, "KeyTooLongError")
 		x.raw("PUT", "/%FF", "body").want(400, "InvalidURI")
@@ -93,7 +94,7 @@ func TestIllegalKeysAndAddresses(t *testing.T) {
 		x.raw("GET", "?prefix=%FF", "").want(400, "InvalidURI")
 		long := strings.Repeat("k", 1025)
 		out, err := x.c.DeleteObjects(x.Context(), &s3.DeleteObjectsInput{Bucket: &x.bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: &long}, {Key: ptr("fine")}}}})
-		x.must(err)
+		assert.NoError(x, err)
 		if len(out.Errors) != 1 || *out.Errors[0].Code != "KeyTooLongError" || len(out.Deleted) != 1 {
 			x.Errorf("got %+v", out)
 		}
@@ -104,7 +105,7 @@ func TestIllegalKeysAndAddresses(t *testing.T) {
 }
 
 func TestEncodingTypeURL(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, key := range []string{"a b+c/é%", "a b+c/x\x01", "a b+c/sub dir/x"} {
 			x.put(key, "body")
 		}

@@ -7,30 +7,31 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/store"
 )
 
 // hugePart puts a part's row into an upload, with no bytes behind it.
-func (x *story) hugePart(key, upload string, number int, size int64) (etag string) {
+func (x *apiTest) hugePart(key, upload string, number int, size int64) (etag string) {
 	x.Helper()
 	b, err := x.s.Store.Bucket(x.Context(), x.bucket)
-	x.must(err)
+	assert.NoError(x, err)
 	u, err := x.s.Store.Upload(x.Context(), b, key, upload)
-	x.must(err)
+	assert.NoError(x, err)
 	var blobs string
 	for blobs = range x.s.Gateway.Blobs {
 		break
 	}
 	etag = strings.Repeat(strconv.Itoa(number%10), 32)
-	x.must(x.s.Gateway.Meta.PutPart(x.Context(), *u, meta.Part{Number: number, Size: size, ETag: etag, Modified: time.Now().UnixMicro(), CRC64: make([]byte, 8),
+	assert.NoError(x, x.s.Gateway.Meta.PutPart(x.Context(), *u, meta.Part{Number: number, Size: size, ETag: etag, Modified: time.Now().UnixMicro(), CRC64: make([]byte, 8),
 		Segments: []meta.Segment{{Store: blobs, Blob: meta.NewID(), Bytes: size, Size: size, Part: number}}}))
 	return `"` + etag + `"`
 }
 
 // The largest object is one of 10,000 parts of 5 GiB: AWS' 50 TB.
 func TestObjectsOf50TB(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		if store.MaxObjectBytes != 53_687_091_200_000 {
 			x.Fatalf("the largest object has %d bytes", int64(store.MaxObjectBytes))
 		}

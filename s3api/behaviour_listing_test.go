@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/meta/metatest"
 )
@@ -58,18 +59,18 @@ func (l *listed) items() []string {
 
 // list asks for one page, with encoding-type=url: XML has no place for every
 // character of a key.
-func (x *story) list(q url.Values) *listed {
+func (x *apiTest) list(q url.Values) *listed {
 	x.Helper()
 	q.Set("encoding-type", "url")
 	r := x.raw("GET", "?"+strings.ReplaceAll(q.Encode(), "+", "%20"), "").want(200, "")
 	var l listed
 	// The first listing repeats its prefix as it is; encoding/xml refuses these.
 	body := strings.NewReplacer("&#x0;", "", "&#x1;", "", "&#xfffe;", "", "&#xffff;", "").Replace(r.body)
-	x.must(xml.Unmarshal([]byte(body), &l))
+	assert.NoError(x, xml.Unmarshal([]byte(body), &l))
 	decode := func(s *string) {
 		var err error
 		*s, err = url.QueryUnescape(*s)
-		x.must(err)
+		assert.NoError(x, err)
 	}
 	for _, keys := range [][]listedKey{l.Contents, l.Version, l.DeleteMarker, l.Upload} {
 		for i := range keys {
@@ -85,7 +86,7 @@ func (x *story) list(q url.Values) *listed {
 }
 
 // pages follows a listing to its end, size items a page.
-func (x *story) pages(kind string, size int, q url.Values) []string {
+func (x *apiTest) pages(kind string, size int, q url.Values) []string {
 	x.Helper()
 	q = url.Values{"prefix": q["prefix"], "delimiter": q["delimiter"]}
 	most := "max-keys"
@@ -140,7 +141,7 @@ var treeKeys = []string{"a", "a/", "a/b", "a/b/c", "a/b/d", "a//", "a-b", "ab", 
 // Listing one item at a time gives exactly what one page gives, for every
 // prefix and delimiter, and that is what the rules of S3 make of the keys.
 func TestListingOneKeyAtATimeGivesExactlyTheFullSet(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		var versions, uploads []string
 		for i, key := range treeKeys {
@@ -152,7 +153,7 @@ func TestListingOneKeyAtATimeGivesExactlyTheFullSet(t *testing.T) {
 			}
 		}
 		gone, err := x.c.DeleteObject(x.Context(), &s3.DeleteObjectInput{Bucket: &x.bucket, Key: aws.String("a/gone")})
-		x.must(err)
+		assert.NoError(x, err)
 		versions = append(versions, "a/gone@"+*gone.VersionId)
 		for _, prefix := range []string{"", "a/", "c", "zzz"} {
 			for _, delimiter := range []string{"", "/", "b", "//"} {
@@ -195,7 +196,7 @@ func rolledUp(keys []string, prefix, delimiter string) []string {
 // Prefixes, delimiters and markers that end with any character: the bounds of
 // what is read are computed from them.
 func TestListingsOfEveryCharacter(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		var keys, versions, uploads []string
 		chars := metatest.Characters()
@@ -246,7 +247,7 @@ func TestListingsOfEveryCharacter(t *testing.T) {
 // Prefixes and markers may be longer than any key, and than what a database
 // takes; the answer is what it would be if it took them.
 func TestListingsOfLongPrefixesAndMarkers(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		most := strings.Repeat("ü", 512)
 		for _, key := range []string{"a", most, "z"} {
@@ -285,7 +286,7 @@ func TestListingsOfLongPrefixesAndMarkers(t *testing.T) {
 
 // Text that is not UTF-8 is the client's mistake, wherever it stands.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		for _, bad := range []string{"%FF", "a%C3", "%ED%A0%80", "%C0%80", "%F4%90%80%80"} {
 			for _, uri := range []string{"?prefix=", "?delimiter=", "?marker=", "?list-type=2&start-after=", "?list-type=2&prefix=", "?versions&prefix=",
@@ -302,7 +303,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 			x.raw("PUT", "/k", "body", "X-Amz-Tagging", "a="+bad).want(400, "InvalidTag")
 			x.raw("PUT", "/k", "body", "X-Amz-Tagging", bad+"=a").want(400, "InvalidTag")
 			plain, err := url.PathUnescape(bad)
-			x.must(err)
+			assert.NoError(x, err)
 			doc := "<Delete><Object><Key>" + plain + "</Key></Object></Delete>"
 			x.raw("POST", "?delete", doc, sumHeader("CRC32"), sumOf("CRC32", doc)).want(400, "MalformedXML")
 			doc = "<Delete><Object><Key>k</Key><VersionId>" + plain + "</VersionId></Object></Delete>"
@@ -327,7 +328,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 
 // The prefix of a listing of buckets may end with any character, too.
 func TestListingBucketsWithAnyPrefix(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		list := func(prefix string) string {
 			in := *x
 			in.bucket = ""
@@ -352,7 +353,7 @@ func TestListingBucketsWithAnyPrefix(t *testing.T) {
 // A marker is a place among all keys, whether it is a key or under the prefix
 // or neither.
 func TestListingFromAnyMarker(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		keys := []string{"a1", "a2", "b1", "b2", "c1"}
 		ids := map[string][]string{}
@@ -397,7 +398,7 @@ func TestListingFromAnyMarker(t *testing.T) {
 // A common prefix that is not greater than the marker is left out, with all
 // that it stands for: in each of the listings.
 func TestACommonPrefixThatIsNotAfterTheMarkerIsLeftOut(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		keys := []string{"a", "a/", "a/1", "a/2", "a//b", "a//c", "b/1", "c", "п/1", "п/2", "\U0010ffff/1"}
 		for _, key := range keys {
 			x.put(key, "body")
@@ -433,7 +434,7 @@ func TestACommonPrefixThatIsNotAfterTheMarkerIsLeftOut(t *testing.T) {
 
 // Who empties a bucket by pages takes away what the markers name.
 func TestVersionsAreListedOnWhenTheMarkerIsDeleted(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		older := *x.put("k", "1").VersionId
 		x.versioning(types.BucketVersioningStatusSuspended)
@@ -454,7 +455,7 @@ func TestVersionsAreListedOnWhenTheMarkerIsDeleted(t *testing.T) {
 }
 
 func TestContinuationTokensAreTamperProof(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, key := range []string{"a", "b", "c", "d"} {
 			x.put(key, "body")
 		}

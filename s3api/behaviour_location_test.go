@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 )
 
 // Without configured regions a client that is set to any region can make its
 // bucket, and finds it where it asked for.
 func TestAnyLocationConstraintIsRememberedWhereNoRegionsAreConfigured(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		create := func(bucket, constraint string) *reply {
 			x.Helper()
 			doc := "<CreateBucketConfiguration><LocationConstraint>" + html.EscapeString(constraint) + "</LocationConstraint></CreateBucketConfiguration>"
@@ -29,7 +30,7 @@ func TestAnyLocationConstraintIsRememberedWhereNoRegionsAreConfigured(t *testing
 			list := x.as(s3test.Alice, "GET", "/?bucket-region="+url.QueryEscape(region)+"&prefix="+x.bucket, "").want(200, "")
 			list.says("<Name>" + x.bucket + "</Name>").says("<BucketRegion>" + region + "</BucketRegion>")
 			x.raw("PUT", "/k", "body").want(200, "")
-			x.same("object", x.get("k"), "body")
+			assert.Equal(x, "object", x.get("k"), "body")
 			again := create(x.bucket, region)
 			if other := create(x.bucket, "elsewhere"); again.resp.StatusCode != 200 && again.Code != "BucketAlreadyOwnedByYou" || other.Code != "BucketAlreadyOwnedByYou" {
 				x.Errorf("%s again: %d %s; elsewhere: %d %s", region, again.resp.StatusCode, again.Code, other.resp.StatusCode, other.Code)

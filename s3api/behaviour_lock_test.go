@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
@@ -19,11 +20,11 @@ const bypass = "X-Amz-Bypass-Governance-Retention"
 
 // locked makes the story's bucket one with object lock. The store's clock is
 // moved on when the test ends, so that nothing stays locked.
-func (x *story) locked() {
+func (x *apiTest) locked() {
 	x.Helper()
 	x.bucket = s3test.BucketName(x.T)
 	_, err := x.c.CreateBucket(x.Context(), &s3.CreateBucketInput{Bucket: &x.bucket, ObjectLockEnabledForBucket: ptr(true)})
-	x.must(err)
+	assert.NoError(x, err)
 	t, s, bucket := x.T, x.s, x.bucket
 	t.Cleanup(func() {
 		s.Shift(t, 200*365*24*time.Hour)
@@ -47,13 +48,13 @@ func md5Of(body string) string {
 
 // putLocked writes an object with headers of object lock, and the digest of
 // the body that these want.
-func (x *story) putLocked(key, body string, headers ...string) *reply {
+func (x *apiTest) putLocked(key, body string, headers ...string) *reply {
 	x.Helper()
 	return x.raw("PUT", "/"+key, body, append([]string{"Content-Md5", md5Of(body)}, headers...)...).want(200, "")
 }
 
 // deletesNothing tries to delete a version in every way there is.
-func (x *story) deletesNothing(key, version string, headers ...string) {
+func (x *apiTest) deletesNothing(key, version string, headers ...string) {
 	x.Helper()
 	x.raw("DELETE", "/"+key+"?versionId="+version, "", headers...).want(403, "AccessDenied")
 	in := &s3.DeleteObjectsInput{Bucket: &x.bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: &key, VersionId: &version}}}}
@@ -61,15 +62,15 @@ func (x *story) deletesNothing(key, version string, headers ...string) {
 		in.BypassGovernanceRetention = ptr(true)
 	}
 	out, err := x.c.DeleteObjects(x.Context(), in)
-	x.must(err)
+	assert.NoError(x, err)
 	if len(out.Deleted) != 0 || len(out.Errors) != 1 || *out.Errors[0].Code != "AccessDenied" {
 		x.Errorf("DeleteObjects: deleted %v, errors %v", out.Deleted, out.Errors)
 	}
-	x.same("the locked version", x.get(key, version), "body")
+	assert.Equal(x, "the locked version", x.get(key, version), "body")
 }
 
 func TestLockedVersionsStayWhateverIsTried(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.locked()
 		until := time.Now().Add(time.Hour)
 		for key, headers := range map[string][]string{"governance": locks("GOVERNANCE", until), "compliance": locks("COMPLIANCE", until), "hold": {"X-Amz-Object-Lock-Legal-Hold", "ON"}} {
@@ -100,7 +101,7 @@ func TestLockedVersionsStayWhateverIsTried(t *testing.T) {
 }
 
 func TestRetentionIsNeverShortened(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.locked()
 		until := time.Now().Add(2 * time.Hour).Truncate(time.Second)
 		for _, mode := range []string{"GOVERNANCE", "COMPLIANCE"} {
@@ -129,7 +130,7 @@ func TestRetentionIsNeverShortened(t *testing.T) {
 }
 
 func TestGovernanceIsBypassedOnlyByThoseWhoMay(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.locked()
 		until := time.Now().Add(time.Hour)
 		put := func() string {
@@ -145,7 +146,7 @@ func TestGovernanceIsBypassedOnlyByThoseWhoMay(t *testing.T) {
 		in := &s3.DeleteObjectsInput{Bucket: &x.bucket, BypassGovernanceRetention: ptr(true),
 			Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: ptr("k"), VersionId: &version}}}}
 		out, err := bob.DeleteObjects(x.Context(), in)
-		x.must(err)
+		assert.NoError(x, err)
 		if len(out.Errors) != 1 {
 			x.Errorf("DeleteObjects by one who may not: %+v", out)
 		}
@@ -164,7 +165,7 @@ func TestGovernanceIsBypassedOnlyByThoseWhoMay(t *testing.T) {
 }
 
 func TestLegalHoldsAndExpiry(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.locked()
 		hold := func(status string) {
 			x.Helper()
@@ -188,7 +189,7 @@ func TestLegalHoldsAndExpiry(t *testing.T) {
 }
 
 func TestDefaultRetention(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.locked()
 		configuration := "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>%s</DefaultRetention></Rule></ObjectLockConfiguration>"
 		before := *x.put("k", "body").VersionId
@@ -218,7 +219,7 @@ func TestDefaultRetention(t *testing.T) {
 }
 
 func TestLocksNeedABucketWithObjectLock(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		until := time.Now().Add(time.Hour)
 		x.put("k", "body")
 		x.raw("PUT", "/k", "new", locks("COMPLIANCE", until)...).want(400, "InvalidRequest")
@@ -230,14 +231,14 @@ func TestLocksNeedABucketWithObjectLock(t *testing.T) {
 		x.raw("GET", "/k?retention", "").want(400, "InvalidRequest")
 		x.raw("GET", "?object-lock", "").want(404, "ObjectLockConfigurationNotFoundError")
 		x.raw("PUT", "?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>").want(409, "InvalidBucketState")
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 	})
 }
 
 // AWS: "any request to upload an object with a retention period" needs a digest
 // of the body, parts included.
 func TestBodiesUnderObjectLockNeedADigest(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		const message = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put %s requests with Object Lock parameters"
 		x.locked()
 		until := time.Now().Add(time.Hour)

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 )
 
@@ -43,7 +44,7 @@ func document(parts ...any) string {
 }
 
 func TestCompleteIsExact(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "old")
 		up := x.upload("k")
 		big, small := random(5<<20), "the end"
@@ -65,10 +66,10 @@ func TestCompleteIsExact(t *testing.T) {
 		complete(document(2, one, 10000, last), 400, "InvalidRequest", "X-Amz-Mp-Object-Size", "17")
 		complete(document(2, one, 10000, last), 400, "InvalidRequest", "X-Amz-Mp-Object-Size", "-1")
 		complete("<CompleteMultipartUpload><Part><ETag>"+one+"</ETag></Part></CompleteMultipartUpload>", 400, "MalformedXML")
-		x.same("while refused", x.get("k"), "old")
+		assert.Equal(x, "while refused", x.get("k"), "old")
 
 		first := complete(document(2, one, 10000, strings.Trim(last, `"`)), 200, "", "X-Amz-Mp-Object-Size", fmt.Sprint(len(big)+len(small)))
-		x.same("object", x.get("k"), big+small)
+		assert.Equal(x, "object", x.get("k"), big+small)
 		a, b := md5.Sum([]byte(big)), md5.Sum([]byte(small))
 		sum := md5.Sum(append(a[:], b[:]...))
 		x.raw("HEAD", "/k", "").has("Etag", `"`+hex.EncodeToString(sum[:])+`-2"`)
@@ -77,19 +78,19 @@ func TestCompleteIsExact(t *testing.T) {
 		if first.body != again.body {
 			x.Errorf("repeated: %s, first %s", again.body, first.body)
 		}
-		x.must(x.s.Store.Flush(x.Context()))
+		assert.NoError(x, x.s.Store.Flush(x.Context()))
 		complete(document(2, one, 10000, last), 200, "")
 		x.raw("PUT", "/k?partNumber=1&uploadId="+up, "late").want(404, "NoSuchUpload")
 		x.raw("GET", "/k?uploadId="+up, "").want(404, "NoSuchUpload")
 		x.raw("DELETE", "/k?uploadId="+up, "").want(404, "NoSuchUpload")
 		x.put("k", "newer")
 		x.raw("POST", "/k?uploadId="+up, document(2, one, 10000, last)).want(404, "NoSuchUpload")
-		x.same("after a late repetition", x.get("k"), "newer")
+		assert.Equal(x, "after a late repetition", x.get("k"), "newer")
 	})
 }
 
 func TestPartNumbersAndUnknownUploads(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		up := x.upload("k")
 		for _, number := range []string{"0", "10001", "-1", "x", "", "99999999999999999999"} {
 			x.raw("PUT", "/k?partNumber="+number+"&uploadId="+up, "body").want(400, "InvalidArgument")
@@ -111,31 +112,31 @@ func TestPartNumbersAndUnknownUploads(t *testing.T) {
 }
 
 func TestReuploadedPartsReplaceTheirPredecessors(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		up := x.upload("k")
 		old := x.part("k", up, 1, "old")
 		one := x.part("k", up, 1, "new")
 		_, err := x.complete("k", up, old)
-		x.fails(err, "InvalidPart")
+		x.wantCode(err, "InvalidPart")
 		_, err = x.complete("k", up, one)
-		x.must(err)
-		x.same("object", x.get("k"), "new")
+		assert.NoError(x, err)
+		assert.Equal(x, "object", x.get("k"), "new")
 	})
 }
 
 func TestReadsByPartNumber(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		one, two := random(5<<20), random(777)
 		up := x.upload("k")
 		_, err := x.complete("k", up, x.part("k", up, 1, one), x.part("k", up, 2, two))
-		x.must(err)
+		assert.NoError(x, err)
 		for i, body := range []string{one, two} {
 			first := i * len(one)
 			for _, method := range []string{"GET", "HEAD"} {
 				r := x.raw(method, fmt.Sprintf("/k?partNumber=%d", i+1), "").want(206, "").has("X-Amz-Mp-Parts-Count", "2",
 					"Content-Length", fmt.Sprint(len(body)), "Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, first+len(body)-1, len(one)+len(two)))
 				if method == "GET" {
-					x.same("part", r.body, body)
+					assert.Equal(x, "part", r.body, body)
 				}
 			}
 		}
@@ -148,12 +149,12 @@ func TestReadsByPartNumber(t *testing.T) {
 		}
 		x.raw("GET", "/k?partNumber=1", "", "Range", "bytes=0-1").want(400, "InvalidRequest")
 		x.put("plain", "body")
-		x.same("part 1 of one", x.raw("GET", "/plain?partNumber=1", "").want(206, "").body, "body")
+		assert.Equal(x, "part 1 of one", x.raw("GET", "/plain?partNumber=1", "").want(206, "").body, "body")
 	})
 }
 
 func TestListPartsByPages(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		up := x.upload("k")
 		var want []int
 		for _, n := range []int{10000, 3, 1, 7, 2} {
@@ -166,7 +167,7 @@ func TestListPartsByPages(t *testing.T) {
 			marker := "0"
 			for range 10 {
 				out, err := x.c.ListParts(x.Context(), &s3.ListPartsInput{Bucket: &x.bucket, Key: ptr("k"), UploadId: &up, MaxParts: ptr(int32(size)), PartNumberMarker: &marker})
-				x.must(err)
+				assert.NoError(x, err)
 				for _, p := range out.Parts {
 					got = append(got, int(*p.PartNumber))
 					if *p.Size != int64(*p.PartNumber) || p.LastModified == nil || len(*p.ETag) != 34 {
@@ -186,7 +187,7 @@ func TestListPartsByPages(t *testing.T) {
 }
 
 func TestAbortDuringTheUploadOfAPart(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		before := x.blobs()
 		for range 3 {
 			up := x.upload("k")
@@ -212,7 +213,7 @@ func TestAbortDuringTheUploadOfAPart(t *testing.T) {
 }
 
 func TestRacingCompletesAndAborts(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		before := x.blobs()
 		for range 5 {
 			up := x.upload("k")
@@ -234,7 +235,7 @@ func TestRacingCompletesAndAborts(t *testing.T) {
 			x.blobs()
 			r := x.raw("GET", "/k", "") // the object, whole, or none
 			if r.resp.StatusCode == 200 {
-				x.same("object", r.body, random(50_000))
+				assert.Equal(x, "object", r.body, random(50_000))
 			} else {
 				r.want(404, "NoSuchKey")
 			}
@@ -251,20 +252,20 @@ func TestRacingCompletesAndAborts(t *testing.T) {
 // last, and it is dated when it is completed: what a client was told is what the
 // next GET shows.
 func TestTheUploadThatCompletesLastIsCurrent(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		first, second := x.upload("k"), x.upload("k")
 		one, two := x.part("k", first, 1, "first"), x.part("k", second, 1, "second")
 		_, err := x.complete("k", second, two)
-		x.must(err)
-		x.same("after the second", x.get("k"), "second")
+		assert.NoError(x, err)
+		assert.Equal(x, "after the second", x.get("k"), "second")
 		between := *x.put("k", "between").VersionId
 		x.s.Shift(x.T, time.Hour)
 		out, err := x.complete("k", first, one)
-		x.must(err)
-		x.same("after the first", x.get("k"), "first")
+		assert.NoError(x, err)
+		assert.Equal(x, "after the first", x.get("k"), "first")
 		head, err := x.c.HeadObject(x.Context(), &s3.HeadObjectInput{Bucket: &x.bucket, Key: ptr("k")})
-		x.must(err)
+		assert.NoError(x, err)
 		if *head.VersionId != *out.VersionId || head.LastModified.Before(time.Now().Add(30*time.Minute)) {
 			x.Errorf("version %s of %v, want %s", *head.VersionId, head.LastModified, *out.VersionId)
 		}

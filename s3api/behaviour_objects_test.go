@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
 
@@ -23,12 +24,12 @@ func tagging(tags ...string) string {
 }
 
 // tags reads an object's tags, as key=value in order.
-func (x *story) tags(target string) string {
+func (x *apiTest) tags(target string) string {
 	x.Helper()
 	var doc struct {
 		TagSet struct{ Tag []struct{ Key, Value string } }
 	}
-	x.must(xml.Unmarshal([]byte(x.raw("GET", target, "").want(200, "").body), &doc))
+	assert.NoError(x, xml.Unmarshal([]byte(x.raw("GET", target, "").want(200, "").body), &doc))
 	var all []string
 	for _, t := range doc.TagSet.Tag {
 		all = append(all, t.Key+"="+t.Value)
@@ -45,7 +46,7 @@ func manyTags(n int) []string {
 }
 
 func TestTagLimits(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		for _, target := range []string{"/k?tagging", "?tagging"} {
 			most, done := 10, 200
@@ -76,7 +77,7 @@ func TestTagLimits(t *testing.T) {
 }
 
 func TestTagsByHeaderVersionAndCopy(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		one := x.raw("PUT", "/k", "body", "X-Amz-Tagging", "b=2&a=1%2B1&c").want(200, "").header("X-Amz-Version-Id")
 		x.raw("HEAD", "/k", "").has("X-Amz-Tagging-Count", "3")
@@ -89,7 +90,7 @@ func TestTagsByHeaderVersionAndCopy(t *testing.T) {
 		x.raw("PUT", "/bad", "", append(source, "X-Amz-Tagging-Directive", "MERGE")...).want(400, "InvalidArgument")
 		up := x.upload("parts", func(in *s3.CreateMultipartUploadInput) { in.Tagging = ptr("p=q") })
 		_, err := x.complete("parts", up, x.part("parts", up, 1, "body"))
-		x.must(err)
+		assert.NoError(x, err)
 		for target, want := range map[string]string{"/k?tagging&versionId=" + one: "a=1+1 b=2 c=", "/k?tagging": "two=2",
 			"/copied?tagging": "a=1+1 b=2 c=", "/replaced?tagging": "new=tag", "/none?tagging": "", "/parts?tagging": "p=q"} {
 			if got := x.tags(target); got != want {
@@ -105,7 +106,7 @@ func TestTagsByHeaderVersionAndCopy(t *testing.T) {
 }
 
 func TestUserMetadata(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		odd := []string{"X-Amz-Meta-Mixed-CASE", "Value with  spaces", "X-Amz-Meta-U", "grüße, 世界", "X-Amz-Meta-Symbols", `"a=b;c",'d'<&>\%41+`, "X-Amz-Meta-Empty", "",
 			"X-Amz-Meta-Under_score.dot", "1"}
 		x.raw("PUT", "/k", "body", append(odd, "Cache-Control", "no-store", "Content-Disposition", `attachment; filename="ü"`, "Content-Encoding", "gzip",
@@ -116,7 +117,7 @@ func TestUserMetadata(t *testing.T) {
 			for i := 0; i < len(odd); i += 2 {
 				// What is not ASCII comes back as RFC 2047 has it, as from AWS.
 				got, err := new(mime.WordDecoder).DecodeHeader(r.header(odd[i]))
-				x.must(err)
+				assert.NoError(x, err)
 				if got != odd[i+1] {
 					x.Errorf("%s: %q, want %q", odd[i], got, odd[i+1])
 				}
@@ -132,7 +133,7 @@ func TestUserMetadata(t *testing.T) {
 }
 
 func TestCopyDirectives(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/k", "body", "X-Amz-Meta-A", "1", "Content-Type", "text/x", "Cache-Control", "no-store").want(200, "")
 		from := []string{"X-Amz-Copy-Source", "/" + x.bucket + "/k"}
 		x.raw("PUT", "/copied", "", append(from, "X-Amz-Meta-B", "2", "Content-Type", "text/y")...).want(200, "")
@@ -146,7 +147,7 @@ func TestCopyDirectives(t *testing.T) {
 		x.raw("HEAD", "/k", "").has("X-Amz-Meta-A", "", "X-Amz-Meta-C", "3", "Content-Length", "4")
 		x.raw("PUT", "/k", "", append(from, "X-Amz-Metadata-Directive", "KEEP")...).want(400, "InvalidArgument")
 		x.raw("PUT", "/k", "", append(from, sse, "AES256")...).want(200, "").has(sse, "AES256")
-		x.same("encrypted in place", x.get("k"), "body")
+		assert.Equal(x, "encrypted in place", x.get("k"), "body")
 		for source, want := range map[string]string{"/" + x.bucket + "/none": "NoSuchKey", "/no-such-bucket-at-all/k": "NoSuchBucket", "nonsense": "InvalidArgument", "/" + x.bucket + "/": "InvalidArgument",
 			"/" + x.bucket + "/k?versionId=": "InvalidArgument", "/" + x.bucket + "/%zz": "InvalidArgument"} {
 			if r := x.raw("PUT", "/x", "", "X-Amz-Copy-Source", source); r.Code != want {
@@ -157,7 +158,7 @@ func TestCopyDirectives(t *testing.T) {
 }
 
 func TestStorageClasses(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/k", "body", "X-Amz-Storage-Class", "STANDARD").want(200, "")
 		x.raw("HEAD", "/k", "").has("X-Amz-Storage-Class", "")
 		for _, r := range []*reply{x.raw("PUT", "/k", "new", "X-Amz-Storage-Class", "NO_SUCH"), x.raw("POST", "/k?uploads", "", "X-Amz-Storage-Class", "NO_SUCH"),
@@ -169,12 +170,12 @@ func TestStorageClasses(t *testing.T) {
 				x.Errorf("%s: %s", listing, r.body)
 			}
 		}
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 	})
 }
 
 func TestAppends(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		offset := func(n int) []string { return []string{"X-Amz-Write-Offset-Bytes", fmt.Sprint(n)} }
 		want := ""
 		before := x.blobs()
@@ -185,7 +186,7 @@ func TestAppends(t *testing.T) {
 			}
 			want += piece
 			x.raw("PUT", "/log", piece, headers...).want(200, "").has("X-Amz-Object-Size", fmt.Sprint(len(want)))
-			x.same("log", x.get("log"), want)
+			assert.Equal(x, "log", x.get("log"), want)
 		}
 		for _, bad := range []int{0, len(want) - 1, len(want) + 1} {
 			x.raw("PUT", "/log", "x", offset(bad)...).want(400, "InvalidWriteOffset")
@@ -194,7 +195,7 @@ func TestAppends(t *testing.T) {
 		x.raw("PUT", "/log", "x", append(offset(len(want)), "X-Amz-Checksum-Crc32", sumOf("CRC32", "y"))...).want(400, "BadDigest")
 		x.raw("PUT", "/log", "x", append(offset(len(want)), "If-Match", wrongETag)...).want(412, "PreconditionFailed")
 		x.raw("PUT", "/none", "x", offset(1)...).want(400, "InvalidWriteOffset")
-		x.same("after refusals", x.get("log"), want)
+		assert.Equal(x, "after refusals", x.get("log"), want)
 		x.raw("GET", "/log", "", "Range", fmt.Sprintf("bytes=%d-%d", 300_000, 320_000)).want(206, "")
 		codes := x.race(6, func(int) error {
 			_, err := x.c.PutObject(x.Context(), &s3.PutObjectInput{Bucket: &x.bucket, Key: ptr("log"), WriteOffsetBytes: ptr(int64(len(want))), Body: strings.NewReader("racer")})
@@ -203,7 +204,7 @@ func TestAppends(t *testing.T) {
 		if codes[""] != 1 || codes["InvalidWriteOffset"] != 5 {
 			x.Errorf("got %v", codes)
 		}
-		x.same("one racer", x.get("log"), want+"racer")
+		assert.Equal(x, "one racer", x.get("log"), want+"racer")
 		x.deleteKey("log")
 		if after := x.blobs(); len(after) != len(before) {
 			x.Errorf("%d blobs are left", len(after)-len(before))
@@ -212,7 +213,7 @@ func TestAppends(t *testing.T) {
 }
 
 func TestRenames(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, body := range []string{"small", random(1<<20 + 1)} {
 			etag := x.raw("PUT", "/from here+%25", body, "X-Amz-Meta-A", "1", "X-Amz-Tagging", "a=b", sse, "AES256").want(200, "").header("Etag")
 			rename := func(to, from string, status int, code string, headers ...string) {
@@ -228,7 +229,7 @@ func TestRenames(t *testing.T) {
 			rename("/to", "%zz", 400, "InvalidArgument")
 			rename("/to", "/"+x.bucket+"/"+source, 200, "", "X-Amz-Rename-Source-If-Match", etag, "If-None-Match", "*")
 			x.raw("HEAD", "/to", "").want(200, "").has("X-Amz-Meta-A", "1", sse, "AES256", "X-Amz-Tagging-Count", "1", "Etag", etag)
-			x.same("renamed", x.get("to"), body)
+			assert.Equal(x, "renamed", x.get("to"), body)
 			x.raw("GET", "/"+source, "").want(404, "NoSuchKey")
 			x.deleteKey("to")
 		}
@@ -239,10 +240,10 @@ func TestRenames(t *testing.T) {
 }
 
 func TestBodiesOfEverySizeAndSignatureComeBack(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, n := range []int{0, 1, 4095, 4096, 4097, 65535, 65536, 524288, 524289, 1 << 20, 3<<20 + 7} {
 			x.chunked("/k", sigv4test.Chunked, random(n)).want(200, "")
-			x.same(fmt.Sprint(n), x.get("k"), random(n))
+			assert.Equal(x, fmt.Sprint(n), x.get("k"), random(n))
 			x.raw("HEAD", "/k", "").has("Content-Length", fmt.Sprint(n), "Content-Encoding", "")
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 )
 
@@ -17,7 +18,7 @@ import (
 // missing it is refused and changes nothing. ("Required permissions for Amazon
 // S3 API operations" in the user guide.)
 func TestRequestsNeedTheActionsOfAllTheyDo(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("other", "body")
 		source := []string{"X-Amz-Copy-Source", "/" + x.bucket + "/src"}
 		with := func(base []string, more ...string) []string { return append(slices.Clone(base), more...) }
@@ -26,7 +27,7 @@ func TestRequestsNeedTheActionsOfAllTheyDo(t *testing.T) {
 		plain := func() { x.put("src", "body") }
 		etag := x.put("src", "body").ETag
 		up := func() string { return x.upload("src") }
-		complete := func(t *story, headers ...string) func() *reply {
+		complete := func(t *apiTest, headers ...string) func() *reply {
 			return func() *reply {
 				id := up()
 				part := x.part("src", id, 1, "part")
@@ -144,7 +145,7 @@ func TestRequestsNeedTheActionsOfAllTheyDo(t *testing.T) {
 // What a copy takes over is part of what it writes: a Deny of the action and
 // one of the tag hold for copies as for headers.
 func TestCopiedTagsAreSeenByConditions(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/tagged", "body", "X-Amz-Tagging", "approved=yes").want(200, "")
 		x.put("plain", "body")
 		copy := func(from string) *reply {
@@ -163,12 +164,12 @@ func TestCopiedTagsAreSeenByConditions(t *testing.T) {
 // The tags of a readable object are told to nobody who may not read tags: not
 // by a copy, and not their number.
 func TestTagsOfReadableObjectsAreNotDisclosed(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/k", "body", "X-Amz-Tagging", "customer=ACME", "X-Amz-Acl", "public-read").want(200, "")
 		mine := s3test.BucketName(x.T)
 		bob := x.s.Client(x.T, s3test.Bob)
 		_, err := bob.CreateBucket(x.Context(), &s3.CreateBucketInput{Bucket: &mine})
-		x.must(err)
+		assert.NoError(x, err)
 		x.Cleanup(func() { x.s.Remove(x.T, mine) })
 		x.as(s3test.Bob, "GET", "/"+x.bucket+"/k?tagging", "").want(403, "AccessDenied")
 		x.as(s3test.Bob, "PUT", "/"+mine+"/copy", "", "X-Amz-Copy-Source", "/"+x.bucket+"/k").want(403, "AccessDenied")
@@ -187,7 +188,7 @@ func TestTagsOfReadableObjectsAreNotDisclosed(t *testing.T) {
 // A bucket's ACL knows of writing only: a write that it allows may set ACL and
 // tags by headers, unless a policy denies that.
 func TestWritesByACLMaySetWhatGoesWithThem(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.open()
 		x.as(s3test.Bob, "PUT", "/"+x.bucket+"/k", "bob's", "X-Amz-Acl", "bucket-owner-read", "X-Amz-Tagging", "a=b").want(200, "")
 		// The ACL is that of the new object; whose the old one was does not count.
@@ -203,7 +204,7 @@ func TestWritesByACLMaySetWhatGoesWithThem(t *testing.T) {
 
 // The attributes of an object of another tenant are for whom its ACL lets read.
 func TestAttributesRespectTheObjectsACL(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.open()
 		attributes := func(key s3test.Key) *reply {
 			return x.as(key, "GET", "/"+x.bucket+"/k?attributes", "", "X-Amz-Object-Attributes", "ETag,ObjectSize")
@@ -221,7 +222,7 @@ func TestAttributesRespectTheObjectsACL(t *testing.T) {
 
 // Who may only write learns neither size nor ETag.
 func TestWritersLearnNothingOfWhatIsThere(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		etag := *x.put("k", "secret").ETag
 		x.policy(x.rule("Allow", "bob", "", "", "s3:PutObject", "s3:DeleteObject"))
 		for _, c := range [][3]string{
@@ -237,7 +238,7 @@ func TestWritersLearnNothingOfWhatIsThere(t *testing.T) {
 		for _, v := range []string{etag, wrongETag} {
 			x.as(s3test.Bob, "PUT", "/"+x.bucket+"/k", "", "If-None-Match", v).want(501, "NotImplemented")
 		}
-		x.same("object", x.get("k"), "secret")
+		assert.Equal(x, "object", x.get("k"), "secret")
 		x.versioning(types.BucketVersioningStatusEnabled)
 		x.as(s3test.Bob, "DELETE", "/"+x.bucket+"/k?versionId=null", "", "If-Match", etag).want(403, "AccessDenied")
 	})
@@ -245,7 +246,7 @@ func TestWritersLearnNothingOfWhatIsThere(t *testing.T) {
 
 // Retention and legal hold are told to whom may read them, as on AWS.
 func TestLocksAreToldToWhomMayReadThem(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		x.raw("PUT", "?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>").want(200, "")
 		until := time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
@@ -265,7 +266,7 @@ func TestLocksAreToldToWhomMayReadThem(t *testing.T) {
 // A caller who may not list learns of a missing key nothing: neither that it
 // has a delete marker nor the marker's version.
 func TestAMissingKeyTellsNothingToThoseWhoMayNotList(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "?versioning", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>").want(200, "")
 		x.put("deleted", "body")
 		x.raw("DELETE", "/deleted", "").want(204, "")
@@ -291,7 +292,7 @@ func TestAMissingKeyTellsNothingToThoseWhoMayNotList(t *testing.T) {
 
 // Owners of buckets are confirmed to nobody before authentication.
 func TestExpectedOwnerIsLookedAtAfterAuthentication(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		var answers []string
 		for _, owner := range []string{"alice", "bob", "nobody"} {
 			answers = append(answers, x.as(s3test.Key{}, "POST", "/"+x.bucket, "no form", "X-Amz-Expected-Bucket-Owner", owner).Code)

@@ -47,7 +47,7 @@ func hostilePolicies(bucket string) map[string]string {
 // The bucket's owner chooses the policy, and those whom it lets in the headers
 // and keys: the worst of both is decided, for a thousand keys and for one.
 func TestHostilePoliciesCostLittle(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		agent := strings.Repeat("a", 48<<10)
 		for name, text := range hostilePolicies(x.bucket) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/s3api"
 	"github.com/pithos/pithos/sigv2/sigv2test"
@@ -16,15 +17,15 @@ import (
 // presigned sends a request that was presigned with target, path and query,
 // as both signature versions do it in turn, and returns the answers. Headers
 // are in pairs; version 4 signs them.
-func (x *story) presigned(method, target, body string, header ...string) *reply {
+func (x *apiTest) presigned(method, target, body string, header ...string) *reply {
 	x.Helper()
 	return x.send(x.presign(method, target, body, header...))
 }
 
-func (x *story) presign(method, target, body string, header ...string) *http.Request {
+func (x *apiTest) presign(method, target, body string, header ...string) *http.Request {
 	x.Helper()
 	r, err := http.NewRequestWithContext(x.Context(), method, x.s.URL+"/"+x.bucket+target, strings.NewReader(body))
-	x.must(err)
+	assert.NoError(x, err)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
@@ -32,10 +33,10 @@ func (x *story) presign(method, target, body string, header ...string) *http.Req
 	return r
 }
 
-func (x *story) send(r *http.Request) *reply {
+func (x *apiTest) send(r *http.Request) *reply {
 	x.Helper()
 	resp, err := x.s.HTTP.Do(r)
-	x.must(err)
+	assert.NoError(x, err)
 	return x.reply(resp, []byte(x.read(resp.Body)))
 }
 
@@ -44,11 +45,11 @@ func (x *story) send(r *http.Request) *reply {
 const sdkQuery = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32"
 
 func TestChecksumsInThePresignedQueryAreNotVerified(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		crc := sumHeader("CRC32")
 		for _, body := range []string{"", "body", random(300_000)} {
 			x.presigned("PUT", "/k?x-id=PutObject&"+sdkQuery, body).want(200, "").has(crc, "")
-			x.same("object", x.get("k"), body)
+			assert.Equal(x, "object", x.get("k"), body)
 			up := x.upload("parts")
 			x.presigned("PUT", "/parts?x-id=UploadPart&partNumber=1&uploadId="+up+"&"+sdkQuery, body).want(200, "")
 		}
@@ -61,12 +62,12 @@ func TestChecksumsInThePresignedQueryAreNotVerified(t *testing.T) {
 		x.presigned("PUT", "/k?x-amz-sdk-checksum-algorithm=CRC32", "body").want(200, "")
 		// A document is not held to such a checksum either; it needs another digest.
 		x.presigned("POST", "?delete&"+sdkQuery, "<Delete><Object><Key>k</Key></Object></Delete>").want(400, "InvalidRequest")
-		x.same("object", x.get("k"), "body")
+		assert.Equal(x, "object", x.get("k"), "body")
 	})
 }
 
 func TestChecksumsInHeadersOfPresignedRequestsAreVerified(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		for _, query := range []string{"", "?" + sdkQuery} {
 			for algorithm := range checksums {
 				header := sumHeader(algorithm)
@@ -85,7 +86,7 @@ func TestChecksumsInHeadersOfPresignedRequestsAreVerified(t *testing.T) {
 // What presigners put into the query means what the header means, and policies
 // see it so.
 func TestHeadersInThePresignedQueryTakeEffect(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		query := url.Values{"x-amz-acl": {"public-read"}, "x-amz-tagging": {"a=b"}, "x-amz-meta-Name": {"value"}, "x-amz-server-side-encryption": {"AES256"},
 			"x-amz-website-redirect-location": {"/else"}, "x-amz-storage-class": {"STANDARD"}}
 		x.presigned("PUT", "/k?"+query.Encode(), "body").want(200, "").has("X-Amz-Server-Side-Encryption", "AES256")
@@ -150,7 +151,7 @@ func TestPresignedURLsAreGoodForOneOperation(t *testing.T) {
 
 // AWS: the x-amz-* headers "excluding x-amz-content-sha256" must be signed.
 func TestPayloadHashNeedNotBeASignedHeader(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		hash := func(body string) string { return sigv4test.Hash([]byte(body)) }
 		for _, c := range []struct {
 			payload, sent, body string
@@ -167,7 +168,7 @@ func TestPayloadHashNeedNotBeASignedHeader(t *testing.T) {
 			{hash("body"), "nonsense", "body", 400, "InvalidArgument"},
 		} {
 			r, err := http.NewRequestWithContext(x.Context(), http.MethodPut, x.s.URL+"/"+x.bucket+"/k", strings.NewReader(c.body))
-			x.must(err)
+			assert.NoError(x, err)
 			sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret, Skip: []string{"x-amz-content-sha256"}}.SignHeader(r, c.payload)
 			if strings.Contains(r.Header.Get("Authorization"), "x-amz-content-sha256") {
 				x.Fatal("the header is signed")

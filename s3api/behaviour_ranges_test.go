@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/pithos/pithos/internal/assert"
 )
 
 func TestRangesOfEveryForm(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		bodies := map[string]string{"small": random(1000), "large": random(2<<20 + 17)}
 		for key, body := range bodies {
 			x.put(key, body)
@@ -47,7 +49,7 @@ func TestRangesOfEveryForm(t *testing.T) {
 					}
 					r.want(status, "").has("Content-Range", contentRange, "Content-Length", fmt.Sprint(len(want)), "Accept-Ranges", "bytes")
 					if method == "GET" {
-						x.same(key+" "+c.header, r.body, want)
+						assert.Equal(x, key+" "+c.header, r.body, want)
 					} else if r.body != "" {
 						x.Errorf("HEAD has a body: %.40q", r.body)
 					}
@@ -64,7 +66,7 @@ func TestRangesOfEveryForm(t *testing.T) {
 }
 
 func TestRangesOfEmptyObjects(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("empty", "")
 		for _, header := range []string{"bytes=0-", "bytes=0-0", "bytes=-0", "bytes=1-"} {
 			x.raw("GET", "/empty", "", "Range", header).want(416, "InvalidRange").has("Content-Range", "bytes */0")
@@ -80,7 +82,7 @@ func TestRangesOfEmptyObjects(t *testing.T) {
 // RFC 9110, section 13.1.5: a range only if the object is the one that the
 // client has the rest of.
 func TestIfRangeGivesTheWholeOfAnotherObject(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		etag := *x.put("k", "0123456789").ETag
 		modified := x.raw("HEAD", "/k", "").header("Last-Modified")
 		for _, c := range []struct {
@@ -94,7 +96,7 @@ func TestIfRangeGivesTheWholeOfAnotherObject(t *testing.T) {
 }
 
 func TestOverriddenHeadersOfAnAnswer(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
 		q := "?response-content-type=a%2Fb&response-content-language=de&response-expires=x&response-cache-control=no-cache" +
 			"&response-content-disposition=attachment%3B+filename%3D%22%C3%BC%22&response-content-encoding=gzip"

@@ -12,38 +12,39 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/meta"
 )
 
 // remake deletes the bucket, which is empty, and creates it again, as another
 // gateway does: this one remembers the old bucket.
-func (x *story) remake(owner string, edit func(*meta.BucketConfig)) {
+func (x *apiTest) remake(owner string, edit func(*meta.BucketConfig)) {
 	x.Helper()
 	ctx, m := x.Context(), x.s.Gateway.Meta
 	b, err := m.Bucket(ctx, x.bucket)
-	x.must(err)
+	assert.NoError(x, err)
 	was := b.Rev
 	b.Rev, b.State = meta.NextRev(was, time.Now()), meta.BucketDeleting
-	x.must(m.UpdateBucket(ctx, b, was))
+	assert.NoError(x, m.UpdateBucket(ctx, b, was))
 	empty, err := m.Empty(ctx, b.ID)
-	x.must(err)
+	assert.NoError(x, err)
 	if !empty {
 		x.Fatal("the bucket is not empty")
 	}
-	x.must(m.RemoveBucket(ctx, b))
+	assert.NoError(x, m.RemoveBucket(ctx, b))
 	b.ID, b.Owner, b.State, b.Rev = meta.NewID(), owner, meta.BucketActive, meta.NextRev(0, time.Now())
 	b.Config = meta.BucketConfig{Region: b.Config.Region}
 	if edit != nil {
 		edit(&b.Config)
 	}
 	_, err = m.CreateBucket(ctx, b)
-	x.must(err)
+	assert.NoError(x, err)
 }
 
 // remember has the gateway remember the bucket as it is now, until the test is
 // over: the clock does not pass what is remembered.
-func (x *story) remember() {
+func (x *apiTest) remember() {
 	x.Helper()
 	x.s.Shift(x.T, -time.Hour)
 	x.raw("GET", "?versioning", "").want(200, "")
@@ -51,23 +52,23 @@ func (x *story) remember() {
 
 // other stores a small object in the bucket as it is now, as another gateway
 // does, and returns its ETag.
-func (x *story) other(key, body string) string {
+func (x *apiTest) other(key, body string) string {
 	x.Helper()
 	ctx, m := x.Context(), x.s.Gateway.Meta
 	b, err := m.Bucket(ctx, x.bucket)
-	x.must(err)
+	assert.NoError(x, err)
 	sum := md5.Sum([]byte(body))
 	rev := meta.NextRev(0, time.Now())
 	v := meta.Version{Seq: rev, Null: true, Size: int64(len(body)), ETag: hex.EncodeToString(sum[:]), Modified: rev, Owner: b.Owner, Class: "STANDARD",
 		Inline: true, Payload: []byte(body), Segments: []meta.Segment{{Bytes: int64(len(body)), Size: int64(len(body))}}}
 	p, err := m.Begin(ctx, b.ID, key, rev, false)
-	x.must(err)
-	x.must(p.Commit(ctx, meta.Change{Rev: rev, ID: meta.NewID(), Put: []meta.Version{v}, NullSeq: rev, Entry: meta.EntryOf(key, &v)}))
+	assert.NoError(x, err)
+	assert.NoError(x, p.Commit(ctx, meta.Change{Rev: rev, ID: meta.NewID(), Put: []meta.Version{v}, NullSeq: rev, Entry: meta.EntryOf(key, &v)}))
 	return `"` + v.ETag + `"`
 }
 
 // form sends a form of alice's, which stores the object up/upload.bin.
-func (x *story) form() *reply {
+func (x *apiTest) form() *reply {
 	x.Helper()
 	body, contentType := browserForm(x.T, "body of the form", signedV4(s3test.Alice, x.bucket, 100)...)
 	return x.as(s3test.Key{}, "POST", "/"+x.bucket, string(body), "Content-Type", contentType)
@@ -77,50 +78,50 @@ func (x *story) form() *reply {
 // writes as if this gateway had not remembered the old one.
 func TestWritesGoIntoABucketThatWasCreatedAgain(t *testing.T) {
 	large := random(3 << 20)
-	writes := map[string]func(x *story){
-		"a small object": func(x *story) {
+	writes := map[string]func(x *apiTest){
+		"a small object": func(x *apiTest) {
 			x.raw("PUT", "/k", "body", "X-Amz-Meta-A", "b", "X-Amz-Tagging", "a=b").want(200, "")
-			x.same("object", x.raw("GET", "/k", "").has("X-Amz-Meta-A", "b").has("X-Amz-Tagging-Count", "1").body, "body")
+			assert.Equal(x, "object", x.raw("GET", "/k", "").has("X-Amz-Meta-A", "b").has("X-Amz-Tagging-Count", "1").body, "body")
 		},
-		"an empty object": func(x *story) {
+		"an empty object": func(x *apiTest) {
 			x.raw("PUT", "/k", "").want(200, "")
-			x.same("object", x.get("k"), "")
+			assert.Equal(x, "object", x.get("k"), "")
 		},
-		"a large object": func(x *story) {
+		"a large object": func(x *apiTest) {
 			sum := sha256.Sum256([]byte(large))
 			x.raw("PUT", "/k", large, sumHeader("SHA256"), sumOf("SHA256", large)).want(200, "")
 			got := sha256.Sum256([]byte(x.get("k")))
-			x.same("sum of the object", hex.EncodeToString(got[:]), hex.EncodeToString(sum[:]))
+			assert.Equal(x, "sum of the object", hex.EncodeToString(got[:]), hex.EncodeToString(sum[:]))
 		},
-		"an encrypted object": func(x *story) {
+		"an encrypted object": func(x *apiTest) {
 			x.raw("PUT", "/k", large, "X-Amz-Server-Side-Encryption", "AES256").want(200, "")
-			x.same("object", x.get("k"), large)
+			assert.Equal(x, "object", x.get("k"), large)
 		},
-		"a new object": func(x *story) {
+		"a new object": func(x *apiTest) {
 			x.raw("PUT", "/k", "body", "If-None-Match", "*").want(200, "")
-			x.same("object", x.get("k"), "body")
+			assert.Equal(x, "object", x.get("k"), "body")
 		},
-		"a copy onto itself": func(x *story) {
+		"a copy onto itself": func(x *apiTest) {
 			x.other("k", "body")
 			x.raw("PUT", "/k", "", "X-Amz-Copy-Source", x.bucket+"/k", "X-Amz-Metadata-Directive", "REPLACE", "X-Amz-Meta-A", "b").want(200, "")
 			x.raw("HEAD", "/k", "").want(200, "").has("X-Amz-Meta-A", "b")
 		},
-		"an overwrite of what is there": func(x *story) {
+		"an overwrite of what is there": func(x *apiTest) {
 			etag := x.other("k", "old")
 			x.raw("PUT", "/k", "body", "If-Match", etag).want(200, "")
-			x.same("object", x.get("k"), "body")
+			assert.Equal(x, "object", x.get("k"), "body")
 		},
-		"a deletion": func(x *story) {
+		"a deletion": func(x *apiTest) {
 			x.other("k", "body")
 			x.raw("DELETE", "/k", "").want(204, "")
 			x.raw("GET", "/k", "").want(404, "NoSuchKey")
 		},
-		"a conditional deletion": func(x *story) {
+		"a conditional deletion": func(x *apiTest) {
 			etag := x.other("k", "body")
 			x.raw("DELETE", "/k", "", "If-Match", etag).want(204, "")
 			x.raw("GET", "/k", "").want(404, "NoSuchKey")
 		},
-		"deletions of several keys": func(x *story) {
+		"deletions of several keys": func(x *apiTest) {
 			x.other("k", "body")
 			x.other("l", "body")
 			doc := "<Delete><Object><Key>none</Key></Object><Object><Key>k</Key></Object><Object><Key>l</Key></Object></Delete>"
@@ -129,55 +130,55 @@ func TestWritesGoIntoABucketThatWasCreatedAgain(t *testing.T) {
 				x.Errorf("%q are left", left)
 			}
 		},
-		"a rename": func(x *story) {
+		"a rename": func(x *apiTest) {
 			x.other("k", "body")
 			x.raw("PUT", "/l?renameObject", "", "X-Amz-Rename-Source", "k").want(200, "")
-			x.same("object", x.get("l"), "body")
+			assert.Equal(x, "object", x.get("l"), "body")
 		},
-		"tags": func(x *story) {
+		"tags": func(x *apiTest) {
 			x.other("k", "body")
 			doc := "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 			x.raw("PUT", "/k?tagging", doc, sumHeader("CRC32"), sumOf("CRC32", doc)).want(200, "")
 			x.raw("GET", "/k", "").has("X-Amz-Tagging-Count", "1")
 		},
-		"a multipart upload": func(x *story) {
+		"a multipart upload": func(x *apiTest) {
 			up := x.upload("k")
 			_, err := x.complete("k", up, x.part("k", up, 1, "body"))
-			x.must(err)
-			x.same("object", x.get("k"), "body")
+			assert.NoError(x, err)
+			assert.Equal(x, "object", x.get("k"), "body")
 		},
-		"a part of an upload": func(x *story) {
+		"a part of an upload": func(x *apiTest) {
 			b, err := x.s.Gateway.Meta.Bucket(x.Context(), x.bucket)
-			x.must(err)
+			assert.NoError(x, err)
 			now := time.Now()
 			u := meta.Upload{ID: meta.NewID(), Bucket: b.ID, Key: "k", Rev: meta.NextRev(0, now), State: meta.UploadOpen,
 				Doc: meta.UploadDoc{Initiated: now.UnixMicro(), Version: meta.Version{Class: "STANDARD"}}}
-			x.must(x.s.Gateway.Meta.CreateUpload(x.Context(), u))
+			assert.NoError(x, x.s.Gateway.Meta.CreateUpload(x.Context(), u))
 			x.raw("PUT", "/k?partNumber=1&uploadId="+u.ID.String(), large).want(200, "")
 			x.raw("DELETE", "/k?uploadId="+u.ID.String(), "").want(204, "")
 		},
-		"settings": func(x *story) {
+		"settings": func(x *apiTest) {
 			x.versioning(types.BucketVersioningStatusEnabled)
 			if !strings.Contains(x.raw("GET", "?versioning", "").body, "Enabled") {
 				x.Error("versioning was not set")
 			}
 		},
-		"its deletion": func(x *story) {
+		"its deletion": func(x *apiTest) {
 			x.raw("DELETE", "", "").want(204, "")
 			x.raw("GET", "?location", "").want(404, "NoSuchBucket")
 		},
-		"a form": func(x *story) {
+		"a form": func(x *apiTest) {
 			if r := x.form(); r.resp.StatusCode != 204 {
 				x.Errorf("%d: %s", r.resp.StatusCode, r.body)
 			}
-			x.same("object", x.get("up/upload.bin"), "body of the form")
+			assert.Equal(x, "object", x.get("up/upload.bin"), "body of the form")
 		},
 	}
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		before := len(x.blobs())
 		for what, write := range writes {
 			x.Run(what, func(t *testing.T) {
-				in := &story{T: t, s: x.s, c: x.c, bucket: x.s.Bucket(t)}
+				in := &apiTest{T: t, s: x.s, c: x.c, bucket: x.s.Bucket(t)}
 				in.remember()
 				in.remake("alice", nil)
 				write(in)
@@ -192,7 +193,7 @@ func TestWritesGoIntoABucketThatWasCreatedAgain(t *testing.T) {
 // The new bucket may be of another tenant. What was allowed in the old one says
 // nothing of it.
 func TestABucketThatAnotherTenantCreatedAgainIsAuthorizedAgain(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		before := len(x.blobs())
 		doc := "<Delete><Object><Key>k</Key></Object></Delete>"
 		enabled := "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
@@ -227,7 +228,7 @@ func TestABucketThatAnotherTenantCreatedAgainIsAuthorizedAgain(t *testing.T) {
 					x.Errorf("request %d: %d %s", i, r.resp.StatusCode, r.body)
 				}
 				now, err := x.s.Gateway.Meta.Bucket(x.Context(), x.bucket)
-				x.must(err)
+				assert.NoError(x, err)
 				if now.Config.Versioning != "" || len(now.Config.ACL.Grants) > 0 || len(now.Config.Documents) > 0 || now.State != meta.BucketActive {
 					x.Errorf("request %d has changed bob's bucket: %+v", i, now)
 				}
@@ -244,7 +245,7 @@ func TestABucketThatAnotherTenantCreatedAgainIsAuthorizedAgain(t *testing.T) {
 // What the client may do in the new bucket is decided by that bucket: who owns
 // an object, too.
 func TestAWriterIntoABucketCreatedAgainOwnsWhatTheBucketSays(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.remember()
 		x.remake("bob", func(c *meta.BucketConfig) {
 			c.Ownership = "BucketOwnerEnforced"
@@ -253,9 +254,9 @@ func TestAWriterIntoABucketCreatedAgainOwnsWhatTheBucketSays(t *testing.T) {
 		})
 		x.raw("PUT", "/k", "alice's").want(200, "")
 		b, err := x.s.Gateway.Meta.Bucket(x.Context(), x.bucket)
-		x.must(err)
+		assert.NoError(x, err)
 		h, err := x.s.Gateway.Meta.Read(x.Context(), b.ID, "k", meta.ReadOptions{})
-		x.must(err)
+		assert.NoError(x, err)
 		if v := h.Current(); v == nil || v.Owner != "bob" {
 			x.Errorf("got %+v", v)
 		}
@@ -265,7 +266,7 @@ func TestAWriterIntoABucketCreatedAgainOwnsWhatTheBucketSays(t *testing.T) {
 // A read is allowed by the policy of the bucket that has the name now, though
 // the same tenant owned both.
 func TestABucketThatItsOwnerCreatedAgainIsReadByItsOwnPolicy(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.policy(fmt.Sprintf(`{"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:ListBucket","s3:ListBucketMultipartUploads","s3:ListBucketVersions"],"Resource":["arn:aws:s3:::%[1]s","arn:aws:s3:::%[1]s/*"]}`, x.bucket))
 		x.other("gone", "public")
 		x.as(nobody, "GET", "/"+x.bucket+"/gone", "").want(200, "")
@@ -285,12 +286,12 @@ func TestABucketThatItsOwnerCreatedAgainIsReadByItsOwnPolicy(t *testing.T) {
 
 // The token of the first page is one of the bucket that the page is of.
 func TestListingsOfABucketCreatedAgainGoOn(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.remember()
 		x.remake("alice", nil)
 		for _, key := range []string{"a", "b", "c"} {
 			x.other(key, "body")
 		}
-		x.same("keys", strings.Join(x.pages("v2", 1, url.Values{}), " "), "a b c")
+		assert.Equal(x, "keys", strings.Join(x.pages("v2", 1, url.Values{}), " "), "a b c")
 	})
 }

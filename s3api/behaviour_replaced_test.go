@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 	"github.com/pithos/pithos/meta"
 	"github.com/pithos/pithos/meta/metafault"
@@ -14,7 +15,7 @@ import (
 
 // before has do run before the next calls of op to the metadata store, count
 // times at most. It returns how often that was so far.
-func (x *story) before(op meta.Op, count int, do func(ctx context.Context) error) (ran func() int) {
+func (x *apiTest) before(op meta.Op, count int, do func(ctx context.Context) error) (ran func() int) {
 	x.Helper()
 	fault, ok := x.s.Gateway.Meta.(*metafault.Store)
 	if !ok {
@@ -38,7 +39,7 @@ func (x *story) before(op meta.Op, count int, do func(ctx context.Context) error
 
 // overwrite stores an object with a tag, if that is not "", as another request
 // does that comes in the middle of one.
-func (x *story) overwrite(ctx context.Context, bucket, key, body, tag string) error {
+func (x *apiTest) overwrite(ctx context.Context, bucket, key, body, tag string) error {
 	b, err := x.s.Store.Bucket(ctx, bucket)
 	if err != nil {
 		return err
@@ -54,9 +55,9 @@ func (x *story) overwrite(ctx context.Context, bucket, key, body, tag string) er
 // A request that is repeated for a bucket that was created again takes over what
 // the repeated authorization has found, not what the first has.
 func TestARepeatedRequestTakesOverNothingOfTheFirst(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		source := x.s.Bucket(x.T)
-		x.must(x.overwrite(x.Context(), source, "from", "tagged", "old"))
+		assert.NoError(x, x.overwrite(x.Context(), source, "from", "tagged", "old"))
 		x.remember()
 		x.remake("alice", nil)
 		ran := x.before(meta.OpBegin, 1, func(ctx context.Context) error { return x.overwrite(ctx, source, "from", "plain", "") })
@@ -65,8 +66,8 @@ func TestARepeatedRequestTakesOverNothingOfTheFirst(t *testing.T) {
 			x.Error("the source was not overwritten")
 		}
 		r := x.raw("GET", "/k", "").want(200, "")
-		x.same("copy", r.body, "plain")
-		x.same("count of tags", r.header("X-Amz-Tagging-Count"), "")
+		assert.Equal(x, "copy", r.body, "plain")
+		assert.Equal(x, "count of tags", r.header("X-Amz-Tagging-Count"), "")
 	})
 }
 
@@ -74,7 +75,7 @@ func TestARepeatedRequestTakesOverNothingOfTheFirst(t *testing.T) {
 // copy. What is copied then was authorized, with its own tags, or nothing is.
 func TestACopyOfASourceThatIsReplacedMeanwhileIsAuthorizedAgain(t *testing.T) {
 	old, replaced := random(2<<20), random(2<<20+1)
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.policy(x.rule("Allow", "bob", "", `{"StringLike":{"s3:ExistingObjectTag/kind":"public*"}}`, "s3:GetObject"),
 			x.rule("Allow", "bob", "", "", "s3:PutObject", "s3:GetObjectTagging", "s3:PutObjectTagging"))
 		for name, c := range map[string]struct {
@@ -92,11 +93,11 @@ func TestACopyOfASourceThatIsReplacedMeanwhileIsAuthorizedAgain(t *testing.T) {
 				return func(ctx context.Context) error { return x.overwrite(ctx, x.bucket, "from", replaced, tag) }
 			}
 			prepare := func() {
-				x.must(x.overwrite(x.Context(), x.bucket, "from", old, "public"))
+				assert.NoError(x, x.overwrite(x.Context(), x.bucket, "from", old, "public"))
 				x.raw("DELETE", "/k", "").want(204, "")
 			}
 			x.Run(name, func(t *testing.T) {
-				in := &story{T: t, s: x.s, c: x.c, bucket: x.bucket}
+				in := &apiTest{T: t, s: x.s, c: x.c, bucket: x.bucket}
 				prepare()
 				ran := in.before(c.op, 1, overwrite("private"))
 				if r := send(); r.resp.StatusCode != 403 || ran() != 1 {

@@ -10,21 +10,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pithos/pithos/internal/assert"
 )
 
-func (x *story) deleteKey(key string, version ...string) *s3.DeleteObjectOutput {
+func (x *apiTest) deleteKey(key string, version ...string) *s3.DeleteObjectOutput {
 	x.Helper()
 	in := &s3.DeleteObjectInput{Bucket: &x.bucket, Key: &key}
 	if len(version) > 0 {
 		in.VersionId = &version[0]
 	}
 	out, err := x.c.DeleteObject(x.Context(), in)
-	x.must(err)
+	assert.NoError(x, err)
 	return out
 }
 
 // versionsOf are the versions of a key as listed, newest first.
-func (x *story) versionsOf(key string) []listedKey {
+func (x *apiTest) versionsOf(key string) []listedKey {
 	x.Helper()
 	l := x.list(url.Values{"versions": {""}, "prefix": {key}})
 	if len(l.DeleteMarker) > 0 && len(l.Version) > 0 {
@@ -34,7 +36,7 @@ func (x *story) versionsOf(key string) []listedKey {
 }
 
 func TestVersionsAreKept(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		if x.put("k", "null").VersionId != nil {
 			x.Error("a bucket that never was versioned gives version ids")
 		}
@@ -44,7 +46,7 @@ func TestVersionsAreKept(t *testing.T) {
 			x.Errorf("ids %s, %s", one, two)
 		}
 		for version, body := range map[string]string{"null": "null", one: "one", two: "two"} {
-			x.same(version, x.get("k", version), body)
+			assert.Equal(x, version, x.get("k", version), body)
 			x.raw("HEAD", "/k?versionId="+version, "").want(200, "").has("X-Amz-Version-Id", version, "Content-Length", fmt.Sprint(len(body)))
 		}
 		x.raw("GET", "/k", "").want(200, "").has("X-Amz-Version-Id", two)
@@ -54,16 +56,16 @@ func TestVersionsAreKept(t *testing.T) {
 		}
 		x.deleteKey("k", one)
 		x.raw("GET", "/k?versionId="+one, "").want(404, "NoSuchVersion")
-		x.same("current", x.get("k"), "two")
+		assert.Equal(x, "current", x.get("k"), "two")
 		x.deleteKey("k", two)
-		x.same("what comes to light", x.get("k"), "null")
+		assert.Equal(x, "what comes to light", x.get("k"), "null")
 		x.deleteKey("k", "null")
 		x.raw("GET", "/k", "").want(404, "NoSuchKey").has("X-Amz-Delete-Marker", "false")
 	})
 }
 
 func TestSuspendedVersioningReplacesTheNullVersionAlone(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		kept := *x.put("k", "kept").VersionId
 		before := x.blobs()
@@ -90,7 +92,7 @@ func TestSuspendedVersioningReplacesTheNullVersionAlone(t *testing.T) {
 		}
 		x.versioning(types.BucketVersioningStatusEnabled)
 		x.put("k", "new")
-		x.same("kept", x.get("k", kept), "kept")
+		assert.Equal(x, "kept", x.get("k", kept), "kept")
 		if got := x.list(url.Values{"versions": {""}}).items(); len(got) != 3 {
 			x.Errorf("got %q", got)
 		}
@@ -98,7 +100,7 @@ func TestSuspendedVersioningReplacesTheNullVersionAlone(t *testing.T) {
 }
 
 func TestDeleteMarkers(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		version := *x.put("k", "body").VersionId
 		out := x.deleteKey("k")
@@ -122,7 +124,7 @@ func TestDeleteMarkers(t *testing.T) {
 		if got := x.list(url.Values{}).items(); len(got) != 0 {
 			x.Errorf("a deleted key is listed: %q", got)
 		}
-		x.same("the version", x.get("k", version), "body")
+		assert.Equal(x, "the version", x.get("k", version), "body")
 		second := *x.deleteKey("k").VersionId // a marker on top of a marker
 		gone := x.deleteKey("k", marker)
 		if !aws.ToBool(gone.DeleteMarker) || *gone.VersionId != marker {
@@ -130,7 +132,7 @@ func TestDeleteMarkers(t *testing.T) {
 		}
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
 		x.deleteKey("k", second)
-		x.same("undeleted", x.get("k"), "body")
+		assert.Equal(x, "undeleted", x.get("k"), "body")
 		if aws.ToBool(x.deleteKey("k", version).DeleteMarker) {
 			x.Error("a version is called a delete marker")
 		}
@@ -144,7 +146,7 @@ func TestDeleteMarkers(t *testing.T) {
 }
 
 func TestCopiesOfVersions(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		bodies := map[string]string{"small": "one", "large": random(2 << 20)}
 		for key, body := range bodies {
@@ -153,27 +155,27 @@ func TestCopiesOfVersions(t *testing.T) {
 			before := x.blobs()
 			for _, target := range []string{key, key + "-copy"} { // restoring a version, too
 				out, err := x.c.CopyObject(x.Context(), &s3.CopyObjectInput{Bucket: &x.bucket, Key: &target, CopySource: aws.String(x.bucket + "/" + key + "?versionId=" + old)})
-				x.must(err)
+				assert.NoError(x, err)
 				if aws.ToString(out.CopySourceVersionId) != old || aws.ToString(out.VersionId) == "" || *out.VersionId == old {
 					x.Errorf("got %+v", out)
 				}
-				x.same(target, x.get(target), body)
+				assert.Equal(x, target, x.get(target), body)
 			}
 			up := x.upload("part")
 			part, err := x.c.UploadPartCopy(x.Context(), &s3.UploadPartCopyInput{Bucket: &x.bucket, Key: aws.String("part"), UploadId: &up, PartNumber: aws.Int32(1),
 				CopySource: aws.String(x.bucket + "/" + key + "?versionId=" + old), CopySourceRange: aws.String("bytes=1-2")})
-			x.must(err)
+			assert.NoError(x, err)
 			if aws.ToString(part.CopySourceVersionId) != old {
 				x.Errorf("part copied from %v", part.CopySourceVersionId)
 			}
 			out, err := x.complete("part", up, types.CompletedPart{PartNumber: aws.Int32(1), ETag: part.CopyPartResult.ETag})
-			x.must(err)
-			x.same("part", x.get("part"), body[1:3])
+			assert.NoError(x, err)
+			assert.Equal(x, "part", x.get("part"), body[1:3])
 			x.deleteKey("part", *out.VersionId)
 			// Of two versions that share their bytes each can go first.
 			x.deleteKey(key, old)
 			x.blobs()
-			x.same("after the source went", x.get(key), body)
+			assert.Equal(x, "after the source went", x.get(key), body)
 			for _, v := range x.versionsOf(key) {
 				x.deleteKey(v.Key, v.VersionId)
 			}
@@ -185,28 +187,28 @@ func TestCopiesOfVersions(t *testing.T) {
 }
 
 func TestMultipartIntoVersionedBuckets(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		early := x.upload("k") // begun before the bucket is versioned
 		p := x.part("k", early, 1, "early")
 		x.put("k", "null")
 		x.versioning(types.BucketVersioningStatusEnabled)
 		out, err := x.complete("k", early, p)
-		x.must(err)
+		assert.NoError(x, err)
 		if id := aws.ToString(out.VersionId); id == "" || id == "null" {
 			x.Errorf("version %q", id)
 		}
 		up := x.upload("k")
 		out2, err := x.complete("k", up, x.part("k", up, 1, "late"))
-		x.must(err)
-		x.same("current", x.get("k"), "late")
-		x.same("early", x.get("k", *out.VersionId), "early")
-		x.same("null", x.get("k", "null"), "null")
+		assert.NoError(x, err)
+		assert.Equal(x, "current", x.get("k"), "late")
+		assert.Equal(x, "early", x.get("k", *out.VersionId), "early")
+		assert.Equal(x, "null", x.get("k", "null"), "null")
 		x.versioning(types.BucketVersioningStatusSuspended)
 		up = x.upload("k")
 		_, err = x.complete("k", up, x.part("k", up, 1, "suspended"))
-		x.must(err)
-		x.same("null", x.get("k", "null"), "suspended")
-		x.same("late", x.get("k", *out2.VersionId), "late")
+		assert.NoError(x, err)
+		assert.Equal(x, "null", x.get("k", "null"), "suspended")
+		assert.Equal(x, "late", x.get("k", *out2.VersionId), "late")
 		if got := x.versionsOf("k"); len(got) != 3 {
 			x.Errorf("got %+v", got)
 		}
@@ -214,7 +216,7 @@ func TestMultipartIntoVersionedBuckets(t *testing.T) {
 }
 
 func TestConcurrentWritersOfOneKeyMakeAVersionEach(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		const writers, each = 8, 3
 		ids := make([][]string, writers)
@@ -241,14 +243,14 @@ func TestConcurrentWritersOfOneKeyMakeAVersionEach(t *testing.T) {
 		}
 		for i := range ids {
 			for n, id := range ids[i] {
-				x.same(id, x.get("k", id), fmt.Sprint(i, n))
+				assert.Equal(x, id, x.get("k", id), fmt.Sprint(i, n))
 			}
 		}
 	})
 }
 
 func TestListingsAmongManyVersionsAndDeletedKeys(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
 		const many = 60
 		for range many {

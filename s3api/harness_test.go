@@ -22,10 +22,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/pithos/pithos/blob"
-	"github.com/pithos/pithos/blob/file"
-	"github.com/pithos/pithos/crypt"
-	"github.com/pithos/pithos/meta/embedded"
+	"github.com/pithos/pithos/internal/storetest"
 	"github.com/pithos/pithos/s3api"
 	"github.com/pithos/pithos/store"
 )
@@ -63,29 +60,13 @@ type server struct {
 
 func newServer(t *testing.T, edit ...func(*s3api.Options)) *server {
 	t.Helper()
-	m, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := file.Open(t.TempDir(), file.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := crypt.NewRing(crypt.GenerateMasterKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.New(store.Options{Meta: m, Blobs: map[string]blob.Store{"main": b},
-		Classes: map[string]string{store.ClassStandard: "main"}, Ring: ring, Region: "us-east-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := storetest.Open(t, func(o *store.Options) { o.BucketCache = 0 }) // the default
 	core, logs := observer.New(zap.DebugLevel)
-	s := &server{store: st, logs: logs, keys: keyring{}}
+	s := &server{store: f.Store, logs: logs, keys: keyring{}}
 	for _, i := range []s3api.Identity{identity("alice", false), identity("bob", false), identity("root", true)} {
 		s.keys[i.AccessKey] = i
 	}
-	o := s3api.Options{Store: st, Keys: s.keys, Log: zap.New(core), ServiceURIs: []string{"s3.example.com"}, AllowInsecureSSEC: true}
+	o := s3api.Options{Store: f.Store, Keys: s.keys, Log: zap.New(core), ServiceURIs: []string{"s3.example.com"}, AllowInsecureSSEC: true}
 	for _, e := range edit {
 		e(&o)
 	}
@@ -94,12 +75,7 @@ func newServer(t *testing.T, edit ...func(*s3api.Options)) *server {
 		t.Fatal(err)
 	}
 	s.Server = httptest.NewServer(api)
-	t.Cleanup(func() {
-		s.Close()
-		_ = st.Flush(context.Background())
-		_ = m.Close()
-		_ = b.Close()
-	})
+	t.Cleanup(s.Close)
 	return s
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Tests reach the metadata store of a server between two calls of a request: see
-// story.before.
+// apiTest.before.
 func TestMain(m *testing.M) {
 	s3test.Main(m, s3test.WrapMeta(func(s meta.Store, k meta.AccessKeys) (meta.Store, meta.AccessKeys) {
 		return metafault.Wrap(s, 1), k

@@ -128,7 +128,7 @@ func TestPostBySingleBytesOnBothEngines(t *testing.T) {
 }
 
 func TestPostUnderObjectLockNeedsADigest(t *testing.T) {
-	behaviour(t, func(x *story) {
+	behaviour(t, func(x *apiTest) {
 		x.locked()
 		x.raw("PUT", "?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>").want(200, "")
 		x.raw("PUT", "?acl", "", "X-Amz-Acl", "public-read-write").want(200, "")

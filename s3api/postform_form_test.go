@@ -12,11 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pithos/pithos/blob"
-	"github.com/pithos/pithos/blob/file"
-	"github.com/pithos/pithos/crypt"
+	"github.com/pithos/pithos/internal/storetest"
 	"github.com/pithos/pithos/meta"
-	"github.com/pithos/pithos/meta/embedded"
 	"github.com/pithos/pithos/sigv2"
 	"github.com/pithos/pithos/sigv4"
 	"github.com/pithos/pithos/store"
@@ -44,28 +41,7 @@ func (formKeys) Lookup(_ context.Context, id string) (Identity, error) {
 // formServer is an API over the embedded engine with two buckets of alice's.
 func formServer(t *testing.T, change func(*Options)) *API {
 	t.Helper()
-	m, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := file.Open(t.TempDir(), file.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := crypt.NewRing(crypt.GenerateMasterKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.New(store.Options{Meta: m, Blobs: map[string]blob.Store{"main": b},
-		Classes: map[string]string{store.ClassStandard: "main", "COLD": "main"}, Ring: ring, Region: "us-east-1", BucketCache: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = s.Flush(context.Background())
-		_ = m.Close()
-		_ = b.Close()
-	})
+	s := storetest.Open(t, func(o *store.Options) { o.Classes["COLD"] = "main" })
 	everybody := meta.ACL{Grants: []meta.Grant{
 		{Type: "Group", Grantee: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "WRITE"}}}
 	for name, acl := range map[string]meta.ACL{closedBucket: {}, openBucket: everybody} {
@@ -73,7 +49,7 @@ func formServer(t *testing.T, change func(*Options)) *API {
 			t.Fatal(err)
 		}
 	}
-	o := Options{Store: s, Keys: formKeys{}, Now: func() time.Time { return formNow }}
+	o := Options{Store: s.Store, Keys: formKeys{}, Now: func() time.Time { return formNow }}
 	if change != nil {
 		change(&o)
 	}

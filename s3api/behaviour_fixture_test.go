@@ -15,11 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/pithos/pithos/blob"
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/s3test"
 )
 
-// story is a test on one engine, in a bucket of its own.
-type story struct {
+// apiTest is a test on one engine, in a bucket of its own.
+type apiTest struct {
 	*testing.T
 	s      *s3test.Server
 	c      *s3.Client
@@ -27,65 +28,50 @@ type story struct {
 }
 
 // behaviour runs a test on both engines.
-func behaviour(t *testing.T, test func(x *story)) {
+func behaviour(t *testing.T, test func(x *apiTest)) {
 	t.Helper()
 	s3test.Engines(t, func(t *testing.T, s *s3test.Server) {
-		test(&story{T: t, s: s, c: s.Client(t, s3test.Alice), bucket: s.Bucket(t)})
+		test(&apiTest{T: t, s: s, c: s.Client(t, s3test.Alice), bucket: s.Bucket(t)})
 	})
 }
 
-func (x *story) must(err error) {
-	x.Helper()
-	if err != nil {
-		x.Fatal(err)
-	}
-}
-
-// fails checks the error code of an SDK's error.
-func (x *story) fails(err error, want string) {
+// wantCode checks the error code of an SDK's error.
+func (x *apiTest) wantCode(err error, want string) {
 	x.Helper()
 	if got := code(x.T, err); got != want {
 		x.Errorf("got %q, want %q: %v", got, want, err)
 	}
 }
 
-func (x *story) put(key, body string, edit ...func(*s3.PutObjectInput)) *s3.PutObjectOutput {
+func (x *apiTest) put(key, body string, edit ...func(*s3.PutObjectInput)) *s3.PutObjectOutput {
 	x.Helper()
 	in := &s3.PutObjectInput{Bucket: &x.bucket, Key: &key, Body: strings.NewReader(body)}
 	for _, e := range edit {
 		e(in)
 	}
 	out, err := x.c.PutObject(x.Context(), in)
-	x.must(err)
+	assert.NoError(x, err)
 	return out
 }
 
 // get reads an object, or a version of it.
-func (x *story) get(key string, version ...string) string {
+func (x *apiTest) get(key string, version ...string) string {
 	x.Helper()
 	in := &s3.GetObjectInput{Bucket: &x.bucket, Key: &key}
 	if len(version) > 0 {
 		in.VersionId = &version[0]
 	}
 	out, err := x.c.GetObject(x.Context(), in)
-	x.must(err)
+	assert.NoError(x, err)
 	return x.read(out.Body)
 }
 
-func (x *story) read(body io.ReadCloser) string {
+func (x *apiTest) read(body io.ReadCloser) string {
 	x.Helper()
 	defer body.Close()
 	data, err := io.ReadAll(body)
-	x.must(err)
+	assert.NoError(x, err)
 	return string(data)
-}
-
-// same compares long bodies.
-func (x *story) same(what, got, want string) {
-	x.Helper()
-	if got != want {
-		x.Errorf("%s: %d bytes, %.40q; want %d, %.40q", what, len(got), got, len(want), want)
-	}
 }
 
 // reply is the answer to a raw request.
@@ -97,19 +83,19 @@ type reply struct {
 }
 
 // raw sends a request of Alice's about the bucket; target follows its name.
-func (x *story) raw(method, target, body string, header ...string) *reply {
+func (x *apiTest) raw(method, target, body string, header ...string) *reply {
 	x.Helper()
 	return x.as(s3test.Alice, method, "/"+x.bucket+target, body, header...)
 }
 
 // as sends a signed, or with the zero key an unsigned, request.
-func (x *story) as(key s3test.Key, method, target, body string, header ...string) *reply {
+func (x *apiTest) as(key s3test.Key, method, target, body string, header ...string) *reply {
 	x.Helper()
 	resp, data := x.s.Do(x.T, key, method, target, []byte(body), header...)
 	return x.reply(resp, data)
 }
 
-func (x *story) reply(resp *http.Response, data []byte) *reply {
+func (x *apiTest) reply(resp *http.Response, data []byte) *reply {
 	x.Helper()
 	r := &reply{t: x.T, resp: resp, body: string(data)}
 	if resp.StatusCode >= 400 && len(data) > 0 {
@@ -150,42 +136,42 @@ func (r *reply) has(pairs ...string) *reply {
 	return r
 }
 
-func (x *story) versioning(status types.BucketVersioningStatus) {
+func (x *apiTest) versioning(status types.BucketVersioningStatus) {
 	x.Helper()
 	_, err := x.c.PutBucketVersioning(x.Context(), &s3.PutBucketVersioningInput{Bucket: &x.bucket,
 		VersioningConfiguration: &types.VersioningConfiguration{Status: status}})
-	x.must(err)
+	assert.NoError(x, err)
 }
 
 // upload begins a multipart upload and returns its id.
-func (x *story) upload(key string, edit ...func(*s3.CreateMultipartUploadInput)) string {
+func (x *apiTest) upload(key string, edit ...func(*s3.CreateMultipartUploadInput)) string {
 	x.Helper()
 	in := &s3.CreateMultipartUploadInput{Bucket: &x.bucket, Key: &key}
 	for _, e := range edit {
 		e(in)
 	}
 	out, err := x.c.CreateMultipartUpload(x.Context(), in)
-	x.must(err)
+	assert.NoError(x, err)
 	return *out.UploadId
 }
 
-func (x *story) part(key, upload string, number int, body string) types.CompletedPart {
+func (x *apiTest) part(key, upload string, number int, body string) types.CompletedPart {
 	x.Helper()
 	out, err := x.c.UploadPart(x.Context(), &s3.UploadPartInput{Bucket: &x.bucket, Key: &key, UploadId: &upload,
 		PartNumber: aws.Int32(int32(number)), Body: strings.NewReader(body)})
-	x.must(err)
+	assert.NoError(x, err)
 	return types.CompletedPart{PartNumber: aws.Int32(int32(number)), ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32,
 		ChecksumCRC32C: out.ChecksumCRC32C, ChecksumCRC64NVME: out.ChecksumCRC64NVME, ChecksumSHA1: out.ChecksumSHA1, ChecksumSHA256: out.ChecksumSHA256}
 }
 
-func (x *story) complete(key, upload string, parts ...types.CompletedPart) (*s3.CompleteMultipartUploadOutput, error) {
+func (x *apiTest) complete(key, upload string, parts ...types.CompletedPart) (*s3.CompleteMultipartUploadOutput, error) {
 	x.Helper()
 	return x.c.CompleteMultipartUpload(x.Context(), &s3.CompleteMultipartUploadInput{Bucket: &x.bucket, Key: &key, UploadId: &upload,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
 }
 
 // race runs n writers at once and counts the codes of their errors; "" is success.
-func (x *story) race(n int, write func(i int) error) map[string]int {
+func (x *apiTest) race(n int, write func(i int) error) map[string]int {
 	x.Helper()
 	errs := make([]error, n)
 	var wg sync.WaitGroup
@@ -206,13 +192,13 @@ func (x *story) race(n int, write func(i int) error) map[string]int {
 }
 
 // blobs are the ids of all blobs that are stored, once the collector has run.
-func (x *story) blobs() map[blob.ID]bool {
+func (x *apiTest) blobs() map[blob.ID]bool {
 	x.Helper()
 	x.s.Shift(x.T, 4*s3test.Grace) // over what an earlier call has postponed
 	x.s.Collect(x.T)
 	ids := map[blob.ID]bool{}
 	for _, store := range x.s.Gateway.Blobs {
-		x.must(store.Walk(x.Context(), func(i blob.Info) error {
+		assert.NoError(x, store.Walk(x.Context(), func(i blob.Info) error {
 			ids[i.ID] = true
 			return nil
 		}))
