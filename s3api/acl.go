@@ -15,8 +15,8 @@ import (
 // maxGrants is S3's limit of grants in one ACL.
 const maxGrants = 100
 
-// Tenants may be implemented by [Keys]: it knows which tenants there are.
-// Without it a grant to any canonical id is taken, and none to an e-mail address.
+// Tenants may be implemented by [Keys], which then knows all tenants. Without it
+// grants to any canonical id are accepted, and none to an e-mail address.
 type Tenants interface {
 	// Tenant returns the tenant with that name or e-mail address; "" if there is none.
 	Tenant(ctx context.Context, nameOrEmail string) (string, error)
@@ -30,7 +30,7 @@ type ownerXML struct {
 
 func ownerOf(id string) ownerXML { return ownerXML{ID: text(id), DisplayName: text(displayName(id))} }
 
-// displayName is what users see of a canonical id: tenants go by their name.
+// displayName is the display name of a canonical id. A tenant's id is its name.
 func displayName(id string) string {
 	if id == AnonymousID {
 		return "anonymous"
@@ -76,7 +76,7 @@ func fromPolicyACL(acl policy.ACL) meta.ACL {
 	return out
 }
 
-// effective spells the default ACL out.
+// effective returns the grants of an ACL; those of the default ACL if it is empty.
 func effective(acl meta.ACL, owner string) meta.ACL {
 	if acl.Owner == "" && len(acl.Grants) == 0 {
 		acl.Grants = []meta.Grant{{Type: policy.CanonicalUser, Grantee: owner, Permission: string(policy.FullControl)}}
@@ -91,7 +91,7 @@ func writeACL(w http.ResponseWriter, acl meta.ACL, owner string) error {
 	acl = effective(acl, owner)
 	doc := aclXML{Owner: ownerOf(owner)}
 	grants := slices.Clone(acl.Grants)
-	// Groups first, as canned ACLs have them; the order means nothing.
+	// Groups first, as in canned ACLs; the order has no meaning.
 	slices.SortStableFunc(grants, func(a, b meta.Grant) int { return strings.Compare(b.Type, a.Type) })
 	for _, g := range grants {
 		x := granteeXML{XSI: xsi, Type: g.Type}
@@ -114,7 +114,7 @@ func putBucketACL(a *API, w http.ResponseWriter, r *Request) error {
 	if ownership(r.Bucket) == ownerEnforced {
 		return fail(s3err.AccessControlListNotSupported)
 	}
-	acl, err := a.givenACL(r, r.Bucket.Owner, r.Bucket.Owner)
+	acl, err := a.parseACL(r, r.Bucket.Owner, r.Bucket.Owner)
 	if err != nil {
 		return err
 	}
@@ -131,9 +131,9 @@ func putBucketACL(a *API, w http.ResponseWriter, r *Request) error {
 	return err
 }
 
-// givenACL is the ACL that a PutBucketAcl or PutObjectAcl brings, in the body
-// or in headers.
-func (a *API) givenACL(r *Request, owner, bucketOwner string) (meta.ACL, error) {
+// parseACL parses the ACL of a PutBucketAcl or PutObjectAcl, in the body or in
+// headers.
+func (a *API) parseACL(r *Request, owner, bucketOwner string) (meta.ACL, error) {
 	body, err := r.Document()
 	if err != nil {
 		return meta.ACL{}, err
@@ -160,7 +160,7 @@ var grantHeaders = []grantHeader{
 	{"X-Amz-Grant-Write-Acp", "WRITE_ACP"}, {"X-Amz-Grant-Full-Control", "FULL_CONTROL"},
 }
 
-// headerACL reads x-amz-acl or x-amz-grant-*; given tells whether any is there.
+// headerACL parses x-amz-acl or x-amz-grant-*; given reports whether there is any.
 func (a *API) headerACL(r *Request, owner, bucketOwner string) (acl meta.ACL, given bool, err error) {
 	var grants []wantedGrant
 	for _, g := range grantHeaders {
@@ -187,11 +187,11 @@ func (a *API) headerACL(r *Request, owner, bucketOwner string) (acl meta.ACL, gi
 	return acl, given, err
 }
 
-// wantedGrant is one grant as a request spells it: nothing was looked up yet.
+// wantedGrant is one grant of a request, before its grantee is looked up.
 type wantedGrant struct{ kind, who, permission string }
 
-// resolve looks the grantees up, each once. The caller has held the number of
-// grants to maxGrants before: a request cannot ask for more lookups than that.
+// resolve looks up the grantees, each once. The caller has limited the number of
+// grants to maxGrants, which limits the lookups of a request.
 func (a *API) resolve(r *Request, wanted []wantedGrant) ([]meta.Grant, error) {
 	var grants []meta.Grant
 	known := map[wantedGrant]meta.Grant{} // the key has no permission
@@ -211,8 +211,8 @@ func (a *API) resolve(r *Request, wanted []wantedGrant) ([]meta.Grant, error) {
 	return grants, nil
 }
 
-// grantsBucketOwnerOnly reports whether the request's headers give an object an
-// ACL, and that grants to the bucket's owner alone. The policies in AWS' user
+// grantsBucketOwnerOnly reports whether the request's headers set an ACL that
+// grants only to the bucket's owner. The policies in AWS' user
 // guide that demand such an ACL allow s3:PutObject without s3:PutObjectAcl.
 func grantsBucketOwnerOnly(r *Request) bool {
 	if r.Bucket == nil {
@@ -235,7 +235,7 @@ func grantsBucketOwnerOnly(r *Request) bool {
 	})
 }
 
-// appendGrants reads the value of a grant header: id="…", uri=…, emailAddress=…
+// appendGrants parses the value of a grant header: id="…", uri=…, emailAddress=…
 func appendGrants(grants []wantedGrant, g grantHeader, value string) ([]wantedGrant, error) {
 	for part := range strings.SplitSeq(value, ",") {
 		name, who, ok := strings.Cut(strings.TrimSpace(part), "=")
@@ -257,7 +257,7 @@ var grantKinds = map[string]string{"id": policy.CanonicalUser, "uri": policy.Gro
 
 const byEmail = "AmazonCustomerByEmail"
 
-// grantee is the grant, without its permission, to a grantee of the type kind.
+// grantee returns a grant, without its permission, to a grantee of the type kind.
 func (a *API) grantee(r *Request, kind, who string) (meta.Grant, error) {
 	switch kind {
 	case policy.Group:
@@ -346,7 +346,8 @@ func (a *API) bodyACL(r *Request, owner string) (meta.ACL, error) {
 	return acl, err
 }
 
-// admitACL holds an ACL to the bucket's public access block.
+// admitACL refuses an ACL that the bucket's public access block forbids.
+// AccessDenied.
 func admitACL(b *meta.Bucket, acl meta.ACL) error {
 	block, err := publicAccessBlock(b)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // objectOwner is the canonical id that owns v in b.
 func objectOwner(b *meta.Bucket, v *meta.Version) string { return ownerIn(b, v.Owner) }
 
-// ownerIn is the owner in a bucket of what has an owner recorded.
+// ownerIn returns the owner, in a bucket, of an object with a recorded owner.
 func ownerIn(b *meta.Bucket, recorded string) string {
 	if ownership(b) == ownerEnforced || recorded == "" {
 		return b.Owner
@@ -18,7 +18,7 @@ func ownerIn(b *meta.Bucket, recorded string) string {
 	return recorded
 }
 
-// setVersionID shows the version that an answer is about.
+// setVersionID sets the header with the version id.
 func setVersionID(w http.ResponseWriter, id string) {
 	if id != "" {
 		w.Header().Set("x-amz-version-id", id)
@@ -49,7 +49,7 @@ func putObjectACL(a *API, w http.ResponseWriter, r *Request) error {
 		return err
 	}
 	owner := objectOwner(r.Bucket, v)
-	acl, err := a.givenACL(r, owner, r.Bucket.Owner)
+	acl, err := a.parseACL(r, owner, r.Bucket.Owner)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func putObjectACL(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	_, id, err := a.store.UpdateVersion(r.Context(), r.Bucket, r.Key, r.VersionID(), func(v *meta.Version) error {
 		if objectOwner(r.Bucket, v) != owner {
-			return fail(s3err.OperationAborted) // another's object took its place
+			return fail(s3err.OperationAborted) // another tenant's object has replaced it
 		}
 		v.ACL = acl
 		return nil

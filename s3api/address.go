@@ -11,7 +11,7 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// address is what a request is about.
+// address is the bucket and key of a request.
 type address struct {
 	bucket, key string
 	// byHost: the host names the bucket (virtual-host style, or proxy mode).
@@ -28,10 +28,10 @@ func (a address) scope() Scope {
 	return ScopeService
 }
 
-// parseAddress finds bucket and key of a request: in the host, where it ends
-// in one of the service suffixes (lower case, without port), else in the path.
-// The path is that of the request line, decoded exactly once. The errors are
-// *s3err.Error: InvalidURI, KeyTooLongError, InvalidBucketName.
+// parseAddress finds bucket and key of a request: in the host if that ends with
+// one of the service suffixes (lower case, without port), else in the path. The
+// path is that of the request line, decoded exactly once. InvalidURI,
+// KeyTooLongError, InvalidBucketName.
 func parseAddress(r *http.Request, suffixes []string) (address, error) {
 	var a address
 	bucket, rest := hostBucket(r.Host, suffixes), strings.TrimPrefix(rawPath(r), "/")
@@ -56,7 +56,8 @@ func parseAddress(r *http.Request, suffixes []string) (address, error) {
 	return a, checkKey(a.key)
 }
 
-// checkKey holds a key to S3's rules; "" is let through.
+// checkKey enforces S3's rules for keys; "" is accepted. InvalidURI,
+// KeyTooLongError.
 func checkKey(key string) error {
 	if !utf8.ValidString(key) {
 		return fail(s3err.InvalidURI).WithHint("the key is not UTF-8")
@@ -73,8 +74,8 @@ func invalidURI(cause error) error {
 	return e
 }
 
-// rawPath is the path in the bytes of the request line: URL.Path has lost
-// which slashes were escaped.
+// rawPath returns the path as in the request line. URL.Path does not show which
+// slashes were escaped.
 func rawPath(r *http.Request) string {
 	raw := r.RequestURI
 	if i := strings.Index(raw, "://"); i > 0 && raw[0] != '/' {
@@ -92,9 +93,9 @@ func rawPath(r *http.Request) string {
 	return raw
 }
 
-// hostBucket returns the bucket that host names in front of the longest
-// suffix that fits, in lower case; "" for a host that is none of ours, an IP
-// address, or the service itself.
+// hostBucket returns the bucket that host names before the longest matching
+// suffix, in lower case. It is "" for other hosts, IP addresses, and the service
+// itself.
 func hostBucket(host string, suffixes []string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -115,8 +116,8 @@ func hostBucket(host string, suffixes []string) string {
 	return bucket
 }
 
-// plausibleBucket lets through what ever was a bucket's name on AWS. The
-// rules for new buckets are stricter, and package store's.
+// plausibleBucket accepts all names that buckets on AWS may have, also by older
+// rules. Package store has the stricter rules for new buckets.
 func plausibleBucket(name string) bool {
 	if len(name) < 3 || len(name) > 255 {
 		return false

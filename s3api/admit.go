@@ -5,29 +5,29 @@ import (
 	"strconv"
 )
 
-// Work is what a request is about to do, as far as it costs memory or time.
+// Work is the memory or time that a request is about to take.
 //
-// The rule: until its caller may do what it asks for, a request holds a small
-// constant amount of memory and has a fixed total time. Whatever needs more is
-// asked for by [Options.Admit] first, after authentication and authorization.
-// Two things have to be read earlier, and have kinds of their own: the fields
-// of a POST form, which authenticate it, and documents that say what is to be
-// authorized (DeleteObjects), which ask for memory as their bytes arrive.
+// The rule: until a request is authorized, it holds a small constant amount of
+// memory and has a fixed total time. For more than that it calls [Options.Admit]
+// first, after authentication and authorization. Two things are read earlier, and
+// have kinds of their own: the fields of a POST form, which authenticate it, and
+// documents that say what is to be authorized (DeleteObjects). The latter call
+// Admit as their bytes arrive.
 type Work struct {
 	Kind WorkKind
-	// Tenant is the caller's; "" where the caller is anonymous, or not known yet.
+	// Tenant is the caller's; "" if the caller is anonymous or not known yet.
 	Tenant string
 	// Bytes is the length of the body of a WorkStream, -1 if it is not known,
 	// and the memory that a WorkDocument or WorkPage takes; 0 for the other kinds.
 	Bytes int64
 }
 
-// WorkKind tells what a request is about to do.
+// WorkKind is a kind of work.
 type WorkKind int
 
 // The kinds of work.
 const (
-	// WorkOther holds no body to speak of.
+	// WorkOther takes no memory for a body.
 	WorkOther WorkKind = iota
 	// WorkForm reads the fields of a POST form: the caller is not known.
 	WorkForm
@@ -43,7 +43,7 @@ const (
 	WorkPage
 )
 
-// admit asks whether the request may go on with work of that kind.
+// admit asks Options.Admit whether the request may do work of that kind.
 func (r *Request) admit(kind WorkKind, bytes int64) error {
 	if r.admission == nil {
 		return nil
@@ -54,7 +54,7 @@ func (r *Request) admit(kind WorkKind, bytes int64) error {
 // admission is [Options.Admit].
 type admission func(context.Context, Work) error
 
-// work is what a request that was authorized asks to be admitted for.
+// work is the work of a request, for which it is admitted once it is authorized.
 func (r *Request) work() (WorkKind, int64) {
 	switch {
 	case r.Op.Body == BodyStream, r.Op.Body == BodyForm:
@@ -69,13 +69,13 @@ func (r *Request) work() (WorkKind, int64) {
 	return WorkOther, 0
 }
 
-// Page says how long the pages of a listing are: the row of each listing has
-// one. The memory of a page is asked for before it is read.
+// Page says how long the pages of a listing are: the row of each listing has one.
+// A request is admitted with the memory of a page before it reads the page.
 type Page struct {
 	// Param is the query parameter by which the client limits the page.
 	Param string
-	// Rows is the most that a page has, RowBytes about what one takes in memory
-	// as it is read and as it is shown.
+	// Rows is the maximum number of rows of a page. RowBytes estimates the memory
+	// of one, as it is read and as it is written.
 	Rows, RowBytes int
 }
 

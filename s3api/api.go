@@ -25,31 +25,32 @@ type Options struct {
 	// ServiceURIs are the host names of the service: a host in front of one
 	// of them names a bucket. A port or scheme in them is ignored.
 	ServiceURIs []string
-	// Region is shown, and is that of buckets without a location; "" is us-east-1.
+	// Region is shown to clients, and is the region of buckets without a location;
+	// "" is us-east-1.
 	Region string
-	// Regions are those that buckets may be in beside Region.
+	// Regions are the other regions that buckets may be in.
 	Regions []string
 	// EnforceRegion refuses signatures for other regions than Region and Regions.
 	EnforceRegion bool
 	// DisableV2 refuses signature version 2.
 	DisableV2 bool
-	// MaxSkew is how far clients' clocks may be off; 0 is 15 minutes.
+	// MaxSkew is the maximum difference to clients' clocks; 0 is 15 minutes.
 	MaxSkew time.Duration
-	// AllowInsecureSSEC takes customer keys over plain HTTP: a proxy in front
-	// has the TLS.
+	// AllowInsecureSSEC accepts customers' keys over plain HTTP: a proxy in front
+	// does TLS.
 	AllowInsecureSSEC bool
 	// MayUseKey reports whether a tenant may name the master key keyID for
-	// aws:kms; nil is everybody.
+	// aws:kms; nil allows all tenants.
 	MayUseKey func(tenant, keyID string) bool
-	// TokenKey is mixed into the keys that seal continuation tokens, beside the
-	// bucket's id or the caller's secret. Gateways of one service must share
-	// it; nil will do.
+	// TokenKey is part of the keys that seal continuation tokens, together with the
+	// bucket's id or the caller's secret. All gateways of a service must have the
+	// same; nil is valid.
 	TokenKey []byte
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Admit, if not nil, is asked before a request takes more than a small
-	// constant amount of memory or time, see [Work]. The context is the
-	// request's. An error of it is the answer.
+	// Admit, if not nil, is called before a request takes more than a small
+	// constant amount of memory or time, see [Work]. The context is the request's.
+	// If it returns an error, that is the answer.
 	Admit func(context.Context, Work) error
 }
 

@@ -11,16 +11,17 @@ import (
 	"github.com/pithos/pithos/sigv4"
 )
 
-// ErrUnknownAccessKey is what [Keys] return for a key that is not there.
+// ErrUnknownAccessKey is the error of [Keys] for a key that does not exist.
 var ErrUnknownAccessKey = errors.New("unknown access key")
 
 // Keys finds access keys.
 type Keys interface {
-	// Lookup returns whose key it is; ErrUnknownAccessKey, or an engine's error.
+	// Lookup returns the identity of a key. ErrUnknownAccessKey, or an engine's
+	// error.
 	Lookup(ctx context.Context, accessKeyID string) (Identity, error)
 }
 
-// Identity is who asks. The zero Identity is the anonymous one.
+// Identity identifies a caller. The zero Identity is the anonymous caller.
 type Identity struct {
 	AccessKey string
 	Secret    string
@@ -32,8 +33,8 @@ type Identity struct {
 	Groups []string
 }
 
-// AnonymousID is the canonical id of the anonymous user, as on AWS. It owns
-// what strangers write where a bucket lets them.
+// AnonymousID is the canonical id of the anonymous user, as on AWS. It owns the
+// objects that are written without credentials, in buckets that allow that.
 const AnonymousID = "65a011a29cdf8ec533ec3d1ccaae921c"
 
 // Anonymous reports whether the request carried no credentials.
@@ -53,8 +54,8 @@ func (i Identity) String() string { return "access key " + i.AccessKey + " of " 
 // GoString hides the secret.
 func (i Identity) GoString() string { return i.String() }
 
-// authenticate finds out who asks, and makes the body readable. Anonymous is
-// who brings no credentials at all; whoever brings wrong ones is refused.
+// authenticate identifies the caller, and makes the body readable. A request
+// without any credentials is anonymous. One with invalid credentials is refused.
 func (a *API) authenticate(r *Request) error {
 	switch {
 	case r.Op.Public:
@@ -86,7 +87,7 @@ func unsupportedAuthorization(value string) *s3err.Error {
 	return badArgument("Authorization", scheme, "Unsupported Authorization Type")
 }
 
-// insistsOn is what signatures of version 4 are held to.
+// insistsOn returns the requirements for signatures of version 4.
 func (a *API) insistsOn() sigv4.Options {
 	o := sigv4.Options{MaxSkew: a.options.MaxSkew, Now: a.options.Now()}
 	if a.options.EnforceRegion {
@@ -167,9 +168,9 @@ func authType(presigned bool) string {
 	return "REST-HEADER"
 }
 
-// Lookup returns the identity behind an access key, in S3's terms:
-// InvalidAccessKeyId, InvalidToken (there are no temporary credentials). The
-// signature is still to be verified with its secret.
+// Lookup returns the identity of an access key. The caller verifies the signature
+// with its secret. InvalidAccessKeyId, InvalidToken (there are no temporary
+// credentials).
 func (a *API) Lookup(ctx context.Context, accessKey, token string) (Identity, error) {
 	if token != "" {
 		return Identity{}, fail(s3err.InvalidToken).WithHint("there are no temporary credentials here: use an access key without a session token")
@@ -184,11 +185,11 @@ func (a *API) Lookup(ctx context.Context, accessKey, token string) (Identity, er
 	return id, err
 }
 
-// hoist makes headers of what the signer of a presigned request put into the
-// query: AWS reads every x-amz-* parameter of a presigned request as a header,
-// and SDKs put all of them there. Handlers and policy conditions alike see them
-// as headers from here on. A header that is there as well was signed too, and
-// stays. They may make it another operation: a PUT with x-amz-copy-source is a
+// hoist makes headers of the x-amz-* parameters of a presigned request: AWS reads
+// each of them as a header, and SDKs put all such headers into the query. From here
+// on, handlers and policy conditions see them as headers. If the request has the
+// header too, that was signed as well, and counts. The headers can change the
+// operation, so the request is routed again: a PUT with x-amz-copy-source is a
 // copy.
 //
 // Checksum values are the exception: see unverifiedInQuery.
@@ -218,8 +219,8 @@ func unverifiedInQuery(name string) bool {
 	return ok && checksumBytes[strings.ToUpper(algorithm)] != 0 || name == "X-Amz-Sdk-Checksum-Algorithm"
 }
 
-// openPlain makes the body of a request readable that is not signed by
-// version 4: it may be aws-chunked without signatures, or have its hash given.
+// openPlain makes the body of a request readable that is not signed by version 4.
+// It may be aws-chunked without signatures, or have a declared hash.
 func (a *API) openPlain(r *Request) error {
 	auth := &sigv4.Auth{PayloadValue: r.Header.Get("X-Amz-Content-Sha256")}
 	if auth.PayloadValue != "" {

@@ -21,40 +21,39 @@ type Access struct {
 	// Key is "" for the bucket itself.
 	Key, VersionID string
 	Action         string
-	// IfMatch is the ETag that the key of a DeleteObjects must have; none
-	// where it does not matter.
+	// IfMatch is the ETag that the key of a DeleteObjects must have; nil if any.
 	IfMatch []string
-	// Each says that a refusal concerns this resource alone: it goes to Err,
-	// and the request goes on. It is for DeleteObjects.
-	Each bool
-	// Also is a second action upon the same resource; "" for none. The access
-	// is refused where either is.
+	// ContinueOnDeny: a refusal concerns only this resource. It is recorded in Err,
+	// and the request continues. It is for DeleteObjects.
+	ContinueOnDeny bool
+	// Also is a second action on the same resource; "" for none. The access is
+	// refused if either action is.
 	Also string
-	// Implied says that only an explicit Deny refuses it. That is so where an
-	// ACL allows the request itself, because ACLs know of no such action, and
-	// where an object's ACL grants to the bucket's owner alone.
-	Implied bool
-	// New says that the object is the one that the request makes: the owner and
-	// the ACL of the one that it replaces do not count.
+	// DenyOnly: only an explicit Deny refuses the access. It is set if an ACL allows
+	// the request itself, because ACLs do not have this action, and if an object's
+	// ACL grants only to the bucket's owner.
+	DenyOnly bool
+	// New: the object is the one that the request makes. The owner and ACL of an
+	// object that it replaces are not considered.
 	New bool
-	// Carried says that the request takes over attributes of this object, those
-	// that the row says (Operation.Carries).
+	// Carried: the request copies attributes of this object (Operation.Carries) to
+	// the object that it writes.
 	Carried bool
-	// Err is why this access is refused; nil if it is not.
+	// Err is the reason of a refusal; nil if the access is allowed.
 	Err error
 
-	found *store.Found // the version that was looked up to decide, if it was
+	found *store.Found // the version that was read for the decision; nil if none
 	byACL bool         // an ACL allowed it
 }
 
-// authorize asks whether the caller may do all that the request does.
-// AccessDenied; NoSuchKey where the caller may know that.
+// authorize decides whether the caller may do everything that the request does.
+// AccessDenied, or NoSuchKey if the caller may know that.
 //
-// What a request does is declared, not coded in handlers: by the row's Action,
-// by its Resources, and by the table of request headers (requestHeader.Needs),
-// as AWS documents the permissions that each operation needs. What is read is
-// decided first, because what the request takes over from there (tags, an
-// ACL) is part of what it writes, and conditions see it.
+// What a request does is declared, not coded in handlers: by the row's Action, by
+// its Resources, and by the table of request headers (requestHeader.Needs), as AWS
+// documents the permissions of each operation. Reads are decided first, because
+// the attributes that the request copies from there (tags, an ACL) are part of
+// what it writes, and conditions see them.
 func (a *API) authorize(r *Request) error {
 	if err := a.possible(r); err != nil {
 		return err
@@ -88,20 +87,20 @@ func (a *API) authorize(r *Request) error {
 		return err
 	}
 	if len(r.carriedTags) > 0 {
-		writes = append(writes, Access{Bucket: r.Bucket, Key: r.Key, Action: "s3:PutObjectTagging", Implied: true})
+		writes = append(writes, Access{Bucket: r.Bucket, Key: r.Key, Action: "s3:PutObjectTagging", DenyOnly: true})
 	}
 	if r.carriesACL {
-		writes = append(writes, Access{Bucket: r.Bucket, Key: r.Key, Action: "s3:PutObjectAcl", Implied: true, New: true})
+		writes = append(writes, Access{Bucket: r.Bucket, Key: r.Key, Action: "s3:PutObjectAcl", DenyOnly: true, New: true})
 	}
 	ownerOnly := grantsBucketOwnerOnly(r)
 	for i := range writes {
 		w := &writes[i]
-		w.Implied = w.Implied && (own[0].byACL || w.Action == "s3:PutObjectAcl" && ownerOnly)
+		w.DenyOnly = w.DenyOnly && (own[0].byACL || w.Action == "s3:PutObjectAcl" && ownerOnly)
 	}
 	return a.decide(r, writes)
 }
 
-// decide asks about each access of a list.
+// decide decides each access of a list.
 func (a *API) decide(r *Request, list []Access) error {
 	for i := range list {
 		if err := r.Context().Err(); err != nil {
@@ -114,7 +113,7 @@ func (a *API) decide(r *Request, list []Access) error {
 			also.Action = x.Also
 			err = a.allowed(r, &also)
 		}
-		if err != nil && !x.Each {
+		if err != nil && !x.ContinueOnDeny {
 			return err
 		}
 		x.Err = err
@@ -122,8 +121,8 @@ func (a *API) decide(r *Request, list []Access) error {
 	return nil
 }
 
-// possible refuses a request whose caller has no chance to be allowed what the
-// row's Possible says: before its body is read.
+// possible refuses a request before its body is read, if its caller cannot be
+// allowed any of the row's Possible actions on any key.
 func (a *API) possible(r *Request) error {
 	if len(r.Op.Possible) == 0 {
 		return nil
@@ -138,8 +137,9 @@ func (a *API) possible(r *Request) error {
 	return nil
 }
 
-// byHeaders is what the headers of a write need besides its own action: reads
-// tell of the object that is there, writes set what has actions of its own.
+// byHeaders returns the accesses that the headers of a write need besides its own
+// action: reads reveal something of the existing object, writes set attributes
+// that have actions of their own.
 func byHeaders(r *Request) (reads, writes []Access) {
 	if r.Key == "" || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil, nil
@@ -150,7 +150,7 @@ func byHeaders(r *Request) (reads, writes []Access) {
 		if row == nil || row.Needs == "" || seen[row.Needs] && row.Kind != Offset {
 			continue
 		}
-		x := Access{Bucket: r.Bucket, Key: r.Key, Action: row.Needs, Implied: row.Kind&(SetACL|SetTags) != 0, New: row.Kind == SetACL}
+		x := Access{Bucket: r.Bucket, Key: r.Key, Action: row.Needs, DenyOnly: row.Kind&(SetACL|SetTags) != 0, New: row.Kind == SetACL}
 		switch {
 		case row.Needs != "s3:GetObject":
 			writes = append(writes, x)
@@ -166,8 +166,8 @@ func byHeaders(r *Request) (reads, writes []Access) {
 	return reads, writes
 }
 
-// ofVersion is the action of those upon objects that is for the version id, if
-// that is not "".
+// ofVersion returns the action for a version of an object if id is not "", else
+// the action for the object.
 func ofVersion(action, id string) string {
 	if id == "" {
 		return action
@@ -175,8 +175,9 @@ func ofVersion(action, id string) string {
 	return strings.Replace(action, "Object", "ObjectVersion", 1)
 }
 
-// carried notes what the request takes over from the objects of a list, and
-// returns what reading that needs. Setting it is decided by authorize.
+// carried records the attributes that the request copies from the objects of a
+// list, and returns the accesses that reading them needs. authorize decides about
+// setting them.
 func (a *API) carried(r *Request, list []Access) (needs []Access, err error) {
 	for i := range list {
 		x := &list[i]
@@ -187,7 +188,7 @@ func (a *API) carried(r *Request, list []Access) (needs []Access, err error) {
 			x.found, err = a.store.Find(r.Context(), x.Bucket, x.Key, x.VersionID)
 		}
 		if missing(err) {
-			return needs, nil // there is nothing to take over; the handler says so
+			return needs, nil // there is nothing to copy; the handler returns the error
 		}
 		if err != nil {
 			return nil, err
@@ -214,15 +215,15 @@ func (op *Operation) action(r *Request) string {
 	return op.Action
 }
 
-// question is one access in the terms of package policy, and whether its
-// object was looked for and not found.
+// question is one access in the terms of package policy, and the error if its
+// object was not found.
 type question struct {
 	policy.Access
 	missing bool
 	gone    error
 }
 
-// allowed asks about one access.
+// allowed decides one access.
 func (a *API) allowed(r *Request, x *Access) error {
 	e, err := a.evaluator(r, x.Bucket)
 	if err != nil {
@@ -237,7 +238,7 @@ func (a *API) allowed(r *Request, x *Access) error {
 		return err
 	}
 	x.byACL = d.ByACL
-	if d.Allowed || x.Implied && !d.Explicit {
+	if d.Allowed || x.DenyOnly && !d.Explicit {
 		return nil
 	}
 	a.log.Debug("refused", zap.String("request", r.ID), zap.String("action", x.Action), zap.String("reason", d.Reason))
@@ -252,9 +253,9 @@ func (a *API) allowed(r *Request, x *Access) error {
 // evaluators are those of a request, by bucket.
 type evaluators map[*meta.Bucket]*policy.Evaluator
 
-// evaluator decides about a bucket, or about none. There is one for each bucket
-// in a request: what is the same for all that the request touches there, as the
-// bucket's ACL and most conditions of its policy, is decided once.
+// evaluator returns the evaluator of a bucket, or of requests without one. A
+// request has one for each bucket. It evaluates once what is the same for all
+// accesses to the bucket, such as its ACL and most conditions of its policy.
 func (a *API) evaluator(r *Request, b *meta.Bucket) (*policy.Evaluator, error) {
 	if e, ok := r.evaluators[b]; ok {
 		return e, nil
@@ -294,7 +295,7 @@ func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFac
 	}
 	x.found = found
 	if x.Bucket == r.Bucket && x.Key == r.Key && x.VersionID == r.VersionID() {
-		r.found = found // the handler need not read it again
+		r.found = found // so that the handler does not read it again
 	}
 	v := found.Version
 	facts := &policy.ObjectFacts{Owner: objectOwner(x.Bucket, v), ACL: toPolicyACL(v.ACL), Tags: map[string]string{}}
@@ -304,7 +305,7 @@ func (a *API) objectFacts(r *Request, x *Access, q *question) (*policy.ObjectFac
 	return facts, nil
 }
 
-// version looks a version up whatever it is encrypted with.
+// version reads a version without its body, so that no key is needed.
 func (a *API) version(ctx context.Context, b *meta.Bucket, key, id string) (*meta.Version, string, error) {
 	f, err := a.store.Find(ctx, b, key, id)
 	if err != nil {
@@ -313,7 +314,7 @@ func (a *API) version(ctx context.Context, b *meta.Bucket, key, id string) (*met
 	return f.Version, store.VersionID(f.Bucket, f.Version), nil
 }
 
-// bucketFacts is what package policy wants to know of a bucket.
+// bucketFacts returns a bucket in the terms of package policy.
 func (a *API) bucketFacts(b *meta.Bucket) (policy.BucketFacts, error) {
 	f := policy.BucketFacts{
 		Name: b.Name, Owner: b.Owner, ACL: toPolicyACL(b.Config.ACL), Ownership: policy.Ownership(ownership(b)),
@@ -328,7 +329,7 @@ func (a *API) bucketFacts(b *meta.Bucket) (policy.BucketFacts, error) {
 	return f, err
 }
 
-// policiesBytes is the most memory for parsed policies.
+// policiesBytes is the maximum memory for parsed policies.
 const policiesBytes = 32 << 20
 
 // parsePolicy parses a bucket's policy for the cache.
@@ -343,8 +344,8 @@ func (a *API) parsePolicy(b *meta.Bucket) func([]byte) (*policy.Policy, int, err
 	}
 }
 
-// hideMissing keeps from callers who may not list the bucket that an object
-// is not there.
+// hideMissing returns AccessDenied in place of NoSuchKey and NoSuchVersion if the
+// caller may not list the bucket: it must not learn which objects exist.
 func (a *API) hideMissing(r *Request, err error) error {
 	code := s3err.CodeOf(err)
 	if r.Op.Scope != ScopeObject || r.Bucket == nil || code != s3err.NoSuchKey && code != s3err.NoSuchVersion || errors.Is(err, errNoTorrent) {
@@ -367,10 +368,10 @@ const (
 	objectWriter   = string(policy.ObjectWriter)
 )
 
-// ownership is the object ownership of a bucket; one that says nothing keeps
-// ACLs alive, as buckets made with s3cmd and its like expect. The configured
-// default is written into buckets when they are created, and not looked up here:
-// a change of it changes no bucket that exists.
+// ownership returns the object ownership of a bucket. Without any, ACLs are
+// enabled, as clients like s3cmd expect. The configured default is written into
+// buckets when they are created, so that a change of it does not change existing
+// buckets.
 func ownership(b *meta.Bucket) string {
 	if b.Config.Ownership == "" {
 		return objectWriter

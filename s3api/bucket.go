@@ -46,8 +46,8 @@ func createBucket(a *API, w http.ResponseWriter, r *Request) error {
 // bucketARN is the Amazon resource name of a bucket.
 func bucketARN(name string) string { return "arn:aws:s3:::" + name }
 
-// recreated answers who makes a bucket again that is theirs: in us-east-1 all
-// is well, as on AWS, as long as nothing would change.
+// recreated answers a CreateBucket of a bucket that the caller owns already. As on
+// AWS it succeeds in us-east-1, if it would change nothing.
 func (a *API) recreated(b *meta.Bucket, in store.CreateBucketInput, err error) error {
 	if a.options.Region != "us-east-1" || b == nil {
 		return err
@@ -143,7 +143,7 @@ type locationXML struct {
 }
 
 // getBucketLocation is GetBucketLocation: the location constraint. Buckets of
-// us-east-1 have none, unless they were created with that very one.
+// us-east-1 have none, unless they were created with that one.
 func getBucketLocation(_ *API, w http.ResponseWriter, r *Request) error {
 	c := &r.Bucket.Config
 	if c.ShownRegion() == "us-east-1" && !c.RegionRequested {
@@ -186,7 +186,7 @@ func putBucketVersioning(a *API, w http.ResponseWriter, r *Request) error {
 	return err
 }
 
-// bucketIsPublic reports whether ACL or policy let everyone in.
+// bucketIsPublic reports whether ACL or policy allow access to everyone.
 func (a *API) bucketIsPublic(b *meta.Bucket) (bool, error) {
 	facts, err := a.bucketFacts(b)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// Client is where a request comes from. Policy conditions, the access log and
-// whatever else depends on the client's address read it here, not in
+// Client describes the client of a request. Policy conditions, the access log and
+// all other code that depends on the client's address read it here, not in
 // http.Request: RemoteAddr and TLS there describe the last hop, which may be a
 // reverse proxy.
 type Client struct {
@@ -15,20 +15,20 @@ type Client struct {
 	Address netip.Addr
 	// Secure says whether the client speaks HTTPS.
 	Secure bool
-	// Proxy is the address of the trusted proxy that said so; "" where the
+	// Proxy is the address of the trusted proxy that reported this; "" if the
 	// client is connected directly.
 	Proxy string
 }
 
 type clientKey struct{}
 
-// WithClient returns a context for a request that comes from c: the gateway
-// has resolved what trusted proxies say. Without it the connection counts.
+// WithClient returns a context for a request from c, which the gateway has found
+// in the headers of trusted proxies. Without it the connection's address counts.
 func WithClient(ctx context.Context, c Client) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
-// ClientOf returns where r comes from.
+// ClientOf returns the client of r.
 func ClientOf(r *http.Request) Client {
 	if c, ok := r.Context().Value(clientKey{}).(Client); ok {
 		return c

@@ -53,9 +53,9 @@ func Compatibility() string {
 	return b.String()
 }
 
-// A contradiction is what tests of the public suite (github.com/ceph/s3-tests)
-// assert, and AWS does not do. AWS decides: what its documentation says, or where
-// it is silent what others have measured.
+// A contradiction is a behaviour that the public suite (github.com/ceph/s3-tests)
+// asserts and AWS does not have. AWS decides: its documentation, or where that says
+// nothing, published measurements.
 type contradiction struct {
 	tests []string
 	wants string // by the suite
@@ -143,7 +143,7 @@ func writeConditionKeys(b *strings.Builder) {
 	}
 }
 
-// request shows what selects the row.
+// request shows the parameters and headers that select the row.
 func (op *Operation) request() string {
 	s := op.Method + " " + [...]string{ScopeService: "/", ScopeBucket: "/bucket", ScopeObject: "/bucket/key"}[op.Scope]
 	for i, q := range op.Query {

@@ -92,21 +92,20 @@ func deleteBucketCORS(a *API, w http.ResponseWriter, r *Request) error {
 	return a.dropDocument(w, r, docCORS)
 }
 
-// Bounds of CORS, beside those of its document.
+// Limits of CORS, in addition to those of its document.
 const (
 	// maxCORSBytes is S3's limit of a configuration.
 	maxCORSBytes = 64 << 10
-	// maxCORSHeaders is the most names that a preflight may ask for, and
-	// maxCORSHeaderBytes the most bytes of them. Each name is compared with the
+	// maxCORSHeaders is the maximum number of names that a preflight may ask for,
+	// maxCORSHeaderBytes that of their bytes. Each name is compared with the
 	// AllowedHeaders that have a wildcard, of which a document holds some 2,000.
 	maxCORSHeaders     = 100
 	maxCORSHeaderBytes = 8 << 10
-	// corsCacheBytes is the most memory for parsed configurations.
+	// corsCacheBytes is the maximum memory for parsed configurations.
 	corsCacheBytes = 16 << 20
 )
 
-// corsPolicy is a CORS configuration that requests are matched against: what
-// can be made once, when it is parsed, is made then.
+// corsPolicy is a parsed CORS configuration, prepared for matching requests.
 type corsPolicy []corsMatcher
 
 type corsMatcher struct {
@@ -118,7 +117,7 @@ type corsMatcher struct {
 	maxAge          string          // "" is none
 }
 
-// parseCORS reads a configuration as putBucketCORS stored it.
+// parseCORS parses a configuration as putBucketCORS stores it.
 func parseCORS(document []byte) (corsPolicy, int, error) {
 	var config corsDocument
 	if err := xml.Unmarshal(document, &config); err != nil {
@@ -176,7 +175,7 @@ func (w wildcard) matches(s string) bool {
 	return len(s) >= len(w.before)+len(w.after) && strings.HasPrefix(s, w.before) && strings.HasSuffix(s, w.after)
 }
 
-// origin returns the AllowedOrigin that lets origin in.
+// origin returns the AllowedOrigin that matches origin.
 func (m *corsMatcher) origin(origin string) (wildcard, bool) {
 	i := slices.IndexFunc(m.origins, func(w wildcard) bool { return w.matches(origin) })
 	if i < 0 {
@@ -194,8 +193,8 @@ func (m *corsMatcher) allowsHeaders(names []string) bool {
 	return true
 }
 
-// requestedHeaders are those of Access-Control-Request-Headers, in lower case,
-// each once. BadRequest where there are too many.
+// requestedHeaders returns the names of Access-Control-Request-Headers, in lower
+// case, each once. BadRequest if there are too many.
 func requestedHeaders(h http.Header) ([]string, error) {
 	values := h.Values("Access-Control-Request-Headers")
 	bytes := 0
@@ -221,8 +220,8 @@ func requestedHeaders(h http.Header) ([]string, error) {
 	return names, nil
 }
 
-// corsRuleFor returns the first rule of b that fits a request from origin, and
-// the AllowedOrigin that does; nil if there is none.
+// corsRuleFor returns the first rule of b that matches a request from origin, and
+// its matching AllowedOrigin; nil if there is none.
 func (a *API) corsRuleFor(b *meta.Bucket, origin, method string, headers []string) (*corsMatcher, wildcard, error) {
 	doc := b.Config.Documents[docCORS]
 	if doc == nil {
@@ -244,7 +243,7 @@ func (a *API) corsRuleFor(b *meta.Bucket, origin, method string, headers []strin
 	return nil, wildcard{}, nil
 }
 
-// write writes what a rule lets a browser see.
+// write sets the headers of a rule.
 func (m *corsMatcher) write(h http.Header, origin string, allowed wildcard, headers []string) {
 	if allowed.String() == "*" {
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -265,8 +264,8 @@ func (m *corsMatcher) write(h http.Header, origin string, allowed wildcard, head
 	h.Set("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
 }
 
-// addCORS adds CORS headers to the answer of an actual request, whatever
-// comes of it: a browser shall be able to read an error too.
+// addCORS adds CORS headers to the answer of an actual request. It runs before
+// authentication, so that a browser can read error answers too.
 func (a *API) addCORS(w http.ResponseWriter, r *Request) error {
 	origin := r.Header.Get("Origin")
 	if origin == "" || r.BucketName == "" || r.Op.Public {
@@ -274,7 +273,7 @@ func (a *API) addCORS(w http.ResponseWriter, r *Request) error {
 	}
 	b, err := a.store.Bucket(r.Context(), r.BucketName)
 	if err != nil {
-		return nil //nolint:nilerr // who may not know of the bucket is told so later
+		return nil //nolint:nilerr // a later step returns the error
 	}
 	method := r.Header.Get("Access-Control-Request-Method")
 	if method == "" {
@@ -287,7 +286,7 @@ func (a *API) addCORS(w http.ResponseWriter, r *Request) error {
 	return err
 }
 
-// preflight answers a browser's question. (CORS, in the S3 user guide.)
+// preflight answers a browser's OPTIONS request. (CORS, in the S3 user guide.)
 func preflight(a *API, w http.ResponseWriter, r *Request) error {
 	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
 	switch {

@@ -7,9 +7,9 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// This file answers for settings that Pithos has only the default of, and for
-// features that it lacks (see [Operation.Absent]): the answers are those of AWS
-// for a bucket on which nothing was configured, and nothing else can be set.
+// This file has the handlers of settings that can only have their default, and of
+// features that Pithos does not have (see [Operation.Absent]). They answer what AWS
+// answers for a bucket without any configuration, and nothing else can be set.
 
 type requestPaymentXML struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ RequestPaymentConfiguration"`
@@ -63,14 +63,14 @@ func getAccelerate(_ *API, w http.ResponseWriter, _ *Request) error {
 	return writeXML(w, accelerateXML{})
 }
 
-// notConfigured answers that a bucket has no configuration of some kind. code
-// is AWS' error code for its absence.
+// notConfigured answers that a bucket has no configuration of some kind, by AWS'
+// error code for that.
 func notConfigured(code s3err.Code) handler {
 	return func(*API, http.ResponseWriter, *Request) error { return fail(code) }
 }
 
-// nothingToDelete answers the DELETE of a configuration that no bucket has. On
-// AWS it succeeds, whether there was one or not.
+// nothingToDelete answers the DELETE of a configuration that no bucket has. As on
+// AWS it succeeds.
 func nothingToDelete(_ *API, w http.ResponseWriter, _ *Request) error {
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -81,8 +81,8 @@ type emptyListXML struct {
 	IsTruncated bool
 }
 
-// emptyList answers the listing of configurations of which there are none;
-// root is the root element of AWS' answer.
+// emptyList answers the listing of configurations that no bucket has. root is the
+// root element of AWS' answer.
 func emptyList(root string) handler {
 	return func(_ *API, w http.ResponseWriter, r *Request) error {
 		if err := noContinuation(r); err != nil {
@@ -140,7 +140,7 @@ func listAnnotations(a *API, w http.ResponseWriter, r *Request) error {
 	return writeXML(w, out)
 }
 
-// getAnnotation is GetObjectAnnotation: no object has the one that is asked for.
+// getAnnotation is GetObjectAnnotation: no object has any.
 func getAnnotation(a *API, w http.ResponseWriter, r *Request) error {
 	if err := a.annotated(w, r); err != nil {
 		return err
@@ -148,7 +148,8 @@ func getAnnotation(a *API, w http.ResponseWriter, r *Request) error {
 	return fail(s3err.NoSuchAnnotation)
 }
 
-// annotated makes sure that the object is there, and names its version.
+// annotated returns an error if the object does not exist, and sets the header with
+// its version id.
 func (a *API) annotated(w http.ResponseWriter, r *Request) error {
 	_, id, err := a.version(r.Context(), r.Bucket, r.Key, r.VersionID())
 	if err == nil && id != "" {

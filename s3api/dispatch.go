@@ -18,7 +18,7 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// ServeHTTP answers one request, whatever happens.
+// ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	start := time.Now()
 	hr.Body = newWireBody(hr)
@@ -42,7 +42,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		LogAccess(a.log, hr, info, out, info.took)
 	}
 	if cut {
-		panic(http.ErrAbortHandler) // the answer is incomplete, and must look so
+		panic(http.ErrAbortHandler) // the client must see that the answer is incomplete
 	}
 }
 
@@ -59,7 +59,7 @@ func (a *API) guarded(w *response, r *Request) (err error) {
 	return a.serve(w, r)
 }
 
-// serve takes a request through its steps.
+// serve is the list of steps of a request.
 func (a *API) serve(w *response, r *Request) error {
 	where, err := parseAddress(r.Request, a.suffixes)
 	r.BucketName, r.Key, r.byHost = where.bucket, where.key, where.byHost
@@ -79,7 +79,8 @@ func (a *API) serve(w *response, r *Request) error {
 		return err
 	}
 	if r.Op.Authenticate != nil {
-		// A body is read to find out who asks: not for a bucket that does not exist.
+		// The body is read to identify the caller. That is not done for a bucket that
+		// does not exist.
 		if err := a.loadBucket(r); err != nil {
 			return err
 		}
@@ -98,26 +99,25 @@ func (a *API) serve(w *response, r *Request) error {
 }
 
 const (
-	// maxRemade is how many times a request is repeated since its bucket was
-	// created again.
-	maxRemade = 3
-	// maxReplaced is how many times a copy is repeated since its source was
-	// replaced: a busy one may be so each time.
+	// maxRecreated is how often a request is repeated because its bucket was
+	// deleted and created again.
+	maxRecreated = 3
+	// maxReplaced is how often a copy is repeated because its source was replaced. A
+	// source with many writers may be replaced each time.
 	maxReplaced = 10
 )
 
-// perform authorizes a request for its bucket, and has it handled. A bucket that
-// was remembered may be another one by now, of another tenant even: then both are
-// repeated for the bucket that has the name now, unless the body was read (a
-// handler that can does it by itself: see [store.PutInput.Reauthorize]). So are they
-// where the source of a copy is no longer the version that was authorized.
+// perform authorizes a request and calls its handler. Both are repeated if the
+// bucket from the cache was deleted and created again, perhaps for another tenant,
+// or if the source of a copy is no longer the version that was authorized. They are
+// not repeated once the body is read: see [store.PutInput.Reauthorize] for that.
 func (a *API) perform(w *response, r *Request) error {
 	body := &noticedBody{Reader: r.Body}
-	if r.Body != nil && r.Op.Body != BodyDocument { // a document is read once, and kept
+	if r.Body != nil && r.Op.Body != BodyDocument { // a document is read once, and cached
 		r.Body = body
 	}
 	admitted := false
-	for remade, replaced := 0, 0; ; {
+	for recreated, replaced := 0, 0; ; {
 		before := w.Header().Clone()
 		err := a.performOnce(w, r, &admitted)
 		if r.Bucket != nil && errors.Is(err, meta.ErrBucketGone) {
@@ -126,8 +126,8 @@ func (a *API) perform(w *response, r *Request) error {
 		switch {
 		case w.status != 0 || body.read:
 			return err
-		case errors.Is(err, store.ErrBucketRecreated) && remade < maxRemade:
-			remade++
+		case errors.Is(err, store.ErrBucketRecreated) && recreated < maxRecreated:
+			recreated++
 		case errors.Is(err, store.ErrSourceReplaced) && replaced < maxReplaced:
 			if err := store.BackOff(r.Context(), replaced); err != nil {
 				return err
@@ -142,16 +142,16 @@ func (a *API) perform(w *response, r *Request) error {
 	}
 }
 
-// forgetBucket has the bucket looked up and the request authorized again: it
-// forgets all that authorization has found and noted, so that nothing of an
-// earlier decision is part of the next. A field of Request that authorize or
-// loadBucket sets belongs here.
+// forgetBucket resets all fields that loadBucket and authorize set, so that both
+// can run again and nothing of the earlier decision is part of the next. Each new
+// field that they set belongs here.
 func (r *Request) forgetBucket() {
 	r.Bucket, r.found, r.Resources, r.evaluators = nil, nil, nil, nil
 	r.carriedTags, r.carriesACL = nil, false
 }
 
-// performOnce sets admitted once the request's work was admitted.
+// performOnce is one attempt of perform. It sets admitted once the request's work
+// is admitted.
 func (a *API) performOnce(w *response, r *Request, admitted *bool) error {
 	if err := a.loadBucket(r); err != nil {
 		return err
@@ -186,7 +186,7 @@ func (b *noticedBody) Read(p []byte) (int, error) {
 	return b.Reader.Read(p)
 }
 
-// loadBucket looks the request's bucket up. It may run before the caller is
+// loadBucket reads the request's bucket. It may run before the caller is
 // authenticated.
 func (a *API) loadBucket(r *Request) error {
 	if r.BucketName == "" || r.Op.NoBucket || r.Bucket != nil {
@@ -200,8 +200,9 @@ func (a *API) loadBucket(r *Request) error {
 	return nil
 }
 
-// expectOwner holds the bucket to the owner that the client expects. It runs
-// after authentication: otherwise a POST form would confirm owners to anyone.
+// expectOwner returns AccessDenied if the bucket does not have the owner that the
+// client expects. It runs after authentication, so that a POST form does not
+// confirm owners to anyone.
 func expectOwner(r *Request) error {
 	if want := r.Header.Get("X-Amz-Expected-Bucket-Owner"); want != "" && r.Bucket != nil && want != r.Bucket.Owner {
 		return fail(s3err.AccessDenied)
@@ -209,8 +210,8 @@ func expectOwner(r *Request) error {
 	return nil
 }
 
-// checkLength refuses a stream without or with too large a length before a
-// byte of it is read.
+// checkLength refuses a stream without a length, or with one that is too large,
+// before a byte of it is read. MissingContentLength, EntityTooLarge.
 func checkLength(r *Request) error {
 	if r.Op.Body != BodyStream {
 		return nil
@@ -226,8 +227,8 @@ func checkLength(r *Request) error {
 	return nil
 }
 
-// answerError writes the error's answer, unless another was begun: then it
-// reports that the connection must be cut.
+// answerError writes the answer of an error. If another answer has begun, it
+// reports that the connection must be cut instead.
 func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
 	e := toError(err)
 	if statusOf(e) >= 500 && e.Code != s3err.NotImplemented && !hungUp(r, e) && !errors.Is(err, ErrReplaced) {
@@ -237,14 +238,14 @@ func (a *API) answerError(w *response, r *Request, err error) (cut bool) {
 		return !errors.Is(err, ErrReplaced) // the other answer is complete
 	}
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return true // nobody is there to read an answer
+		return true // the client has disconnected
 	}
 	a.writeError(w, r, e)
 	return false
 }
 
-// hungUp tells that a failure is of a client that has gone, as far as one can
-// tell: nobody waits for the rest of the answer.
+// hungUp reports whether a failure is probably the effect of a client that has
+// disconnected.
 func hungUp(r *Request, e *s3err.Error) bool { return statusOf(e) >= 500 && r.Context().Err() != nil }
 
 func (r *Request) opName() string {

@@ -1,10 +1,9 @@
-// Package s3api is the HTTP surface of Pithos: it knows HTTP and XML, and
-// nothing else does.
+// Package s3api implements the S3 REST API. It is the only package that knows HTTP
+// and XML.
 //
-// Everything it does is read off one table of operations (operations.go): the
-// routes, who must be allowed what, the kind of body, the handler, and the
-// answer 501 of what is not there yet. A request takes these steps, in
-// dispatch.go:
+// Its core is the table of operations (operations.go). Routes, authorization, the
+// kind of body, the handler, and the answer 501 of missing operations follow from
+// it. A request takes these steps, in dispatch.go:
 //
 //	address → row of the table → authenticate → load the bucket → authorize → handler
 //
@@ -12,6 +11,6 @@
 // repeated, and states the rules that make the signature, the policy
 // conditions and the handler see the same headers.
 //
-// Handlers decode, call package store, and encode. They return errors, which
-// the table in errorcodes.go turns into S3's.
+// Handlers decode, call package store, and encode. They return errors of package
+// s3err; errorcodes.go has their HTTP statuses, and erroranswer.go writes them.
 package s3api

@@ -15,9 +15,9 @@ import (
 
 const defaultMaxDocument = 64 << 10
 
-// Document reads the body of a BodyDocument whole, checks it against the
-// digests that came with it, and remembers it. MaxMessageLengthExceeded,
-// BadDigest, InvalidDigest, InvalidRequest, IncompleteBody.
+// Document reads the whole body of a BodyDocument, compares it with the digests of
+// the request, and caches it. MaxMessageLengthExceeded, BadDigest, InvalidDigest,
+// InvalidRequest, IncompleteBody.
 func (r *Request) Document() ([]byte, error) {
 	if r.read {
 		return r.document, nil
@@ -43,9 +43,9 @@ func (r *Request) Document() ([]byte, error) {
 	return data, nil
 }
 
-// readUpTo reads up to limit bytes. Memory is asked for as the bytes arrive, not
-// for the length that the client declares: documents may be read before it is
-// known that the caller may do anything.
+// readUpTo reads up to limit bytes. Memory is admitted as the bytes arrive, not for
+// the length that the client declares: documents may be read before the request is
+// authorized.
 func (r *Request) readUpTo(limit int64) ([]byte, error) {
 	size := int64(4 << 10)
 	if r.ContentLength >= 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/pithos/pithos/policy"
 )
 
-// The names of meta.BucketConfig.Documents that this package keeps.
+// The names in meta.BucketConfig.Documents that this package uses.
 const (
 	docPolicy            = "policy" // as the client sent it
 	docCORS              = "cors"
@@ -123,7 +123,8 @@ func getPublicAccessBlock(_ *API, w http.ResponseWriter, r *Request) error {
 	return answerDocument(w, r, docPublicAccessBlock, s3err.NoSuchPublicAccessBlockConfiguration)
 }
 
-// answerDocument answers with a document kept as XML, or with the code.
+// answerDocument answers with a document that is stored as XML, or with the error
+// absent.
 func answerDocument(w http.ResponseWriter, r *Request, name string, absent s3err.Code) error {
 	doc := r.Bucket.Config.Documents[name]
 	if doc == nil {

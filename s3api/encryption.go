@@ -60,7 +60,7 @@ type encryptionDocument struct {
 
 // putBucketEncryption is PutBucketEncryption.
 func putBucketEncryption(a *API, _ http.ResponseWriter, r *Request) error {
-	config, err := givenEncryption(r)
+	config, err := parseEncryption(r)
 	if err == nil {
 		err = a.mayUseKey(r, config.KMSKeyID)
 	}
@@ -74,7 +74,7 @@ func putBucketEncryption(a *API, _ http.ResponseWriter, r *Request) error {
 	return err
 }
 
-func givenEncryption(r *Request) (*meta.EncryptionConfig, error) {
+func parseEncryption(r *Request) (*meta.EncryptionConfig, error) {
 	var doc encryptionDocument
 	if err := r.DecodeXML(&doc, "ServerSideEncryptionConfiguration"); err != nil {
 		return nil, err

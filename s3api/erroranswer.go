@@ -9,11 +9,12 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// unreadLimit is the most bytes of a body that is not wanted any more that
-// the server reads to keep the connection.
+// unreadLimit is the maximum number of bytes of a refused body that the server
+// reads to keep the connection.
 const unreadLimit = 64 << 10
 
-// keptHeaders survive from a half-made answer into its error.
+// keptHeaders are the headers that a handler has set and that stay in an error
+// answer.
 var keptHeaders = map[string]bool{
 	"Server": true, "X-Amz-Request-Id": true, "X-Amz-Id-2": true, "Vary": true, "X-Amz-Version-Id": true, "X-Amz-Bucket-Region": true,
 }
@@ -93,14 +94,15 @@ func setErrorHeaders(h http.Header, e *s3err.Error) {
 	}
 }
 
-// What error documents and log lines repeat of a request is bounded: anyone can
-// send a key or a header of 60 KB, and escaping makes it up to six times as long.
+// Limits, in bytes, of the values of a request that error documents and log lines
+// repeat: anyone can send a key or a header of 60 KB, and escaping makes it up to
+// six times as long.
 const (
 	maxShown          = 2 << 10
 	maxShownCanonical = 8 << 10
 )
 
-// clip returns the first most bytes of s, in whole characters.
+// clip returns at most the first most bytes of s, in whole characters.
 func clip(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -111,8 +113,8 @@ func clip(s string, most int) string {
 	return s[:most]
 }
 
-// shown is the most bytes that an error document shows of a value. Clients that
-// look for a mistake in their signature want all of a canonical request.
+// shown is the maximum number of bytes of a value in an error document. Canonical
+// requests have a higher limit, since clients compare them with their own.
 func shown(name string) int {
 	switch name {
 	case "CanonicalRequest", "StringToSign":

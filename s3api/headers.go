@@ -25,9 +25,9 @@ const (
 	defaultType     = "binary/octet-stream"
 )
 
-// conditions reads the preconditions of a request; prefix is "" or that of
-// the conditions on the source of a copy. Dates that are none are passed
-// over, as RFC 9110 has it.
+// conditions parses the preconditions of a request. prefix is "" or that of the
+// conditions on the source of a copy. Malformed dates are ignored, as RFC 9110
+// says.
 func conditions(h http.Header, prefix string) store.Conditions {
 	c := store.Conditions{IfMatch: etagList(h.Values(prefix + "If-Match")), IfNoneMatch: etagList(h.Values(prefix + "If-None-Match"))}
 	c.IfModifiedSince, _ = http.ParseTime(h.Get(prefix + "If-Modified-Since"))
@@ -40,7 +40,7 @@ func etagList(values []string) []string {
 	if len(values) == 0 {
 		return nil
 	}
-	list := []string{} // a header without a value names no ETag, and none matches
+	list := []string{} // a header without a value has no ETag, and matches none
 	for _, v := range values {
 		for e := range strings.SplitSeq(v, ",") {
 			if e = strings.TrimSpace(e); e != "" {
@@ -51,9 +51,9 @@ func etagList(values []string) []string {
 	return list
 }
 
-// writeConditions are those of a PUT. S3 has no dates there, and no other
-// If-None-Match than "*": with an ETag it would confirm the ETag of an object
-// to a caller who may only write.
+// writeConditions parses the conditions of a PUT. S3 has no dates there, and
+// If-None-Match only with "*": with an ETag it would confirm the ETag of an object
+// to a caller that may only write.
 func writeConditions(h http.Header) (store.Conditions, error) {
 	if v := h.Values("If-None-Match"); len(v) > 0 && !slices.Equal(v, []string{"*"}) {
 		return store.Conditions{}, notImplementedHeader("If-None-Match")
@@ -65,7 +65,7 @@ func notImplementedHeader(name string) *s3err.Error {
 	return failf(s3err.NotImplemented, "A header you provided implies functionality that is not implemented").With("Header", name)
 }
 
-// deleteConditions are those of a DELETE.
+// deleteConditions parses the conditions of a DELETE.
 func deleteConditions(h http.Header) (store.Conditions, error) {
 	c := store.Conditions{IfMatch: etagList(h.Values("If-Match"))}
 	if v := h.Get("X-Amz-If-Match-Size"); v != "" {
@@ -85,7 +85,7 @@ func deleteConditions(h http.Header) (store.Conditions, error) {
 	return c, nil
 }
 
-// parseDate reads an HTTP date or an ISO 8601 one.
+// parseDate parses an HTTP date or an ISO 8601 date.
 func parseDate(v string) (time.Time, error) {
 	if t, err := http.ParseTime(v); err == nil {
 		return t, nil
@@ -93,9 +93,9 @@ func parseDate(v string) (time.Time, error) {
 	return time.Parse(time.RFC3339Nano, v)
 }
 
-// byteRange reads a Range header. As S3 does, and RFC 9110 section 14.2
-// allows, what is malformed and what asks for several ranges is answered with
-// the whole object.
+// byteRange parses a Range header. For a malformed value and for several ranges it
+// returns nil, which means the whole object, as on S3. RFC 9110, section 14.2,
+// allows that.
 func byteRange(v string) *store.Range {
 	spec, ok := strings.CutPrefix(v, "bytes=")
 	if !ok || strings.Contains(spec, ",") {
@@ -110,7 +110,7 @@ func byteRange(v string) *store.Range {
 		if err != nil {
 			return nil
 		}
-		if n == 0 { // the last no bytes: not satisfiable, as a start behind the end is
+		if n == 0 { // the last 0 bytes: not satisfiable, like a start after the end
 			return &store.Range{First: 1<<63 - 1, Last: -1}
 		}
 		return &store.Range{First: -int64(n), Last: -1}
@@ -138,10 +138,10 @@ func ifRange(validator string, v *meta.Version) bool {
 	return validator == quote(v.ETag)
 }
 
-// storedHeaders are those that an object keeps as they are.
+// storedHeaders are the headers that are stored with an object unchanged.
 var storedHeaders = []string{"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires"}
 
-// objectHeaders reads the system headers that an object keeps.
+// objectHeaders returns the system headers that are stored with an object.
 func objectHeaders(h http.Header) map[string]string {
 	kept := map[string]string{"Content-Type": defaultType}
 	for _, name := range storedHeaders {
@@ -159,8 +159,8 @@ func objectHeaders(h http.Header) map[string]string {
 	return kept
 }
 
-// withoutChunked takes aws-chunked out of a Content-Encoding: it is a way of
-// sending, not of keeping.
+// withoutChunked removes aws-chunked from a Content-Encoding: it encodes the
+// request's body, not the object.
 func withoutChunked(v string) string {
 	if !strings.Contains(strings.ToLower(v), "aws-chunked") {
 		return v
@@ -171,10 +171,10 @@ func withoutChunked(v string) string {
 			kept = append(kept, e)
 		}
 	}
-	return strings.TrimSpace(strings.Join(kept, ",")) // what is left stays as it was written
+	return strings.TrimSpace(strings.Join(kept, ",")) // the other encodings stay as they were written
 }
 
-// userMetadata reads x-amz-meta-*.
+// userMetadata parses x-amz-meta-*.
 func userMetadata(h http.Header) map[string]string {
 	m := map[string]string{}
 	for name, values := range h {
@@ -185,9 +185,9 @@ func userMetadata(h http.Header) map[string]string {
 	return m
 }
 
-// decodeWords and encodeWords keep metadata that is not US-ASCII as S3 does:
-// it goes over the wire in the encoded words of RFC 2047. What is none, UTF-8
-// say, is taken as it is.
+// decodeWords and encodeWords convert metadata that is not US-ASCII as S3 does: in
+// HTTP it has the encoded words of RFC 2047. Other values, such as UTF-8, are not
+// changed.
 func decodeWords(v string) string {
 	if decoded, err := new(mime.WordDecoder).DecodeHeader(v); err == nil {
 		return decoded
@@ -204,7 +204,7 @@ func encodeWords(v string) string {
 	return v
 }
 
-// contentMD5 reads Content-MD5; nil if it is not there.
+// contentMD5 parses Content-MD5; nil if there is none. InvalidDigest.
 func contentMD5(h http.Header) ([]byte, error) {
 	values, ok := h["Content-Md5"]
 	if !ok {
@@ -217,8 +217,8 @@ func contentMD5(h http.Header) ([]byte, error) {
 	return sum, nil
 }
 
-// encryption reads how the object is to be encrypted. Headers that contradict
-// each other are refused, not ranked.
+// encryption parses how the object is to be encrypted. Contradicting headers are
+// refused.
 func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
 	e := store.EncryptionRequest{
 		Type: r.Header.Get(sseHeader), KMSKeyID: r.Header.Get(sseHeader + "-Aws-Kms-Key-Id"), Context: r.Header.Get(sseHeader + "-Context"),
@@ -262,8 +262,8 @@ func (a *API) encryption(r *Request) (store.EncryptionRequest, error) {
 	return e, nil
 }
 
-// mayUseKey refuses a master key that is not for the caller's tenant. "" is
-// the key of those who name none, which is for everybody.
+// mayUseKey refuses a master key that the caller's tenant may not use. "" means the
+// default key, which all tenants may use. AccessDenied.
 func (a *API) mayUseKey(r *Request, keyID string) error {
 	if keyID == "" || a.options.MayUseKey == nil || r.Caller.Master || a.options.MayUseKey(r.Caller.CanonicalID(), keyID) {
 		return nil
@@ -277,8 +277,8 @@ func encryptionContext(v string) bool {
 	return err == nil && json.Unmarshal(raw, &pairs) == nil
 }
 
-// customerKey reads the headers of SSE-C; prefix is X-Amz- or that of the
-// source of a copy. A key that came in clear over the network is refused.
+// customerKey parses the headers of SSE-C. prefix is X-Amz- or that of the source of
+// a copy. A key that was sent without TLS is refused.
 func (a *API) customerKey(r *Request, prefix string) (store.EncryptionRequest, error) {
 	prefix += customerHeaders
 	algorithm, key, sum := r.Header.Get(prefix+"Algorithm"), r.Header.Get(prefix+"Key"), r.Header.Get(prefix+"Key-Md5")
@@ -311,7 +311,7 @@ func (a *API) customerKey(r *Request, prefix string) (store.EncryptionRequest, e
 	return store.EncryptionRequest{CustomerKey: raw, CustomerKeyMD5: sum}, nil
 }
 
-// writeEncryption tells how an object is encrypted.
+// writeEncryption sets the headers that describe the encryption of an object.
 func writeEncryption(h http.Header, e *meta.Encryption) {
 	if e == nil {
 		return
@@ -331,16 +331,16 @@ func writeEncryption(h http.Header, e *meta.Encryption) {
 	}
 }
 
-// writeContext tells the encryption context that a request has set, for the
-// writes that set one: PutObject, CopyObject and CreateMultipartUpload. AWS
-// tells it nowhere else.
+// writeContext sets the header of the encryption context that a write has set:
+// PutObject, CopyObject and CreateMultipartUpload. AWS returns it for no other
+// operation.
 func writeContext(h http.Header, e *meta.Encryption) {
 	if e != nil && e.Type == store.SSEKMS && e.Context != "" {
 		h.Set(sseHeader+"-Context", e.Context)
 	}
 }
 
-// lockHeaders reads the object lock of a new object.
+// lockHeaders parses the object lock of a new object.
 func lockHeaders(h http.Header, now time.Time, at *store.Attributes) error {
 	mode, until := h.Get("X-Amz-Object-Lock-Mode"), h.Get("X-Amz-Object-Lock-Retain-Until-Date")
 	switch v := h.Get("X-Amz-Object-Lock-Legal-Hold"); v {
@@ -372,20 +372,20 @@ func lockHeaders(h http.Header, now time.Time, at *store.Attributes) error {
 	return nil
 }
 
-// writeRetention tells what retention is on an object.
+// writeRetention sets the headers that describe the retention of an object.
 func writeRetention(h http.Header, retention *meta.Retention) {
 	h.Set("X-Amz-Object-Lock-Mode", retention.Mode)
 	h.Set("X-Amz-Object-Lock-Retain-Until-Date", xmlTime(retention.Until))
 }
 
-// xmlTime is the form of times in S3's documents, of µs since 1970.
+// xmlTime formats a time, in µs since 1970, as S3's documents have it.
 func xmlTime(µs int64) string {
 	return time.UnixMicro(µs).UTC().Format(timeFormat)
 }
 
 func quote(etag string) string { return `"` + etag + `"` }
 
-// intParam reads a number from the query, within limits.
+// intParam parses a number of the query, within limits. InvalidArgument.
 func intParam(r *Request, name string, least, most int) (int, error) {
 	v := r.Query().Get(name)
 	n, err := strconv.Atoi(v)

@@ -20,8 +20,8 @@ func checksumHeader(algorithm string) string {
 	return http.CanonicalHeaderKey(checksumPrefix + strings.ToLower(algorithm))
 }
 
-// declaredChecksum finds the one x-amz-checksum-* header of a request, whose
-// value is still to be looked at.
+// declaredChecksum returns the one x-amz-checksum-* header of a request. Its value
+// is not checked yet.
 func declaredChecksum(h http.Header) (algorithm, value string, err error) {
 	for header, values := range h {
 		name, ok := strings.CutPrefix(header, checksumPrefix)
@@ -44,7 +44,7 @@ func manyChecksums() *s3err.Error {
 	return failf(s3err.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 }
 
-// checkSum holds a checksum's value to its form: base64 of the right length.
+// checkSum checks the form of a checksum's value: base64 of the right length.
 func checkSum(algorithm, value string) error {
 	switch {
 	case value == "":
@@ -61,7 +61,7 @@ func validSum(algorithm, value string) bool {
 	return err == nil && len(raw) == checksumBytes[algorithm]
 }
 
-// bodyChecksum reads which checksum a body has, in the header or the trailer.
+// bodyChecksum returns which checksum a body has, in the header or the trailer.
 func bodyChecksum(r *Request) (store.ChecksumRequest, error) {
 	var c store.ChecksumRequest
 	algorithm, value, err := declaredChecksum(r.Header)
@@ -105,7 +105,7 @@ func trailerChecksum(h http.Header) string {
 	return ""
 }
 
-// trailing returns the checksum that came behind the body.
+// trailing returns the checksum of the trailer.
 func trailing(r *Request, algorithm string) (string, error) {
 	if r.Trailer == nil {
 		return "", failf(s3err.InvalidRequest, "The trailer that x-amz-trailer announces needs an aws-chunked body")
@@ -117,8 +117,8 @@ func trailing(r *Request, algorithm string) (string, error) {
 	return value, checkSum(algorithm, value)
 }
 
-// wantedChecksum reads the checksum that an operation without a body is to
-// compute, or to expect of parts.
+// wantedChecksum parses which checksum an operation without a body is to compute,
+// or to expect of parts.
 func wantedChecksum(h http.Header) (store.ChecksumRequest, error) {
 	c := store.ChecksumRequest{Algorithm: strings.ToUpper(h.Get("X-Amz-Checksum-Algorithm")), Type: strings.ToUpper(h.Get("X-Amz-Checksum-Type"))}
 	if c.Algorithm != "" && checksumBytes[c.Algorithm] == 0 {
@@ -127,7 +127,7 @@ func wantedChecksum(h http.Header) (store.ChecksumRequest, error) {
 	return c, nil
 }
 
-// writeChecksum tells a checksum, with its type.
+// writeChecksum sets the headers of a checksum and its type.
 func writeChecksum(h http.Header, c *meta.Checksum) {
 	if c == nil {
 		return

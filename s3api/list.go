@@ -11,19 +11,19 @@ import (
 
 const maxKeys = 1000
 
-// listing is what the three listings of a bucket have in common.
-type listing struct {
+// listRequest has the parameters that all listings of a bucket have.
+type listRequest struct {
 	prefix, delimiter string
 	limit             int
 	url               bool // encoding-type=url
 	encodingType      string
 }
 
-// givenListing reads the parameters. InvalidArgument.
-func givenListing(r *Request) (l listing, err error) {
+// parseListRequest parses these parameters. InvalidArgument.
+func parseListRequest(r *Request) (l listRequest, err error) {
 	q := r.Query()
 	l.prefix, l.delimiter = q.Get("prefix"), q.Get("delimiter")
-	if l.limit, err = givenMax(q.Get("max-keys"), "max-keys"); err != nil {
+	if l.limit, err = parseMax(q.Get("max-keys"), "max-keys"); err != nil {
 		return l, err
 	}
 	if r.Has("encoding-type") {
@@ -32,17 +32,17 @@ func givenListing(r *Request) (l listing, err error) {
 			return l, badArgument("encoding-type", l.encodingType, "Invalid Encoding Method specified in Request")
 		}
 	}
-	// Ceph's extension: any order will do, so the usual one does. With a
-	// delimiter it makes no sense.
+	// Ceph's extension: any order is allowed, so the usual one is. It cannot be
+	// combined with a delimiter.
 	if q.Get("allow-unordered") == "true" && l.delimiter != "" {
 		return l, badArgument("allow-unordered", "true", "An unordered listing cannot have a delimiter")
 	}
 	return l, nil
 }
 
-// givenMax reads how many entries a page may have: 0 to 2^31-1 as on AWS,
-// where more than 1,000 means 1,000.
-func givenMax(v, name string) (int, error) {
+// parseMax parses the maximum number of entries of a page: 0 to 2^31-1, and more
+// than 1,000 means 1,000, as on AWS.
+func parseMax(v, name string) (int, error) {
 	if v == "" {
 		return maxKeys, nil
 	}
@@ -56,16 +56,16 @@ func givenMax(v, name string) (int, error) {
 	return min(int(n), maxKeys), nil
 }
 
-// text encodes a key, or what is like one, as the client asked for.
-func (l *listing) text(s string) text {
+// text encodes a key, prefix or marker as the client has requested.
+func (l *listRequest) text(s string) text {
 	if l.url {
 		return text(encodeURL(s))
 	}
 	return text(s)
 }
 
-// encodeURL leaves unreserved characters and slashes, and percent-encodes the
-// rest, blanks included: every client decodes that alike.
+// encodeURL percent-encodes all characters except unreserved ones and slashes.
+// Blanks are encoded too: all clients decode that in the same way.
 func encodeURL(s string) string {
 	var b strings.Builder
 	const digits = "0123456789ABCDEF"
@@ -80,8 +80,8 @@ func encodeURL(s string) string {
 	return b.String()
 }
 
-// delimiterXML is nil where there is none: the element is left out.
-func (l *listing) delimiterXML() *text {
+// delimiterXML is nil without a delimiter, so that the element is omitted.
+func (l *listRequest) delimiterXML() *text {
 	if l.delimiter == "" {
 		return nil
 	}
@@ -112,7 +112,7 @@ type listObjectsXML struct {
 
 // listObjects is ListObjects, the first version.
 func listObjects(a *API, w http.ResponseWriter, r *Request) error {
-	l, err := givenListing(r)
+	l, err := parseListRequest(r)
 	if err != nil {
 		return err
 	}
@@ -149,10 +149,10 @@ type listObjectsV2XML struct {
 	CommonPrefixes        []byte `xml:",innerxml"`
 }
 
-// listObjectsV2 is ListObjectsV2. Its tokens are sealed with the bucket's id,
-// which no client sees and all gateways know.
+// listObjectsV2 is ListObjectsV2. Its tokens are sealed with the bucket's id, which
+// all gateways know and no client sees.
 func listObjectsV2(a *API, w http.ResponseWriter, r *Request) error {
-	l, err := givenListing(r)
+	l, err := parseListRequest(r)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type listVersionsXML struct {
 
 // listObjectVersions is ListObjectVersions.
 func listObjectVersions(a *API, w http.ResponseWriter, r *Request) error {
-	l, err := givenListing(r)
+	l, err := parseListRequest(r)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func getLockConfiguration(_ *API, w http.ResponseWriter, r *Request) error {
 
 // putLockConfiguration is PutObjectLockConfiguration.
 func putLockConfiguration(a *API, _ http.ResponseWriter, r *Request) error {
-	lock, err := givenLock(r)
+	lock, err := parseLock(r)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func putLockConfiguration(a *API, _ http.ResponseWriter, r *Request) error {
 
 func validMode(mode string) bool { return mode == store.ModeGovernance || mode == store.ModeCompliance }
 
-func givenLock(r *Request) (*meta.LockConfig, error) {
+func parseLock(r *Request) (*meta.LockConfig, error) {
 	var doc struct {
 		ObjectLockEnabled string
 		Rule              *struct {
@@ -128,8 +128,8 @@ func getObjectRetention(a *API, w http.ResponseWriter, r *Request) error {
 	return writeXML(w, retentionXML{Mode: v.Retention.Mode, RetainUntilDate: micros(v.Retention.Until)})
 }
 
-// givenRetention reads a Retention document; nil takes the retention away.
-func (a *API) givenRetention(r *Request) (*meta.Retention, error) {
+// parseRetention parses a Retention document; nil removes the retention.
+func (a *API) parseRetention(r *Request) (*meta.Retention, error) {
 	var doc struct{ Mode, RetainUntilDate string }
 	if err := r.DecodeXML(&doc, "Retention"); err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (a *API) givenRetention(r *Request) (*meta.Retention, error) {
 
 // putObjectRetention is PutObjectRetention.
 func putObjectRetention(a *API, w http.ResponseWriter, r *Request) error {
-	retention, err := a.givenRetention(r)
+	retention, err := a.parseRetention(r)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func holdStatus(on bool) string {
 	return "OFF"
 }
 
-func givenLegalHold(r *Request) (on bool, err error) {
+func parseLegalHold(r *Request) (on bool, err error) {
 	var doc struct{ Status string }
 	if err := r.DecodeXML(&doc, "LegalHold"); err != nil {
 		return false, err
@@ -201,7 +201,7 @@ func givenLegalHold(r *Request) (on bool, err error) {
 
 // putObjectLegalHold is PutObjectLegalHold.
 func putObjectLegalHold(a *API, w http.ResponseWriter, r *Request) error {
-	on, err := givenLegalHold(r)
+	on, err := parseLegalHold(r)
 	if err != nil {
 		return err
 	}

@@ -75,10 +75,10 @@ func uploadPart(a *API, w http.ResponseWriter, r *Request) error {
 	return nil
 }
 
-// partEncryption reads the encryption headers of a part, or of the completion.
-// The upload has said how it is encrypted; S3 takes nothing but the customer's key again. The
-// upload's own type is taken, as clients send it: the key stays the upload's,
-// and the answer says which.
+// partEncryption parses the encryption headers of a part or a completion. The
+// encryption was set when the upload was created. S3 accepts only the customer's
+// key again. Pithos accepts the upload's own type too, because clients send it; it
+// changes nothing.
 func (a *API) partEncryption(r *Request) (store.EncryptionRequest, error) {
 	e, err := a.encryption(r)
 	if err != nil || e.Type == "" {
@@ -135,7 +135,7 @@ func uploadPartCopy(a *API, w http.ResponseWriter, r *Request) error {
 	return writeXML(w, copyPartResult{LastModified: stamp(result.Modified), ETag: quote(result.ETag), checksumFields: checksumOf(result.Checksum)})
 }
 
-// copyRange reads x-amz-copy-source-range, which must have both ends.
+// copyRange parses x-amz-copy-source-range, which must have both ends.
 func copyRange(v string) (*store.Range, error) {
 	bad := badArgument("x-amz-copy-source-range", v, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
 	spec, ok := strings.CutPrefix(v, "bytes=")
@@ -177,7 +177,7 @@ func (p *completePart) checksum() (*meta.Checksum, error) {
 	f := checksumFields{ChecksumCRC32: p.ChecksumCRC32, ChecksumCRC32C: p.ChecksumCRC32C, ChecksumCRC64NVME: p.ChecksumCRC64NVME,
 		ChecksumSHA1: p.ChecksumSHA1, ChecksumSHA256: p.ChecksumSHA256, ChecksumSHA512: p.ChecksumSHA512, ChecksumMD5: p.ChecksumMD5,
 		ChecksumXXHASH64: p.ChecksumXXHASH64, ChecksumXXHASH3: p.ChecksumXXHASH3, ChecksumXXHASH128: p.ChecksumXXHASH128}
-	return f.given()
+	return f.parse()
 }
 
 type completeResult struct {
@@ -330,7 +330,7 @@ type person struct {
 
 // listParts is ListParts in the S3 API reference.
 func listParts(a *API, w http.ResponseWriter, r *Request) error {
-	most, err := givenMax(r.Query().Get("max-parts"), "max-parts")
+	most, err := parseMax(r.Query().Get("max-parts"), "max-parts")
 	if err != nil {
 		return err
 	}
@@ -384,12 +384,12 @@ type listedUpload struct {
 
 // listMultipartUploads is ListMultipartUploads in the S3 API reference.
 func listMultipartUploads(a *API, w http.ResponseWriter, r *Request) error {
-	l, err := givenListing(r)
+	l, err := parseListRequest(r)
 	if err != nil {
 		return err
 	}
 	q := r.Query()
-	most, err := givenMax(q.Get("max-uploads"), "max-uploads")
+	most, err := parseMax(q.Get("max-uploads"), "max-uploads")
 	if err != nil {
 		return err
 	}

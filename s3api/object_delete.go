@@ -28,7 +28,7 @@ type deleteKey struct {
 	Size             *int64
 }
 
-// conditions are those on the deletion of one key.
+// conditions parses the conditions of the deletion of one key.
 func (k *deleteKey) conditions() (c store.Conditions, err error) {
 	if k.ETag != nil {
 		c.IfMatch = []string{*k.ETag}
@@ -44,8 +44,8 @@ func (k *deleteKey) conditions() (c store.Conditions, err error) {
 	return c, nil
 }
 
-// deletions reads the keys that a DeleteObjects names, and remembers them:
-// authorization and the handler both ask.
+// deletions parses the document of a DeleteObjects and caches it: authorization and
+// the handler both use it.
 func deletions(r *Request) (*deleteRequest, error) {
 	if r.deletions != nil {
 		return r.deletions, nil
@@ -70,8 +70,8 @@ func deletions(r *Request) (*deleteRequest, error) {
 	return r.deletions, nil
 }
 
-// deletedResources declares, for each key, that it is deleted, and then again
-// for each that GOVERNANCE retention is passed over, where that is wanted.
+// deletedResources declares the deletion of each key. If the request bypasses
+// GOVERNANCE retention, that is declared for each key after them.
 func deletedResources(_ *API, r *Request) ([]Access, error) {
 	doc, err := deletions(r)
 	if err != nil {
@@ -79,7 +79,7 @@ func deletedResources(_ *API, r *Request) ([]Access, error) {
 	}
 	all := make([]Access, len(doc.Objects), 2*len(doc.Objects))
 	for i, o := range doc.Objects {
-		all[i] = Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: "s3:DeleteObject", Each: true}
+		all[i] = Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: "s3:DeleteObject", ContinueOnDeny: true}
 		if o.ETag != nil {
 			all[i].IfMatch = []string{*o.ETag}
 		}
@@ -92,7 +92,7 @@ func deletedResources(_ *API, r *Request) ([]Access, error) {
 	}
 	if wantsBypass(r) {
 		for _, o := range doc.Objects {
-			all = append(all, Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: bypassAction, Each: true})
+			all = append(all, Access{Bucket: r.Bucket, Key: o.Key, VersionID: o.VersionId, Action: bypassAction, ContinueOnDeny: true})
 		}
 	}
 	return all, nil
@@ -104,16 +104,16 @@ func wantsBypass(r *Request) bool {
 
 const bypassAction = "s3:BypassGovernanceRetention"
 
-// bypassResources declares that a request passes over GOVERNANCE retention.
+// bypassResources declares that a request bypasses GOVERNANCE retention.
 func bypassResources(_ *API, r *Request) ([]Access, error) {
 	if !wantsBypass(r) {
 		return nil, nil
 	}
-	return []Access{{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: bypassAction, Each: true}}, nil
+	return []Access{{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: bypassAction, ContinueOnDeny: true}}, nil
 }
 
-// bypassGovernance tells whether the caller wants to pass over GOVERNANCE
-// retention, and may.
+// bypassGovernance reports whether the request bypasses GOVERNANCE retention and
+// the caller may do that.
 func (r *Request) bypassGovernance() bool {
 	for _, x := range r.Resources {
 		if x.Action == bypassAction {
@@ -139,9 +139,8 @@ func copiedResources(a *API, r *Request) ([]Access, error) {
 	return []Access{{Bucket: b, Key: c.key, VersionID: c.version, Action: ofVersion("s3:GetObject", c.version), Carried: !replaceTags}}, nil
 }
 
-// sourceFound is the source of a copy as it was when authorization looked at
-// it: what is copied is what the caller may read. It is nil where nothing of
-// the object mattered.
+// sourceFound returns the source of a copy as authorization has read it: only what
+// the caller may read is copied. It is nil if authorization did not need the object.
 func (r *Request) sourceFound() *store.Found {
 	for i := range r.Resources {
 		if a := r.Resources[i].Action; a == "s3:GetObject" || a == "s3:GetObjectVersion" {
@@ -171,8 +170,8 @@ type deleteError struct {
 	Message   text
 }
 
-// deleteObjects is DeleteObjects in the S3 API reference. A key that cannot
-// be deleted does not keep the others from it.
+// deleteObjects is DeleteObjects in the S3 API reference. An error of one key does
+// not prevent the deletion of the others.
 func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 	doc, err := deletions(r)
 	if err != nil {
@@ -207,8 +206,8 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 	return writeXML(w, a.deleteResults(r, doc, done, errs))
 }
 
-// confirmDeletions makes sure, once for all keys, that what was not there to
-// delete was looked for in the bucket that has the name.
+// confirmDeletions confirms the bucket, once for all keys, if one of them had
+// nothing to delete: see [store.DeleteResult].
 func (a *API) confirmDeletions(r *Request, done []*store.DeleteResult, errs []error) error {
 	for i, err := range errs {
 		if errors.Is(err, store.ErrBucketRecreated) || s3err.CodeOf(err) == s3err.NoSuchBucket {

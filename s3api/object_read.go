@@ -44,7 +44,7 @@ func headObject(a *API, w http.ResponseWriter, r *Request) error {
 	return nil
 }
 
-// getInput reads what a GET or HEAD asks for.
+// getInput parses the parameters of a GET or HEAD.
 func (a *API) getInput(r *Request) (in store.GetInput, err error) {
 	in.VersionID, in.Found, in.Conditions = r.VersionID(), r.found, conditions(r.Header, "")
 	if v := r.Header.Get("Range"); v != "" {
@@ -73,14 +73,14 @@ func objectStatus(o *store.Object) int {
 	return http.StatusOK
 }
 
-// objectHeaders describes an object.
+// objectHeaders sets the headers that describe an object.
 func (a *API) objectHeaders(h http.Header, r *Request, o *store.Object) error {
 	v := &o.Version
 	for name, value := range v.Headers {
 		h.Set(name, value)
 	}
 	for name, value := range v.Metadata {
-		h["x-amz-meta-"+name] = []string{encodeWords(value)} // clients take the name as it is written
+		h["x-amz-meta-"+name] = []string{encodeWords(value)} // some clients compare the name case-sensitively
 	}
 	if err := overrideHeaders(h, r); err != nil {
 		return err
@@ -117,14 +117,14 @@ func (a *API) objectHeaders(h http.Header, r *Request, o *store.Object) error {
 	return nil
 }
 
-// may reports whether the caller may do something else with the object of the
-// request as well. GetObject and HeadObject tell of tags and object lock only
-// then, as on AWS.
+// may reports whether the caller is allowed a further action on the object of the
+// request. As on AWS, GetObject and HeadObject return tags and object lock only to
+// callers that may read these.
 func (a *API) may(r *Request, action string) bool {
 	return a.allowed(r, &Access{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: action}) == nil
 }
 
-// shownChecksum is the checksum that fits what is answered: the object's, or
+// shownChecksum returns the checksum of the bytes in the answer: the object's or
 // the part's. A range has none.
 func shownChecksum(o *store.Object) *meta.Checksum {
 	switch {
@@ -168,8 +168,8 @@ const sendBuffer = 256 << 10
 
 var sendBuffers = sync.Pool{New: func() any { b := make([]byte, sendBuffer); return &b }}
 
-// sendBody answers with an object's bytes. The first of them are read before
-// the answer begins, so that what is lost or corrupt is an error, not a 200.
+// sendBody answers with an object's bytes. The first of them are read before the
+// answer begins, so that a missing or corrupt blob is an error, not a 200.
 func sendBody(w http.ResponseWriter, o *store.Object, headers func() error) error {
 	buf := sendBuffers.Get().(*[]byte)
 	defer sendBuffers.Put(buf)
@@ -198,8 +198,8 @@ func readSome(r io.Reader, buf []byte) (int, error) {
 	}
 }
 
-// attributesResources declares that attributes are read of an object that the
-// caller may read: AWS wants both actions, and the object's ACL counts.
+// attributesResources declares that the object is read: AWS requires s3:GetObject
+// as well, and the object's ACL is considered.
 func attributesResources(_ *API, r *Request) ([]Access, error) {
 	return []Access{{Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID(), Action: ofVersion("s3:GetObject", r.VersionID())}}, nil
 }
@@ -327,8 +327,8 @@ func (f *checksumFields) field(algorithm string) *string {
 	return &f.ChecksumSHA256
 }
 
-// given returns the one checksum that the fields hold; nil if none.
-func (f *checksumFields) given() (*meta.Checksum, error) {
+// parse returns the one checksum of the fields; nil if there is none.
+func (f *checksumFields) parse() (*meta.Checksum, error) {
 	var c *meta.Checksum
 	for algorithm := range checksumBytes {
 		v := *f.field(algorithm)
@@ -383,7 +383,7 @@ func (a *API) attributeParts(r *Request, o *store.Object) (*objectParts, error) 
 	return p, nil
 }
 
-// errNoTorrent says of an object that is there that it has no torrent.
+// errNoTorrent is the error of an object that exists and has no torrent.
 var errNoTorrent = failf(s3err.NoSuchKey, "The specified object has no torrent.")
 
 // getObjectTorrent is GetObjectTorrent in the S3 API reference. S3 gave up

@@ -14,7 +14,7 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// attributes reads what a request says of the object that it writes.
+// attributes parses the headers that describe the object to be written.
 func (a *API) attributes(r *Request) (at store.Attributes, err error) {
 	at = store.Attributes{Owner: r.Owner(), Class: r.Header.Get("X-Amz-Storage-Class"),
 		Headers: objectHeaders(r.Header), Metadata: userMetadata(r.Header)}
@@ -34,8 +34,8 @@ func (a *API) attributes(r *Request) (at store.Attributes, err error) {
 	return at, err
 }
 
-// checkRedirect holds a website redirect to an object of the bucket, or to an
-// address of the web.
+// checkRedirect refuses a website redirect that is neither a path nor an http or
+// https URL.
 func checkRedirect(v string) error {
 	if v == "" || strings.HasPrefix(v, "/") || strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") {
 		return nil
@@ -43,7 +43,7 @@ func checkRedirect(v string) error {
 	return failf(s3err.InvalidRedirectLocation, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
 }
 
-// contentLength makes sure that the length of a body is known.
+// contentLength returns MissingContentLength if the length of a body is not known.
 func contentLength(r *Request) error {
 	if r.ContentLength < 0 && r.Request.ContentLength < 0 && r.Header.Get("X-Amz-Decoded-Content-Length") == "" && len(r.TransferEncoding) == 0 {
 		return fail(s3err.MissingContentLength)
@@ -51,7 +51,7 @@ func contentLength(r *Request) error {
 	return nil
 }
 
-// putInput reads the object that a PUT, or a form in its terms, stores.
+// putInput parses the headers of a PUT, or of a form converted to one.
 func (a *API) putInput(r *Request) (in store.PutInput, err error) {
 	in = store.PutInput{Body: r.Body, Size: r.ContentLength}
 	if in.Attributes, err = a.attributes(r); err != nil {
@@ -63,14 +63,14 @@ func (a *API) putInput(r *Request) (in store.PutInput, err error) {
 	if in.ContentMD5, err = contentMD5(r.Header); err != nil {
 		return in, err
 	}
-	in.Reauthorize = func(context.Context) (*meta.Bucket, store.PutInput, error) { return a.putAgain(r) }
+	in.Reauthorize = func(context.Context) (*meta.Bucket, store.PutInput, error) { return a.reauthorizePut(r) }
 	in.Checksum, err = bodyChecksum(r)
 	return in, err
 }
 
-// putAgain authorizes a PUT for the bucket that has the name now, and reads what
-// it asks for there: the owner of the object depends on the bucket.
-func (a *API) putAgain(r *Request) (*meta.Bucket, store.PutInput, error) {
+// reauthorizePut authorizes a PUT for the bucket that has the name now, and parses
+// its headers again: the owner of the object depends on the bucket.
+func (a *API) reauthorizePut(r *Request) (*meta.Bucket, store.PutInput, error) {
 	r.forgetBucket()
 	if err := a.loadBucket(r); err != nil {
 		return nil, store.PutInput{}, err
@@ -113,9 +113,9 @@ func putObject(a *API, w http.ResponseWriter, r *Request) error {
 	return nil
 }
 
-// written tells of the version that a write has made.
+// written sets the headers that describe the version that a write has made.
 func written(h http.Header, p *store.PutResult) {
-	if p.VersionID != "" && p.VersionID != "null" { // S3 tells of versions that it has made, not of the null one
+	if p.VersionID != "" && p.VersionID != "null" { // S3 does not return the id of a null version
 		h.Set("X-Amz-Version-Id", p.VersionID)
 	}
 	writeEncryption(h, p.Encryption)
@@ -151,7 +151,7 @@ func parseCopySource(v string) (c copySource, err error) {
 	return c, checkKey(c.key)
 }
 
-// source reads which object a copy is made of, and looks its bucket up.
+// source parses the source of a copy and reads its bucket.
 func (a *API) source(r *Request) (c copySource, b *meta.Bucket, err error) {
 	if c, err = parseCopySource(r.Header.Get("X-Amz-Copy-Source")); err != nil {
 		return c, nil, err
@@ -160,7 +160,7 @@ func (a *API) source(r *Request) (c copySource, b *meta.Bucket, err error) {
 	return c, b, err
 }
 
-// directive reads COPY or REPLACE.
+// directive parses COPY or REPLACE.
 func directive(h http.Header, name string) (replace bool, err error) {
 	switch v := h.Get(name); v {
 	case "", "COPY":
@@ -201,7 +201,7 @@ func copyObject(a *API, w http.ResponseWriter, r *Request) error {
 	if in.ReplaceTags, err = directive(r.Header, "X-Amz-Tagging-Directive"); err != nil {
 		return err
 	}
-	if !in.ReplaceTags { // those that the caller was allowed to take over
+	if !in.ReplaceTags { // the tags that the caller is authorized to copy
 		in.ReplaceTags, in.Tags = true, r.carriedTags
 	}
 	if in.Conditions, err = writeConditions(r.Header); err != nil {

@@ -15,27 +15,27 @@ const (
 	ScopeObject
 )
 
-// BodyKind says what an operation does with the body of its request.
+// BodyKind says how an operation reads the body of its request.
 type BodyKind int
 
 // The kinds of bodies.
 const (
-	// BodyNone: no body is looked at.
+	// BodyNone: the body is not read.
 	BodyNone BodyKind = iota
 	// BodyDocument is a document, XML mostly, that [Request.Document] reads
 	// whole, up to the row's MaxBody bytes.
 	BodyDocument
 	// BodyStream is an object's bytes: [Request.Body] streams them, verified.
 	BodyStream
-	// BodyForm is a multipart/form-data POST, which carries its own
-	// authentication; [Request.Body] is as the client sent it.
+	// BodyForm is a multipart/form-data POST, which has its own authentication;
+	// [Request.Body] is as the client sent it.
 	BodyForm
 )
 
-// A Selector is a query parameter that must be there for a row to be chosen.
+// A Selector is a query parameter that a request must have to match a row.
 type Selector struct {
 	Name string
-	// Value is what it must be; "" takes any.
+	// Value is the required value; "" matches any.
 	Value string
 }
 
@@ -54,46 +54,46 @@ type Operation struct {
 	Name   string
 	Method string
 	Scope  Scope
-	// Query and Header, if set, must all be in a request for the row. Of
-	// several rows that fit, the one that asks for most is taken.
+	// Query and Header, if set, must all be in a request to match the row. Of
+	// several rows that match, the one with most requirements is chosen.
 	Query  []Selector
 	Header string
-	// Params are query parameters that select other rows of this scope and
-	// that this operation takes as an argument.
+	// Params are query parameters that select other rows of this scope, and that
+	// are arguments of this operation.
 	Params []string
-	// Versioned: it takes the parameter versionId.
+	// Versioned: it accepts the parameter versionId.
 	Versioned bool
 
 	// Honours are the kinds of headers that take effect. Headers of other kinds
 	// are refused, or removed before a policy condition can see them; see
-	// requestheaders.go. Ignores are those of them that clients are known to
-	// send to this operation without need, and that AWS ignores too.
+	// requestheaders.go. Ignores are kinds that are removed: clients are known to
+	// send them to this operation needlessly, and AWS ignores them too.
 	Honours, Ignores Headers
 
-	// Action is the policy action that the caller must be allowed, VersionAction
-	// the one instead of it where a versionId is given. "" asks for nothing
-	// but what Resources says.
+	// Action is the policy action that the caller must be allowed. VersionAction
+	// replaces it in requests with a versionId. "" needs only what Resources
+	// declares.
 	Action, VersionAction string
-	// Possible are actions of which the caller must have a chance to be allowed
-	// one on some key of the bucket. It is for rows whose Resources are named by
-	// the body: who has no chance is refused before the body is read.
+	// Possible are actions for rows whose Resources depend on the body. A caller
+	// that can be allowed none of them, on any key of the bucket, is refused before
+	// the body is read.
 	Possible []string
-	// Carries are the kinds of attributes that the operation takes over from the
-	// object of an Access that is Carried: setting them needs the same actions
-	// as setting them by a header.
+	// Carries are the kinds of attributes that the operation copies from the object
+	// of an Access that is Carried. Setting them needs the same actions as setting
+	// them by a header.
 	Carries Headers
 	// Resources declares what else the request touches, for authorization.
 	Resources func(a *API, r *Request) ([]Access, error)
-	// Authenticate takes the place of the signature check: POST forms carry
-	// their policy in the body.
+	// Authenticate replaces the signature check: POST forms have their policy in
+	// the body.
 	Authenticate func(a *API, r *Request) error
-	// Public operations ask nobody for a signature: CORS preflights.
+	// Public operations need no authentication: CORS preflights.
 	Public bool
-	// NoBucket: the bucket is not looked up before the handler runs.
+	// NoBucket: the bucket is not read before the handler runs.
 	NoBucket bool
 
 	Body BodyKind
-	// MaxBody is the most bytes of the body; 0 for BodyDocument is 64 KiB.
+	// MaxBody is the maximum size of the body in bytes; 0 for BodyDocument is 64 KiB.
 	MaxBody int64
 	// NeedDigest: a Content-MD5 or x-amz-checksum-* must come with the body.
 	NeedDigest bool
@@ -109,17 +109,18 @@ type Operation struct {
 	// what it is on AWS.
 	Differs string
 
-	// Absent: the feature is not there. Handler answers what AWS answers where
-	// nothing of the kind is configured, so that tools which only ask go on.
-	// That is true, and stays true: what would configure it answers 501.
+	// Absent: Pithos does not have the feature. Handler answers what AWS answers if
+	// nothing of the kind is configured, for tools that only read it. That is true,
+	// since the operations that would configure it answer 501.
 	Absent bool
 
 	// Handler answers; where it is nil, the answer is 501 NotImplemented.
 	Handler handler
 }
 
-// selects tells how much the row asks of a request; queries go before headers.
-func (op *Operation) selects() int {
+// specificity says how many requirements the row has. Query parameters count more
+// than headers.
+func (op *Operation) specificity() int {
 	n := 2 * len(op.Query)
 	for _, s := range op.Query {
 		if s.Value != "" {
@@ -132,8 +133,8 @@ func (op *Operation) selects() int {
 	return n
 }
 
-// fits reports whether a request with this query and these headers is for op.
-func (op *Operation) fits(q url.Values, h http.Header) bool {
+// matches reports whether a request with this query and these headers is for op.
+func (op *Operation) matches(q url.Values, h http.Header) bool {
 	for _, s := range op.Query {
 		if !s.matches(q) {
 			return false
@@ -142,8 +143,8 @@ func (op *Operation) fits(q url.Values, h http.Header) bool {
 	return op.Header == "" || h.Get(op.Header) != ""
 }
 
-// takes reports whether the query parameter name is part of op.
-func (op *Operation) takes(name string) bool {
+// accepts reports whether the query parameter name is part of op.
+func (op *Operation) accepts(name string) bool {
 	for _, s := range op.Query {
 		if s.Name == name {
 			return true
@@ -176,6 +177,6 @@ func Operations() []Operation {
 	return all
 }
 
-// arguments are selecting parameters that are no sub-resources: by
-// themselves they change nothing.
+// arguments are selecting parameters that are not sub-resources: alone they change
+// nothing.
 var arguments = map[string]bool{"list-type": true, "x-id": true, "id": true, "select-type": true, "annotationName": true}

@@ -52,7 +52,7 @@ func TestNoTwoRowsAreAmbiguous(t *testing.T) {
 	for i := range ops {
 		for j := range i {
 			a, b := &ops[i], &ops[j]
-			if a.Method != b.Method || a.Scope != b.Scope || a.selects() != b.selects() {
+			if a.Method != b.Method || a.Scope != b.Scope || a.specificity() != b.specificity() {
 				continue
 			}
 			if wants(a) == wants(b) {
@@ -83,15 +83,15 @@ func TestRowsOfEqualRankConflict(t *testing.T) {
 	for i := range ops {
 		for j := range i {
 			a, b := &ops[i], &ops[j]
-			if a.Method != b.Method || a.Scope != b.Scope || a.selects() != b.selects() || a.selects() == 0 {
+			if a.Method != b.Method || a.Scope != b.Scope || a.specificity() != b.specificity() || a.specificity() == 0 {
 				continue
 			}
 			told := false
 			for _, s := range a.Query {
-				told = told || known[a.Scope][s.Name] && !b.takes(s.Name)
+				told = told || known[a.Scope][s.Name] && !b.accepts(s.Name)
 			}
 			for _, s := range b.Query {
-				told = told || known[a.Scope][s.Name] && !a.takes(s.Name)
+				told = told || known[a.Scope][s.Name] && !a.accepts(s.Name)
 			}
 			if !told {
 				t.Errorf("a request may be for both %s and %s", a.Name, b.Name)

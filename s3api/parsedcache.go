@@ -7,10 +7,10 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// parsedCache keeps what was parsed of one kind of document of buckets, so that
-// no request parses what another has put, again. Parsing happens outside of the
-// lock: a bucket whose document is large slows no other bucket's requests. The
-// cache is bounded by bytes, and drops what was used least recently.
+// parsedCache caches parsed documents of buckets, of one kind, so that requests do
+// not parse the same document again. Documents are parsed without the lock: a large
+// document of one bucket does not delay requests for others. The cache is bounded
+// by bytes and evicts the least recently used document.
 type parsedCache[T any] struct {
 	max int // bytes
 
@@ -20,7 +20,7 @@ type parsedCache[T any] struct {
 	used  linked.List                   // most recently used first
 }
 
-// parsedKey names a bucket's settings as they were after one change of them.
+// parsedKey identifies one revision of a bucket's settings.
 type parsedKey struct {
 	bucket meta.BucketID
 	rev    int64
@@ -32,8 +32,8 @@ type parsed[T any] struct {
 	bytes int
 }
 
-// get returns what parse makes of the document of b. cost is about how many
-// bytes the result takes.
+// get returns the result of parse for the document of b. parse also returns an
+// estimate of the memory of its result, in bytes.
 func (c *parsedCache[T]) get(b *meta.Bucket, document []byte, parse func([]byte) (value T, cost int, err error)) (T, error) {
 	key := parsedKey{b.ID, b.Rev}
 	if value, ok := c.find(key); ok {

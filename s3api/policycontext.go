@@ -12,10 +12,10 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// policyContext is what the condition keys of the bucket's policy ask of a
-// request, as far as it is the same for all that the request touches in that
-// bucket. policy.Keys is the table of keys and of the actions that carry them:
-// what is set here for an action that does not carry it counts for nothing.
+// policyContext returns the values of condition keys that are the same for all
+// accesses of a request to a bucket. policy.Keys is the table of keys and of the
+// actions that have them: a value for an action that does not have the key is
+// ignored.
 func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) {
 	c := policy.Context{}
 	setFromTable(c, r, false)
@@ -33,8 +33,8 @@ func (a *API) policyContext(r *Request, b *meta.Bucket) (policy.Context, error) 
 	return c, a.setDocumentContext(c, r)
 }
 
-// setFromTable sets the keys that are headers or parameters of the request as
-// they are: those that are Own, or the others.
+// setFromTable sets the keys whose values are headers or parameters of the request:
+// those that are Own, or the others.
 func setFromTable(c policy.Context, r *Request, own bool) {
 	for _, k := range policy.Keys() {
 		switch {
@@ -47,10 +47,10 @@ func setFromTable(c policy.Context, r *Request, own bool) {
 	}
 }
 
-// setCopySource tells what is copied by one spelling: a header can have it with
-// and without a slash before it, encoded and with a version, and a Deny that
-// names an object must hold for all of these. Policies are written both with
-// the slash and without.
+// setCopySource sets the source of a copy in one spelling. The header may have it
+// with and without a leading slash, encoded, and with a version; a Deny of an
+// object must apply to all of these. Policies are written both with the slash and
+// without.
 func setCopySource(c policy.Context, r *Request) {
 	v := r.Header.Get("X-Amz-Copy-Source")
 	if v == "" {
@@ -66,15 +66,15 @@ func setCopySource(c policy.Context, r *Request) {
 // (User guide, "Enforce conditional writes on Amazon S3 buckets".)
 var uploadsInParts = map[string]bool{"CreateMultipartUpload": true, "UploadPart": true, "UploadPartCopy": true}
 
-// accessContext is what condition keys ask of one access of a request.
+// accessContext returns the values of condition keys for one access of a request.
 func accessContext(r *Request, x *Access) policy.Context {
 	c := policy.Context{}
 	setFromTable(c, r, true)
 	if x.VersionID != "" {
 		c.Set("s3:VersionId", x.VersionID)
 	}
-	if x.Each && r.Op.Scope == ScopeBucket {
-		// The keys of DeleteObjects have their own ETags; the header is not theirs.
+	if x.ContinueOnDeny && r.Op.Scope == ScopeBucket {
+		// Each key of a DeleteObjects has its own ETag. The header does not apply.
 		c.Set("s3:if-match", x.IfMatch...)
 	} else {
 		setHeader(c, "s3:if-match", r.Header, "If-Match")
@@ -89,9 +89,9 @@ func setHeader(c policy.Context, key string, h http.Header, name string) {
 	}
 }
 
-// setSignature tells how the request was signed.
+// setSignature sets the keys that describe the signature.
 func (a *API) setSignature(c policy.Context, r *Request) {
-	// What a proxy forwards says nothing of the client's own connection.
+	// Behind a proxy the version of the client's TLS is not known.
 	forwarded := r.Client.Proxy != "" && (r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("X-Forwarded-Proto") != "" || r.Header.Get("Forwarded") != "")
 	if r.TLS != nil && !forwarded {
 		// 0x0303 is TLS 1.2, and so on.
@@ -111,8 +111,8 @@ func (a *API) setSignature(c policy.Context, r *Request) {
 	}
 }
 
-// setDocumentContext adds the keys that headers or the body of some
-// operations hold: tags, retention and legal hold to be.
+// setDocumentContext sets the keys whose values are in headers or the body of some
+// operations: new tags, retention and legal hold.
 func (a *API) setDocumentContext(c policy.Context, r *Request) error {
 	tags, err := taggingHeader(r.Header.Get("X-Amz-Tagging"))
 	if err != nil {
@@ -128,10 +128,10 @@ func (a *API) setDocumentContext(c policy.Context, r *Request) error {
 	case "PutObjectTagging":
 		tags, err = givenTags(r, maxObjectTags)
 	case "PutObjectRetention":
-		retention, err = a.givenRetention(r)
+		retention, err = a.parseRetention(r)
 	case "PutObjectLegalHold":
 		holdGiven = true
-		hold, err = givenLegalHold(r)
+		hold, err = parseLegalHold(r)
 	}
 	if err != nil {
 		return err

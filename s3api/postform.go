@@ -17,10 +17,10 @@ type formKey struct{}
 
 func formOf(r *Request) *form { return r.Context().Value(formKey{}).(*form) }
 
-// authenticateForm reads a form up to its file, and finds out by its policy
-// who asks and for which key; it is what Authenticate is for in the row
-// PostObject. From then on the request looks like the PUT of the object: its
-// header holds what the fields say, its body is the file.
+// authenticateForm reads a form up to its file, and takes the caller and the key
+// from its policy and fields. It is the Authenticate of the row PostObject. From
+// then on the request looks like the PUT of the object: its headers are made of the
+// fields, and its body is the file.
 func authenticateForm(a *API, r *Request) error {
 	if values := r.Header["Authorization"]; len(values) > 0 || sigv4.Signed(r.Request) || sigv2.Signed(r.Request) {
 		return failf(s3err.InvalidArgument, "Only one auth mechanism allowed: a form is authenticated by its fields.").With("ArgumentName", "Authorization")
@@ -61,8 +61,8 @@ func authenticateForm(a *API, r *Request) error {
 	return nil
 }
 
-// heldToPolicy checks the form against its policy, which was found to be
-// signed, and returns the file held to the policy's limits.
+// heldToPolicy checks the form against its policy, whose signature is verified, and
+// returns the file with the policy's limits.
 func (a *API) heldToPolicy(r *Request, f *form) (io.Reader, error) {
 	p, err := parsePostPolicy(f.fields["policy"])
 	if err != nil {
@@ -92,7 +92,7 @@ func (r *Request) takeKey(f *form) error {
 	return nil
 }
 
-// sizedFile holds a file to a content-length-range.
+// sizedFile enforces the content-length-range of a file.
 type sizedFile struct {
 	file        io.Reader
 	least, most int64
@@ -139,8 +139,8 @@ type postResponse struct {
 	ETag     string
 }
 
-// answerForm answers as success_action_redirect or else success_action_status
-// ask; what of them cannot be met is passed over, as S3 documents.
+// answerForm answers as success_action_redirect, or else success_action_status,
+// requires. Invalid values are ignored, as S3 documents.
 func (a *API) answerForm(w http.ResponseWriter, r *Request, f *form, etag string) error {
 	h := w.Header()
 	if to := f.redirect(r, etag); to != "" {
@@ -174,7 +174,7 @@ func (a *API) answerForm(w http.ResponseWriter, r *Request, f *form, etag string
 func (f *form) redirect(r *Request, etag string) string {
 	to, ok := f.fields["success_action_redirect"]
 	if !ok {
-		to = f.fields["redirect"] // its name of old
+		to = f.fields["redirect"] // its old name
 	}
 	u, err := url.Parse(to)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

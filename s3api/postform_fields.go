@@ -8,8 +8,8 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// formHeaders are the fields, beside x-amz-*, that say of the object what the
-// header of the given name says in a PUT.
+// formHeaders are the fields, besides x-amz-*, that have the meaning of a header of
+// a PUT, with the name of that header.
 var formHeaders = map[string]string{
 	"acl": "X-Amz-Acl", "content-type": "Content-Type", "cache-control": "Cache-Control",
 	"content-disposition": "Content-Disposition", "content-encoding": "Content-Encoding",
@@ -18,14 +18,13 @@ var formHeaders = map[string]string{
 	"x-amz-checksum-algorithm": "X-Amz-Sdk-Checksum-Algorithm",
 }
 
-// formPrefixes begin the names of fields that are taken as headers.
+// formPrefixes are the prefixes of fields that have the meaning of headers.
 var formPrefixes = []string{
 	"x-amz-meta-", "x-amz-acl", "x-amz-grant-", "x-amz-storage-class", "x-amz-server-side-encryption",
 	"x-amz-website-redirect-location", "x-amz-checksum-", "x-amz-sdk-checksum-algorithm", "x-amz-tagging", "x-amz-object-lock-",
 }
 
-// formHeader is the header that a field, in lower case, stands for; "" if it
-// stands for none.
+// formHeader returns the header of a field, in lower case; "" if it has none.
 func formHeader(field string) string {
 	if h := formHeaders[field]; h != "" {
 		return h
@@ -38,9 +37,9 @@ func formHeader(field string) string {
 	return ""
 }
 
-// headers returns the header that a PUT of the form's object would have: what
-// the fields say of it, and of outer, the header of the POST, what is not
-// about an object. InvalidArgument, NotImplemented.
+// headers returns the headers that a PUT of the form's object would have: those of
+// the fields, and of outer, the headers of the POST, those that do not describe an
+// object. InvalidArgument, NotImplemented.
 func (f *form) headers(outer http.Header) (http.Header, error) {
 	h := http.Header{}
 	for name, values := range outer {
@@ -67,8 +66,8 @@ func (f *form) headers(outer http.Header) (http.Header, error) {
 	return h, f.tagHeader(h)
 }
 
-// tagHeader makes x-amz-tagging of the field tagging, an XML document:
-// whoever asks for the new object's tags, a bucket's policy too, looks there.
+// tagHeader makes the header x-amz-tagging of the field tagging, an XML document.
+// Handlers and policy conditions read the new object's tags from that header.
 func (f *form) tagHeader(h http.Header) error {
 	if !f.has("tagging") {
 		return nil
@@ -95,8 +94,8 @@ func (f *form) tagHeader(h http.Header) error {
 	return nil
 }
 
-// checkFormHeader refuses headers of a POST that would say something of the
-// object, which only fields may: the policy covers those.
+// checkFormHeader refuses headers of a POST that describe the object. Only fields
+// may do that, since the policy covers fields.
 func checkFormHeader(h http.Header) error {
 	for _, name := range []string{"Content-Md5", "X-Amz-Trailer", "X-Amz-Decoded-Content-Length", "X-Amz-Security-Token"} {
 		if h.Get(name) != "" {

@@ -14,23 +14,22 @@ import (
 )
 
 const (
-	// maxFormFields is the most bytes of names and values of the fields in
-	// front of the file. (POST Object in the S3 API reference: 20 KB.)
+	// maxFormFields is the maximum size, in bytes, of names and values of the
+	// fields before the file. (POST Object in the S3 API reference: 20 KB.)
 	maxFormFields = 20 << 10
-	// maxFormOverhead is the most bytes on the wire in front of the file and,
-	// once more, behind it: fields, their headers and boundaries.
+	// maxFormOverhead is the maximum size, in bytes, of the body before the file,
+	// and again after it: fields, their headers and boundaries.
 	maxFormOverhead = 64 << 10
-	// maxFormName is the most bytes of a file's name: it cannot be longer
-	// than a key, and is put into fields.
+	// maxFormName is the maximum size, in bytes, of a file's name, which becomes
+	// part of the key and of other fields.
 	maxFormName = 1024
 	// maxBoundary is RFC 2046's, section 5.1.1.
 	maxBoundary    = 70
 	formReadBuffer = 32 << 10
 )
 
-// form is a multipart/form-data body, RFC 7578, as POST Object takes it:
-// fields, then the file, which is streamed by Read. Memory is bounded by the
-// constants above, whatever the client sends.
+// form is a multipart/form-data body, RFC 7578, as POST Object has it: fields, then
+// the file, which Read streams. The constants above bound its memory.
 type form struct {
 	// fields are by name in lower case: S3 has them case-insensitive.
 	fields map[string]string
@@ -70,7 +69,7 @@ func readForm(body io.Reader, contentType string) (*form, error) {
 	return f, f.insertFilename()
 }
 
-// next reads one part in front of the file: a field, or the file's header.
+// next reads one part: a field, or the file's header.
 func (f *form) next() error {
 	part, err := f.parts.NextRawPart()
 	if err == io.EOF { //nolint:errorlint // a wrapped io.EOF is a body cut short
@@ -112,7 +111,7 @@ func (f *form) add(name, value string) error {
 	return nil
 }
 
-// has reports whether the form has the field, whatever its value.
+// has reports whether the form has the field, also without a value.
 func (f *form) has(name string) bool { _, ok := f.fields[name]; return ok }
 
 // disposition reads the name of a part, in lower case, and that of its file
@@ -138,13 +137,13 @@ func disposition(part *multipart.Part) (name, filename string, err error) {
 	return name, filename, nil
 }
 
-// verbatim are the fields in which ${filename} means itself.
+// verbatim are the fields in which ${filename} is not replaced.
 var verbatim = map[string]bool{
 	"policy": true, "signature": true, "awsaccesskeyid": true, "x-amz-algorithm": true, "x-amz-credential": true,
 	"x-amz-date": true, "x-amz-signature": true, "x-amz-security-token": true,
 }
 
-// insertFilename puts the file's name in place of ${filename} in all fields.
+// insertFilename replaces ${filename} by the file's name in all fields.
 func (f *form) insertFilename() error {
 	const variable = "${filename}"
 	for name, value := range f.fields {
@@ -179,9 +178,9 @@ func (f *form) Read(p []byte) (int, error) {
 	return n, f.err
 }
 
-// finish reads what is behind the file, nothing mostly, and with it the body to
-// its end, where a hash of it is compared. Fields there are ignored, as S3
-// documents; a second file is not.
+// finish reads the parts after the file, usually none, and so the body to its end,
+// where its hash is compared. Fields there are ignored, as S3 documents; a second
+// file is refused.
 func (f *form) finish() error {
 	f.source.limit(malformedForm("more than %d bytes follow the file", maxFormOverhead))
 	for {
@@ -206,7 +205,7 @@ func (f *form) finish() error {
 	return io.EOF
 }
 
-// fieldNames are the names of all fields but x-ignore-*, sorted.
+// fieldNames returns the names of all fields except x-ignore-*, sorted.
 func (f *form) fieldNames() []string { return slices.Sorted(slices.Values(f.names)) }
 
 func malformedForm(format string, args ...any) *s3err.Error {
@@ -247,8 +246,8 @@ func (s *formSource) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain returns the body's own error where that is why reading a part
-// failed; else it was the form's.
+// explain returns the error of the body if that is why reading a part failed, and
+// otherwise the error of a malformed form.
 func (s *formSource) explain(err error) error {
 	switch {
 	case s.err != nil && !errors.Is(s.err, io.EOF):

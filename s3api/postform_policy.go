@@ -16,7 +16,7 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// postPolicy is the policy of a form: what its signer lets the form say.
+// postPolicy is the policy of a form: what its signer allows in the form.
 // (POST Policy in the S3 API reference.)
 type postPolicy struct {
 	expiration time.Time
@@ -25,14 +25,14 @@ type postPolicy struct {
 	least, most int64
 }
 
-// postCondition asks of a field, named in lower case, that it be, or start
-// with, a value.
+// postCondition requires that a field, named in lower case, is a value or begins
+// with it.
 type postCondition struct {
 	prefix       bool
 	field, value string
 }
 
-// String is the condition as a policy writes it.
+// String returns the condition as it is written in a policy.
 func (c postCondition) String() string {
 	op := "eq"
 	if c.prefix {
@@ -45,7 +45,7 @@ func invalidPolicy(format string, args ...any) *s3err.Error {
 	return failf(s3err.InvalidPolicyDocument, "Invalid Policy: "+format, args...)
 }
 
-// parsePostPolicy reads the field policy. InvalidPolicyDocument.
+// parsePostPolicy parses the field policy. InvalidPolicyDocument.
 func parsePostPolicy(encoded string) (*postPolicy, error) {
 	data, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil || !utf8.Valid(data) {
@@ -179,8 +179,8 @@ func parseSize(raw json.RawMessage) (int64, error) {
 	return int64(n), err
 }
 
-// uncovered are fields that need no condition. (POST Policy, Conditions. The
-// checksums are not named there, but no signer can know them; S3 lets them be.)
+// uncovered are fields that need no condition. (POST Policy, Conditions. Checksums
+// are not listed there, but no signer can know them, and S3 accepts them.)
 func uncovered(field string) bool {
 	switch field {
 	case "policy", "signature", "awsaccesskeyid", "x-amz-signature":
@@ -189,7 +189,7 @@ func uncovered(field string) bool {
 	return strings.HasPrefix(field, "x-amz-checksum-")
 }
 
-// check holds the fields of a form to the policy. AccessDenied.
+// check compares the fields of a form with the policy. AccessDenied.
 func (p *postPolicy) check(f *form, bucket string, now time.Time) error {
 	denied := func(format string, args ...any) error {
 		return failf(s3err.AccessDenied, "Invalid according to Policy: "+format, args...)
@@ -221,9 +221,9 @@ func (p *postPolicy) check(f *form, bucket string, now time.Time) error {
 	return nil
 }
 
-// holds reports whether a field's value meets the condition; a field that is
-// not there has the value "". A Content-Type may be a list, of which each
-// element must begin as asked.
+// holds reports whether a field's value meets the condition. A missing field has
+// the value "". A Content-Type may be a list; each element must begin with the
+// required value.
 func (c postCondition) holds(value string) bool {
 	switch {
 	case !c.prefix:
@@ -245,8 +245,8 @@ type member struct {
 	value json.RawMessage
 }
 
-// members reads a JSON object. Names are as written, and come once: what
-// encoding/json does with others is not what a signer can have meant.
+// members parses a JSON object. Names are compared exactly and must not be
+// repeated: how encoding/json treats such cases is not what a signer means.
 func members(data []byte) ([]member, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -278,7 +278,7 @@ func members(data []byte) ([]member, error) {
 	return all, nil
 }
 
-// unmarshalString reads a JSON string, and nothing else: null is none.
+// unmarshalString parses a JSON string; null is not one.
 func unmarshalString(raw json.RawMessage, s *string) error {
 	if raw[0] != '"' {
 		return errors.New("not a string")

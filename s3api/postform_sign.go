@@ -71,7 +71,7 @@ func (a *API) formCallerV2(r *Request, f *form) (Identity, error) {
 }
 
 // formCallerV4 verifies the hex HMAC-SHA256 of the policy. (Creating a POST
-// Policy, Calculating a Signature.) How long it is good for, the policy says.
+// Policy, Calculating a Signature.) The policy says when it expires.
 func (a *API) formCallerV4(r *Request, f *form) (Identity, error) {
 	if v := f.fields["x-amz-algorithm"]; v != sigv4.Algorithm {
 		return Identity{}, badArgument("X-Amz-Algorithm", v, "X-Amz-Algorithm only supports \"%s\"", sigv4.Algorithm)

@@ -14,47 +14,47 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// Request is a request on its way to its handler. What the embedded
-// http.Request says of body and length is as on the wire; the fields of the
-// same names here are what the handler wants.
+// Request is a request on its way to its handler. Body and length of the embedded
+// http.Request are those of the connection. The fields of the same names here are
+// decoded: they are for handlers.
 type Request struct {
 	*http.Request
 	Op *Operation
 	// ID is shown to the client as x-amz-request-id.
 	ID              string
 	BucketName, Key string
-	// Bucket is BucketName's, where the row asks for it (it does unless NoBucket).
+	// Bucket is the bucket BucketName; nil if the row has NoBucket.
 	Bucket *meta.Bucket
 	Caller Identity
-	// Client is where the request comes from.
+	// Client describes the client of the request.
 	Client Client
-	// Body is decoded and verified: a body that is not what the client
-	// signed shows as an error in place of io.EOF. It is nil until the
-	// caller is authenticated.
+	// Body is decoded and verified: if it is not what the client signed, it ends with
+	// an error in place of io.EOF. It is nil until the caller is authenticated.
 	Body io.Reader
 	// ContentLength is the length of the decoded body in bytes; -1 if not known.
 	ContentLength int64
 	// Trailer returns the trailer's fields once Body has returned io.EOF;
-	// nil before, and where there are none.
+	// nil before, and if there is none.
 	Trailer func() http.Header
-	// Resources are what the row's Resources declared, with the verdict on each.
+	// Resources are the accesses that the row's Resources declared, with the decision
+	// on each.
 	Resources []Access
 
 	byHost    bool
 	admission admission
-	// carriedTags are the tags that a write takes over from another object, or
-	// from the one that it appends to, as they were when it was authorized.
+	// carriedTags are the tags that a write copies from another object, or keeps of
+	// the one that it appends to, as they were when it was authorized.
 	carriedTags []meta.Tag
-	// carriesACL: the write takes over an ACL that grants something to others.
+	// carriesACL: the write keeps an ACL that grants something to others.
 	carriesACL bool
-	// unknownHeaders are the x-amz-* headers that mean nothing to Pithos.
+	// unknownHeaders are the x-amz-* headers that Pithos does not know.
 	unknownHeaders []string
-	found          *store.Found // the version that authorization has looked up
+	found          *store.Found // the version that authorization has read
 	// How and when it was signed, in the terms of policy conditions.
 	authType, signatureVersion string
 	payload                    string // x-amz-content-sha256 as it was signed
 
-	evaluators evaluators // by which authorization decides
+	evaluators evaluators // of authorization
 	signed     time.Time
 
 	query    url.Values
@@ -77,9 +77,9 @@ func (r *Request) Context() context.Context { return r.Request.Context() }
 // VersionID is the parameter versionId, or "".
 func (r *Request) VersionID() string { return r.query.Get("versionId") }
 
-// Owner is the canonical id that owns what the request writes: the caller, or
-// the bucket's owner where the bucket enforces or, given the ACL
-// bucket-owner-full-control, prefers that.
+// Owner returns the canonical id of the owner of objects that the request writes:
+// the caller, or the bucket's owner if the bucket enforces that, or prefers it and
+// the ACL is bucket-owner-full-control.
 func (r *Request) Owner() string {
 	if r.Bucket != nil {
 		switch kind := ownership(r.Bucket); {
@@ -91,7 +91,7 @@ func (r *Request) Owner() string {
 	return r.Caller.CanonicalID()
 }
 
-// Resource is what error answers show: the path, bucket included.
+// Resource returns the path with the bucket, for error answers.
 func (r *Request) Resource() string {
 	switch {
 	case r.BucketName == "":
@@ -102,8 +102,8 @@ func (r *Request) Resource() string {
 	return "/" + r.BucketName + "/" + r.Key
 }
 
-// parseQuery reads a raw query strictly: what cannot be decoded is an error,
-// since ignoring it would answer another question than was asked.
+// parseQuery parses a raw query strictly. A parameter that cannot be decoded is an
+// error: ignoring it would answer another request than was sent. InvalidURI.
 func parseQuery(raw string) (url.Values, error) {
 	q := url.Values{}
 	for part := range strings.SplitSeq(raw, "&") {

@@ -9,7 +9,7 @@ import (
 
 // This file is the one table of the request headers that mean something to
 // S3, and the rules that hold for all of them. A request passes them in this
-// order, whichever way its headers came: as headers, as parameters of a
+// order, for all sources of headers: as headers, as parameters of a
 // presigned query, or as fields of a POST form.
 //
 //  1. A header or parameter with one value that is repeated is refused
@@ -28,7 +28,7 @@ import (
 // Handlers and policy conditions run afterwards and see the same headers, which
 // are those that take effect.
 //
-// A new operation states in its row what it honours. A new header gets a row
+// A new operation says in its row what it honours. A new header gets a row
 // here, with its kind, before any handler reads it.
 
 // Headers is a set of kinds of request headers.
@@ -78,19 +78,18 @@ const (
 	// conditionHeaders are refused by every operation that changes something and
 	// does not honour them.
 	conditionHeaders = IfMatch | IfNoneMatch | IfDate | IfSame | IfInitiated | RenameSource
-	// optionHeaders promise nothing. They are removed where they are not honoured.
+	// optionHeaders promise nothing. They are removed if they are not honoured.
 	optionHeaders = Directives | Bypass
-	// attributeHeaders are what an operation honours that makes an object.
+	// attributeHeaders are honoured by operations that make an object.
 	attributeHeaders = SetACL | SetTags | SetLock | SetEncryption | CustomerKey | SetClass | SetRedirect
-	// repeatedHeaders are what clients say again with the parts of an upload,
-	// and when they complete it (minio-go, Cyberduck). The upload has them; AWS
-	// ignores them there.
+	// repeatedHeaders are headers of a CreateMultipartUpload that some clients
+	// (minio-go, Cyberduck) repeat with the parts and the completion. AWS ignores
+	// them there.
 	repeatedHeaders = SetACL | SetTags | SetClass | SetRedirect
 )
 
 // families begin the names of headers that promise protection or a condition.
-// A client that sends one that is not in the table must learn that it gets
-// none of that.
+// A client that sends an unknown one must learn that Pithos does not honour it.
 var families = []string{
 	"X-Amz-Object-Lock-", "X-Amz-Server-Side-Encryption", "X-Amz-Checksum-", "X-Amz-If-", "X-Amz-Copy-Source", "X-Amz-Rename-Source",
 	"X-Amz-Grant-", "X-Amz-Write-", "X-Amz-Bucket-",
@@ -111,8 +110,8 @@ type requestHeader struct {
 	// list. Without it, a second line is refused.
 	List bool
 	// Needs is the action that a write of an object needs for this header
-	// besides its own: what the header sets has an action of its own, or what
-	// it asks for tells of the object that is there.
+	// besides its own: the attribute that it sets has an action of its own, or the
+	// condition reveals something of the existing object.
 	Needs string
 	// KeepEmpty: the header asks for a check of the body or for encryption, and
 	// without a value the code that reads it refuses it, as AWS does. For policy
@@ -347,7 +346,7 @@ func (op *Operation) refuses() Headers {
 	switch op.Method {
 	case http.MethodGet, http.MethodHead:
 		if op.Honours&CustomerKey != 0 {
-			return SetEncryption // AWS refuses it where it takes a customer's key
+			return SetEncryption // AWS refuses it if the operation accepts a customer's key
 		}
 		return 0
 	case http.MethodDelete:
@@ -356,7 +355,7 @@ func (op *Operation) refuses() Headers {
 	return ^(op.honours() | op.Ignores | optionHeaders)
 }
 
-// holdHeaders holds the request's headers to the rules 3 and 4 above.
+// holdHeaders enforces the rules 3 and 4 above.
 // InvalidArgument, NotImplemented.
 func holdHeaders(r *Request) error {
 	if r.Op.Public {
@@ -378,7 +377,7 @@ func holdHeaders(r *Request) error {
 		}
 	}
 	if replace, _ := directive(r.Header, "X-Amz-Tagging-Directive"); !replace && r.Op.Honours&Directives != 0 {
-		delete(r.Header, "X-Amz-Tagging") // a copy takes the source's tags, as on AWS
+		delete(r.Header, "X-Amz-Tagging") // a copy keeps the source's tags, as on AWS
 	}
 	holdParameters(r, refused)
 	if len(refused) == 0 {
@@ -387,8 +386,8 @@ func holdHeaders(r *Request) error {
 	return refused[slices.Min(slices.Collect(maps.Keys(refused)))] // the answer does not depend on the order of a map
 }
 
-// holdParameters refuses parameters of the query that would be headers if the
-// query were presigned: nothing reads them.
+// holdParameters refuses parameters of the query that would be headers if the query
+// were presigned, since no code reads them.
 func holdParameters(r *Request, refused map[string]error) {
 	if r.authType == authType(true) || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return
@@ -406,8 +405,8 @@ func holdParameters(r *Request, refused map[string]error) {
 	}
 }
 
-// notHonoured is the error of a header that the operation refuses. The value is
-// not repeated: it may be a key.
+// notHonoured is the error of a header that the operation refuses. It does not have
+// the value, which may be a key.
 func notHonoured(row *requestHeader) error {
 	if row.Kind&conditionHeaders != 0 {
 		return notImplementedHeader(http.CanonicalHeaderKey(row.Name))

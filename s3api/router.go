@@ -18,8 +18,8 @@ func withRequest(hr *http.Request, r *Request) *http.Request {
 	return hr.WithContext(context.WithValue(hr.Context(), requestKey{}, r))
 }
 
-// newRouter builds the routes from the table. Scope, query and header decide:
-// the path was taken apart before, byte by byte, and mux must not clean it.
+// newRouter builds the routes from the table. They depend on scope, query and
+// header. The path was parsed before, byte by byte, and mux must not clean it.
 func (a *API) newRouter() *mux.Router {
 	root := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	type group struct {
@@ -28,7 +28,7 @@ func (a *API) newRouter() *mux.Router {
 	}
 	groups := map[group]*mux.Router{}
 	rows := slices.Clone(a.ops)
-	slices.SortStableFunc(rows, func(x, y *Operation) int { return y.selects() - x.selects() })
+	slices.SortStableFunc(rows, func(x, y *Operation) int { return y.specificity() - x.specificity() })
 	for _, op := range rows {
 		g := group{op.Method, op.Scope}
 		if groups[g] == nil {
@@ -37,7 +37,7 @@ func (a *API) newRouter() *mux.Router {
 			}).Subrouter()
 		}
 		groups[g].NewRoute().MatcherFunc(func(hr *http.Request, _ *mux.RouteMatch) bool {
-			return op.fits(requestOf(hr).query, hr.Header)
+			return op.matches(requestOf(hr).query, hr.Header)
 		}).HandlerFunc(func(_ http.ResponseWriter, hr *http.Request) { requestOf(hr).Op = op })
 	}
 	root.NotFoundHandler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -46,9 +46,8 @@ func (a *API) newRouter() *mux.Router {
 
 func (r *Request) scope() Scope { return address{bucket: r.BucketName, key: r.Key}.scope() }
 
-// subresources are, for each scope, the query parameters that choose a row. A
-// request with one that its row does not take asks for something else than
-// the row would do.
+// subresources returns, for each scope, the query parameters that select a row. A
+// request that has one which its row does not accept is refused.
 func subresources(ops []*Operation) map[Scope]map[string]bool {
 	all := map[Scope]map[string]bool{ScopeService: {}, ScopeBucket: {}, ScopeObject: {"append": true}}
 	for _, op := range ops {
@@ -73,7 +72,7 @@ func (a *API) route(r *Request) error {
 	}
 	var others []string
 	for name := range r.query {
-		if a.subresources[r.Op.Scope][name] && !r.Op.takes(name) {
+		if a.subresources[r.Op.Scope][name] && !r.Op.accepts(name) {
 			others = append(others, name)
 		}
 	}
@@ -87,8 +86,8 @@ func (a *API) route(r *Request) error {
 	return a.checkVersionID(r)
 }
 
-// misplaced refuses what S3 names for a mistake: sub-resources of buckets asked
-// of a key, a part without its upload, a copy by something else than a PUT.
+// misplaced refuses mistakes for which S3 has an error of their own: sub-resources of
+// buckets on a key, a part without its upload, a copy source without a PUT.
 func misplaced(r *Request) error {
 	switch source := r.Header.Get("X-Amz-Copy-Source"); {
 	case source != "" && r.Method != http.MethodPut && r.Method != http.MethodOptions:
@@ -111,7 +110,7 @@ func (a *API) methodNotAllowed(r *Request) *s3err.Error {
 	return fail(s3err.MethodNotAllowed).With("Method", r.Method).With("ResourceType", [...]string{"SERVICE", "BUCKET", "OBJECT"}[r.scope()])
 }
 
-// checkVersionID holds versionId to operations that take one.
+// checkVersionID refuses versionId for operations that do not accept it.
 func (a *API) checkVersionID(r *Request) error {
 	values, ok := r.query["versionId"]
 	switch {

@@ -8,29 +8,29 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// rows are the elements that a listing's page has a thousand of. They are
-// written by hand: encoding/xml, which writes all else, took longer for a page
-// than the database did. The rest of the document has them as its "innerxml".
-type rows []byte
+// xmlRows has the elements of a listing's page, up to a thousand. They are written
+// by hand: encoding/xml, which writes all other documents, took longer for a page
+// than the database. The rest of the document has them as its "innerxml".
+type xmlRows []byte
 
-func (b *rows) open(name string)  { *b = append(append(append(*b, '<'), name...), '>') }
-func (b *rows) close(name string) { *b = append(append(append(*b, "</"...), name...), '>') }
+func (b *xmlRows) open(name string)  { *b = append(append(append(*b, '<'), name...), '>') }
+func (b *xmlRows) close(name string) { *b = append(append(append(*b, "</"...), name...), '>') }
 
 // element is character data in an element of its own.
-func (b *rows) element(name, value string) {
+func (b *xmlRows) element(name, value string) {
 	b.open(name)
 	*b = appendEscaped(*b, value)
 	b.close(name)
 }
 
-// given is an element that is left out where there is no value.
-func (b *rows) given(name, value string) {
+// optional is an element that is omitted without a value.
+func (b *xmlRows) optional(name, value string) {
 	if value != "" {
 		b.element(name, value)
 	}
 }
 
-func (b *rows) etag(value string) {
+func (b *xmlRows) etag(value string) {
 	b.open("ETag")
 	*b = append(*b, "&quot;"...)
 	*b = appendEscaped(*b, value)
@@ -38,25 +38,25 @@ func (b *rows) etag(value string) {
 	b.close("ETag")
 }
 
-func (b *rows) truth(name string, value bool) { b.element(name, strconv.FormatBool(value)) }
+func (b *xmlRows) bool(name string, value bool) { b.element(name, strconv.FormatBool(value)) }
 
-func (b *rows) number(name string, value int64) {
+func (b *xmlRows) number(name string, value int64) {
 	b.open(name)
 	*b = strconv.AppendInt(*b, value, 10)
 	b.close(name)
 }
 
 // time is that of µs since 1970, as [stamp] writes it.
-func (b *rows) time(name string, µs int64) {
+func (b *xmlRows) time(name string, µs int64) {
 	b.open(name)
 	*b = time.UnixMicro(µs).UTC().AppendFormat(*b, timeFormat)
 	b.close(name)
 }
 
-func (b *rows) owner(id string) {
+func (b *xmlRows) owner(id string) {
 	b.open("Owner")
 	b.element("ID", id)
-	b.given("DisplayName", displayName(id))
+	b.optional("DisplayName", displayName(id))
 	b.close("Owner")
 }
 
@@ -70,20 +70,20 @@ func appendEscaped(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// rowSize is about what a row of a page takes.
+// rowSize estimates the bytes of a row of a page.
 const rowSize = 350
 
 // contents are the objects of a page.
-func (l *listing) contents(b *meta.Bucket, entries []meta.Entry, owners bool) []byte {
-	out := make(rows, 0, len(entries)*rowSize)
+func (l *listRequest) contents(b *meta.Bucket, entries []meta.Entry, owners bool) []byte {
+	out := make(xmlRows, 0, len(entries)*rowSize)
 	for i := range entries {
 		e := &entries[i]
 		out.open("Contents")
 		out.element("Key", string(l.text(e.Key)))
 		out.time("LastModified", e.Modified)
 		out.etag(e.ETag)
-		out.given("ChecksumAlgorithm", e.Checksum)
-		out.given("ChecksumType", e.SumType)
+		out.optional("ChecksumAlgorithm", e.Checksum)
+		out.optional("ChecksumType", e.SumType)
 		out.number("Size", e.Size)
 		if owners {
 			out.owner(ownerIn(b, e.Owner))
@@ -94,17 +94,17 @@ func (l *listing) contents(b *meta.Bucket, entries []meta.Entry, owners bool) []
 	return out
 }
 
-// versions are the versions and delete markers of a page. They come in one
-// sequence, and only their names tell them apart.
-func (l *listing) versions(b *meta.Bucket, listed []store.ListedVersion) []byte {
-	out := make(rows, 0, len(listed)*rowSize)
+// versions are the versions and delete markers of a page, in one sequence. They
+// differ by the name of the element.
+func (l *listRequest) versions(b *meta.Bucket, listed []store.ListedVersion) []byte {
+	out := make(xmlRows, 0, len(listed)*rowSize)
 	for i := range listed {
 		out.version(l, b, &listed[i])
 	}
 	return out
 }
 
-func (b *rows) version(l *listing, bucket *meta.Bucket, v *store.ListedVersion) {
+func (b *xmlRows) version(l *listRequest, bucket *meta.Bucket, v *store.ListedVersion) {
 	name, id := "Version", v.VersionID
 	if v.Version.DeleteMarker {
 		name = "DeleteMarker"
@@ -115,13 +115,13 @@ func (b *rows) version(l *listing, bucket *meta.Bucket, v *store.ListedVersion) 
 	b.open(name)
 	b.element("Key", string(l.text(v.Key)))
 	b.element("VersionId", id)
-	b.truth("IsLatest", v.IsLatest)
+	b.bool("IsLatest", v.IsLatest)
 	b.time("LastModified", v.Version.Modified)
 	if !v.Version.DeleteMarker {
 		b.etag(v.Version.ETag)
 		if c := v.Version.Checksum; c != nil {
 			b.element("ChecksumAlgorithm", c.Algorithm)
-			b.given("ChecksumType", c.Type)
+			b.optional("ChecksumType", c.Type)
 		}
 		b.number("Size", v.Version.Size)
 	}
@@ -133,8 +133,8 @@ func (b *rows) version(l *listing, bucket *meta.Bucket, v *store.ListedVersion) 
 }
 
 // prefixes are the groups of keys of a page.
-func (l *listing) prefixes(found []string) []byte {
-	var out rows
+func (l *listRequest) prefixes(found []string) []byte {
+	var out xmlRows
 	for _, p := range found {
 		out.open("CommonPrefixes")
 		out.element("Prefix", string(l.text(p)))

@@ -65,9 +65,9 @@ func bucketLimit(r *Request) (int, error) {
 	return n, nil
 }
 
-// bucketsIn lists the caller's buckets, those of one region if it is not "". It
-// looks at maxBuckets names at most: where few are in the region, the page has
-// few, or none, and says where the next one goes on. next is "" at the end.
+// bucketsIn lists the caller's buckets, or those of one region. It reads at most
+// maxBuckets names, so that a page may have few buckets of the region, or none, and
+// still have a next one. next is "" at the end.
 func (a *API) bucketsIn(r *Request, region, prefix, after string, limit int) (found []meta.Bucket, next string, err error) {
 	want := limit
 	if region != "" {
@@ -91,7 +91,8 @@ func (a *API) bucketsIn(r *Request, region, prefix, after string, limit int) (fo
 	return found, next, nil
 }
 
-// optional is a parameter as the answer repeats it: not at all if it was not given.
+// optional is a parameter that the answer repeats; nil if the request does not have
+// it.
 func optional(r *Request, name string) *text {
 	if !r.Has(name) {
 		return nil

@@ -30,7 +30,7 @@ type taggingDocument struct {
 	}
 }
 
-// tagsOf holds a client's tags to S3's rules. InvalidTag.
+// tagsOf enforces S3's rules for tags. InvalidTag.
 func tagsOf(docs []tagDocument, limit int) ([]meta.Tag, error) {
 	if len(docs) > limit {
 		return nil, failf(s3err.InvalidTag, "There are %d tags, and %d are allowed.", len(docs), limit)
@@ -47,7 +47,7 @@ func tagsOf(docs []tagDocument, limit int) ([]meta.Tag, error) {
 		seen[t.Key] = true
 		tags = append(tags, meta.Tag{Key: t.Key, Value: t.Value})
 	}
-	slices.SortFunc(tags, func(a, b meta.Tag) int { return strings.Compare(a.Key, b.Key) }) // a set: shown by key
+	slices.SortFunc(tags, func(a, b meta.Tag) int { return strings.Compare(a.Key, b.Key) }) // a set: listed by key
 	return tags, nil
 }
 
@@ -73,7 +73,7 @@ func tagCharacters(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// taggingHeader reads x-amz-tagging, which is encoded as a query. InvalidTag,
+// taggingHeader parses x-amz-tagging, which is encoded as a query. InvalidTag,
 // InvalidArgument.
 func taggingHeader(v string) ([]meta.Tag, error) {
 	if v == "" {
@@ -118,7 +118,7 @@ type taggingXML struct {
 
 type tagXML struct{ Key, Value text }
 
-// writeTags shows tags by their keys.
+// writeTags answers with tags, sorted by key.
 func writeTags(w http.ResponseWriter, tags []meta.Tag) error {
 	var out taggingXML
 	for _, t := range slices.SortedFunc(slices.Values(tags), func(a, b meta.Tag) int { return strings.Compare(a.Key, b.Key) }) {

@@ -9,14 +9,13 @@ import (
 
 const tokenTag = 16
 
-// sealToken makes an opaque continuation token of where a listing goes on. The
-// key is one that clients do not know and that all gateways do: the bucket's
-// id, or the caller's secret.
+// sealToken makes an opaque continuation token of the position of a listing. All
+// gateways know the key and clients do not: the bucket's id, or the caller's secret.
 func (a *API) sealToken(key []byte, kind, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(a.tokenMAC(key, kind, position), position...))
 }
 
-// openToken reads what sealToken made with the same key and kind. InvalidArgument.
+// openToken opens a token of sealToken with the same key and kind. InvalidArgument.
 func (a *API) openToken(key []byte, kind, token string) (string, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) < tokenTag || !hmac.Equal(raw[:tokenTag], a.tokenMAC(key, kind, string(raw[tokenTag:]))) {

@@ -12,9 +12,9 @@ import (
 )
 
 // wireBody is a request's body as the server reads it from the connection.
-// What is wrong with its framing (Transfer-Encoding: chunked, RFC 9112, section
-// 7.1) is the client's fault; net/http has no type for it. So for a chunked
-// body of HTTP/1 every error is, that is not one of the connection or ours.
+// Malformed framing (Transfer-Encoding: chunked, RFC 9112, section 7.1) is an error
+// of the client, but net/http has no type for it. So every error of a chunked body
+// of HTTP/1 is, unless it is an error of the connection or has a code.
 type wireBody struct{ io.ReadCloser }
 
 func newWireBody(r *http.Request) io.ReadCloser {

@@ -60,7 +60,7 @@ func (t stamp) MarshalText() ([]byte, error) {
 	return []byte(time.Time(t).UTC().Format(timeFormat)), nil
 }
 
-// micros is the stamp of µs since 1970.
+// micros returns the stamp of a time in µs since 1970.
 func micros(µs int64) stamp { return stamp(time.UnixMicro(µs)) }
 
 // encodeXML returns v as a document in S3's namespace, which the XMLName of v
@@ -87,5 +87,5 @@ func writeXML(w http.ResponseWriter, v any) error {
 	return err
 }
 
-// httpTime is a time for Last-Modified and its like.
+// httpTime formats a time for headers such as Last-Modified.
 func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }

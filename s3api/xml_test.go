@@ -13,7 +13,7 @@ import (
 )
 
 func TestXMLOfAListing(t *testing.T) {
-	l := listing{delimiter: "/", prefix: "a&b"}
+	l := listRequest{delimiter: "/", prefix: "a&b"}
 	bucket := &meta.Bucket{Owner: "me"}
 	key := "<\x01\r\n\t\"&\uffff>é"
 	got, err := encodeXML(listVersionsXML{
@@ -69,7 +69,7 @@ func FuzzRowsAreWhatEncodingXMLWrites(f *testing.F) {
 			t.Fatal(err)
 		}
 		e := meta.Entry{Key: key, Modified: modified, ETag: etag, Checksum: sum, SumType: sum, Size: size, Owner: owner, Class: class}
-		if got := (&listing{}).contents(b, []meta.Entry{e}, owners); string(got) != string(text) {
+		if got := (&listRequest{}).contents(b, []meta.Entry{e}, owners); string(got) != string(text) {
 			t.Errorf("got  %s\nwant %s", got, text)
 		}
 	})
@@ -82,7 +82,7 @@ func BenchmarkPageOfAThousand(b *testing.B) {
 			ETag: "9e107d9d372bb6826bd81d3542a419d6", Checksum: "CRC64NVME", SumType: "FULL_OBJECT"}
 	}
 	for b.Loop() {
-		l := listing{limit: len(entries)}
+		l := listRequest{limit: len(entries)}
 		if _, err := encodeXML(listObjectsV2XML{Contents: l.contents(&meta.Bucket{}, entries, true)}); err != nil {
 			b.Fatal(err)
 		}

@@ -8,17 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// Keys may hold characters that XML 1.0 has no way to write. S3 and its
-// clients write them as character references all the same, as XML 1.1 has it,
-// or as they are; encoding/xml refuses both. So they are put into letters of
-// the private use area before a document is parsed, and back afterwards.
+// Keys may have characters that XML 1.0 cannot represent. S3 and its clients write
+// them anyway, as character references, as in XML 1.1, or directly; encoding/xml
+// refuses both. So they are replaced by characters of the private use area before a
+// document is parsed, and replaced back afterwards.
 const (
 	shift     = '\uf8ff' // begins such a pair; doubled, it is itself
 	shiftBase = '\ue000' // + the character's low byte
 )
 
-// decodeKeysXML is decodeXML for documents that hold keys: characters that
-// XML 1.0 forbids are taken, as references and as they are.
+// decodeKeysXML is decodeXML for documents with keys: it accepts characters that
+// XML 1.0 forbids, as references and directly.
 func decodeKeysXML(data []byte, v any, roots ...string) error {
 	if !mayShift(data) {
 		return decodeXML(data, v, roots...)
@@ -30,14 +30,14 @@ func decodeKeysXML(data []byte, v any, roots ...string) error {
 	return nil
 }
 
-// forbidden reports whether XML 1.0 has no way to write c, which UTF-8 has.
+// forbidden reports whether XML 1.0 cannot represent c.
 // (Extensible Markup Language 1.0, production 2.)
 func forbidden(c rune) bool {
 	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0xfffe || c == 0xffff
 }
 
-// mayShift reports whether shiftControls has anything to replace in a document.
-// It may be wrong where there is nothing.
+// mayShift reports whether shiftControls may have to replace something in a
+// document.
 func mayShift(data []byte) bool {
 	for i, c := range data {
 		switch {
@@ -139,7 +139,7 @@ func shiftRune(out []byte, c rune) []byte {
 	return utf8.AppendRune(out, shiftBase+c&0xff)
 }
 
-// unshift puts the characters back.
+// unshift restores the characters.
 func unshift(s string) string {
 	if !strings.ContainsRune(s, shift) {
 		return s

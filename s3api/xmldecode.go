@@ -16,10 +16,10 @@ import (
 
 // # Cost of documents
 //
-// The sender of a document chooses its bytes, so its length must be the only
-// thing that the cost depends on, and a small multiple of it. Documents are
-// decoded in one pass, and each rule below is checked at the token that breaks
-// it: what follows is not even tokenised.
+// A client chooses the bytes of a document. So the cost of decoding must be
+// bounded by a small multiple of its length. Documents are decoded in one pass, and
+// each rule below is checked at the token that breaks it: the rest of the document
+// is not even tokenised.
 //
 //   - An element must be a field of its parent's type. The depth of a document
 //     is that of the type.
@@ -74,7 +74,7 @@ func decodeXML(data []byte, v any, roots ...string) error {
 	return nil
 }
 
-// shape is what a type of Go lets an element hold.
+// shape describes the content of an element that a Go type allows.
 type shape struct {
 	text   bool // character data besides white space
 	fields map[string]child

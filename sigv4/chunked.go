@@ -173,7 +173,7 @@ func (c *ChunkedReader) finish() error {
 	return io.EOF
 }
 
-// endChunk checks the CRLF and the signature behind a chunk's bytes.
+// endChunk checks the CRLF and the signature after a chunk's bytes.
 func (c *ChunkedReader) endChunk() error {
 	var crlf [2]byte
 	if _, err := io.ReadFull(c.in, crlf[:]); err != nil {

@@ -95,8 +95,8 @@ func (a *Auth) presignedPayload(r *http.Request, params []param) error {
 	a.Payload, err = ParsePayload(a.PayloadValue)
 	var unknown *s3err.Error
 	if errors.As(err, &unknown) && unknown.Code == s3err.InvalidArgument {
-		// Whoever sends the URL on adds such a header, not whoever signed it:
-		// the signature tells. If it is right the body has another hash.
+		// If the client that uses the URL has added the header, the signature does
+		// not match. If the signer has, no body matches it.
 		a.Payload, err = PayloadHash, nil
 	}
 	return err

@@ -15,7 +15,7 @@ const DefaultMaxSkew = 15 * time.Minute
 // Options are what the server insists on.
 type Options struct {
 	Region  string        // "" accepts any region
-	Others  []string      // regions accepted beside Region
+	Others  []string      // regions accepted besides Region
 	Service string        // default "s3"
 	Now     time.Time     // default time.Now()
 	MaxSkew time.Duration // default DefaultMaxSkew
