@@ -21,13 +21,13 @@ import (
 //
 // done reports that there is nothing more to do for the shard.
 func (s *Index) compactHead(ctx context.Context, t task, r shardRange) (done bool, err error) {
-	gone := slices.DeleteFunc(t.deletedKeys, func(key string) bool { return !r.covers(key) })
-	slices.Sort(gone)
-	if len(gone) == 0 {
+	deleted := slices.DeleteFunc(t.deletedKeys, func(key string) bool { return !r.covers(key) })
+	slices.Sort(deleted)
+	if len(deleted) == 0 {
 		return false, nil
 	}
-	gone = gone[:min(len(gone), maxCompact)]
-	most := 2*len(gone) + 1
+	deleted = deleted[:min(len(deleted), maxCompact)]
+	most := 2*len(deleted) + 1
 	live, _, err := s.keysAfter(ctx, t.bucket, r, r.low, most)
 	if err != nil {
 		return false, err
@@ -38,15 +38,15 @@ func (s *Index) compactHead(ctx context.Context, t task, r shardRange) (done boo
 			return false, err
 		}
 		if all.rows <= min(2*most, s.o.ShardRows/2) {
-			return true, s.rewrite(ctx, t.bucket, r, all.rows, 1, min(s.o.ShardRows/mergeDivisor, 2*len(gone)+4*s.maintainer.tombstoneThreshold))
+			return true, s.rewrite(ctx, t.bucket, r, all.rows, 1, min(s.o.ShardRows/mergeDivisor, 2*len(deleted)+4*s.maintainer.tombstoneThreshold))
 		}
 	}
-	at, below, early := s.leadingTombstones(gone, live)
+	at, below, early := s.leadingTombstones(deleted, live)
 	switch {
 	case below >= max(s.maintainer.tombstoneThreshold/2, 1):
-		return true, s.splitInPlace(ctx, t, r, at, gone[below:], 2*s.maintainer.tombstoneThreshold)
+		return true, s.splitInPlace(ctx, t, r, at, deleted[below:], 2*s.maintainer.tombstoneThreshold)
 	case early:
-		s.maintainer.recheckLater(t, gone)
+		s.maintainer.recheckLater(t, deleted)
 		return true, nil
 	}
 	return false, nil
@@ -62,9 +62,9 @@ type liveKey struct {
 // least two of three, and how many those are. Both lists are sorted. early reports
 // that there may be more in a moment: a row whose change is running is not moved,
 // because its final row would be lost.
-func (s *Index) leadingTombstones(gone []string, live []liveKey) (at string, below int, early bool) {
+func (s *Index) leadingTombstones(deleted []string, live []liveKey) (at string, below int, early bool) {
 	for i, r := range live {
-		if n := sort.SearchStrings(gone, r.key); n > below && i <= n/2 {
+		if n := sort.SearchStrings(deleted, r.key); n > below && i <= n/2 {
 			at, below = r.key, n
 		}
 		if r.young {
@@ -79,8 +79,8 @@ func (s *Index) leadingTombstones(gone []string, live []liveKey) (at string, bel
 // moved away.
 func (s *Index) compactBefore(ctx context.Context, t task, r shardRange) (done bool, err error) {
 	from := max(t.key, r.low)
-	live, dead, err := s.keysAfter(ctx, t.bucket, r, from, 1)
-	if err != nil || dead < max(t.scanned/2, 1) {
+	live, tombstones, err := s.keysAfter(ctx, t.bucket, r, from, 1)
+	if err != nil || tombstones < max(t.scanned/2, 1) {
 		return false, err
 	}
 	at := from // all that follows is deleted
@@ -102,10 +102,10 @@ func (s *Index) compactBefore(ctx context.Context, t task, r shardRange) (done b
 }
 
 // keysAfter returns the first keys of a shard's visible rows from from on, at most
-// most, and how many tombstones were scanned, if Cassandra warned of them.
-func (s *Index) keysAfter(ctx context.Context, bucket meta.BucketID, r shardRange, from string, most int) (kept []liveKey, dead int, err error) {
+// limit, and how many tombstones were scanned, if Cassandra warned of them.
+func (s *Index) keysAfter(ctx context.Context, bucket meta.BucketID, r shardRange, from string, limit int) (kept []liveKey, tombstones int, err error) {
 	part := partitionOf(r.shard)
-	dead, err = s.QueryCountingTombstones(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
+	tombstones, err = s.QueryCountingTombstones(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 		var key string
 		var state *int8
 		var rev *int64
@@ -116,18 +116,18 @@ func (s *Index) keysAfter(ctx context.Context, bucket meta.BucketID, r shardRang
 		young := state != nil && *state == statePending && rev != nil && s.o.Now().Sub(time.UnixMicro(*rev)) < s.o.RepairAfter
 		kept = append(kept, liveKey{key, young})
 		return nil
-	}, keysFrom, bucket[:], part[:], visible, from, most)
-	return kept, dead, err
+	}, keysFrom, bucket[:], part[:], visible, from, limit)
+	return kept, tombstones, err
 }
 
 // splitInPlace splits a shard in place at a key. The rows below the key go into one
-// shard together with the neighbour before it, if that has at most few rows. gone
+// shard together with the neighbour before it, if that has at most maxRows rows. deleted
 // are deleted keys above the key.
-func (s *Index) splitInPlace(ctx context.Context, t task, r shardRange, at string, gone []string, few int) error {
+func (s *Index) splitInPlace(ctx context.Context, t task, r shardRange, at string, deleted []string, maxRows int) error {
 	if _, ok := successor(r.shard); !ok {
 		return s.split(ctx, t.bucket, r.low, at)
 	}
-	run, err := s.withSmallPredecessor(ctx, t.bucket, r, few)
+	run, err := s.withSmallPredecessor(ctx, t.bucket, r, maxRows)
 	if err != nil {
 		return err
 	}
@@ -137,25 +137,25 @@ func (s *Index) splitInPlace(ctx context.Context, t task, r shardRange, at strin
 	for _, old := range run[:len(run)-1] {
 		s.maintainer.forget(t.bucket, old.shard)
 	}
-	s.maintainer.transferStats(t.bucket, r.shard, s.shards.rangeOf(t.bucket, at).shard, at, gone)
+	s.maintainer.transferStats(t.bucket, r.shard, s.shards.rangeOf(t.bucket, at).shard, at, deleted)
 	return nil
 }
 
-// withSmallPredecessor returns r, preceded by its neighbour if that has at most few
+// withSmallPredecessor returns r, preceded by its neighbour if that has at most maxRows
 // rows.
-func (s *Index) withSmallPredecessor(ctx context.Context, bucket meta.BucketID, r shardRange, few int) ([]shardRange, error) {
-	if r.low == "" || few == 0 {
+func (s *Index) withSmallPredecessor(ctx context.Context, bucket meta.BucketID, r shardRange, maxRows int) ([]shardRange, error) {
+	if r.low == "" || maxRows == 0 {
 		return []shardRange{r}, nil
 	}
 	before, seal, err := s.leafBefore(ctx, bucket, r.low)
 	if err != nil || seal.sealed || before.high != r.low {
 		return []shardRange{r}, err
 	}
-	if s.maintainer.knownRows(bucket, before.shard) > 4*few {
+	if s.maintainer.knownRows(bucket, before.shard) > 4*maxRows {
 		return []shardRange{r}, nil
 	}
-	keys, err := s.sampleKeys(ctx, bucket, before, few+1)
-	if err != nil || keys.rows > few {
+	keys, err := s.sampleKeys(ctx, bucket, before, maxRows+1)
+	if err != nil || keys.rows > maxRows {
 		return []shardRange{r}, err
 	}
 	return []shardRange{before, r}, nil

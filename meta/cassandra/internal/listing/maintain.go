@@ -97,9 +97,9 @@ func (s *Index) splitBySample(ctx context.Context, bucket meta.BucketID, r shard
 }
 
 // rewrite replaces a shard by a fresh one, together with its neighbours as long as all
-// of them have at most most rows. It does nothing with fewer than least shards.
-func (s *Index) rewrite(ctx context.Context, bucket meta.BucketID, r shardRange, rows, least, most int) error {
-	run, rows, err := s.neighbours(ctx, bucket, r, rows, most)
+// of them have at most limit rows. It does nothing with fewer than least shards.
+func (s *Index) rewrite(ctx context.Context, bucket meta.BucketID, r shardRange, rows, least, limit int) error {
+	run, rows, err := s.neighbours(ctx, bucket, r, rows, limit)
 	if err != nil || len(run) < least {
 		return err
 	}
@@ -122,18 +122,18 @@ const (
 )
 
 // neighbours returns the shards around r that are best replaced together with it, in
-// order and including r, and the number of their rows: at most most, except for r.
-func (s *Index) neighbours(ctx context.Context, bucket meta.BucketID, r shardRange, rows, most int) ([]shardRange, int, error) {
+// order and including r, and the number of their rows: at most limit, except for r.
+func (s *Index) neighbours(ctx context.Context, bucket meta.BucketID, r shardRange, rows, limit int) ([]shardRange, int, error) {
 	run := []shardRange{r}
 	fits := func(n shardRange, seal seal) (bool, error) {
-		if seal.sealed || rows > most || len(run) == maxMerge {
+		if seal.sealed || rows > limit || len(run) == maxMerge {
 			return false, nil
 		}
-		if s.maintainer.knownRows(bucket, n.shard) > 4*(most-rows+s.maintainer.tombstoneThreshold) {
+		if s.maintainer.knownRows(bucket, n.shard) > 4*(limit-rows+s.maintainer.tombstoneThreshold) {
 			return false, nil // it certainly has too many rows
 		}
-		keys, err := s.sampleKeys(ctx, bucket, n, most-rows+1)
-		if err != nil || rows+keys.rows > most {
+		keys, err := s.sampleKeys(ctx, bucket, n, limit-rows+1)
+		if err != nil || rows+keys.rows > limit {
 			return false, err
 		}
 		rows += keys.rows
@@ -196,9 +196,9 @@ const maxSample = 4096
 
 const keysFrom = `SELECT key, state, rev FROM @.listing WHERE bucket_id = ? AND shard_id = ? AND kind = ? AND key >= ? LIMIT ?`
 
-// sampleKeys reads the keys of a shard's rows: all of them, or about the first most of
-// each kind if most is not 0.
-func (s *Index) sampleKeys(ctx context.Context, bucket meta.BucketID, r shardRange, most int) (keySample, error) {
+// sampleKeys reads the keys of a shard's rows: all of them, or about the first limit of
+// each kind if limit is not 0.
+func (s *Index) sampleKeys(ctx context.Context, bucket meta.BucketID, r shardRange, limit int) (keySample, error) {
 	all := keySample{step: 1}
 	begin := ""
 	if inPlaceSplits(r.shard) > 0 {
@@ -206,7 +206,7 @@ func (s *Index) sampleKeys(ctx context.Context, bucket meta.BucketID, r shardRan
 	}
 	part := partitionOf(r.shard)
 	for _, kind := range []int8{visible, history} {
-		for low, n := begin, 0; most == 0 || n < most; {
+		for low, n := begin, 0; limit == 0 || n < limit; {
 			page := 0
 			err := s.QueryRows(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
 				var state *int8

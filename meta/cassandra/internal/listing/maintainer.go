@@ -288,8 +288,8 @@ func (w *shardMaintainer) setRows(bucket meta.BucketID, shard meta.ID, rows int)
 }
 
 // transferStats moves what is known of a shard that was split in place at a key to its
-// successor. gone are deleted keys above the key.
-func (w *shardMaintainer) transferStats(bucket meta.BucketID, from, to meta.ID, at string, gone []string) {
+// successor. deleted are the deleted keys above the key.
+func (w *shardMaintainer) transferStats(bucket meta.BucketID, from, to meta.ID, at string, deleted []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.stats[shardName{bucket, from}]
@@ -297,13 +297,13 @@ func (w *shardMaintainer) transferStats(bucket meta.BucketID, from, to meta.ID, 
 		old = &shardStats{rows: -1}
 	}
 	w.deletedKeys -= len(old.deletedKeys)
-	gone = slices.Concat(gone, slices.DeleteFunc(old.deletedKeys, func(key string) bool { return key < at }))
+	deleted = slices.Concat(deleted, slices.DeleteFunc(old.deletedKeys, func(key string) bool { return key < at }))
 	c := w.statsOf(shardName{bucket, to})
-	c.tombstones += len(gone)
+	c.tombstones += len(deleted)
 	c.rows, c.recent, c.key = old.rows, old.recent, at
-	c.deleted += len(gone)
-	c.deletedKeys = append(c.deletedKeys, gone...)
-	w.deletedKeys += len(gone)
+	c.deleted += len(deleted)
+	c.deletedKeys = append(c.deletedKeys, deleted...)
+	w.deletedKeys += len(deleted)
 	old.deletedKeys = nil
 	old.release()
 	delete(w.stats, shardName{bucket, from})
@@ -314,16 +314,16 @@ func (w *shardMaintainer) transferStats(bucket meta.BucketID, from, to meta.ID, 
 
 // recheckLater has a shard checked again after a short time: some changes among its
 // deleted keys are still running. The deleted keys are remembered.
-func (w *shardMaintainer) recheckLater(t task, gone []string) {
+func (w *shardMaintainer) recheckLater(t task, deleted []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.statsOf(shardName{t.bucket, t.shard})
 	if len(c.deletedKeys) > 4*maxCompact {
 		return
 	}
-	c.deletedKeys = append(c.deletedKeys, gone...)
-	w.deletedKeys += len(gone)
-	if t.tries++; len(gone) < w.tombstoneThreshold || t.tries > maxRechecks {
+	c.deletedKeys = append(c.deletedKeys, deleted...)
+	w.deletedKeys += len(deleted)
+	if t.tries++; len(deleted) < w.tombstoneThreshold || t.tries > maxRechecks {
 		return
 	}
 	w.idle.Add(1)

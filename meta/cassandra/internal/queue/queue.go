@@ -65,11 +65,11 @@ func keyOf(e meta.QueueEntry) entryKey {
 }
 
 func timeBucketOf(due int64) int64 {
-	slot := due / timeBucketWidth
+	number := due / timeBucketWidth
 	if due%timeBucketWidth < 0 {
-		slot--
+		number--
 	}
-	return slot
+	return number
 }
 
 func (p *entryKey) columns() []any { return []any{p.bucket, p.part, p.due, p.id[:]} }
@@ -78,8 +78,8 @@ func (p *entryKey) columns() []any { return []any{p.bucket, p.part, p.due, p.id[
 // written.
 func (s *Queue) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 	type partition struct {
-		slot int64
-		part int8
+		bucket int64
+		part   int8
 	}
 	batches := map[partition][]gocql.BatchEntry{}
 	for _, e := range entries {
@@ -92,7 +92,7 @@ func (s *Queue) Enqueue(ctx context.Context, entries ...meta.QueueEntry) error {
 		batches[to] = append(batches[to], cql.Statement(putEntry, append(p.columns(), string(e.Kind), doc, p.due)...))
 	}
 	for to := range batches {
-		if err := s.markActive(ctx, to.slot); err != nil {
+		if err := s.markActive(ctx, to.bucket); err != nil {
 			return cql.Wrap(err, "enqueue blobs")
 		}
 	}
@@ -111,18 +111,18 @@ func (s *Queue) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 	if limit <= 0 {
 		return nil, nil
 	}
-	slots, err := s.timeBuckets(ctx, timeBucketOf(now.UnixMicro()))
+	buckets, err := s.timeBuckets(ctx, timeBucketOf(now.UnixMicro()))
 	if err != nil {
 		return nil, cql.Wrap(err, "read due queue entries")
 	}
 	var due []meta.QueueEntry
-	for _, slot := range slots {
-		found, err := s.dueIn(ctx, slot, now, limit)
+	for _, b := range buckets {
+		found, err := s.dueIn(ctx, b, now, limit)
 		if err != nil {
 			return nil, cql.Wrap(err, "read due queue entries")
 		}
-		if len(found) == 0 && (slot.number+1)*timeBucketWidth <= now.UnixMicro() {
-			if err := s.removeTimeBucket(ctx, slot); err != nil {
+		if len(found) == 0 && (b.number+1)*timeBucketWidth <= now.UnixMicro() {
+			if err := s.removeTimeBucket(ctx, b); err != nil {
 				return nil, cql.Wrap(err, "remove time bucket of queue")
 			}
 		}
@@ -134,12 +134,12 @@ func (s *Queue) Due(ctx context.Context, now time.Time, limit int) ([]meta.Queue
 }
 
 // dueIn reads the due entries of a time bucket, the oldest first.
-func (s *Queue) dueIn(ctx context.Context, slot timeBucket, now time.Time, limit int) ([]meta.QueueEntry, error) {
+func (s *Queue) dueIn(ctx context.Context, b timeBucket, now time.Time, limit int) ([]meta.QueueEntry, error) {
 	var parts [partitionsPerTimeBucket][]meta.QueueEntry
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range parts {
 		g.Go(func() (err error) {
-			start := entryKey{bucket: slot.number, part: int8(i), due: slot.number * timeBucketWidth}
+			start := entryKey{bucket: b.number, part: int8(i), due: b.number * timeBucketWidth}
 			parts[i], err = s.entriesAfter(gctx, start, now.UnixMicro(), limit)
 			return err
 		})

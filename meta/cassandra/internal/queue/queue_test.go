@@ -24,17 +24,17 @@ func queued(due time.Time) meta.QueueEntry {
 // timeBucketCount returns the number of time buckets in the index.
 func timeBucketCount(t *testing.T, s *Queue) int {
 	t.Helper()
-	slots, err := s.timeBuckets(t.Context(), maxTimeBucket)
+	buckets, err := s.timeBuckets(t.Context(), maxTimeBucket)
 	cqltest.Must(t, err)
-	return len(slots)
+	return len(buckets)
 }
 
 // forgetMarks makes s believe that it found its empty time buckets long ago.
 func forgetMarks(s *Queue) {
 	s.index.mu.Lock()
 	defer s.index.mu.Unlock()
-	for slot := range s.index.empty {
-		s.index.empty[slot] = time.Now().Add(-2 * idleTime)
+	for b := range s.index.empty {
+		s.index.empty[b] = time.Now().Add(-2 * idleTime)
 	}
 	s.index.marked = nil
 }

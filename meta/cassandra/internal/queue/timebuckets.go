@@ -48,20 +48,20 @@ type timeBucketIndex struct {
 	empty  map[timeBucket]time.Time // since when
 }
 
-func (m *timeBucketIndex) recentlyMarked(slot int64) bool {
+func (m *timeBucketIndex) recentlyMarked(number int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, ok := m.marked[slot]
+	at, ok := m.marked[number]
 	return ok && time.Since(at) < activeFor
 }
 
-func (m *timeBucketIndex) mark(slot int64, at time.Time) {
+func (m *timeBucketIndex) mark(number int64, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.marked == nil || len(m.marked) > 10_000 {
 		m.marked = map[int64]time.Time{}
 	}
-	m.marked[slot] = at
+	m.marked[number] = at
 }
 
 // idleLongEnough reports whether the time bucket was found empty long enough ago.
@@ -85,24 +85,24 @@ func (m *timeBucketIndex) forget(s timeBucket) {
 }
 
 // markActive makes sure that the index has the time bucket.
-func (s *Queue) markActive(ctx context.Context, slot int64) error {
-	if s.index.recentlyMarked(slot) {
+func (s *Queue) markActive(ctx context.Context, number int64) error {
+	if s.index.recentlyMarked(number) {
 		return nil
 	}
 	id := meta.NewID()
 	for try := range cql.MaxTries {
 		start := time.Now()
 		var touched []byte
-		if _, err := s.QueryRow(ctx, s.Consistency, []any{&touched}, selectTimeBucket, slot); err != nil {
+		if _, err := s.QueryRow(ctx, s.Consistency, []any{&touched}, selectTimeBucket, number); err != nil {
 			return err
 		}
-		change := cql.Statement(insertTimeBucket, id[:], slot)
+		change := cql.Statement(insertTimeBucket, id[:], number)
 		if touched != nil {
-			change = cql.Statement(touchTimeBucket, id[:], slot, touched)
+			change = cql.Statement(touchTimeBucket, id[:], number, touched)
 		}
 		applied, err := s.CAS(ctx, change)
 		if applied {
-			s.index.mark(slot, start)
+			s.index.mark(number, start)
 			return nil
 		}
 		if errors.Is(err, cql.ErrNotApplied) {
@@ -117,36 +117,36 @@ func (s *Queue) markActive(ctx context.Context, slot int64) error {
 
 // timeBuckets returns the time buckets of the index up to last, in order.
 func (s *Queue) timeBuckets(ctx context.Context, last int64) ([]timeBucket, error) {
-	var slots []timeBucket
+	var buckets []timeBucket
 	after := int64(math.MinInt64)
 	for {
-		n := len(slots)
+		n := len(buckets)
 		err := s.QueryRows(ctx, s.Consistency, cql.MaxPageRows, func(row gocql.Scanner) error {
-			var slot int64
+			var number int64
 			var touched []byte
-			err := row.Scan(&slot, &touched)
-			slots = append(slots, timeBucket{slot, cql.ID(touched)})
+			err := row.Scan(&number, &touched)
+			buckets = append(buckets, timeBucket{number, cql.ID(touched)})
 			return err
 		}, selectTimeBuckets, after, last, cql.MaxPageRows)
-		if err != nil || len(slots)-n < cql.MaxPageRows {
-			return slots, err
+		if err != nil || len(buckets)-n < cql.MaxPageRows {
+			return buckets, err
 		}
-		after = slots[len(slots)-1].number
+		after = buckets[len(buckets)-1].number
 	}
 }
 
 // removeTimeBucket removes a past time bucket without entries from the index, if it was
 // empty before and was not marked active since.
-func (s *Queue) removeTimeBucket(ctx context.Context, slot timeBucket) error {
-	if !s.index.idleLongEnough(slot) {
+func (s *Queue) removeTimeBucket(ctx context.Context, b timeBucket) error {
+	if !s.index.idleLongEnough(b) {
 		return nil
 	}
 	// More time has passed since the last mark than activeFor.
-	found, err := s.dueIn(ctx, slot, time.UnixMicro((slot.number+1)*timeBucketWidth), 1)
+	found, err := s.dueIn(ctx, b, time.UnixMicro((b.number+1)*timeBucketWidth), 1)
 	if err != nil || len(found) > 0 {
 		return err
 	}
-	_, err = s.CAS(ctx, cql.Statement(deleteTimeBucket, slot.number, slot.touched[:]))
-	s.index.forget(slot)
+	_, err = s.CAS(ctx, cql.Statement(deleteTimeBucket, b.number, b.touched[:]))
+	s.index.forget(b)
 	return err
 }
