@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/internal/engine"
 	"github.com/pithos/pithos/internal/jobs"
@@ -48,13 +49,13 @@ func TestJobsAreShown(t *testing.T) {
 func recordRun(t *testing.T, path string) {
 	t.Helper()
 	cfg, err := config.Load(path, true, os.Getenv)
-	must(t, err)
+	assert.NoError(t, err)
 	e, err := engine.Open(t.Context(), &cfg, engine.OpenOptions{MetaOnly: true})
-	must(t, err)
-	must(t, e.Meta.PutLease(t.Context(), meta.Lease{Job: "tested", Shard: 7, Rev: 1, Holder: "other:1", LastRun: meta.JobRun{
+	assert.NoError(t, err)
+	assert.NoError(t, e.Meta.PutLease(t.Context(), meta.Lease{Job: "tested", Shard: 7, Rev: 1, Holder: "other:1", LastRun: meta.JobRun{
 		Started: time.Now().UnixMicro(), Took: 1500 * time.Millisecond, Items: 12, Errors: 3, Backlog: 45, Lag: time.Minute, Error: "no \x1b[31m space",
 	}}, 0))
-	must(t, e.Close())
+	assert.NoError(t, e.Close())
 }
 
 func jobsAreShown(t *testing.T, yaml string) {

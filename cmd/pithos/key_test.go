@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/cassandratest"
 )
 
@@ -163,7 +164,7 @@ func TestKeyTakesASecretFromStandardInput(t *testing.T) {
 func TestKeysOfAServerThatTakesNoOrdersAreRefusedClearly(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	startReady(t, "", "PITHOS_DATA="+data)
-	must(t, os.RemoveAll(filepath.Join(data, "control")))
+	assert.NoError(t, os.RemoveAll(filepath.Join(data, "control")))
 	t.Setenv("PITHOS_DATA", data)
 	code, _, errText := command("key", "list")
 	if code != exitUnavailable || !strings.Contains(errText, "control socket") || !strings.Contains(errText, "stop it") {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/internal/markdown"
 )
@@ -62,7 +63,7 @@ func TestTheCommandsOfOperationsWork(t *testing.T) {
 	o := newOperations(t)
 	p := startReady(t, o.yaml, rootEnv...)
 	for _, key := range []string{"small", "large"} {
-		must(t, put(t, p.client("demo", "demo-secret"), key, []byte(strings.Repeat(key, 1<<18))))
+		assert.NoError(t, put(t, p.client("demo", "demo-secret"), key, []byte(strings.Repeat(key, 1<<18))))
 	}
 	// Beside a gateway, what can be done at any time.
 	for _, command := range o.commands {
@@ -155,7 +156,7 @@ func (o *operations) run(command string, blanks ...string) {
 		}
 		o.node.Load(o.t, words[3])
 	case "ALTER":
-		must(o.t, o.ring.Session(o.t).Query(filled).Exec())
+		assert.NoError(o.t, o.ring.Session(o.t).Query(filled).Exec())
 	default:
 		o.t.Errorf("no test runs %s", command)
 	}
@@ -192,7 +193,7 @@ func (o *operations) goTest(words []string) {
 	o.t.Helper()
 	text := ""
 	files, err := filepath.Glob(filepath.Join("..", "..", words[2], "*_test.go"))
-	must(o.t, err)
+	assert.NoError(o.t, err)
 	for _, file := range files {
 		text += readFile(o.t, file)
 	}
@@ -218,7 +219,7 @@ func (o *operations) elsewhere(command string) bool {
 	folder, test, _ := strings.Cut(by, " ")
 	text := ""
 	files, err := filepath.Glob(filepath.Join("..", "..", folder, "*_test.go"))
-	must(o.t, err)
+	assert.NoError(o.t, err)
 	for _, file := range files {
 		text += readFile(o.t, file)
 	}
@@ -238,7 +239,7 @@ func (o *operations) snapshotHasAll() {
 			all = append(all, "pithos."+table)
 		}
 	}
-	must(o.t, found.Close())
+	assert.NoError(o.t, found.Close())
 	for _, command := range o.commands {
 		if _, tables, ok := strings.Cut(command, " -kt "); ok {
 			named = append(named, strings.Split(tables, ",")...)
@@ -256,14 +257,14 @@ func (o *operations) snapshotHasAll() {
 func (o *operations) restore() {
 	t, backup := o.t, o.t.TempDir()
 	copied := o.copySnapshots(backup)
-	must(t, o.ring.Session(t).Query("DROP KEYSPACE pithos").Exec())
+	assert.NoError(t, o.ring.Session(t).Query("DROP KEYSPACE pithos").Exec())
 	o.run("pithos bootstrap")
 	for table, folder := range copied {
 		if table == "chunk" {
 			o.run(o.only("sstableloader"), "<a new node>", o.node.Host, "<copy>/<node>/<keyspace>/<table>", folder)
 			continue
 		}
-		must(t, os.CopyFS(o.tableFolder(table), os.DirFS(folder)))
+		assert.NoError(t, os.CopyFS(o.tableFolder(table), os.DirFS(folder)))
 		o.run(o.only("nodetool refresh"), "<table>", table)
 	}
 	o.run("nodetool repair --full <keyspace>")
@@ -280,14 +281,14 @@ func (o *operations) copySnapshots(backup string) map[string]string {
 	copied := map[string]string{}
 	for _, name := range []string{"meta", "bytes"} {
 		taken, err := filepath.Glob(filepath.Join(o.node.DataDir(), "pithos", "*", "snapshots", name))
-		must(o.t, err)
+		assert.NoError(o.t, err)
 		for _, from := range taken {
 			table, _, _ := strings.Cut(filepath.Base(filepath.Dir(filepath.Dir(from))), "-")
 			if data, err := fs.Glob(os.DirFS(from), "*-Data.db"); err != nil || len(data) == 0 {
 				continue
 			}
 			copied[table] = filepath.Join(backup, "pithos", table)
-			must(o.t, os.CopyFS(copied[table], os.DirFS(from)))
+			assert.NoError(o.t, os.CopyFS(copied[table], os.DirFS(from)))
 		}
 	}
 	for _, table := range []string{"chunk", "object", "listing", "bucket"} {
@@ -302,12 +303,12 @@ func (o *operations) copySnapshots(backup string) map[string]string {
 func (o *operations) tableFolder(table string) string {
 	o.t.Helper()
 	folders, err := filepath.Glob(filepath.Join(o.node.DataDir(), "pithos", table+"-*"))
-	must(o.t, err)
+	assert.NoError(o.t, err)
 	newest := slices.MaxFunc(folders, func(a, b string) int {
 		x, errX := os.Stat(a)
 		y, errY := os.Stat(b)
-		must(o.t, errX)
-		must(o.t, errY)
+		assert.NoError(o.t, errX)
+		assert.NoError(o.t, errY)
 		return x.ModTime().Compare(y.ModTime())
 	})
 	return newest
@@ -347,7 +348,7 @@ func TestTheCommandsOfTroubleshootingAndSecurityWork(t *testing.T) {
 func TestSymptomsAreWhatPithosSays(t *testing.T) {
 	source := ""
 	for _, folder := range []string{"s3api", "store", "config", "schema", "meta", "blob", "internal/engine", "internal/edge", "internal/keyadmin", "internal/control", "internal/jobs", "cmd/pithos", "check"} {
-		must(t, filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, d fs.DirEntry, err error) error {
+		assert.NoError(t, filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 				source += readFile(t, path)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/assert"
 	"github.com/pithos/pithos/internal/cassandratest"
 	"github.com/pithos/pithos/internal/markdown"
 )
@@ -45,7 +46,7 @@ func blocks(t *testing.T, section string) []string {
 func pasted(t *testing.T, folder, lines string, env ...string) *process {
 	t.Helper()
 	bin := t.TempDir()
-	must(t, os.Symlink(os.Args[0], filepath.Join(bin, "pithos")))
+	assert.NoError(t, os.Symlink(os.Args[0], filepath.Join(bin, "pithos")))
 	script := strings.ReplaceAll(lines, "go run ./cmd/pithos", "pithos")
 	cmd := exec.Command("/bin/sh", "-euc", script)
 	cmd.Dir = folder
@@ -136,5 +137,5 @@ func TestTheServerOfTheClientPagesServes(t *testing.T) {
 	p.log.await(t, "pithos serves")
 	client := p.client("AKIAIOSFODNN7EXAMPLE", config.Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
 	did[*s3.CreateBucketOutput](t)(client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: demo}))
-	must(t, put(t, client, "k", []byte("x")))
+	assert.NoError(t, put(t, client, "k", []byte("x")))
 }

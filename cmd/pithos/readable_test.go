@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/assert"
 )
 
-// TestWhatOthersCanReadIsWarnedOf, of files with secrets and of data, and of
+// TestSecretsAndDataReadableByOthersAreWarnedOf, of files with secrets and of data, and of
 // nothing else.
-func TestWhatOthersCanReadIsWarnedOf(t *testing.T) {
+func TestSecretsAndDataReadableByOthersAreWarnedOf(t *testing.T) {
 	const (
 		secret = "keystore: {keys: {K: {tenant: t, secret: a-secret}}}\n"
 		public = "options: {buckets: [demo]}\n"
@@ -38,9 +39,9 @@ func TestWhatOthersCanReadIsWarnedOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			folder := reachableFolder(t)
 			data := filepath.Join(folder, "data")
-			must(t, os.MkdirAll(filepath.Join(data, "meta"), 0o700))
-			must(t, os.Chmod(filepath.Join(data, "meta"), c.below))
-			must(t, os.Chmod(data, c.data))
+			assert.NoError(t, os.MkdirAll(filepath.Join(data, "meta"), 0o700))
+			assert.NoError(t, os.Chmod(filepath.Join(data, "meta"), c.below))
+			assert.NoError(t, os.Chmod(data, c.data))
 			yaml := c.yaml
 			if c.yaml == class {
 				yaml = "regions: {us-east-1: {storage-classes: {STANDARD: {type: file, directory: " + data + "}}}}\nembedded: {directory: " + filepath.Join(folder, "other") + "}\n"
@@ -48,12 +49,12 @@ func TestWhatOthersCanReadIsWarnedOf(t *testing.T) {
 				yaml += "embedded: {directory: " + data + "}\n"
 			}
 			path := filepath.Join(folder, "pithos.yaml")
-			must(t, os.WriteFile(path, []byte(yaml), 0o600))
-			must(t, os.Chmod(path, c.file))
+			assert.NoError(t, os.WriteFile(path, []byte(yaml), 0o600))
+			assert.NoError(t, os.Chmod(path, c.file))
 			cfg, err := config.Load(path, true, func(name string) string {
 				return map[string]string{"PITHOS_ACCESS_KEY": "A", "PITHOS_SECRET_KEY": "of-the-environment"}[name]
 			})
-			must(t, err)
+			assert.NoError(t, err)
 			var got []string
 			for _, path := range openToOthers(&cfg) {
 				got = append(got, filepath.Base(path))
@@ -70,15 +71,15 @@ func TestWhatOthersCanReadIsWarnedOf(t *testing.T) {
 func reachableFolder(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("/tmp", "pithos-readable-")
-	must(t, err)
+	assert.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	must(t, os.Chmod(folder, 0o755))
+	assert.NoError(t, os.Chmod(folder, 0o755))
 	return folder
 }
 
-// TestWhatTheEngineMakesIsItsOwn, whatever the mode of the directory that it is
+// TestDataDirectoryIsReadableByItsOwnerOnly, whatever the mode of the directory that it is
 // made in.
-func TestWhatTheEngineMakesIsItsOwn(t *testing.T) {
+func TestDataDirectoryIsReadableByItsOwnerOnly(t *testing.T) {
 	data := reachableFolder(t)
 	p := startReady(t, "", append([]string{"PITHOS_DATA=" + data}, rootEnv...)...)
 	if code := p.stop(t); code != exitOK {

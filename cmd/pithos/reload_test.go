@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/pithos/pithos/internal/assert"
 )
 
 // writeCertificate writes a self-signed certificate with a serial number.
@@ -112,7 +114,7 @@ func (r *reloadable) want(t *testing.T, key string, serial int64) {
 // hangUp sends the signal, and waits for the line that it brings about.
 func (r *reloadable) hangUp(t *testing.T, expect string) map[string]any {
 	t.Helper()
-	return r.log.awaitMore(t, expect, func() { must(t, r.cmd.Process.Signal(syscall.SIGHUP)) })
+	return r.log.awaitMore(t, expect, func() { assert.NoError(t, r.cmd.Process.Signal(syscall.SIGHUP)) })
 }
 
 const notReloaded = "reloading the configuration failed; the old one stays in effect"
@@ -145,8 +147,8 @@ func TestHangupOpensLogFilesAnew(t *testing.T) {
 	cmd.Env = []string{"PITHOS_LISTEN=127.0.0.1:0", "PITHOS_DATA=" + filepath.Join(folder, "data")}
 	p := startProcess(t, cmd)
 	p.log.await(t, "pithos serves")
-	must(t, os.Rename(log, log+".1"))
-	must(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	assert.NoError(t, os.Rename(log, log+".1"))
+	assert.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
 	p.log.await(t, "configuration reloaded")
 	if code := p.stop(t); code != exitOK {
 		t.Errorf("exit code %d", code)
@@ -167,7 +169,7 @@ func TestHangupChangesTheOldestTLS(t *testing.T) {
 		}
 		return err
 	}
-	must(t, dial())
+	assert.NoError(t, dial())
 	r.write(t, strings.Replace(r.yaml("ONE", "0s"), "tls: {", "tls: {min-version: '1.3', ", 1))
 	r.hangUp(t, "configuration reloaded")
 	if err := dial(); err == nil || !strings.Contains(err.Error(), "protocol version") {
@@ -194,7 +196,7 @@ func TestNewMasterKeysAskForARestart(t *testing.T) {
 func TestBadConfigurationIsRefusedAndTheOldOneStays(t *testing.T) {
 	cases := map[string]func(t *testing.T, r *reloadable){
 		"mistake in the file": func(t *testing.T, r *reloadable) { r.write(t, r.yaml("TWO", "0s")+"servce: {}\n") },
-		"no file":             func(t *testing.T, r *reloadable) { must(t, os.Remove(r.path)) },
+		"no file":             func(t *testing.T, r *reloadable) { assert.NoError(t, os.Remove(r.path)) },
 		"no certificate": func(t *testing.T, r *reloadable) {
 			r.write(t, r.yaml("TWO", "0s"))
 			writeFile(t, r.certificate, "none")
@@ -221,13 +223,6 @@ func TestBadConfigurationIsRefusedAndTheOldOneStays(t *testing.T) {
 	}
 	if _, text := get(t.Context(), admin+"/metrics"); !strings.Contains(text, `pithos_reloads_total{result="done"} 4`) {
 		t.Errorf("reloads are not counted: %s", text)
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
