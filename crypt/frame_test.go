@@ -135,7 +135,7 @@ func TestReaderBehavesAsAReader(t *testing.T) {
 	}
 }
 
-func TestAnyChangeIsNoticed(t *testing.T) {
+func TestReorderedMissingOrChangedFramesAreRefused(t *testing.T) {
 	const frame, size = 8, 20 // frames of 24, 24 and 20 bytes
 	plain := pattern(size)
 	sealed := encrypt(t, plain, frame, size)
@@ -242,7 +242,7 @@ func TestReaderErrorsStay(t *testing.T) {
 	}
 }
 
-func TestOpenErrorsPass(t *testing.T) {
+func TestErrorsOfTheSourceAreReturned(t *testing.T) {
 	gone := errors.New("gone")
 	fail := func(int64, int64) (io.ReadCloser, error) { return nil, gone }
 	if _, err := NewRangeReader(fail, testKey(), testSalt, 8, 8, 0, 8); !errors.Is(err, gone) {
@@ -369,7 +369,7 @@ func TestFormatIsTheDocumentedOne(t *testing.T) {
 	}
 }
 
-func TestFramesAreNotAllocated(t *testing.T) {
+func TestReadingAndWritingFramesAllocatesNothing(t *testing.T) {
 	plain := pattern(FrameBytes)
 	w := NewWriter(io.Discard, testKey(), testSalt, FrameBytes)
 	if n := testing.AllocsPerRun(20, func() { _, _ = w.Write(plain) }); n != 0 {

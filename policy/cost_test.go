@@ -77,7 +77,7 @@ func TestAThousandKeysCostLittleMoreThanOne(t *testing.T) {
 
 // What cannot be decided for its cost is refused, also to those whom only an
 // explicit Deny refuses; policies as people write them are far from that.
-func TestWorkIsBounded(t *testing.T) {
+func TestPoliciesThatCostTooMuchAreRefused(t *testing.T) {
 	p := mustParse(t, hostile()["resources of ?"])
 	e := NewEvaluator(other, BucketFacts{Name: bucket, Owner: owner.ID, Policy: p}, nil, time.Now())
 	key := strings.Repeat("a", 1024)

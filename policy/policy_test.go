@@ -352,7 +352,7 @@ func TestReasonsNameTheRule(t *testing.T) {
 	}
 }
 
-func TestAnonymousIsNobodyElse(t *testing.T) {
+func TestAnonymousCallersHaveNoOtherIdentity(t *testing.T) {
 	facts := policied(t, doc(`{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*","Condition":{"Null":{"aws:userid":"false"}}}`))
 	p := Principal{Anonymous: true, ID: owner.ID, User: "Akua", Master: true, Service: LoggingService}
 	ask{p, "GetObject", "k", nil, false}.run(t, facts, &ObjectFacts{}, time.Time{})

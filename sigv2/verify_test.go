@@ -244,7 +244,7 @@ func sign(r *http.Request, text string) {
 	r.Header.Set("Authorization", "AWS "+exampleKey+":"+SignString(exampleSecret, text))
 }
 
-func TestWhatClientsSignDifferently(t *testing.T) {
+func TestClientsSpellSignedSubResourcesDifferently(t *testing.T) {
 	date := exampleTime.Format(http.TimeFormat)
 	for name, c := range map[string]struct {
 		target, text string

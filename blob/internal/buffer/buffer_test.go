@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestGetHasRoomAndPutTakesItBack(t *testing.T) {
+func TestBuffersHaveTheCapacityAskedForAndAreReused(t *testing.T) {
 	for _, n := range []int{0, 1, 4096, 4096 + Slack, 4096 + Slack + 1, 1 << 18, 1<<18 + Slack, 1<<18 + Slack + 1, 1 << 24, 1<<24 + Slack + 1, 1 << 26} {
 		b := Get(n)
 		if len(b) != 0 || cap(b) < n {
