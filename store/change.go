@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -164,7 +163,7 @@ func (s *Store) toChange(key string, h *meta.Head, m *mutation, rev int64) *meta
 		if v.Null {
 			c.NullSeq = v.Seq
 		}
-		c.Put = append(c.Put, stored(v))
+		c.Put = append(c.Put, v.Paged())
 		left = slices.DeleteFunc(left, func(l meta.Version) bool { return l.Seq == v.Seq })
 		left = append(left, *v)
 	}
@@ -183,19 +182,6 @@ func (s *Store) toChange(key string, h *meta.Head, m *mutation, rev int64) *meta
 	}
 	return c
 }
-
-// stored returns v as it is stored.
-func stored(v *meta.Version) meta.Version {
-	if len(v.Segments) <= pagedAbove {
-		return *v
-	}
-	return v.Paged()
-}
-
-// pagedAbove is the maximum number of segments in a version's own document. This
-// version of the program reads pages and does not write them; the next one does.
-// So gateways of both versions can serve at the same time.
-const pagedAbove = math.MaxInt
 
 // awaitRetry returns nil, after a wait, if a change that ended with err is to be
 // decided again. Otherwise it returns the error for the caller of change.

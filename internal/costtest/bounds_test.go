@@ -72,10 +72,23 @@ var (
 		cpu:  time.Millisecond, cpuHead: time.Millisecond, cpuBody: 150 * time.Microsecond,
 		alloc: 16 << 10, allocHead: 160, allocBody: 16, rows: 2, answer: true,
 	}
+	// longObject: requests for an object that consists of as many parts or appends
+	// as an object can.
+	longObject = bound{
+		name: "for an object of 10,000 parts or appends, whatever they read of it or add to it",
+		cpu:  60 * time.Millisecond, cpuHead: time.Millisecond, cpuBody: 150 * time.Microsecond,
+		alloc: 1 << 20, allocHead: 160, allocBody: 16, rows: 16, answer: true,
+	}
+	// eachPart: requests that complete an upload.
+	eachPart = bound{
+		name: "that complete an upload, for each part",
+		cpu:  500 * time.Microsecond, cpuHead: time.Millisecond, cpuBody: 150 * time.Microsecond,
+		alloc: 16 << 10, allocHead: 160, allocBody: 16, rows: 5, answer: true,
+	}
 )
 
 // bounds are those that docs/security.md lists.
-var bounds = []bound{refused, small, setting, page, each, refusedEach}
+var bounds = []bound{refused, small, setting, page, each, refusedEach, longObject, eachPart}
 
 // errorBytes is the most bytes of an error's answer, whatever was sent.
 const errorBytes = 128 << 10

@@ -58,7 +58,7 @@ func TestCost(t *testing.T) {
 	notShort(t)
 	s3test.Engines(t, func(t *testing.T, s *s3test.Server) {
 		made := map[string]string{}
-		for _, c := range slices.Concat(headCases, policyCases, documentCases, bodyCases, listingCases) {
+		for _, c := range slices.Concat(headCases, policyCases, documentCases, bodyCases, listingCases, segmentCases) {
 			x := &fixture{engine: t, s: s, made: made}
 			t.Run(c.name, func(t *testing.T) {
 				x.T = t
