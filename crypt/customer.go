@@ -13,8 +13,8 @@ import (
 // It is never stored: an object keeps a random salt and a check.
 type CustomerKey struct{ hidden }
 
-// NewCustomerKey takes the [KeyBytes] bytes of a key; otherwise it returns
-// [ErrInvalidKey].
+// NewCustomerKey returns the key with the bytes raw. It returns [ErrInvalidKey] unless
+// there are [KeyBytes] of them.
 func NewCustomerKey(raw []byte) (CustomerKey, error) {
 	key, err := hide(raw)
 	if err != nil {
@@ -23,9 +23,9 @@ func NewCustomerKey(raw []byte) (CustomerKey, error) {
 	return CustomerKey{key}, nil
 }
 
-// ParseCustomerKey reads a key in standard base64, as the header
-// x-amz-server-side-encryption-customer-key has it; otherwise it returns
-// [ErrInvalidKey], which does not repeat the text.
+// ParseCustomerKey parses a key in standard base64, the form of the header
+// x-amz-server-side-encryption-customer-key. Its error, [ErrInvalidKey], does not
+// contain the text.
 func ParseCustomerKey(text string) (CustomerKey, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
@@ -34,8 +34,8 @@ func ParseCustomerKey(text string) (CustomerKey, error) {
 	return NewCustomerKey(raw)
 }
 
-// MD5 returns the base64 of the key's MD5, as the header
-// x-amz-server-side-encryption-customer-key-MD5 has it.
+// MD5 returns the base64 of the key's MD5, the form of the header
+// x-amz-server-side-encryption-customer-key-MD5.
 func (k CustomerKey) MD5() string {
 	if k.IsZero() {
 		return ""
@@ -44,10 +44,10 @@ func (k CustomerKey) MD5() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Derive makes an object's data key of the customer's key and a salt from
-// [NewSalt], and the check by which [CustomerKey.Unlock] knows the right key.
-// Salt and check are to be stored; neither they nor the data key lead back to
-// the customer's key.
+// Derive derives, from the customer's key and a salt from [NewSalt], an object's
+// data key and the check with which [CustomerKey.Unlock] recognizes the right key.
+// The caller stores salt and check. The customer's key cannot be computed from
+// them, nor from the data key.
 func (k CustomerKey) Derive(salt []byte) (key DataKey, check []byte, err error) {
 	if k.IsZero() {
 		return DataKey{}, nil, fmt.Errorf("customer key: %w: empty", ErrInvalidKey)
@@ -69,7 +69,7 @@ func (k CustomerKey) Derive(salt []byte) (key DataKey, check []byte, err error) 
 }
 
 // Unlock returns the data key of an object with that salt and check, or
-// [ErrWrongKey] where another key made them, told in constant time.
+// [ErrWrongKey] if another key made them. It compares in constant time.
 func (k CustomerKey) Unlock(salt, check []byte) (DataKey, error) {
 	key, want, err := k.Derive(salt)
 	if err != nil {

@@ -3,17 +3,17 @@
 //
 // # Keys
 //
-// A [Ring] holds the master keys. Its first key is active: it wraps what is
-// new. The others unwrap what is old, and are the named keys that SSE-KMS asks
-// for. A master key never encrypts a body: [Ring.NewDataKey] makes a random
-// [DataKey] and wraps it, and the wrapped form is what is stored.
+// A [Ring] holds the master keys. Its first key is active: it wraps new data keys.
+// The others unwrap older data keys, and are the named keys that SSE-KMS requests
+// can choose. A master key never encrypts a body: [Ring.NewDataKey] makes a random
+// [DataKey] and wraps it, and the caller stores the wrapped form.
 //
 //	ring, err := crypt.NewRing(keys...) // from LoadKeyFile or ParseMasterKey
 //	key, wrapped, id, err := ring.NewDataKey("", context)
 //	key, err = ring.Unwrap(id, wrapped, context)
 //
-// The context says what a wrapped key is for; it is authenticated, not stored.
-// With SSE-C there is no master key: see [CustomerKey].
+// The context identifies the use of a wrapped key; it is authenticated, not stored.
+// SSE-C uses no master key: see [CustomerKey].
 //
 // # Bodies
 //
@@ -29,17 +29,17 @@
 // dropped, repeated or taken from another segment do not authenticate. The
 // salt is random for each segment, so one data key may serve many segments.
 //
-// A range is read from the frames that hold it alone, and no byte is returned
-// before its frame has been authenticated. What a range cannot notice is a
-// change outside its frames; and which segments make a body, in which order,
-// is for the metadata to say.
+// To read a range, only the frames that contain it are read, and no byte is returned
+// before its frame has been authenticated. Reading a range does not detect a change
+// outside its frames. The segments of a body and their order are in the metadata,
+// which this package does not authenticate.
 //
 // # Wrapped keys and sealed secrets
 //
 //	0x01 || salt (24 bytes) || AES-256-GCM(HKDF-SHA-256(master key, salt, purpose), nonce = 0, context)
 //
-// The key is used once, so that the number of wrapped keys has no bound that
-// matters. The purpose keeps data keys and secrets apart.
+// The derived key is used once, so the number of wrapped keys is not limited in
+// practice. The purpose separates data keys from secrets.
 //
-// Types that hold a key print as "[redacted]", whatever prints them.
+// Types that hold a key print as "[redacted]", with every verb and encoder.
 package crypt

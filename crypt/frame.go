@@ -12,9 +12,9 @@ import (
 const (
 	// FrameBytes is the usual length of a frame's plaintext, in bytes.
 	FrameBytes = 64 << 10
-	// MaxFrameBytes is the longest that a frame's plaintext may be.
+	// MaxFrameBytes is the maximum length of a frame's plaintext, in bytes.
 	MaxFrameBytes = 16 << 20
-	// TagBytes is what encryption adds to each frame.
+	// TagBytes is the length of the tag that encryption adds to each frame.
 	TagBytes = 16
 
 	nonceBytes = 12
@@ -22,9 +22,9 @@ const (
 
 var errClosed = errors.New("crypt: used after Close")
 
-// CipherSize returns how many bytes plain bytes of plaintext become in frames
-// of frame bytes. An empty body becomes one tag. It returns -1 where plain is
-// negative or too large, or frame is not within 1 and [MaxFrameBytes].
+// CipherSize returns the length of the ciphertext of plain bytes in frames of frame
+// bytes. An empty body becomes one tag. It returns -1 if plain is negative or too
+// large, or frame is not within 1 and [MaxFrameBytes].
 func CipherSize(plain int64, frame int) int64 {
 	if plain < 0 || frame < 1 || frame > MaxFrameBytes {
 		return -1
@@ -64,8 +64,8 @@ func newFrames(key DataKey, salt []byte, size int) (*frames, error) {
 	return &frames{aead: aead, size: size}, nil
 }
 
-// nonceOf is the nonce of frame i: 11 bytes of counter, one of the last flag.
-// It is good until the next call.
+// nonceOf returns the nonce of frame i: 11 bytes of counter, one byte for the last
+// flag. It is valid until the next call.
 func (f *frames) nonceOf(i uint64, last bool) []byte {
 	binary.BigEndian.PutUint64(f.nonce[3:11], i)
 	f.nonce[11] = 0
@@ -89,10 +89,10 @@ func (f *frames) open(buf []byte, i uint64, last bool) ([]byte, error) {
 	return plain, nil
 }
 
-// buffers are kept for frames of the usual length alone.
+// buffers pools the buffers for frames of the usual length only.
 var buffers = sync.Pool{New: func() any { return new([FrameBytes + TagBytes]byte) }}
 
-// getBuffer returns room for a frame of size bytes and its tag.
+// getBuffer returns a buffer for a frame of size bytes and its tag.
 func getBuffer(size int) []byte {
 	if size != FrameBytes {
 		return make([]byte, size+TagBytes)
@@ -100,7 +100,7 @@ func getBuffer(size int) []byte {
 	return buffers.Get().(*[FrameBytes + TagBytes]byte)[:]
 }
 
-// putBuffer takes back what getBuffer gave, without the plaintext in it.
+// putBuffer clears a buffer of getBuffer and returns it to the pool.
 func putBuffer(buf []byte) {
 	if len(buf) == FrameBytes+TagBytes {
 		clear(buf)

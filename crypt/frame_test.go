@@ -45,7 +45,7 @@ func encrypt(t testing.TB, plain []byte, frame, step int) []byte {
 	return out.Bytes()
 }
 
-// stored opens ranges of a ciphertext, and notes them.
+// stored opens ranges of a ciphertext and records them.
 type stored struct {
 	bytes  []byte
 	opened []string
@@ -340,8 +340,8 @@ type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// The format is what the package comment says: bodies written today must be
-// readable for as long as they are kept.
+// The format must stay the one in the package comment: stored bodies must remain
+// readable.
 func TestFormatIsTheDocumentedOne(t *testing.T) {
 	plain := []byte("attack at dawn")
 	key := bytes.Repeat([]byte{5}, KeyBytes)

@@ -17,22 +17,21 @@ const redacted = "[redacted]"
 
 // The errors of this package, wrapped with what failed.
 var (
-	// ErrNoMasterKey: something must be wrapped or unwrapped and the ring is
-	// empty.
+	// ErrNoMasterKey: a key has to be wrapped or unwrapped and the ring is empty.
 	ErrNoMasterKey = errors.New("no master key for encryption: set PITHOS_MASTER_KEY to the base64 of 32 random bytes (openssl rand -base64 32), or encryption.master-key-file in the configuration to a key file")
 	// ErrUnknownKey: the ring has no key of that id or name.
 	ErrUnknownKey = errors.New("unknown master key")
-	// ErrAuthentication: the ciphertext was changed or cut, or the key or
+	// ErrAuthentication: the ciphertext was changed or truncated, or the key or
 	// context is not the one it was encrypted with.
-	ErrAuthentication = errors.New("encrypted data does not authenticate: it was changed or cut, or the key is another one")
+	ErrAuthentication = errors.New("encrypted data does not authenticate: it was modified or truncated, or the key is wrong")
 	// ErrWrongKey: a customer's key is not the one the object was written with.
 	ErrWrongKey = errors.New("the customer key is not the one that the object was encrypted with")
-	// ErrInvalidKey: what was given is no key.
+	// ErrInvalidKey: the argument is not a valid key.
 	ErrInvalidKey = errors.New("invalid key")
 )
 
-// hidden is a key that does not show. fmt prints the unexported fields of a
-// struct without asking their methods, and with a verb that does not fit it
+// hidden is a key that fmt cannot print. fmt prints the unexported fields of a
+// struct without calling their methods, and with a verb of the wrong type it
 // follows one pointer, but never two.
 type hidden struct{ key **[KeyBytes]byte }
 
@@ -45,10 +44,10 @@ func (hidden) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // MarshalJSON returns "[redacted]" as a JSON string.
 func (hidden) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// IsZero reports whether there is no key in it.
+// IsZero reports whether it holds no key.
 func (h hidden) IsZero() bool { return h.key == nil }
 
-// bytes is the key itself; it must not be called on a zero key.
+// bytes returns the key itself; it must not be called on a zero key.
 func (h hidden) bytes() []byte { return (*h.key)[:] }
 
 // same reports, in constant time, whether both are the same key.
@@ -69,8 +68,8 @@ func randomKey() hidden {
 	return hidden{&key}
 }
 
-// DataKey encrypts the segments of one body. The zero DataKey is no key:
-// whatever is given it answers [ErrInvalidKey].
+// DataKey encrypts the segments of one body. The zero DataKey is not a valid key:
+// functions that get it return [ErrInvalidKey].
 type DataKey struct{ hidden }
 
 // NewSalt returns a fresh random salt for one segment, [SaltBytes] long.

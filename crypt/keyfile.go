@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// maxKeyFile bounds what is read of a key file, in bytes.
+// maxKeyFile is the maximum length of a key file, in bytes.
 const maxKeyFile = 1 << 20
 
 const keyFileHeader = `# Pithos master keys, one a line: an optional name, and the base64 of 32 bytes.
@@ -21,16 +21,16 @@ const keyFileHeader = `# Pithos master keys, one a line: an optional name, and t
 
 // LoadKeyFile reads master keys, the active one first, for [NewRing].
 //
-// A key file is text, one key a line: an optional name, blanks, and the
+// A key file is text with one key in a line: an optional name, blanks, and the
 // standard base64 of 32 bytes. Empty lines and lines that begin with # are
-// skipped. A file of exactly 32 bytes is one key as it stands.
+// skipped. A file of exactly 32 bytes is one binary key.
 //
 //	# rotated in May
 //	2026-05 q0cTv2y4...=
 //	2025-11 8m4n1LwX...=
 //
-// The warnings say what an operator should mend, as a mode that lets others
-// read the file. Errors name file and line, never their content.
+// The warnings are for the operator, for instance about a mode with which other
+// users can read the file. Errors name file and line, never their content.
 func LoadKeyFile(path string) (keys []MasterKey, warnings []string, err error) {
 	data, mode, err := readKeyFile(path)
 	if err != nil {
@@ -40,8 +40,8 @@ func LoadKeyFile(path string) (keys []MasterKey, warnings []string, err error) {
 	if keys, err = parseKeys(data); err != nil {
 		return nil, nil, fmt.Errorf("key file %s: %w", path, err)
 	}
-	// The group may read: so a file that root owns is given to a service, in
-	// Secret volumes of Kubernetes for instance.
+	// The group may read: a service gets access to a file of root in this way, for
+	// instance in Secret volumes of Kubernetes.
 	if mode.Perm()&0o037 != 0 {
 		warnings = append(warnings, fmt.Sprintf("key file %s can be read or changed by others (mode %04o): chmod 600 it", path, mode.Perm()))
 	}
@@ -85,7 +85,7 @@ func parseKeys(data []byte) ([]MasterKey, error) {
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("no key in it: %w: add a line with the base64 of %d bytes (openssl rand -base64 32)", ErrInvalidKey, KeyBytes)
+		return nil, fmt.Errorf("the file has no key: %w: add a line with the base64 of %d bytes (openssl rand -base64 32)", ErrInvalidKey, KeyBytes)
 	}
 	return keys, nil
 }
@@ -99,15 +99,16 @@ func parseKeyLine(fields []string) (MasterKey, error) {
 		return key, err
 	}
 	if !keyNames.MatchString(fields[0]) {
-		// Not named in the error: the fields may have been swapped.
+		// The error does not contain the name: it may be the key, if the fields were
+		// swapped.
 		return MasterKey{}, fmt.Errorf("%w: the name is not up to 128 letters, digits and . _ / -, beginning with a letter or digit", ErrInvalidKey)
 	}
 	return key.Named(fields[0])
 }
 
-// CreateKeyFile writes a key file with one fresh random key, mode 0600, and
-// returns the key once file and directory are on disk. The file appears whole
-// or not at all. One that exists is left alone: the error is then [os.ErrExist].
+// CreateKeyFile writes a key file with one new random key, mode 0600, and returns
+// the key after file and directory have been synced. The file is created atomically.
+// An existing file is not changed: the error is then [os.ErrExist].
 func CreateKeyFile(path string) (MasterKey, error) {
 	key := GenerateMasterKey()
 	text := []byte(keyFileHeader + base64.StdEncoding.EncodeToString(key.bytes()) + "\n")
@@ -117,7 +118,7 @@ func CreateKeyFile(path string) (MasterKey, error) {
 		return MasterKey{}, fmt.Errorf("create a key file: %w", err)
 	}
 	defer os.Remove(temp)
-	if err := os.Link(temp, path); err != nil { // unlike a rename, replaces nothing
+	if err := os.Link(temp, path); err != nil { // unlike a rename, a link does not replace a file
 		return MasterKey{}, fmt.Errorf("create a key file: %w", err)
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
@@ -126,7 +127,7 @@ func CreateKeyFile(path string) (MasterKey, error) {
 	return key, nil
 }
 
-// writeTemp writes text to a new file beside path, on disk when it returns.
+// writeTemp writes text to a new file in the directory of path and syncs it.
 func writeTemp(path string, text []byte) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // O_EXCL, 0600
 	if err != nil {

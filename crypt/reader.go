@@ -6,18 +6,18 @@ import (
 	"io"
 )
 
-// NewRangeReader returns length bytes of a segment's plaintext from offset on.
+// NewRangeReader returns a reader of length bytes of a segment's plaintext, starting
+// at offset.
 //
-// open reads a range of the segment's ciphertext; it is called once, before
-// NewRangeReader returns, for the frames that hold the range and no more (and
-// not at all where length is 0, unless the segment is empty: then its one tag
-// is verified). key, salt and frame are those of [NewWriter]; plainSize is the
-// segment's length in plaintext.
+// open opens a range of the segment's ciphertext. It is called once, before
+// NewRangeReader returns, for exactly the frames that contain the range. If length
+// is 0 it is not called, unless the segment is empty: then its only tag is verified.
+// key, salt and frame are those of [NewWriter]; plainSize is the length of the
+// segment's plaintext in bytes.
 //
-// The reader returns exactly length bytes and io.EOF, or an error, every time
-// the same: [ErrAuthentication], or one of open or of what it opened. Every
-// byte it returns has been authenticated. It is used, and closed, by one
-// goroutine.
+// The reader returns exactly length bytes and io.EOF, or an error, which it repeats:
+// [ErrAuthentication], or an error of open or of the opened source. Every byte it
+// returns has been authenticated. It must be used, and closed, by one goroutine.
 func NewRangeReader(
 	open func(offset, length int64) (io.ReadCloser, error),
 	key DataKey, salt []byte, frame int,
@@ -115,8 +115,8 @@ func (r *rangeReader) frame() ([]byte, error) {
 	return plain, err
 }
 
-// atEnd makes sure that the source ends here, and ends well: it may keep an
-// error of its own until its end.
+// atEnd checks that the source ends here, without an error: a source may report its
+// error only at the end.
 func (r *rangeReader) atEnd() error {
 	n, err := io.ReadFull(r.src, r.probe[:])
 	if n > 0 {
@@ -128,7 +128,7 @@ func (r *rangeReader) atEnd() error {
 	return nil
 }
 
-// cut says what it means that the source did not give a whole frame.
+// cut returns the error for a source that did not return a whole frame.
 func cut(frame int64, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("frame %d is cut short: %w", frame, ErrAuthentication)
@@ -136,7 +136,7 @@ func cut(frame int64, err error) error {
 	return err
 }
 
-// Close closes what was opened. Reads fail afterwards.
+// Close closes the opened source. Reads fail afterwards.
 func (r *rangeReader) Close() error {
 	r.err = errClosed
 	r.plain = nil

@@ -13,15 +13,15 @@ import (
 // MasterKey wraps data keys and seals secrets.
 type MasterKey struct {
 	hidden
-	name string // "" where it has none
+	name string // "" if it has none
 }
 
-// GenerateMasterKey returns a fresh random key without a name.
+// GenerateMasterKey returns a new random key without a name.
 func GenerateMasterKey() MasterKey { return MasterKey{hidden: randomKey()} }
 
-// ParseMasterKey reads the base64 of [KeyBytes] bytes: standard or URL-safe, with
+// ParseMasterKey parses the base64 of [KeyBytes] bytes: standard or URL-safe, with
 // or without padding, as the configuration reads it from the environment. Its
-// error, [ErrInvalidKey], does not repeat the text.
+// error, [ErrInvalidKey], does not contain the text.
 func ParseMasterKey(text string) (MasterKey, error) {
 	text = strings.TrimRight(strings.TrimSpace(text), "=")
 	raw, err := base64.RawStdEncoding.DecodeString(strings.NewReplacer("-", "+", "_", "/").Replace(text))
@@ -37,9 +37,9 @@ func ParseMasterKey(text string) (MasterKey, error) {
 
 var keyNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$`)
 
-// Named returns the key under a name: up to 128 letters, digits and . _ / -,
-// beginning with a letter or digit. What was wrapped before it had the name
-// is still found.
+// Named returns the key with a name: up to 128 letters, digits and . _ / -,
+// beginning with a letter or digit. Data that was wrapped before the key had the
+// name can still be unwrapped.
 func (k MasterKey) Named(name string) (MasterKey, error) {
 	if !keyNames.MatchString(name) {
 		return MasterKey{}, fmt.Errorf("key name %q: want up to 128 letters, digits and . _ / -, beginning with a letter or digit", name)
@@ -47,7 +47,7 @@ func (k MasterKey) Named(name string) (MasterKey, error) {
 	return MasterKey{k.hidden, name}, nil
 }
 
-// ID is the key's name, or its hash where it has none.
+// ID returns the key's name, or its hash if it has none.
 func (k MasterKey) ID() string {
 	if k.name != "" {
 		return k.name
@@ -55,25 +55,24 @@ func (k MasterKey) ID() string {
 	return k.hash()
 }
 
-// hash identifies a key by 64 bits of a MAC under it, which tell nothing
-// about the key.
+// hash identifies a key by 64 bits of a MAC under it, which reveal nothing about
+// the key.
 func (k MasterKey) hash() string {
 	mac := hmac.New(sha256.New, k.bytes())
 	mac.Write([]byte("pithos master key id v1"))
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// Ring is a set of master keys, the first of them active. It does not change
-// once made and may be used concurrently. A nil Ring is an empty one, whose
-// methods answer [ErrNoMasterKey].
+// Ring is a set of master keys; the first is active. It is immutable and may be used
+// concurrently. A nil Ring is empty; its methods return [ErrNoMasterKey].
 type Ring struct {
 	keys []MasterKey
 	byID map[string]MasterKey // by name and by hash
 }
 
-// NewRing makes a ring; keys[0] is the active key. The same key may come
-// twice, as from the environment and from a file; two different keys of one
-// name are an error.
+// NewRing returns a ring; keys[0] is the active key. The same key may occur twice,
+// for instance from the environment and from a file; two different keys with the
+// same name are an error.
 func NewRing(keys ...MasterKey) (*Ring, error) {
 	ring := &Ring{byID: make(map[string]MasterKey, 2*len(keys))}
 	for i, key := range keys {
@@ -100,7 +99,7 @@ func (r *Ring) add(key MasterKey) error {
 	return nil
 }
 
-// IDs lists the keys' ids, the active key's first.
+// IDs returns the ids of the keys, the active key's first.
 func (r *Ring) IDs() []string {
 	if r == nil {
 		return nil
@@ -112,7 +111,7 @@ func (r *Ring) IDs() []string {
 	return ids
 }
 
-// Active is the id of the active key, "" where the ring is empty.
+// Active returns the id of the active key, "" if the ring is empty.
 func (r *Ring) Active() string {
 	if r == nil || len(r.keys) == 0 {
 		return ""
@@ -153,9 +152,9 @@ func (r *Ring) find(id string) (MasterKey, error) {
 	return key, nil
 }
 
-// nameOf takes the name out of the ARN of a KMS key or alias
-// (arn:aws:kms:region:account:key/NAME, ...:alias/NAME); the local keyring
-// has neither regions nor accounts. An alias keeps its "alias/".
+// nameOf returns the name in the ARN of a KMS key or alias
+// (arn:aws:kms:region:account:key/NAME, ...:alias/NAME); the local keyring has
+// neither regions nor accounts. An alias keeps its prefix "alias/".
 func nameOf(id string) string {
 	parts := strings.SplitN(id, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "kms" {

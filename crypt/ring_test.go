@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// keyOf is a key of one repeated byte.
+// keyOf returns a key of one repeated byte.
 func keyOf(b byte) MasterKey {
 	key, err := hide(bytes.Repeat([]byte{b}, KeyBytes))
 	if err != nil {
@@ -86,7 +86,7 @@ func TestUnwrapRefusesWhatItDidNotWrap(t *testing.T) {
 		"another context": {id, wrapped, []byte("ctx2"), ErrAuthentication},
 		"no context":      {id, wrapped, nil, ErrAuthentication},
 		"another key":     {"other", wrapped, []byte("ctx"), ErrAuthentication},
-		"unknown key":     {"nobody", wrapped, []byte("ctx"), ErrUnknownKey},
+		"unknown key":     {"absent", wrapped, []byte("ctx"), ErrUnknownKey},
 		"cut":             {id, wrapped[:len(wrapped)-1], []byte("ctx"), ErrAuthentication},
 		"empty":           {id, nil, []byte("ctx"), ErrAuthentication},
 		"a sealed secret": {id, secret, []byte("ctx"), ErrAuthentication},

@@ -18,9 +18,9 @@ const (
 
 // NewDataKey makes a random key for one body and wraps it under the master
 // key keyID: an id, a name, the ARN of a KMS key of that name, or "" for the
-// active key. The wrapped key and the id of the master key are to be stored;
-// context must be given again to [Ring.Unwrap]. It returns [ErrNoMasterKey]
-// or [ErrUnknownKey].
+// active key. The caller stores the wrapped key and the id of the master key, and
+// passes the same context to [Ring.Unwrap]. Errors: [ErrNoMasterKey],
+// [ErrUnknownKey].
 func (r *Ring) NewDataKey(keyID string, context []byte) (key DataKey, wrapped []byte, id string, err error) {
 	master, err := r.find(keyID)
 	if err != nil {
@@ -50,15 +50,15 @@ func (r *Ring) Unwrap(id string, wrapped, context []byte) (DataKey, error) {
 	return DataKey{key}, nil
 }
 
-// Rewrap wraps a wrapped data key again, under the active key, without
-// changing the data key. Where it already is, it returns what it was given.
+// Rewrap wraps a wrapped data key again, under the active key, without changing the
+// data key. If it is already wrapped under the active key, it is returned unchanged.
 // Errors are those of [Ring.Unwrap].
 func (r *Ring) Rewrap(id string, wrapped, context []byte) (rewrapped []byte, newID string, err error) {
 	return r.reseal(forDataKey, id, wrapped, context)
 }
 
-// Rebind wraps a wrapped data key again, under the same master key, for the
-// context to in place of from. Errors are those of [Ring.Unwrap].
+// Rebind wraps a wrapped data key again, under the same master key, replacing the
+// context from by to. Errors are those of [Ring.Unwrap].
 func (r *Ring) Rebind(id string, wrapped, from, to []byte) (rewrapped []byte, newID string, err error) {
 	master, err := r.find(id)
 	if err != nil {
@@ -73,9 +73,9 @@ func (r *Ring) Rebind(id string, wrapped, from, to []byte) (rewrapped []byte, ne
 	return rewrapped, master.ID(), err
 }
 
-// Seal encrypts a small secret, such as an access key's, under the active
-// key. The context (what the secret belongs to) must be given again to
-// [Ring.Open]. It returns [ErrNoMasterKey].
+// Seal encrypts a small secret, such as an access key's, under the active key. The
+// caller passes the same context (the owner of the secret) to [Ring.Open]. Error:
+// [ErrNoMasterKey].
 func (r *Ring) Seal(secret, context []byte) (sealed []byte, id string, err error) {
 	master, err := r.find("")
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *Ring) Open(id string, sealed, context []byte) ([]byte, error) {
 	return secret, nil
 }
 
-// Reseal is to a sealed secret what [Ring.Rewrap] is to a wrapped data key.
+// Reseal does for a sealed secret what [Ring.Rewrap] does for a wrapped data key.
 func (r *Ring) Reseal(id string, sealed, context []byte) (resealed []byte, newID string, err error) {
 	return r.reseal(forSecret, id, sealed, context)
 }
@@ -131,7 +131,7 @@ func (k MasterKey) seal(purpose string, plain, context []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var nonce [nonceBytes]byte // the derived key is used for nothing else
+	var nonce [nonceBytes]byte // a nonce of 0 is safe: the derived key is used only once
 	return gcm.Seal(out, nonce[:], plain, context), nil
 }
 
@@ -151,8 +151,8 @@ func (k MasterKey) open(purpose string, sealed, context []byte) ([]byte, error) 
 	return plain, nil
 }
 
-// derive returns AES-256-GCM under the key that HKDF-SHA-256 (RFC 5869) makes
-// of this one.
+// derive returns AES-256-GCM under a key derived from this one with HKDF-SHA-256
+// (RFC 5869).
 func (h hidden) derive(salt []byte, info string) (cipher.AEAD, error) {
 	if h.IsZero() {
 		return nil, fmt.Errorf("%w: empty", ErrInvalidKey)

@@ -2,14 +2,14 @@ package crypt
 
 import "io"
 
-// NewWriter returns a writer that encrypts a segment into frames of frame
-// bytes ([FrameBytes] but for good reason) and writes them to w. The salt is
-// the segment's own, from [NewSalt]: with one key, no salt may serve twice.
+// NewWriter returns a writer that encrypts a segment into frames of frame bytes
+// (normally [FrameBytes]) and writes them to w. Each segment needs its own salt from
+// [NewSalt]: the same key must never be used twice with the same salt.
 //
-// Close writes the last frame and with it says that the segment is whole: a
-// writer whose input failed must be dropped, not closed. Close does not close
-// w. Wrong arguments and errors of w are returned by every later call. The
-// writer is used by one goroutine.
+// Close writes the last frame, which marks the segment as complete: if the input
+// failed, the writer must be dropped, not closed. Close does not close w. Invalid
+// arguments and errors of w are returned by every later call. The writer must be
+// used by one goroutine.
 func NewWriter(w io.Writer, key DataKey, salt []byte, frame int) io.WriteCloser {
 	frames, err := newFrames(key, salt, frame)
 	if err != nil {
@@ -21,14 +21,14 @@ func NewWriter(w io.Writer, key DataKey, salt []byte, frame int) io.WriteCloser 
 type writer struct {
 	frames *frames
 	w      io.Writer
-	buf    []byte // the frame in the making, with room for its tag
+	buf    []byte // the current frame, with room for its tag
 	filled int    // plaintext bytes in buf
 	next   uint64 // index of that frame
-	err    error  // what every further call returns
+	err    error  // the error of every further call
 }
 
-// Write encrypts p. A full frame is held back until more comes, since only
-// then is it known not to be the last.
+// Write encrypts p. A full frame is kept until more data follows, because only then
+// is it known that it is not the last.
 func (w *writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err

@@ -9,14 +9,14 @@ import (
 
 const redacted = "(not shown)"
 
-// subresources are the query parameters that are signed.
+// subresources are the query parameters that the signature covers.
 //
 // AWS documents acl to website; cors, delete, restore and tagging are in boto
 // 2.49, accelerate to select-type in botocore. No client signs those of the
-// last four lines by itself. They are signed here all the same: every query
-// parameter that selects another operation must be in this set, so that a
-// presigned URL for an object is not good for its retention. A test in package
-// s3api holds the operation table to that. For the header form see clientsOmit.
+// last four lines by itself. They must be signed here: every query parameter that
+// selects another operation must be in this set, so that a presigned URL for an
+// object is not valid for its retention. A test in package s3api checks this for
+// the operation table. For the header form see clientsOmit.
 var subresources = set(
 	"acl", "lifecycle", "location", "logging", "notification", "partNumber", "policy", "requestPayment",
 	"torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
@@ -30,10 +30,10 @@ var subresources = set(
 	"metadataInventoryTable", "metadataJournalTable", "metadataTable", "session",
 )
 
-// clientsOmit are sub-resources which some client sends and does not sign:
+// clientsOmit are sub-resources that some client sends and does not sign:
 // s3cmd 2.3 the first line, boto 2.49 the first two, botocore the last four. In
-// the header form, which lives 15 minutes and is never passed to others, their
-// signature is accepted as well.
+// the header form, which is valid for 15 minutes and is never passed to others, a
+// signature without them is accepted too.
 var clientsOmit = set(
 	"accelerate", "analytics", "inventory", "metrics", "object-lock", "replication", "select", "select-type", "tagging",
 	"notification",
@@ -51,8 +51,8 @@ func set(names ...string) map[string]bool {
 	return m
 }
 
-// signedRequest is what the signature covers, copied from the request, so that
-// a router which rewrites the path afterwards does not change the outcome.
+// signedRequest is a copy of everything that the signature covers, so that a router
+// that rewrites the path afterwards does not change the result.
 type signedRequest struct {
 	method, md5, contentType, date string
 	amz                            map[string][]string // x-amz-* in lower case
@@ -87,8 +87,8 @@ func newSignedRequest(r *http.Request, a *Auth, params []param) signedRequest {
 	return s
 }
 
-// takeHoisted counts fields of the query as headers. A client may send the
-// header as well, if it says the same.
+// takeHoisted treats x-amz-* fields of the query as headers. A client may also send
+// the header itself if it has the same value.
 func (s *signedRequest) takeHoisted(fields http.Header) {
 	for name, values := range fields {
 		lower := strings.ToLower(name)
@@ -111,8 +111,8 @@ func merge(header string, query []string) string {
 	return header + "," + joined
 }
 
-// rawPath is the path in the bytes of the request line, without scheme and
-// host where the request is in absolute form.
+// rawPath returns the path as it is in the request line, not decoded, without scheme
+// and host if the request is in absolute form.
 func rawPath(r *http.Request) string {
 	raw := r.RequestURI
 	if i := strings.Index(raw, "://"); i > 0 && !strings.HasPrefix(raw, "/") {
@@ -125,7 +125,7 @@ func rawPath(r *http.Request) string {
 	}
 	raw, _, _ = strings.Cut(raw, "?")
 	if decoded, err := url.PathUnescape(raw); err != nil || decoded != r.URL.Path {
-		raw = r.URL.EscapedPath() // something rewrote the URL: trust what will be handled
+		raw = r.URL.EscapedPath() // the URL was rewritten: verify the path that will be handled
 	}
 	if raw == "" {
 		return "/"
@@ -133,17 +133,17 @@ func rawPath(r *http.Request) string {
 	return raw
 }
 
-// A variant is one reading of the rules that a real client follows.
+// A variant is one interpretation of the rules that existing clients have.
 type variant struct {
 	rawValues  bool // minio-go signs values as sent; AWS and the others decoded
 	dropEquals bool // minio-go sends "uploads=" and signs "uploads"
 	omit       bool // leave clientsOmit out
 	slash      bool // botocore signs /bucket/ for a bucket and sends /bucket
-	dateMoved  bool // x-amz-date stands in the Date line: AWS' published example "Delete"
+	dateMoved  bool // x-amz-date is in the Date line: AWS' published example "Delete"
 }
 
-// variants lists the readings to try, the documented one first. None of them
-// lets a different request pass in a presigned URL.
+// variants returns the interpretations to try, the documented one first. With none
+// of them can a presigned URL authorize another request.
 func (s *signedRequest) variants() []variant {
 	base := []variant{{rawValues: true}, {rawValues: true, dropEquals: true}}
 	if !slices.ContainsFunc(s.query, func(p param) bool { return isAmbiguous(p.value) }) {
@@ -161,7 +161,7 @@ func (s *signedRequest) variants() []variant {
 	return base
 }
 
-// with repeats the variants with a further liberty.
+// with appends a modified copy of each variant.
 func with(base []variant, take func(*variant)) []variant {
 	all := slices.Clone(base)
 	for _, v := range base {
@@ -171,8 +171,9 @@ func with(base []variant, take func(*variant)) []variant {
 	return all
 }
 
-// stringToSign is AWS' StringToSign. A bucket that came in the host name leads
-// the resource. With redact it is fit to be shown.
+// stringToSign returns AWS' StringToSign. A bucket in the host name is the first
+// part of the resource. With redact, secrets are blanked so that the string can be
+// shown.
 func (s *signedRequest) stringToSign(bucket string, v variant, redact bool) string {
 	var b strings.Builder
 	date := s.date
@@ -200,7 +201,7 @@ func (s *signedRequest) stringToSign(bucket string, v variant, redact bool) stri
 	return b.String()
 }
 
-// resource is the undecoded path, with the bucket of the host before it.
+// resource returns the undecoded path after the bucket of the host.
 func (s *signedRequest) resource(bucket string, v variant) string {
 	if bucket != "" {
 		return "/" + bucket + s.path
@@ -232,11 +233,11 @@ func (s *signedRequest) subresources(v variant) string {
 	return b.String()
 }
 
-// isAmbiguous finds a decoded value that reads as more than one parameter:
+// isAmbiguous finds a decoded value that could be read as several parameters:
 // response-expires=a%26versionId=1 would be signed like
-// response-expires=a&versionId=1. AWS' rule has this hole, and an URL signed
-// for an old version could be bent to fetch the current one. Such a value
-// passes only when it was signed as sent.
+// response-expires=a&versionId=1. AWS' rule has this weakness: a URL signed for an
+// old version could be changed to fetch the current one. Such a value is accepted
+// only if it was signed as sent.
 func isAmbiguous(value string) bool {
 	_, rest, found := strings.Cut(value, "&")
 	for part := range strings.SplitSeq(rest, "&") {

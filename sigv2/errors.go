@@ -1,6 +1,6 @@
 package sigv2
 
-// Messages are AWS' own where AWS has one.
+// Messages are those of AWS, if AWS has one.
 const (
 	messageHeaderInvalid    = "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature"
 	messageMissingQueryAuth = "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"

@@ -12,8 +12,8 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// Auth is what a request claims about its signature. Nothing in it has been
-// checked against a secret.
+// Auth is the parsed signature of a request. Nothing in it has been checked against
+// a secret.
 type Auth struct {
 	AccessKey     string
 	Signature     string // base64, as sent
@@ -21,24 +21,24 @@ type Auth struct {
 	Time          time.Time // header only: x-amz-date or Date, UTC
 	Expires       time.Time // presigned only
 	SecurityToken string    // x-amz-security-token, by header or query; "" for none
-	// Hoisted holds the x-amz-* fields, Content-Type and Content-MD5 which the
-	// signer of a presigned request put into the query instead of the header
-	// (boto and botocore do), the security token among them. S3 treats them as
+	// Hoisted holds the x-amz-* fields, Content-Type and Content-MD5 that the
+	// signer of a presigned request put into the query instead of the header, as
+	// boto and botocore do. The security token is one of them. S3 treats them as
 	// headers, and they are signed.
 	Hoisted http.Header
 
 	request signedRequest
 }
 
-// param is one query parameter; raw is the value as sent, hasValue tells
+// param is one query parameter; raw is the value as sent, hasValue distinguishes
 // "acl=" from "acl".
 type param struct {
 	name, value, raw string
 	hasValue         bool
 }
 
-// Signed reports whether a request claims a version 2 signature, well-formed
-// or not. Such a request must be verified or refused; it is never anonymous.
+// Signed reports whether a request has a version 2 signature, well-formed or not.
+// Such a request must be verified or refused; it is never anonymous.
 func Signed(r *http.Request) bool {
 	for _, v := range r.Header["Authorization"] {
 		if v == "AWS" || strings.HasPrefix(v, "AWS ") {
@@ -48,8 +48,8 @@ func Signed(r *http.Request) bool {
 	return queryClaims(r.URL.RawQuery)
 }
 
-// queryClaims looks at raw names: a query that does not parse shall be refused
-// by Parse, not taken for an unsigned one.
+// queryClaims compares raw names: a query that does not parse must be refused by
+// Parse, not treated as unsigned.
 func queryClaims(raw string) bool {
 	for part := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(part, "=")
@@ -86,8 +86,8 @@ func Parse(r *http.Request) (*Auth, error) {
 	return a, nil
 }
 
-// parseQuery decodes as path segments are decoded: in version 2 a plus is a
-// plus, since the clients of its day signed it so.
+// parseQuery decodes parameters like path segments: in version 2 a plus is a plus,
+// because the clients of that version signed it so.
 func parseQuery(raw string) ([]param, error) {
 	var params []param
 	for part := range strings.SplitSeq(raw, "&") {
@@ -134,12 +134,12 @@ func parseHeader(h http.Header) (*Auth, error) {
 	}, nil
 }
 
-// dateFormats are those seen in Date and x-amz-date: the three of RFC 9110,
-// the numeric zone of s3cmd, ISO 8601 basic.
+// dateFormats are the formats that clients use in Date and x-amz-date: the three of
+// RFC 9110, the numeric zone of s3cmd, ISO 8601 basic.
 var dateFormats = []string{http.TimeFormat, time.RFC1123Z, time.RFC1123, time.RFC850, time.ANSIC, "20060102T150405Z"}
 
-// headerTime is x-amz-date where present, else Date. A time before 1970 is no
-// valid date, as on AWS.
+// headerTime returns x-amz-date if present, else Date. A time before 1970 is
+// invalid, as on AWS.
 func headerTime(h http.Header) (time.Time, error) {
 	date, ok := h["X-Amz-Date"]
 	if !ok {
@@ -182,7 +182,7 @@ func parsePresigned(h http.Header, params []param) (*Auth, error) {
 	return a, nil
 }
 
-// maxExpires is the end of the year 9999: beyond it time.Time does not print.
+// maxExpires is the end of the year 9999: time.Time cannot format later times.
 const maxExpires = 253402300799
 
 func find(params []param, name string) (value string, count int) {
@@ -195,9 +195,9 @@ func find(params []param, name string) (value string, count int) {
 	return value, count
 }
 
-// hoisted collects the header fields in the query. What could not stand in a
-// header is refused: a line break or a colon would make one string to sign
-// stand for two requests.
+// hoisted returns the header fields in the query. Values that are not allowed in a
+// header are refused: with a line break or a colon, two requests could have the
+// same string to sign.
 func hoisted(params []param) (http.Header, error) {
 	h := http.Header{}
 	for _, p := range params {

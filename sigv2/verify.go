@@ -11,10 +11,10 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// DefaultMaxSkew is how far a client's clock may be off, as on AWS.
+// DefaultMaxSkew is the maximum difference to a client's clock, as on AWS.
 const DefaultMaxSkew = 15 * time.Minute
 
-// Options are what the server insists on.
+// Options are the server's requirements.
 type Options struct {
 	Now     time.Time     // default time.Now()
 	MaxSkew time.Duration // default DefaultMaxSkew
@@ -31,8 +31,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// SignString signs a string to sign, or the base64 of a POST policy: the
-// base64 of its HMAC-SHA1.
+// SignString signs a string to sign, or the base64 of a POST policy. It returns the
+// base64 of the HMAC-SHA1.
 func SignString(secret, s string) string {
 	h := hmac.New(sha1.New, []byte(secret))
 	h.Write([]byte(s))
@@ -44,8 +44,8 @@ func Equal(a, b string) bool {
 	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
 
-// Check looks at the time, which needs no secret. Verify does it as well; a
-// caller uses Check to refuse before it looks a key up.
+// Check checks the time, which needs no secret. Verify checks it too; a caller uses
+// Check to refuse a request before it looks the key up.
 func Check(a *Auth, o Options) error {
 	o = o.withDefaults()
 	if a.Presigned {
@@ -64,13 +64,13 @@ func Check(a *Auth, o Options) error {
 	return nil
 }
 
-// Verify checks time and signature against the secret of a.AccessKey. The
+// Verify checks the time, and the signature against the secret of a.AccessKey. The
 // bucket is the one named by the host (virtual-host style, website, or proxy
-// mode), in lower case as in the host, or "" when the path names it.
+// mode), in lower case as in the host, or "" if the path names it.
 //
-// The errors are *s3err.Error: those of Check, and SignatureDoesNotMatch with what
-// the server computed in the detail StringToSign, where customer keys and session
-// tokens are blanked. An empty secret verifies nothing.
+// The errors are *s3err.Error: those of Check, and SignatureDoesNotMatch with the
+// server's string to sign in the detail StringToSign, in which customer keys and
+// session tokens are blanked. With an empty secret no signature is valid.
 func Verify(a *Auth, secret, hostBucket string, o Options) error {
 	if err := Check(a, o); err != nil {
 		return err
@@ -82,12 +82,12 @@ func Verify(a *Auth, secret, hostBucket string, o Options) error {
 	}
 	e := s3err.New(s3err.SignatureDoesNotMatch).With("AWSAccessKeyId", a.AccessKey).With("SignatureProvided", a.Signature)
 	sts := a.request.stringToSign(hostBucket, variant{}, true)
-	// Whole: clients look for their mistake in it.
+	// Not clipped: developers compare it with their own to find a mistake.
 	e.Details = append(e.Details, s3err.Detail{Name: "StringToSignBytes", Value: hexBytes(sts)}, s3err.Detail{Name: "StringToSign", Value: sts})
 	return e
 }
 
-// hexBytes shows a text byte by byte, as AWS does: "47 45 54".
+// hexBytes returns the bytes of a text in hex, as AWS does: "47 45 54".
 func hexBytes(s string) string {
 	const digits = "0123456789abcdef"
 	b := make([]byte, 0, 3*len(s))

@@ -36,7 +36,7 @@ func newRequest(t testing.TB, method, target string) *http.Request {
 	return r
 }
 
-// overTheWire is the request as a server receives it.
+// overTheWire returns the request as a server receives it.
 func overTheWire(t testing.TB, r *http.Request) *http.Request {
 	t.Helper()
 	var b bytes.Buffer
@@ -196,8 +196,8 @@ func TestPresignedFormErrors(t *testing.T) {
 	}
 }
 
-// AWS' rule signs decoded values, so that one string to sign can stand for two
-// requests. The second is refused.
+// AWS' rule signs decoded values, so that two requests can have the same string to
+// sign. The second is refused.
 func TestDecodedAmpersandIsNoSecondParameter(t *testing.T) {
 	r := newRequest(t, "GET", "http://s3.example.com/bucket/key?response-expires=a&versionId=1")
 	exampleSigner().Presign(r, time.Hour)
@@ -239,7 +239,7 @@ func TestBucketOfTheHostLeadsTheResource(t *testing.T) {
 	}
 }
 
-// sign signs a string to sign of the test's own making.
+// sign signs a string to sign that the test has built.
 func sign(r *http.Request, text string) {
 	r.Header.Set("Authorization", "AWS "+exampleKey+":"+SignString(exampleSecret, text))
 }
@@ -256,8 +256,8 @@ func TestClientsSpellSignedSubResourcesDifferently(t *testing.T) {
 		"AWS signs values decoded":        {"/b/k?uploadId=a%2Fb", "GET\n\n\n" + date + "\n/b/k?uploadId=a/b", "ok"},
 		"s3cmd leaves tagging out":        {"/b/k?tagging", "GET\n\n\n" + date + "\n/b/k", "ok"},
 		"botocore ends a bucket in slash": {"/b?acl", "GET\n\n\n" + date + "\n/b/?acl", "ok"},
-		"nobody leaves acl out":           {"/b/k?acl", "GET\n\n\n" + date + "\n/b/k", s3err.SignatureDoesNotMatch},
-		"nobody ends a key in slash":      {"/b/k", "GET\n\n\n" + date + "\n/b/k/", s3err.SignatureDoesNotMatch},
+		"no client leaves acl out":        {"/b/k?acl", "GET\n\n\n" + date + "\n/b/k", s3err.SignatureDoesNotMatch},
+		"no client ends a key in slash":   {"/b/k", "GET\n\n\n" + date + "\n/b/k/", s3err.SignatureDoesNotMatch},
 		"the path is signed as sent":      {"/b/%6b", "GET\n\n\n" + date + "\n/b/%6b", "ok"},
 		"and not decoded":                 {"/b/%6b", "GET\n\n\n" + date + "\n/b/k", s3err.SignatureDoesNotMatch},
 	} {
@@ -367,8 +367,8 @@ func sameMeaning(a, b *http.Request) bool {
 	return true
 }
 
-// Version 2 does not cover the host, and names it does not know; a changed bit
-// that makes partNumber an unknown name must show, since partNumber is gone.
+// Version 2 does not cover the host and unknown parameters. A changed bit that turns
+// partNumber into an unknown name must be detected, because partNumber is missing.
 func TestAnyChangedBitThatIsCoveredIsRefused(t *testing.T) {
 	for name, r := range map[string]*http.Request{"header": signedPut(t), "presigned": presignedGet(t)} {
 		var b bytes.Buffer
@@ -411,7 +411,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if err := Verify(a, exampleSecret, bucket, Options{Now: a.Time}); err == nil {
-			t.Errorf("a request nobody signed passed: %+v", r)
+			t.Errorf("an unsigned change was accepted: %+v", r)
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 
 const redacted = "(not shown)"
 
-// signedRequest is what the signature covers, copied from the request, so that
-// a router which rewrites the path afterwards does not change the outcome.
+// signedRequest is a copy of everything that the signature covers, so that a router
+// that rewrites the path afterwards does not change the result.
 type signedRequest struct {
 	method    string
 	path      string // decoded
@@ -37,8 +37,8 @@ func newSignedRequest(r *http.Request, query []param, presigned bool, names []st
 	return s
 }
 
-// rawPath is the path in the bytes of the request line. URL.EscapedPath would
-// re-encode a path in which the client left bytes such as { or ^ unescaped.
+// rawPath returns the path as it is in the request line, not decoded. URL.EscapedPath
+// would re-encode a path in which the client left bytes such as { or ^ unescaped.
 func rawPath(r *http.Request) string {
 	raw := r.RequestURI
 	if i := strings.Index(raw, "://"); i > 0 && !strings.HasPrefix(raw, "/") {
@@ -51,12 +51,13 @@ func rawPath(r *http.Request) string {
 	}
 	raw, _, _ = strings.Cut(raw, "?")
 	if decoded, err := url.PathUnescape(raw); err != nil || decoded != r.URL.Path {
-		return r.URL.EscapedPath() // something rewrote the URL: trust what will be handled
+		return r.URL.EscapedPath() // the URL was rewritten: verify the path that will be handled
 	}
 	return raw
 }
 
-// headerValues finds a signed header also where net/http moved it.
+// headerValues returns the values of a signed header, also of those that net/http
+// moves to fields of the request.
 func headerValues(r *http.Request, name string) []string {
 	if name == "host" {
 		return []string{r.Host}
@@ -73,23 +74,22 @@ func headerValues(r *http.Request, name string) []string {
 	return nil
 }
 
-// A variant is one reading of AWS' rules that a real client follows.
+// A variant is one interpretation of AWS' rules that existing clients have.
 type variant struct {
 	path   string
 	header func(string) string
 }
 
-// variants lists the readings to try, the documented one first.
+// variants returns the interpretations to try, the documented one first.
 //
 // Paths: AWS documents the key's bytes encoded by UriEncode, and its SDKs sign
-// that. Other clients leave some of !'()*+,;=:@&$ unescaped on the wire and
-// sign what they sent, or sent %2F for a slash. The second reading decodes to
-// the same key, so accepting it lets nothing pass that the key's owner did not
-// sign.
+// that. Other clients leave some of !'()*+,;=:@&$ unescaped on the wire, or send
+// %2F for a slash, and sign the path as sent. The second interpretation decodes to
+// the same key, so it accepts no request that the key's owner did not sign.
 //
-// Headers: AWS documents runs of spaces folded into one; boto 2 does not fold
-// values that contain a quote, s3cmd never folds, botocore takes every Unicode
-// space for a space.
+// Headers: AWS documents that runs of spaces are folded into one; boto 2 does not
+// fold values that contain a quote, s3cmd never folds, botocore folds every Unicode
+// space.
 func (s *signedRequest) variants() []variant {
 	paths := []string{uriEncode(s.path, true)}
 	if s.rawPath != paths[0] {
@@ -135,8 +135,8 @@ func foldUnquoted(v string) string {
 	return foldSpaces(v)
 }
 
-// canonicalRequest is AWS' canonical request in the given reading. With redact
-// it is fit to be shown: customer keys and session tokens are blanked.
+// canonicalRequest returns AWS' canonical request in the given interpretation. With
+// redact, customer keys and session tokens are blanked so that it can be shown.
 func (s *signedRequest) canonicalRequest(v variant, redact bool) string {
 	var b strings.Builder
 	b.WriteString(s.method + "\n" + v.path + "\n")

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// AWSMinChunk is the least size that AWS accepts for a chunk other than the last.
+	// AWSMinChunk is the minimum size that AWS accepts for a chunk other than the last.
 	AWSMinChunk = 8192
 
 	chunkBuffer    = 32 << 10
@@ -24,18 +24,18 @@ const (
 	chunkExtension = "chunk-signature="
 )
 
-// ChunkedOptions say what a ChunkedReader shall find.
+// ChunkedOptions describe the body that a ChunkedReader expects.
 type ChunkedOptions struct {
 	Payload       Payload         // one of the three streaming kinds
 	Signing       *SigningContext // from Verify; needed when chunks are signed
 	DecodedLength int64           // x-amz-decoded-content-length, in bytes
 	Trailers      []string        // the names in x-amz-trailer, lower case
-	MinChunk      int64           // least size of a chunk that is not the last; 0 for none, AWS has AWSMinChunk
+	MinChunk      int64           // minimum size of a chunk that is not the last; 0 for none, AWS has AWSMinChunk
 }
 
 // ChunkedOptionsFromHeader reads x-amz-decoded-content-length and
-// x-amz-trailer. It also serves anonymous and version 2 requests, whose body
-// may come in STREAMING-UNSIGNED-PAYLOAD-TRAILER. Errors: MissingContentLength,
+// x-amz-trailer. It is also for anonymous and version 2 requests, whose body may
+// be STREAMING-UNSIGNED-PAYLOAD-TRAILER. Errors: MissingContentLength,
 // InvalidArgument, InvalidRequest.
 func ChunkedOptionsFromHeader(h http.Header, p Payload) (ChunkedOptions, error) {
 	o := ChunkedOptions{Payload: p}
@@ -65,20 +65,20 @@ func ChunkedOptionsFromHeader(h http.Header, p Payload) (ChunkedOptions, error) 
 //	size in hex [;chunk-signature=…] CRLF  bytes CRLF
 //
 // for each chunk, a chunk of size 0, and the trailer. Chunks are streamed, not
-// held: bytes are handed out before their signature has been seen. What is
-// wrong shows as an error in place of io.EOF, so the bytes may be used for
-// good only after io.EOF. Memory is one buffer of 32 KiB and the trailer.
+// buffered: Read returns bytes before it has verified their signature. If the body
+// is invalid, Read returns an error in place of io.EOF, so the bytes must not be
+// committed before io.EOF. Memory is one buffer of 32 KiB and the trailer.
 //
-// The errors are *s3err.Error: SignatureDoesNotMatch, IncompleteBody (cut short, or
+// The errors are *s3err.Error: SignatureDoesNotMatch, IncompleteBody (truncated, or
 // not of the declared length), InvalidChunkSizeError, InvalidRequest (not in
 // the encoding), MalformedTrailerError. An error of the body itself is
-// returned as it is.
+// returned unchanged.
 type ChunkedReader struct {
 	opts     ChunkedOptions
 	in       *bufio.Reader
-	left     int64 // bytes of the current chunk still to come
-	decoded  int64 // bytes handed out
-	last     int64 // size of the chunk before; -1 at the start
+	left     int64 // remaining bytes of the current chunk
+	decoded  int64 // bytes returned
+	last     int64 // size of the previous chunk; -1 at the start
 	previous string
 	declared string // the current chunk's signature
 	hash     hash.Hash
@@ -87,8 +87,8 @@ type ChunkedReader struct {
 	err      error
 }
 
-// NewChunkedReader decodes body. It refuses options that cannot be met, such as
-// signed chunks without a signing context.
+// NewChunkedReader returns a reader that decodes body. It refuses contradictory
+// options, such as signed chunks without a signing context.
 func NewChunkedReader(body io.Reader, o ChunkedOptions) (*ChunkedReader, error) {
 	switch {
 	case !o.Payload.Streaming():
@@ -106,7 +106,7 @@ func NewChunkedReader(body io.Reader, o ChunkedOptions) (*ChunkedReader, error) 
 }
 
 // Trailer returns the trailer's fields after Read has returned io.EOF, and nil
-// before. The trailer signature is not among them.
+// before. They do not include the trailer signature.
 func (c *ChunkedReader) Trailer() http.Header {
 	if c.err != io.EOF {
 		return nil
@@ -139,8 +139,8 @@ func (c *ChunkedReader) Read(p []byte) (int, error) {
 	return n, c.err
 }
 
-// startChunk reads a chunk's header; at the last chunk it reads on to the end
-// of the body and returns io.EOF when all is well.
+// startChunk reads a chunk's header. At the last chunk it reads to the end of the
+// body and returns io.EOF if everything is valid.
 func (c *ChunkedReader) startChunk() error {
 	size, err := c.readHeader()
 	if err != nil {
@@ -221,7 +221,7 @@ func (c *ChunkedReader) parseExtension(extension string, none bool) (signature s
 	return signature, nil
 }
 
-// checkSignature compares the finished chunk's signature and readies the next.
+// checkSignature checks the finished chunk's signature and prepares the next.
 func (c *ChunkedReader) checkSignature() error {
 	if !c.opts.Payload.Signed() {
 		return nil
@@ -231,21 +231,22 @@ func (c *ChunkedReader) checkSignature() error {
 	return c.chain("AWS4-HMAC-SHA256-PAYLOAD", c.declared, emptySHA256, sum)
 }
 
-// chain checks the next signature of the chain that starts with the request's:
-// each signs the one before it.
+// chain checks the next signature of a chain that starts with the request's
+// signature: each signature covers the previous one.
 func (c *ChunkedReader) chain(algorithm, declared string, hashes ...string) error {
 	s := c.opts.Signing
 	sts := strings.Join(append([]string{algorithm, s.timestamp, s.scope, c.previous}, hashes...), "\n")
 	if !Equal(SignString(s.key, sts), declared) {
 		e := s3err.New(s3err.SignatureDoesNotMatch).With("SignatureProvided", declared)
-		e.Details = append(e.Details, s3err.Detail{Name: "StringToSign", Value: sts}) // whole
+		e.Details = append(e.Details, s3err.Detail{Name: "StringToSign", Value: sts}) // not clipped
 		return e
 	}
 	c.previous = declared
 	return nil
 }
 
-// cut tells a body that ended too early from one that failed to be read.
+// cut returns the error for a body that ended too early, or the error with which
+// reading failed.
 func cut(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return incomplete(io.ErrUnexpectedEOF)

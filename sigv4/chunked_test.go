@@ -158,7 +158,7 @@ func TestChunkedReaderRefusesAnyChangedBit(t *testing.T) {
 			changed := bytes.Clone(whole)
 			changed[i] ^= 1 << bit
 			data, h, err := decode(t, bytes.NewReader(changed), o)
-			// Hex sizes and field names have no case; every other change must show.
+			// Hex sizes and field names ignore case; every other change must be detected.
 			if err == nil && !(bytes.EqualFold(changed, whole) && string(data) == "hello, world" && h.Get("x-amz-checksum-crc32") == "cgQOkQ==") {
 				t.Errorf("bit %d of byte %d (%q) went unnoticed", bit, i, whole[i])
 			}

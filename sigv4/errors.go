@@ -2,7 +2,7 @@ package sigv4
 
 import "github.com/pithos/pithos/internal/s3err"
 
-// Messages are AWS' own where AWS has one.
+// Messages are those of AWS, if AWS has one.
 const (
 	messageIncomplete                   = "The request body terminated unexpectedly"
 	messageOneMechanism                 = "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"

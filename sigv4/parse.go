@@ -9,8 +9,8 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// Auth is what a request claims about its signature. Nothing in it has been
-// checked against a secret.
+// Auth is the parsed signature of a request. Nothing in it has been checked against
+// a secret.
 type Auth struct {
 	AccessKey     string
 	Scope         Scope
@@ -18,20 +18,20 @@ type Auth struct {
 	Signature     string    // as sent
 	Time          time.Time // when it was signed, UTC, to the second
 	Presigned     bool
-	Expires       time.Duration // presigned only: life from Time on
+	Expires       time.Duration // presigned only: validity from Time on
 	Payload       Payload
 	PayloadValue  string // x-amz-content-sha256, or UNSIGNED-PAYLOAD when a presigned query declares none
 	SecurityToken string // x-amz-security-token, by header or query; "" for none
-	// Hoisted holds the x-amz-* fields which the signer of a presigned request
-	// put into the query instead of the header, other than those of the
-	// authentication itself. S3 treats them as headers, and they are signed.
+	// Hoisted holds the x-amz-* fields that the signer of a presigned request put
+	// into the query instead of the header, except those of the authentication
+	// itself. S3 treats them as headers, and they are signed.
 	Hoisted http.Header
 
 	request signedRequest
 }
 
-// Signed reports whether a request claims a version 4 signature, well-formed
-// or not. Such a request must be verified or refused; it is never anonymous.
+// Signed reports whether a request has a version 4 signature, well-formed or not.
+// Such a request must be verified or refused; it is never anonymous.
 func Signed(r *http.Request) bool {
 	for _, v := range r.Header["Authorization"] {
 		if strings.HasPrefix(v, "AWS4-") {
@@ -41,8 +41,8 @@ func Signed(r *http.Request) bool {
 	return queryClaims(r.URL.RawQuery)
 }
 
-// queryClaims looks for the tell-tale parameters. A query that does not parse
-// counts by its raw text: it shall be refused, not taken for an unsigned one.
+// queryClaims looks for the parameters of a signature. In a query that does not
+// parse it searches the raw text: the query must be refused, not treated as unsigned.
 func queryClaims(raw string) bool {
 	params, err := parseQuery(raw)
 	if err != nil {
@@ -66,8 +66,8 @@ func Parse(r *http.Request) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The signature covers one value only. A second one could be added by
-	// others, and policy conditions on the header would see it.
+	// The signature covers one value only. An attacker could add a second one, and
+	// policy conditions on the header would see it.
 	if values := r.Header["X-Amz-Content-Sha256"]; len(values) > 1 {
 		return nil, s3err.Newf(s3err.InvalidArgument, messageBadContentSHA256).
 			With("ArgumentName", "x-amz-content-sha256").With("ArgumentValue", clip(strings.Join(values, ",")))
@@ -102,10 +102,10 @@ func hasV2Query(params []param) bool {
 	return false
 }
 
-// unsignedHeaders lists what must be signed and is not: host, and every
-// x-amz-* header that is present. x-amz-content-sha256 need not be among
-// SignedHeaders, as on AWS: its value is the last line of the canonical
-// request, so the signature covers it in any case.
+// unsignedHeaders returns the headers that must be signed and are not: host, and
+// every x-amz-* header in the request. x-amz-content-sha256 need not be in
+// SignedHeaders, as on AWS: its value is the last line of the canonical request, so
+// the signature always covers it.
 func unsignedHeaders(r *http.Request, signed []string) []string {
 	var missing []string
 	if !slices.Contains(signed, "host") {
@@ -181,14 +181,14 @@ func authorizationFields(header string) (map[string]string, error) {
 	return fields, nil
 }
 
-// complain makes the error of the place a component was found in.
+// complain returns the error for the form (header or query) that had the component.
 type complain func(format string, args ...any) *s3err.Error
 
 func malformed(format string, args ...any) *s3err.Error {
 	return s3err.Newf(s3err.AuthorizationHeaderMalformed, messageHeaderMalformed+format, args...)
 }
 
-// parseCredential splits from the right, since an access key may hold a slash.
+// parseCredential splits from the right, because an access key may contain a slash.
 func parseCredential(s string, bad complain) (accessKey string, scope Scope, err error) {
 	parts := strings.Split(s, "/")
 	n := len(parts)
@@ -221,8 +221,8 @@ func parseSignedHeaders(s string, bad complain) ([]string, error) {
 	return names, nil
 }
 
-// headerTime is when the header says the request was signed: x-amz-date in the
-// ISO 8601 basic form, else Date in that form or one of HTTP's.
+// headerTime returns the time of signing from the header: x-amz-date in the ISO 8601
+// basic form, else Date in that form or one of HTTP's.
 func headerTime(h http.Header) (time.Time, error) {
 	if values, ok := h["X-Amz-Date"]; ok {
 		if t, err := time.Parse(TimeFormat, values[0]); err == nil && len(values) == 1 {
@@ -242,7 +242,7 @@ func headerTime(h http.Header) (time.Time, error) {
 	return time.Time{}, s3err.Newf(s3err.AccessDenied, messageNoDate)
 }
 
-// clip bounds what a message echoes.
+// clip limits the length of a value in a message.
 func clip(s string) string {
 	const limit = 80
 	if len(s) > limit {

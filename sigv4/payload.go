@@ -12,15 +12,15 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// Payload says how the body is signed: the kinds of x-amz-content-sha256.
+// Payload is the way in which the body is signed: the kinds of x-amz-content-sha256.
 type Payload int
 
 const (
-	// PayloadUnsigned is UNSIGNED-PAYLOAD: the body is not covered.
+	// PayloadUnsigned is UNSIGNED-PAYLOAD: the signature does not cover the body.
 	PayloadUnsigned Payload = iota
 	// PayloadHash is the hex SHA-256 of the body.
 	PayloadHash
-	// PayloadChunked is STREAMING-AWS4-HMAC-SHA256-PAYLOAD: a signature a chunk.
+	// PayloadChunked is STREAMING-AWS4-HMAC-SHA256-PAYLOAD: each chunk is signed.
 	PayloadChunked
 	// PayloadChunkedTrailer is STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER:
 	// chunks and trailer signed.
@@ -71,17 +71,17 @@ func ParsePayload(value string) (Payload, error) {
 		With("ArgumentName", "x-amz-content-sha256").With("ArgumentValue", value)
 }
 
-// Body reads a request's payload and checks it on the way.
+// Body reads a request's payload and verifies it while reading.
 type Body struct {
 	io.Reader
-	// Length is the number of payload bytes that the client declared inside
-	// the aws-chunked encoding, or -1 where Content-Length says it.
+	// Length is the number of payload bytes that the client declared for the
+	// aws-chunked encoding, or -1 if Content-Length is the length of the payload.
 	Length  int64
 	chunked *ChunkedReader
 }
 
-// Trailer returns the trailer's fields once Read has returned io.EOF; nil
-// before, and for bodies that have none.
+// Trailer returns the trailer's fields after Read has returned io.EOF; nil before,
+// and for bodies without a trailer.
 func (b *Body) Trailer() http.Header {
 	if b.chunked == nil {
 		return nil
@@ -89,9 +89,9 @@ func (b *Body) Trailer() http.Header {
 	return b.chunked.Trailer()
 }
 
-// NewBody returns the reader that a verified request's body must be read with,
-// to io.EOF: see PayloadReader and ChunkedReader for its errors. A hash that
-// the presigned query or the header declares is checked.
+// NewBody returns the reader with which the body of a verified request must be read,
+// to io.EOF: see PayloadReader and ChunkedReader for its errors. It checks a hash
+// that the presigned query or the header declares.
 func NewBody(body io.Reader, h http.Header, auth *Auth, ctx *SigningContext) (*Body, error) {
 	if body == nil {
 		body = http.NoBody
@@ -114,8 +114,8 @@ func NewBody(body io.Reader, h http.Header, auth *Auth, ctx *SigningContext) (*B
 	return &Body{Reader: body, Length: -1}, nil
 }
 
-// PayloadReader passes a body on and compares its SHA-256 with the declared
-// one. On a mismatch Read returns XAmzContentSHA256Mismatch in place of io.EOF.
+// PayloadReader reads a body and compares its SHA-256 with the declared one. If they
+// differ, Read returns XAmzContentSHA256Mismatch in place of io.EOF.
 type PayloadReader struct {
 	body io.Reader
 	want string
@@ -123,8 +123,8 @@ type PayloadReader struct {
 	err  error
 }
 
-// NewPayloadReader checks body against a hex SHA-256. A body cut short by the
-// connection yields IncompleteBody.
+// NewPayloadReader returns a reader that checks body against a hex SHA-256. If the
+// connection truncates the body, Read returns IncompleteBody.
 func NewPayloadReader(body io.Reader, hexSHA256 string) *PayloadReader {
 	return &PayloadReader{body: body, want: strings.ToLower(hexSHA256), hash: sha256.New()}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// MaxExpires is the longest life of a presigned request.
+// MaxExpires is the maximum validity of a presigned request.
 const MaxExpires = 7 * 24 * time.Hour
 
 // authParams are the query parameters of a presigned request.
@@ -46,7 +46,7 @@ func parsePresigned(r *http.Request, params []param) (*Auth, error) {
 	return a, a.presignedPayload(r, params)
 }
 
-// authParameters collects the six parameters, each present exactly once.
+// authParameters returns the six parameters; each must occur exactly once.
 func authParameters(params []param) (map[string]string, error) {
 	values := map[string]string{}
 	for _, name := range authParams {
@@ -78,8 +78,8 @@ func parseExpires(s string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// presignedPayload: a presigned request leaves the payload open, unless the
-// signer declared a hash in the query or as a signed header.
+// presignedPayload sets the payload of a presigned request. It is unsigned, unless
+// the signer declared a hash in the query or as a signed header.
 func (a *Auth) presignedPayload(r *http.Request, params []param) error {
 	a.PayloadValue = r.Header.Get("X-Amz-Content-Sha256")
 	if v, n := find(params, "X-Amz-Content-Sha256"); n > 0 {
@@ -102,8 +102,8 @@ func (a *Auth) presignedPayload(r *http.Request, params []param) error {
 	return err
 }
 
-// hoisted collects the header fields in the query, and refuses what could not
-// stand in a header.
+// hoisted returns the header fields in the query, and refuses values that are not
+// allowed in a header.
 func hoisted(params []param) (http.Header, error) {
 	h := http.Header{}
 	for _, p := range params {

@@ -11,9 +11,9 @@ import (
 // param is one query parameter, decoded.
 type param struct{ name, value string }
 
-// parseQuery splits a raw query. It differs from url.ParseQuery in what a
-// signature needs: the order is kept, a semicolon is an ordinary byte, and no
-// parameter is dropped.
+// parseQuery splits a raw query. Unlike url.ParseQuery, it keeps the order and all
+// parameters, and treats a semicolon as an ordinary byte: the signature requires
+// this.
 func parseQuery(raw string) ([]param, error) {
 	var params []param
 	for part := range strings.SplitSeq(raw, "&") {
@@ -55,7 +55,7 @@ func find(params []param, name string) (value string, count int) {
 	return value, count
 }
 
-// canonicalQuery encodes and sorts all parameters but the signature itself.
+// canonicalQuery encodes and sorts all parameters except the signature itself.
 func canonicalQuery(params []param, presigned, redact bool) string {
 	encoded := make([]param, 0, len(params))
 	for _, p := range params {
@@ -83,8 +83,8 @@ func canonicalQuery(params []param, presigned, redact bool) string {
 	return b.String()
 }
 
-// uriEncode is AWS' UriEncode: every byte but the unreserved ones becomes %XY
-// in upper case; the slash stays in an object key only.
+// uriEncode is AWS' UriEncode: every byte that is not unreserved becomes %XY in
+// upper case; only in an object key the slash stays.
 func uriEncode(s string, keepSlash bool) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

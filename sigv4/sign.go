@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// Algorithm names the one signing algorithm that is supported.
+	// Algorithm is the name of the only supported signing algorithm.
 	Algorithm = "AWS4-HMAC-SHA256"
 	// TimeFormat is the ISO 8601 basic form of X-Amz-Date, always UTC.
 	TimeFormat = "20060102T150405Z"
@@ -21,7 +21,7 @@ const (
 	emptySHA256    = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// Scope is the credential scope: what a signing key is good for.
+// Scope is the credential scope of a signing key.
 type Scope struct {
 	Date    string // YYYYMMDD, UTC
 	Region  string
@@ -33,8 +33,8 @@ func (s Scope) String() string {
 	return s.Date + "/" + s.Region + "/" + s.Service + "/" + terminal
 }
 
-// SigningKey derives the key that signs for one day (YYYYMMDD), region and
-// service. It is as secret as the secret itself.
+// SigningKey derives the signing key for one day (YYYYMMDD), region and service. It
+// must be kept as secret as the secret itself.
 func SigningKey(secret, date, region, service string) []byte {
 	key := hmacSHA256([]byte("AWS4"+secret), date)
 	key = hmacSHA256(key, region)
@@ -64,8 +64,8 @@ func hexSHA256(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// stringToSign is the string to sign of a request; the chunk and trailer
-// forms are in chunked.go.
+// stringToSign returns the string to sign of a request; the strings of chunks and
+// trailers are in chunked.go.
 func stringToSign(t time.Time, scope, canonicalRequest string) string {
 	return strings.Join([]string{Algorithm, t.UTC().Format(TimeFormat), scope, hexSHA256(canonicalRequest)}, "\n")
 }

@@ -14,8 +14,7 @@ const (
 	trailerSignature = "x-amz-trailer-signature"
 )
 
-// readTrailer reads all that follows the last chunk's header, and wants the
-// body to end there.
+// readTrailer reads everything after the last chunk's header to the end of the body.
 func (c *ChunkedReader) readTrailer() error {
 	rest, err := io.ReadAll(io.LimitReader(c.in, maxTrailer+1))
 	if err != nil {
@@ -38,7 +37,7 @@ func (c *ChunkedReader) readTrailer() error {
 	return nil
 }
 
-// noTrailer wants the CRLF that ends the last chunk. minio-go writes up to two
+// noTrailer requires the CRLF that ends the last chunk. minio-go writes up to two
 // more.
 func noTrailer(rest string) error {
 	switch rest {
@@ -53,12 +52,12 @@ func noTrailer(rest string) error {
 type trailer struct {
 	fields    []param // names in lower case, in the order sent
 	signature string
-	signed    bool // a signature was there
+	signed    bool // the trailer had a signature
 }
 
-// parseTrailer reads lines "name:value". Lines end in CRLF and an empty line
-// ends the trailer. minio-go ends a field with LF and puts an empty line before
-// the signature; it is common enough to be understood.
+// parseTrailer parses lines "name:value". Lines end in CRLF and an empty line
+// ends the trailer. The form of minio-go, which ends a field with LF and puts an
+// empty line before the signature, is accepted too.
 func parseTrailer(rest string, wantSignature bool) (t trailer, err error) {
 	if rest != "\r\n" && !strings.HasSuffix(rest, "\n\r\n") {
 		return t, incomplete(io.ErrUnexpectedEOF)
@@ -116,8 +115,8 @@ func (t trailer) header() http.Header {
 	return h
 }
 
-// checkTrailer wants exactly the announced fields, and the signature over them
-// where the payload is signed.
+// checkTrailer requires exactly the announced fields, and the signature over them
+// if the payload is signed.
 func (c *ChunkedReader) checkTrailer(t trailer) error {
 	for _, f := range t.fields {
 		if !slices.Contains(c.opts.Trailers, f.name) {

@@ -13,7 +13,7 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// A vector is a request head as text, and what must come of it. Files hold
+// A vector is a request head as text, and the expected result. Files contain
 // vectors separated by lines "~~~~": fields "name: value", an empty line, the
 // request.
 type vector struct {

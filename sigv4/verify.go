@@ -9,10 +9,10 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// DefaultMaxSkew is how far a client's clock may be off, as on AWS.
+// DefaultMaxSkew is the maximum difference to a client's clock, as on AWS.
 const DefaultMaxSkew = 15 * time.Minute
 
-// Options are what the server insists on.
+// Options are the server's requirements.
 type Options struct {
 	Region  string        // "" accepts any region
 	Others  []string      // regions accepted besides Region
@@ -35,8 +35,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// SigningContext is what a verified request hands on to its body: the signing
-// key and the seed signature. It prints as its type's name only.
+// SigningContext is what the reader of a verified request's body needs: the signing
+// key and the seed signature. It prints only as the name of its type.
 type SigningContext struct {
 	key       []byte
 	seed      string
@@ -50,8 +50,8 @@ func (*SigningContext) String() string { return "sigv4.SigningContext" }
 // GoString hides the key.
 func (*SigningContext) GoString() string { return "sigv4.SigningContext" }
 
-// Check looks at everything that needs no secret: scope and time. Verify does
-// it as well; a caller uses Check to refuse before it looks a key up.
+// Check checks scope and time, which need no secret. Verify checks them too; a
+// caller uses Check to refuse a request before it looks the key up.
 func Check(a *Auth, o Options) error {
 	o = o.withDefaults()
 	if err := a.checkScope(o); err != nil {
@@ -96,9 +96,10 @@ func (a *Auth) checkLife(o Options) error {
 	return nil
 }
 
-// Verify checks scope, time and signature against the secret of a.AccessKey.
-// The errors are *s3err.Error: those of Check, and SignatureDoesNotMatch with what
-// the server computed. An empty secret verifies nothing.
+// Verify checks scope and time, and the signature against the secret of a.AccessKey.
+// The errors are *s3err.Error: those of Check, and SignatureDoesNotMatch with the
+// server's canonical request and string to sign. With an empty secret no signature
+// is valid.
 func Verify(a *Auth, secret string, o Options) (*SigningContext, error) {
 	if err := Check(a, o); err != nil {
 		return nil, err
@@ -118,14 +119,14 @@ func (a *Auth) mismatch(v variant) *s3err.Error {
 	e := s3err.New(s3err.SignatureDoesNotMatch).With("AWSAccessKeyId", a.AccessKey).With("SignatureProvided", a.Signature)
 	sts := stringToSign(a.Time, a.Scope.String(), a.request.canonicalRequest(v, false))
 	canonical := a.request.canonicalRequest(v, true)
-	// Whole: clients look for their mistake in them.
+	// Not clipped: developers compare them with their own to find a mistake.
 	e.Details = append(e.Details,
 		s3err.Detail{Name: "StringToSignBytes", Value: hexBytes(sts)}, s3err.Detail{Name: "CanonicalRequestBytes", Value: hexBytes(canonical)},
 		s3err.Detail{Name: "StringToSign", Value: sts}, s3err.Detail{Name: "CanonicalRequest", Value: canonical})
 	return e
 }
 
-// hexBytes shows a text byte by byte, as AWS does: "41 57 53 34".
+// hexBytes returns the bytes of a text in hex, as AWS does: "41 57 53 34".
 func hexBytes(s string) string {
 	const digits = "0123456789abcdef"
 	var b strings.Builder

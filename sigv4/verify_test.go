@@ -27,7 +27,7 @@ func newRequest(t testing.TB, method, target string) *http.Request {
 	return r
 }
 
-// overTheWire is the request as a server receives it.
+// overTheWire returns the request as a server receives it.
 func overTheWire(t testing.TB, r *http.Request) *http.Request {
 	t.Helper()
 	var b bytes.Buffer
@@ -237,8 +237,8 @@ func TestSignedDateHeaderReplacesAmzDate(t *testing.T) {
 	}
 }
 
-// A signature made for the path as sent, by a client that leaves the
-// sub-delimiters alone, is as good as one made by AWS' rule.
+// A signature for the path as sent, by a client that does not encode the
+// sub-delimiters, is as valid as one by AWS' rule.
 func TestPathMayBeSignedAsSent(t *testing.T) {
 	for _, path := range []string{"/b/!'()*+,;=:@&$~", "/b/a%2Fb", "/b/%7e", "/b//x/../y", "/b/{^}|`"} {
 		wire := "GET " + path + " HTTP/1.1\r\nHost: h\r\nX-Amz-Date: 20130524T000000Z\r\nX-Amz-Content-Sha256: " + emptySHA256 + "\r\n"
@@ -472,7 +472,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if _, err := Verify(a, exampleSecret, Options{Now: a.Time}); err == nil {
-			t.Errorf("a request nobody signed passed: %+v", r)
+			t.Errorf("an unsigned change was accepted: %+v", r)
 		}
 	})
 }
