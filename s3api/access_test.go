@@ -39,7 +39,7 @@ func TestACLsOfBuckets(t *testing.T) {
 	s.signed(t, "bob", "GET", "/"+b+"/missing", "").want(t, 403, "AccessDenied")
 	s.signed(t, "alice", "GET", "/"+b+"/bobs", "").want(t, 403, "AccessDenied")
 	s.signed(t, "root", "GET", "/"+b+"/bobs", "").want(t, 200, "")
-	// What GET shows can be PUT again.
+	// The answer of GET can be PUT again.
 	back := s.signed(t, "alice", "GET", "/"+b+"?acl", "").want(t, 200, "")
 	s.signed(t, "alice", "PUT", "/"+b+"?acl", string(back.body)).want(t, 200, "")
 	if again := s.signed(t, "alice", "GET", "/"+b+"?acl", ""); string(again.body) != string(back.body) {
@@ -82,7 +82,7 @@ func TestACLsOfObjects(t *testing.T) {
 	s.raw(t, "GET", "/"+b+"/k", "").want(t, 200, "")
 	s.raw(t, "GET", "/"+b+"/k?acl", "").want(t, 403, "AccessDenied")
 	s.signed(t, "alice", "GET", "/"+b+"/missing?acl", "").want(t, 404, "NoSuchKey")
-	// Under BucketOwnerEnforced ACLs neither count nor can be set.
+	// Under BucketOwnerEnforced, ACLs have no effect and cannot be set.
 	s.signed(t, "alice", "PUT", "/"+b+"?ownershipControls", "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>").want(t, 200, "")
 	s.raw(t, "GET", "/"+b+"/k", "").want(t, 403, "AccessDenied")
 	s.signed(t, "alice", "PUT", "/"+b+"/k?acl", "", "X-Amz-Acl", "private").want(t, 400, "AccessControlListNotSupported")

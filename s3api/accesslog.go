@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// RequestInfo is what is known of a request: for the access log, for metrics and
-// traces, and for the bounds of the gateway. It holds neither secrets nor
+// RequestInfo describes a request for the access log, for metrics and traces, and
+// for the limits that the gateway enforces. It holds neither secrets nor
 // signatures.
 //
 // The edge of the gateway puts one into the context of each request
@@ -36,8 +36,8 @@ type RequestInfo struct {
 	// repeat, is not such a failure.
 	EngineFailed bool
 	// UnknownHeaders are the names of x-amz-* headers that were ignored because
-	// Pithos does not know them. Of a request without a right signature each is
-	// "", since its sender could invent any number of names.
+	// Pithos does not know them. If the request has no valid signature, each name
+	// is "", since its sender could invent any number of names.
 	UnknownHeaders []string
 	// Received counts the bytes of the body. The edge counts.
 	Received int64
@@ -63,7 +63,7 @@ func RequestInfoOf(ctx context.Context) *RequestInfo {
 	return info
 }
 
-// fill notes what became of a request that API has answered.
+// fill records the result of a request that API has answered.
 func (info *RequestInfo) fill(r *Request, err error, took time.Duration) {
 	info.Answered, info.ID, info.Operation, info.AccessKey = true, r.ID, r.opName(), r.Caller.AccessKey
 	info.bucketName, info.key, info.tenant = r.BucketName, r.Key, r.Caller.Tenant
@@ -84,9 +84,9 @@ func (info *RequestInfo) fill(r *Request, err error, took time.Duration) {
 	}
 }
 
-// LogAccess writes the line of a request in the access log. It has neither query
-// nor headers: they hold signatures and customer keys. took is the time of a
-// request that API has not answered.
+// LogAccess writes the line of a request in the access log. The line has neither
+// query nor headers, because they hold signatures and customer keys. took is the
+// duration of a request that API has not answered.
 func LogAccess(log *zap.Logger, r *http.Request, info *RequestInfo, answer *Response, took time.Duration) {
 	if !info.Answered {
 		fields := []zap.Field{
@@ -117,7 +117,7 @@ func LogAccess(log *zap.Logger, r *http.Request, info *RequestInfo, answer *Resp
 // maxShownMethod bounds the method of a request that is refused early, in bytes.
 const maxShownMethod = 32
 
-// clientFields say where a request comes from.
+// clientFields are the log fields that identify the client of a request.
 func clientFields(r *http.Request) []zap.Field {
 	if c := ClientOf(r); c.Proxy != "" {
 		return []zap.Field{zap.String("remote", c.Address.String()), zap.String("proxy", c.Proxy)}

@@ -59,7 +59,7 @@ type granteeXML struct {
 	URI         text   `xml:",omitempty"`
 }
 
-// toPolicyACL is acl as package policy wants it.
+// toPolicyACL converts acl to the form of package policy.
 func toPolicyACL(acl meta.ACL) policy.ACL {
 	out := policy.ACL{Owner: acl.Owner}
 	for _, g := range acl.Grants {
@@ -154,7 +154,7 @@ func (a *API) parseACL(r *Request, owner, bucketOwner string) (meta.ACL, error) 
 
 type grantHeader struct{ header, permission string }
 
-// grantHeaders are the headers that grant, in the order of their grants.
+// grantHeaders are the x-amz-grant-* headers, in the order of their grants.
 var grantHeaders = []grantHeader{
 	{"X-Amz-Grant-Read", "READ"}, {"X-Amz-Grant-Write", "WRITE"}, {"X-Amz-Grant-Read-Acp", "READ_ACP"},
 	{"X-Amz-Grant-Write-Acp", "WRITE_ACP"}, {"X-Amz-Grant-Full-Control", "FULL_CONTROL"},
@@ -252,7 +252,7 @@ func appendGrants(grants []wantedGrant, g grantHeader, value string) ([]wantedGr
 	return grants, nil
 }
 
-// grantKinds are the types of grantees by their names in grant headers.
+// grantKinds maps the names in grant headers to types of grantees.
 var grantKinds = map[string]string{"id": policy.CanonicalUser, "uri": policy.Group, "emailaddress": byEmail}
 
 const byEmail = "AmazonCustomerByEmail"
@@ -359,9 +359,10 @@ func admitACL(b *meta.Bucket, acl meta.ACL) error {
 	return nil
 }
 
-// aclFromHeaders is the ACL of an object that the request writes and that owner
-// ([Request.Owner]) will own, by its x-amz-acl and x-amz-grant-* headers and the
-// bucket's ownership. AccessControlListNotSupported, AccessDenied, InvalidArgument.
+// aclFromHeaders returns the ACL of an object that the request writes and that
+// owner ([Request.Owner]) will own. It depends on the x-amz-acl and x-amz-grant-*
+// headers and on the bucket's ownership setting.
+// Errors: AccessControlListNotSupported, AccessDenied, InvalidArgument.
 func (a *API) aclFromHeaders(r *Request, owner string) (meta.ACL, error) {
 	acl, given, err := a.headerACL(r, owner, r.Bucket.Owner)
 	if err != nil || !given {

@@ -7,7 +7,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// objectOwner is the canonical id that owns v in b.
+// objectOwner returns the canonical id of the owner of v in b.
 func objectOwner(b *meta.Bucket, v *meta.Version) string { return ownerIn(b, v.Owner) }
 
 // ownerIn returns the owner, in a bucket, of an object with a recorded owner.

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// received is the request that a server makes of a request line and a host.
+// received returns the request that a server parses from a request line and a host.
 func received(line, host string) (*http.Request, error) {
 	return http.ReadRequest(bufio.NewReader(strings.NewReader(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")))
 }

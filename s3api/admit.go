@@ -72,7 +72,7 @@ func (r *Request) work() (WorkKind, int64) {
 // Page says how long the pages of a listing are: the row of each listing has one.
 // A request is admitted with the memory of a page before it reads the page.
 type Page struct {
-	// Param is the query parameter by which the client limits the page.
+	// Param is the query parameter with which the client limits the page.
 	Param string
 	// Rows is the maximum number of rows of a page. RowBytes estimates the memory
 	// of one, as it is read and as it is written.
@@ -87,10 +87,10 @@ var (
 	pageOfBuckets = &Page{Param: "max-buckets", Rows: maxBuckets, RowBytes: 512}
 )
 
-// bytes is the memory of the page that r asks for.
+// bytes returns the memory of the page that r requests, in bytes.
 func (p *Page) bytes(r *Request) int64 {
 	rows := p.Rows
-	if n, err := strconv.Atoi(r.Query().Get(p.Param)); err == nil && r.Query().Get("bucket-region") == "" { // it looks at all names
+	if n, err := strconv.Atoi(r.Query().Get(p.Param)); err == nil && r.Query().Get("bucket-region") == "" { // this listing reads all names
 		rows = min(rows, max(n, 0))
 	}
 	return int64(rows+1) * int64(p.RowBytes) // one more tells whether there are more

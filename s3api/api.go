@@ -17,7 +17,7 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// Options are what an API is made of.
+// Options configure an API.
 type Options struct {
 	Store *store.Store
 	Keys  Keys
@@ -68,10 +68,10 @@ type API struct {
 	cors         parsedCache[corsPolicy]
 }
 
-// New returns an API over o. Store and Keys are needed.
+// New returns an API with the options o. Store and Keys are required.
 func New(o Options) (*API, error) {
 	if o.Store == nil || o.Keys == nil {
-		return nil, errors.New("s3api: Options.Store and Options.Keys are needed")
+		return nil, errors.New("s3api: Options.Store and Options.Keys are required")
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

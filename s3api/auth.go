@@ -40,7 +40,7 @@ const AnonymousID = "65a011a29cdf8ec533ec3d1ccaae921c"
 // Anonymous reports whether the request carried no credentials.
 func (i Identity) Anonymous() bool { return i.AccessKey == "" }
 
-// CanonicalID is the tenant, or AnonymousID.
+// CanonicalID returns the tenant, or AnonymousID.
 func (i Identity) CanonicalID() string {
 	if i.Anonymous() {
 		return AnonymousID
@@ -77,8 +77,8 @@ func (a *API) authenticate(r *Request) error {
 	return a.openPlain(r)
 }
 
-// unsupportedAuthorization refuses an Authorization header of another scheme.
-// Its credentials are not repeated.
+// unsupportedAuthorization refuses an Authorization header of another scheme. The
+// error does not repeat the credentials.
 func unsupportedAuthorization(value string) *s3err.Error {
 	scheme, _, ok := strings.Cut(value, " ")
 	if !ok {
@@ -160,7 +160,7 @@ func (a *API) authenticateV2(r *Request) error {
 	return a.openPlain(r)
 }
 
-// authType is the value of s3:authType.
+// authType returns the value of s3:authType.
 func authType(presigned bool) string {
 	if presigned {
 		return "REST-QUERY-STRING"

@@ -41,7 +41,7 @@ func TestRefusedCredentials(t *testing.T) {
 		{"v2 wrong", "/", []string{"Authorization", "AWS AK-alice:x", "Date", now.Format(http.TimeFormat)}, 403, "SignatureDoesNotMatch"},
 		{"v2 old", "/", []string{"Authorization", "AWS AK-alice:x", "Date", "Tue, 07 Jul 2010 21:53:04 GMT"}, 403, "RequestTimeTooSkewed"},
 		{"v4 garbage", "/", []string{"Authorization", "AWS4-HMAC-SHA256 x"}, 400, "AuthorizationHeaderMalformed"},
-		{"v4 unknown key", "/", []string{"Authorization", v4("NOBODY", "ab"), "X-Amz-Date", date, "X-Amz-Content-Sha256", unsigned}, 403, "InvalidAccessKeyId"},
+		{"v4 unknown key", "/", []string{"Authorization", v4("UNKNOWN", "ab"), "X-Amz-Date", date, "X-Amz-Content-Sha256", unsigned}, 403, "InvalidAccessKeyId"},
 		{"v4 wrong", "/", []string{"Authorization", v4("AK-alice", "ab"), "X-Amz-Date", date, "X-Amz-Content-Sha256", unsigned}, 403, "SignatureDoesNotMatch"},
 		{"v4 and v2 at once", "/?AWSAccessKeyId=AK-alice&Signature=x&Expires=1", []string{"Authorization", v4("AK-alice", "ab"), "X-Amz-Date", date, "X-Amz-Content-Sha256", unsigned}, 400, "InvalidArgument"},
 		{"v2 query and v2 header", "/?AWSAccessKeyId=AK-alice&Signature=x&Expires=1", []string{"Authorization", "AWS AK-alice:x", "Date", now.Format(http.TimeFormat)}, 400, "InvalidArgument"},
@@ -155,7 +155,8 @@ func TestBodyThatIsNotWhatWasSignedIsRefused(t *testing.T) {
 	s.signed(t, "alice", "GET", "/"+b+"/k", "").want(t, 404, "NoSuchKey")
 }
 
-// What is refused by its head is refused before the client sends the body.
+// A request that can be refused by its head is refused before the client sends the
+// body.
 func TestExpectContinueIsDecidedBeforeTheBody(t *testing.T) {
 	s := newServer(t)
 	b := s.bucket(t)
@@ -201,7 +202,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	}
 }
 
-// failing keys fail as an engine that is down, or worse.
+// failing is a Keys that returns err, or panics if err is nil.
 type failing struct{ err error }
 
 func (f failing) Lookup(context.Context, string) (s3api.Identity, error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// Access is one thing that a request does to one resource.
+// Access is one action of a request on one resource.
 type Access struct {
 	Bucket *meta.Bucket
 	// Key is "" for the bucket itself.
@@ -207,7 +207,7 @@ func (a *API) carried(r *Request, list []Access) (needs []Access, err error) {
 	return needs, nil
 }
 
-// action is the policy action that the request needs.
+// action returns the policy action that the request needs.
 func (op *Operation) action(r *Request) string {
 	if op.VersionAction != "" && r.VersionID() != "" {
 		return op.VersionAction
@@ -250,7 +250,7 @@ func (a *API) allowed(r *Request, x *Access) error {
 	return fail(s3err.AccessDenied)
 }
 
-// evaluators are those of a request, by bucket.
+// evaluators are the evaluators of a request, by bucket.
 type evaluators map[*meta.Bucket]*policy.Evaluator
 
 // evaluator returns the evaluator of a bucket, or of requests without one. A
@@ -337,7 +337,7 @@ func (a *API) parsePolicy(b *meta.Bucket) func([]byte) (*policy.Policy, int, err
 	return func(text []byte) (*policy.Policy, int, error) {
 		p, why := policy.ParseStored(text)
 		if why != nil {
-			a.log.Warn("a bucket policy is not valid any more: what cannot be decided is denied until it is put again",
+			a.log.Warn("stored bucket policy is invalid; its undecidable statements deny until the policy is replaced",
 				zap.String("bucket", b.Name), zap.Error(why))
 		}
 		return p, p.Bytes(), nil

@@ -15,8 +15,8 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-// absentAnswers are AWS' answers where nothing is configured, by operation:
-// "" is success with what says names.
+// absentAnswers are AWS' answers if nothing is configured, by operation: "" is
+// success with the text in says.
 var absentAnswers = map[string]struct {
 	status     int
 	code, says string
@@ -106,7 +106,7 @@ func TestAbsentConfigurationsAreAnsweredAsOnAWS(t *testing.T) {
 	})
 }
 
-// What would set something up answers 501, so "nothing set" stays true.
+// Operations that would configure a feature answer 501.
 func TestAbsentFeaturesCannotBeConfigured(t *testing.T) {
 	selector := func(op *s3api.Operation) string { return op.Query[0].Name }
 	absent := map[string]bool{}
@@ -124,8 +124,8 @@ func TestAbsentFeaturesCannotBeConfigured(t *testing.T) {
 	}
 }
 
-// Every Get and List of a bucket's or an object's settings is answered by
-// success or by a 404 that says what is absent, as the SDK reads it.
+// Every Get and List of a bucket's or an object's settings is answered with success
+// or with a 404 whose code names the absent setting, as the SDK decodes it.
 func TestEveryQuestionAboutSettingsIsAnswered(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")

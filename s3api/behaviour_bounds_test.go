@@ -11,8 +11,8 @@ import (
 	"github.com/pithos/pithos/internal/s3test"
 )
 
-// Who can have no right to delete in a bucket is refused before the document
-// is read: what it says does not matter.
+// A caller who cannot be allowed to delete any key of a bucket is refused before the
+// document is read, whatever it contains.
 func TestDeleteObjectsIsRefusedBeforeItsDocumentIsRead(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
@@ -62,7 +62,7 @@ func TestDeleteObjectsIsRefusedBeforeItsDocumentIsRead(t *testing.T) {
 	})
 }
 
-// Documents of all kinds that hold nothing but what costs work are refused.
+// Documents of all kinds that are built only to cost work are refused.
 func TestHostileDocumentsOfEveryKindAreRefused(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
@@ -99,8 +99,8 @@ func TestHostileDocumentsOfEveryKindAreRefused(t *testing.T) {
 	})
 }
 
-// A preflight is anonymous, and the bucket's owner chooses the rules that it is
-// compared with: the worst of both are decided, by rules that are parsed once.
+// A preflight is anonymous, and the bucket's owner chooses the rules with which it is
+// compared. The worst case of both is answered, with rules that are parsed once.
 func TestCORSOfTheLargestConfiguration(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/k", "body", "X-Amz-Acl", "public-read").want(200, "")
@@ -148,8 +148,8 @@ func TestCORSOfTheLargestConfiguration(t *testing.T) {
 	})
 }
 
-// A version is read whole by each request for its object: what is stored of
-// headers is bounded, however they come.
+// Each request for an object reads its whole version, so the size of stored headers
+// is limited, whichever way the headers are sent.
 func TestStoredHeadersAreBounded(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("source", "body")

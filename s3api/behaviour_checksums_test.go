@@ -33,14 +33,14 @@ var checksums = map[string]func() hash.Hash{
 	"MD5":       md5.New,
 }
 
-// sumOf is the base64 of a body's checksum.
+// sumOf returns the base64 of a body's checksum.
 func sumOf(algorithm, body string) string {
 	h := checksums[algorithm]()
 	h.Write([]byte(body))
 	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// composite is the checksum of the checksums of parts.
+// composite returns the checksum of the checksums of parts.
 func composite(algorithm string, parts ...string) string {
 	h := checksums[algorithm]()
 	for _, p := range parts {
@@ -121,7 +121,7 @@ func TestChecksumHeadersThatContradictEachOtherAreRefused(t *testing.T) {
 	})
 }
 
-// What a Complete declares and nobody can check is refused, not passed over.
+// A checksum in a Complete that the server cannot verify is refused, not ignored.
 func TestChecksumsThatAnUploadDoesNotHaveAreRefused(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		r := x.raw("POST", "/k?uploads", "").want(200, "")
@@ -138,8 +138,8 @@ func TestChecksumsThatAnUploadDoesNotHaveAreRefused(t *testing.T) {
 	})
 }
 
-// An upload that names no algorithm makes an object with S3's default
-// checksum, whatever the parts came with.
+// An upload without an algorithm makes an object with S3's default checksum, with
+// any checksums of the parts.
 func TestMultipartObjectsGetTheDefaultChecksum(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		one, two, three := random(5<<20+1), random(5<<20), random(77)
@@ -161,8 +161,8 @@ func TestMultipartObjectsGetTheDefaultChecksum(t *testing.T) {
 	})
 }
 
-// A COMPOSITE checksum is made of the parts' checksums: a Complete that names
-// any names each.
+// A COMPOSITE checksum is computed from the parts' checksums: a Complete that names
+// one of them must name all.
 func TestCompleteOfCompositeChecksumNamesThoseOfTheParts(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		up := x.upload("k", func(in *s3.CreateMultipartUploadInput) { in.ChecksumAlgorithm = "SHA1" })
@@ -201,7 +201,7 @@ func TestContentMD5(t *testing.T) {
 	})
 }
 
-// multipartSums are what each algorithm makes of parts.
+// multipartSums are the checksums of parts by algorithm.
 var multipartSums = []struct {
 	algorithm types.ChecksumAlgorithm
 	kind      types.ChecksumType
@@ -262,7 +262,7 @@ func TestChecksumsOfMultipartObjects(t *testing.T) {
 	})
 }
 
-// attributes checks what GetObjectAttributes says of an object of parts.
+// attributes checks GetObjectAttributes of a multipart object.
 func (x *apiTest) attributes(algorithm, whole string, parts ...string) {
 	x.Helper()
 	whole, _, _ = strings.Cut(whole, "-") // unlike HeadObject, without the number of parts

@@ -178,8 +178,8 @@ func TestConditionsOfDeletes(t *testing.T) {
 	})
 }
 
-// A key without a current object, and a delete marker is none, matches no ETag:
-// the deletion fails, and adds no delete marker.
+// A key without a current object matches no ETag; a delete marker is not an object.
+// The deletion fails, and adds no delete marker.
 func TestConditionalDeletesOfAbsentObjectsFail(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		batch := func(object, code string) {
@@ -302,7 +302,7 @@ func TestRacingConditionalWritersHaveOneWinner(t *testing.T) {
 	})
 }
 
-// Conditions that S3 does not have on a DELETE are refused, not passed over.
+// Conditions that S3 does not have on a DELETE are refused, not ignored.
 func TestDeleteRefusesConditionsItDoesNotHave(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")

@@ -8,8 +8,8 @@ import (
 	"github.com/pithos/pithos/internal/s3test"
 )
 
-// TestBodiesOfThoseWhoMayNotAreNotRead: the answer comes although the body,
-// which is announced, does not.
+// TestBodiesOfThoseWhoMayNotAreNotRead: the client gets the answer although it does
+// not send the announced body.
 func TestBodiesOfThoseWhoMayNotAreNotRead(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		const length = "Content-Length: 1000000\r\n\r\n"
@@ -19,7 +19,7 @@ func TestBodiesOfThoseWhoMayNotAreNotRead(t *testing.T) {
 			"an anonymous part":                       {fmt.Sprintf("PUT /%s/k?partNumber=1&uploadId=u HTTP/1.1\r\n", x.bucket), "403"},
 			"an anonymous DeleteObjects":              {fmt.Sprintf("POST /%s?delete HTTP/1.1\r\n", x.bucket), "403"},
 			"an anonymous policy":                     {fmt.Sprintf("PUT /%s?policy HTTP/1.1\r\n", x.bucket), "403"},
-			"an unknown key":                          {fmt.Sprintf("PUT /%s/k HTTP/1.1\r\nAuthorization: AWS NOBODY:c2lnbmF0dXJl\r\n", x.bucket), "403"},
+			"an unknown key":                          {fmt.Sprintf("PUT /%s/k HTTP/1.1\r\nAuthorization: AWS UNKNOWN:c2lnbmF0dXJl\r\n", x.bucket), "403"},
 		} {
 			host := "Host: " + strings.TrimPrefix(x.s.URL, "http://") + "\r\n"
 			if got := x.dialogue(c.request + host + length); !strings.HasPrefix(got, "HTTP/1.1 "+c.status) {
@@ -29,8 +29,8 @@ func TestBodiesOfThoseWhoMayNotAreNotRead(t *testing.T) {
 	})
 }
 
-// TestMalformedChunksAreTheClientsFault: of all that may be wrong with the
-// framing of a body, in each kind of body.
+// TestMalformedChunksAreTheClientsFault tests all kinds of wrong framing in each
+// kind of body.
 func TestMalformedChunksAreTheClientsFault(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		everybody := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::%s/*"}]}`, x.bucket)
@@ -66,8 +66,9 @@ func TestMalformedChunksAreTheClientsFault(t *testing.T) {
 	})
 }
 
-// TestRequestsThatProxiesMayTakeForOthers: framing that is not read alike
-// everywhere ends the connection; an empty line before a request is harmless.
+// TestRequestsThatProxiesMayTakeForOthers: framing that proxies and servers may
+// interpret differently closes the connection; an empty line before a request is
+// accepted.
 func TestRequestsThatProxiesMayTakeForOthers(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		host := "Host: " + strings.TrimPrefix(x.s.URL, "http://") + "\r\n"

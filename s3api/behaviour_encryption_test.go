@@ -26,7 +26,7 @@ const (
 	plainMarker = "THIS IS PLAINTEXT. "
 )
 
-// secure sends a request of Alice's about the bucket over TLS.
+// secure sends a request of Alice for the bucket over TLS.
 func (x *apiTest) secure(method, target, body string, header ...string) *reply {
 	x.Helper()
 	r, err := http.NewRequestWithContext(x.Context(), method, x.s.TLSURL+"/"+x.bucket+target, strings.NewReader(body))
@@ -40,7 +40,7 @@ func (x *apiTest) secure(method, target, body string, header ...string) *reply {
 	return x.reply(resp, []byte(x.read(resp.Body)))
 }
 
-// customer are the headers of a customer's key, made of a letter.
+// customer returns the headers of a customer's key, which repeats a letter.
 func customer(prefix, letter string) []string {
 	key := []byte(strings.Repeat(letter, 32))
 	sum := md5.Sum(key)
@@ -48,7 +48,7 @@ func customer(prefix, letter string) []string {
 		prefix + "Key-Md5", base64.StdEncoding.EncodeToString(sum[:])}
 }
 
-// stored are the bytes that lie in the row or the blob stores for an object.
+// stored returns the stored bytes of an object, from its row or from the blob store.
 func (x *apiTest) stored(key string) []byte {
 	x.Helper()
 	b, err := x.s.Store.Bucket(x.Context(), x.bucket)
@@ -129,7 +129,7 @@ func TestEncryptedObjectsAreStoredEncrypted(t *testing.T) {
 	})
 }
 
-// copies are the headers of a customer's key for the source of a copy.
+// copies returns the headers of a customer's key for the source of a copy.
 func copies(headers []string) []string {
 	var out []string
 	for i, h := range headers {
@@ -181,7 +181,7 @@ func TestCustomerKeysAreNeededToReadAnything(t *testing.T) {
 			x.put("plain", body)
 			refused(x.secure("GET", "/plain", "", right...)) // a key that nothing is encrypted with
 		}
-		// The parts of an upload are all of its key.
+		// All parts of an upload have the upload's key.
 		up := between(x.secure("POST", "/parts?uploads", "", right...).body, "<UploadId>", "</UploadId>")
 		for _, key := range [][]string{nil, wrong} {
 			if r := x.secure("PUT", "/parts?partNumber=1&uploadId="+up, plainMarker, key...); r.resp.StatusCode != 400 && r.resp.StatusCode != 403 {
@@ -226,7 +226,7 @@ func TestMalformedEncryptionIsRefused(t *testing.T) {
 		x.raw("GET", "/k", "").want(404, "NoSuchKey")
 		x.put("k", "body")
 		x.raw("GET", "/k", "", sse, "AES256").want(400, "InvalidArgument")
-		// In clear over the network the key would be everybody's.
+		// Without TLS the network could read the key.
 		x.raw("PUT", "/c", "body", good...).want(400, "InvalidRequest")
 		x.raw("GET", "/c", "", good...).want(400, "InvalidRequest")
 	})
@@ -260,7 +260,7 @@ func TestDefaultEncryptionOfABucket(t *testing.T) {
 	})
 }
 
-// How parts are encrypted their upload has said: another wish is refused.
+// The upload determines the encryption of its parts; other headers are refused.
 func TestPartsTakeNoEncryptionOfTheirOwn(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		const sse = "X-Amz-Server-Side-Encryption"
@@ -287,8 +287,8 @@ func TestPartsTakeNoEncryptionOfTheirOwn(t *testing.T) {
 
 const sseCBlocked = `<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes></Rule></ServerSideEncryptionConfiguration>`
 
-// BlockedEncryptionTypes keeps new bytes from being encrypted with a customer's
-// key; what is there stays readable.
+// BlockedEncryptionTypes refuses customer keys for new objects; existing objects stay
+// readable.
 func TestBlockedCustomerKeysMakeNothingNew(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		keys := customer(sseC, "a")
@@ -387,7 +387,7 @@ func TestLockRuleWithoutADefaultRetention(t *testing.T) {
 	})
 }
 
-// The encryption context is told by the writes that set it, and nowhere else.
+// Only the writes that set the encryption context return it.
 func TestEncryptionContextIsAnsweredByWrites(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		context := base64.StdEncoding.EncodeToString([]byte(`{"purpose":"test"}`))

@@ -1,6 +1,6 @@
 package s3api_test
 
-// Each test here kills a fault of the Pithos of 2015.
+// Each test in this file covers a bug of the Pithos of 2015.
 
 import (
 	"fmt"
@@ -30,7 +30,8 @@ func (x *apiTest) cut(target, body string, sent int) {
 	assert.NoError(x, r.Header.Write(conn))
 	_, err = fmt.Fprint(conn, "\r\n"+body[:sent])
 	assert.NoError(x, err)
-	// Half-closed, the client sees whether the server takes what came for the whole.
+	// The connection is half-closed, so the client can read the answer if the
+	// server treats the received bytes as the whole body.
 	assert.NoError(x, conn.(*net.TCPConn).CloseWrite())
 	assert.NoError(x, conn.SetReadDeadline(time.Now().Add(5*time.Minute)))
 	status := make([]byte, 12)
@@ -66,7 +67,7 @@ func TestChunkedBodyCutInMidOverwriteLeavesTheOldObject(t *testing.T) {
 		r := x.s.Request(x.T, s3test.Key{}, http.MethodPut, "/"+x.bucket+"/k", nil)
 		encoded := sigv4test.Signer{AccessKey: s3test.Alice.ID, Secret: s3test.Alice.Secret}.
 			SignChunked(r, sigv4test.Chunked, sigv4test.Body{Data: []byte(random(1 << 20))})
-		// All bytes of the object are there; only the last, empty chunk is not.
+		// All bytes of the object were sent; only the last, empty chunk is missing.
 		short := encoded[:len(encoded)-90]
 		r.Body, r.ContentLength = http.NoBody, int64(len(short))
 		r.Body = readCloser{strings.NewReader(string(short))}

@@ -82,13 +82,13 @@ type reply struct {
 	Code string
 }
 
-// raw sends a request of Alice's about the bucket; target follows its name.
+// raw sends a request of Alice for the bucket; target follows its name.
 func (x *apiTest) raw(method, target, body string, header ...string) *reply {
 	x.Helper()
 	return x.as(s3test.Alice, method, "/"+x.bucket+target, body, header...)
 }
 
-// as sends a signed, or with the zero key an unsigned, request.
+// as sends a request signed with key, or unsigned if key is zero.
 func (x *apiTest) as(key s3test.Key, method, target, body string, header ...string) *reply {
 	x.Helper()
 	resp, data := x.s.Do(x.T, key, method, target, []byte(body), header...)
@@ -111,7 +111,7 @@ func (x *apiTest) reply(resp *http.Response, data []byte) *reply {
 	return r
 }
 
-// want checks status and error code, and the headers that every answer has.
+// want checks status and error code, and the headers of every answer.
 func (r *reply) want(status int, code string) *reply {
 	r.t.Helper()
 	if r.resp.StatusCode != status || r.Code != code {
@@ -125,7 +125,7 @@ func (r *reply) want(status int, code string) *reply {
 
 func (r *reply) header(name string) string { return r.resp.Header.Get(name) }
 
-// has checks headers, given in pairs; "" is a header that must not be there.
+// has checks headers, given in pairs; "" means that the header must be absent.
 func (r *reply) has(pairs ...string) *reply {
 	r.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
@@ -170,7 +170,7 @@ func (x *apiTest) complete(key, upload string, parts ...types.CompletedPart) (*s
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
 }
 
-// race runs n writers at once and counts the codes of their errors; "" is success.
+// race runs n writers concurrently and counts their error codes; "" is success.
 func (x *apiTest) race(n int, write func(i int) error) map[string]int {
 	x.Helper()
 	errs := make([]error, n)
@@ -191,7 +191,7 @@ func (x *apiTest) race(n int, write func(i int) error) map[string]int {
 	return codes
 }
 
-// blobs are the ids of all blobs that are stored, once the collector has run.
+// blobs runs the garbage collector and returns the ids of all stored blobs.
 func (x *apiTest) blobs() map[blob.ID]bool {
 	x.Helper()
 	x.s.Shift(x.T, 4*s3test.Grace) // over what an earlier call has postponed
@@ -206,7 +206,7 @@ func (x *apiTest) blobs() map[blob.ID]bool {
 	return ids
 }
 
-// random returns n bytes that repeat nowhere.
+// random returns n pseudorandom bytes; n is the seed.
 func random(n int) string {
 	var seed [32]byte
 	for i := range seed {

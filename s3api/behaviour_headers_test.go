@@ -12,9 +12,9 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-var nobody = s3test.Key{}
+var anonymous = s3test.Key{}
 
-// open lets everybody read and write the story's bucket.
+// open allows everyone to read and write the bucket of the test.
 func (x *apiTest) open() {
 	x.Helper()
 	x.raw("PUT", "?acl", "", "X-Amz-Acl", "public-read-write").want(200, "")
@@ -35,13 +35,13 @@ func (x *apiTest) rule(effect, tenant, prefix, condition string, actions ...stri
 		effect, tenant, strings.Join(actions, `","`), x.bucket, prefix, condition)
 }
 
-// A header with one value is refused when it comes twice, before anything is
-// asked of the caller. Lists may come in several lines.
+// A header that may occur once is refused when repeated, before the caller is
+// authenticated. Lists may have several lines.
 func TestRepeatedHeadersAreRefusedByName(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.open()
 		for _, h := range s3api.RequestHeaders() {
-			keys := []s3test.Key{nobody, s3test.Alice, {ID: "unknown", Secret: "x"}}
+			keys := []s3test.Key{anonymous, s3test.Alice, {ID: "unknown", Secret: "x"}}
 			switch h.Name {
 			case "content-length", "user-agent": // net/http sends them once
 				continue
@@ -84,7 +84,7 @@ func TestRepeatedParametersAreRefusedByName(t *testing.T) {
 			{"?list-type=2&list-type=2", "list-type"}, {"?list-type=2&start-after=a&start-after=", "start-after"},
 			{"?uploads&max-uploads=1&max-uploads=1", "max-uploads"},
 		} {
-			for _, key := range []s3test.Key{nobody, s3test.Alice} {
+			for _, key := range []s3test.Key{anonymous, s3test.Alice} {
 				x.as(key, "GET", "/"+x.bucket+c.target, "").want(400, "InvalidArgument").says("<ArgumentName>" + c.name + "</ArgumentName>")
 			}
 		}
@@ -92,13 +92,13 @@ func TestRepeatedParametersAreRefusedByName(t *testing.T) {
 	})
 }
 
-// An empty header is absent: the request is answered as it is without it.
+// An empty header is absent: the answer is the same as without the header.
 func TestEmptyHeadersAreAbsent(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.open()
 		x.put("k", "old")
 		for _, h := range s3api.RequestHeaders() {
-			r := x.as(nobody, "PUT", "/"+x.bucket+"/k", "body", h.Name, "")
+			r := x.as(anonymous, "PUT", "/"+x.bucket+"/k", "body", h.Name, "")
 			if h.Name == "content-length" || h.Name == "user-agent" { // net/http sends its own
 				continue
 			}
@@ -109,12 +109,12 @@ func TestEmptyHeadersAreAbsent(t *testing.T) {
 				continue
 			}
 			r.want(200, "")
-			x.as(nobody, "PUT", "/"+x.bucket+"/k", "body", h.Name, " \t ").want(200, "")
+			x.as(anonymous, "PUT", "/"+x.bucket+"/k", "body", h.Name, " \t ").want(200, "")
 		}
 	})
 }
 
-// A policy that wants a header does not take an empty one, nor an
+// A policy that requires a header is not met by an empty one, nor by an
 // If-None-Match that the operation does not honour.
 func TestEmptyHeadersMeetNoCondition(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
@@ -147,9 +147,9 @@ func TestEmptyHeadersMeetNoCondition(t *testing.T) {
 	})
 }
 
-// operations calls test with every operation that is there, and the target
-// below the bucket that selects it. It is derived from the table: a new
-// operation is covered by the tests that use it.
+// operations calls test with every implemented operation, and the target below the
+// bucket that selects it. It is derived from the table: the tests that use it also
+// cover new operations.
 func (x *apiTest) operations(test func(op s3api.Operation, send func(key s3test.Key, header ...string) *reply)) {
 	x.Helper()
 	for _, op := range s3api.Operations() {
@@ -169,14 +169,14 @@ func (x *apiTest) operations(test func(op s3api.Operation, send func(key s3test.
 			if op.Body == s3api.BodyForm {
 				header = append(header, "Content-Type", "multipart/form-data; boundary=b")
 				form := "--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nbody\r\n--b--\r\n"
-				return x.as(nobody, op.Method, target, form, header...)
+				return x.as(anonymous, op.Method, target, form, header...)
 			}
 			return x.as(key, op.Method, target, "", header...)
 		})
 	}
 }
 
-// headerValues are values that headers can have; others are "x".
+// headerValues are valid values of headers; other headers get "x".
 var headerValues = map[string]string{
 	"x-amz-acl": "private", "x-amz-tagging": "a=b", "x-amz-server-side-encryption": "AES256", "x-amz-storage-class": "STANDARD",
 	"x-amz-website-redirect-location": "/x", "if-match": "*", "if-none-match": "*", "x-amz-grant-read": `id="alice"`,
@@ -192,8 +192,8 @@ func headerValue(name string) string {
 	return "x"
 }
 
-// An unknown header of a family that promises something is refused with 501 by
-// every operation, and by name.
+// Every operation refuses an unknown header of a family that promises protection or
+// a condition, with 501 and the header's name.
 func TestUnknownHeadersOfFamiliesAreRefused(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
@@ -241,7 +241,7 @@ func TestEventHoldsInDocumentsAreRefused(t *testing.T) {
 	})
 }
 
-// Every operation, with every header that has a kind: it is refused by name
+// Every operation with every header that has a kind: the header is refused by name
 // unless the row honours or ignores it.
 func TestHeadersThatAnOperationDoesNotHonourAreRefused(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
@@ -277,8 +277,8 @@ func TestHeadersThatAnOperationDoesNotHonourAreRefused(t *testing.T) {
 	})
 }
 
-// A policy that wants a header is met by one that takes effect, and by no
-// other: every operation with the action s3:PutObject, every header that is a
+// A policy that requires a header is met only by a header that takes effect. The test
+// covers every operation with the action s3:PutObject and every header that is a
 // condition key.
 func TestConditionsSeeWhatTakesEffect(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
@@ -322,13 +322,13 @@ func TestConditionsSeeWhatTakesEffect(t *testing.T) {
 	})
 }
 
-// The fields of a form are held to the same rules as headers.
+// The same rules apply to the fields of a form as to headers.
 func TestFieldsOfFormsAreHeaders(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.open()
 		post := func(fields ...string) *reply {
 			body, contentType := browserForm(x.T, "body", append([]string{"key", "k"}, fields...)...)
-			return x.as(nobody, "POST", "/"+x.bucket, string(body), "Content-Type", contentType)
+			return x.as(anonymous, "POST", "/"+x.bucket, string(body), "Content-Type", contentType)
 		}
 		for _, field := range []string{"x-amz-object-lock-event-hold", "X-Amz-Object-Lock-Event-Hold-Duration-Days", "x-amz-server-side-encryption-new",
 			"x-amz-checksum-new", "x-amz-grant-new", "x-amz-write-offset-bytes", "x-amz-copy-source", "x-amz-bucket-object-lock-enabled", "x-amz-if-match-size"} {
@@ -351,7 +351,7 @@ func TestFieldsOfFormsAreHeaders(t *testing.T) {
 	})
 }
 
-// Unknown headers are reported; a caller without a right signature names none.
+// Unknown headers are reported; without a valid signature their names are left out.
 func TestUnknownHeadersAreReported(t *testing.T) {
 	var reported []string
 	s := newServer(t)
@@ -373,8 +373,8 @@ func TestUnknownHeadersAreReported(t *testing.T) {
 	}
 }
 
-// The parts and the completion of an upload may say how it is encrypted, and
-// nothing else: conditions see what is so.
+// The parts and the completion of an upload may only repeat the upload's encryption:
+// conditions see the actual encryption.
 func TestEncryptionOfPartsIsThatOfTheUpload(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		const sse = "X-Amz-Server-Side-Encryption"

@@ -21,7 +21,7 @@ var oddKeys = []string{
 	strings.Repeat("k", 1024), strings.Repeat("ü", 512), strings.Repeat("a/", 512),
 }
 
-// escapeKey encodes every byte that is not unreserved, slashes left out.
+// escapeKey encodes every byte that is neither unreserved nor a slash.
 func escapeKey(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "+", "%20"), "%2F", "/")
 }

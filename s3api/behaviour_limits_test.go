@@ -12,7 +12,7 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// hugePart puts a part's row into an upload, with no bytes behind it.
+// hugePart adds a part's row to an upload, without stored bytes.
 func (x *apiTest) hugePart(key, upload string, number int, size int64) (etag string) {
 	x.Helper()
 	b, err := x.s.Store.Bucket(x.Context(), x.bucket)

@@ -41,7 +41,7 @@ type listedKey struct {
 	Size                                         int64
 }
 
-// items are keys, versions as key@id, and prefixes, sorted.
+// items returns keys, versions as key@id, and prefixes, sorted.
 func (l *listed) items() []string {
 	var all []string
 	for _, k := range slices.Concat(l.Contents, l.Version, l.DeleteMarker, l.Upload) {
@@ -57,14 +57,14 @@ func (l *listed) items() []string {
 	return all
 }
 
-// list asks for one page, with encoding-type=url: XML has no place for every
-// character of a key.
+// list requests one page, with encoding-type=url: XML cannot contain every character
+// of a key.
 func (x *apiTest) list(q url.Values) *listed {
 	x.Helper()
 	q.Set("encoding-type", "url")
 	r := x.raw("GET", "?"+strings.ReplaceAll(q.Encode(), "+", "%20"), "").want(200, "")
 	var l listed
-	// The first listing repeats its prefix as it is; encoding/xml refuses these.
+	// The first listing does not encode its prefix; encoding/xml refuses these characters.
 	body := strings.NewReplacer("&#x0;", "", "&#x1;", "", "&#xfffe;", "", "&#xffff;", "").Replace(r.body)
 	assert.NoError(x, xml.Unmarshal([]byte(body), &l))
 	decode := func(s *string) {
@@ -85,7 +85,7 @@ func (x *apiTest) list(q url.Values) *listed {
 	return &l
 }
 
-// pages follows a listing to its end, size items a page.
+// pages reads all pages of a listing, with size items in a page.
 func (x *apiTest) pages(kind string, size int, q url.Values) []string {
 	x.Helper()
 	q = url.Values{"prefix": q["prefix"], "delimiter": q["delimiter"]}
@@ -138,8 +138,8 @@ func (x *apiTest) pages(kind string, size int, q url.Values) []string {
 
 var treeKeys = []string{"a", "a/", "a/b", "a/b/c", "a/b/d", "a//", "a-b", "ab", "b/1", "b/2", "b0", "c\x01/x", "c/é/ü", "c/é/z", "d d+d%", "ÿ", "\U0010ffff"}
 
-// Listing one item at a time gives exactly what one page gives, for every
-// prefix and delimiter, and that is what the rules of S3 make of the keys.
+// Pages of one item give exactly the same as one page, for every prefix and
+// delimiter, and that equals a model of S3's rules.
 func TestListingOneKeyAtATimeGivesExactlyTheFullSet(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
@@ -171,7 +171,7 @@ func TestListingOneKeyAtATimeGivesExactlyTheFullSet(t *testing.T) {
 	})
 }
 
-// rolledUp is what a listing of keys gives.
+// rolledUp returns the expected listing of keys.
 func rolledUp(keys []string, prefix, delimiter string) []string {
 	seen := map[string]bool{}
 	var out []string
@@ -193,8 +193,8 @@ func rolledUp(keys []string, prefix, delimiter string) []string {
 	return out
 }
 
-// Prefixes, delimiters and markers that end with any character: the bounds of
-// what is read are computed from them.
+// Prefixes, delimiters and markers may end with any character: the bounds of the
+// range to read are computed from them.
 func TestListingsOfEveryCharacter(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
@@ -244,8 +244,8 @@ func TestListingsOfEveryCharacter(t *testing.T) {
 	})
 }
 
-// Prefixes and markers may be longer than any key, and than what a database
-// takes; the answer is what it would be if it took them.
+// Prefixes and markers may be longer than any key, and longer than the limit of the
+// database. The answer follows the same rules as for short ones.
 func TestListingsOfLongPrefixesAndMarkers(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
@@ -284,7 +284,7 @@ func TestListingsOfLongPrefixesAndMarkers(t *testing.T) {
 	})
 }
 
-// Text that is not UTF-8 is the client's mistake, wherever it stands.
+// Text that is not UTF-8 is a client error in every parameter.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
@@ -350,8 +350,8 @@ func TestListingBucketsWithAnyPrefix(t *testing.T) {
 	})
 }
 
-// A marker is a place among all keys, whether it is a key or under the prefix
-// or neither.
+// A marker is a position in the order of all keys. It need not be a key, nor have
+// the prefix.
 func TestListingFromAnyMarker(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
@@ -395,8 +395,8 @@ func TestListingFromAnyMarker(t *testing.T) {
 	})
 }
 
-// A common prefix that is not greater than the marker is left out, with all
-// that it stands for: in each of the listings.
+// In each of the listings, a common prefix that is not greater than the marker is
+// left out, with all its keys.
 func TestACommonPrefixThatIsNotAfterTheMarkerIsLeftOut(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		keys := []string{"a", "a/", "a/1", "a/2", "a//b", "a//c", "b/1", "c", "п/1", "п/2", "\U0010ffff/1"}
@@ -432,7 +432,8 @@ func TestACommonPrefixThatIsNotAfterTheMarkerIsLeftOut(t *testing.T) {
 	})
 }
 
-// Who empties a bucket by pages takes away what the markers name.
+// A client that deletes the keys of each page also deletes the keys that the markers
+// name.
 func TestVersionsAreListedOnWhenTheMarkerIsDeleted(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)

@@ -11,8 +11,8 @@ import (
 	"github.com/pithos/pithos/internal/s3test"
 )
 
-// Without configured regions a client that is set to any region can make its
-// bucket, and finds it where it asked for.
+// Without configured regions, a client with any region can create its bucket, and
+// gets that region as its location.
 func TestAnyLocationConstraintIsRememberedWhereNoRegionsAreConfigured(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		create := func(bucket, constraint string) *reply {

@@ -18,8 +18,8 @@ import (
 
 const bypass = "X-Amz-Bypass-Governance-Retention"
 
-// locked makes the story's bucket one with object lock. The store's clock is
-// moved on when the test ends, so that nothing stays locked.
+// locked enables object lock for the bucket of the test. At the end of the test the
+// store's clock is advanced, so that nothing stays locked.
 func (x *apiTest) locked() {
 	x.Helper()
 	x.bucket = s3test.BucketName(x.T)
@@ -40,20 +40,20 @@ func locks(mode string, until time.Time) []string {
 	return []string{"X-Amz-Object-Lock-Mode", mode, "X-Amz-Object-Lock-Retain-Until-Date", until.UTC().Format(time.RFC3339)}
 }
 
-// md5Of is the Content-MD5 of a body.
+// md5Of returns the Content-MD5 of a body.
 func md5Of(body string) string {
 	sum := md5.Sum([]byte(body))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// putLocked writes an object with headers of object lock, and the digest of
-// the body that these want.
+// putLocked writes an object with headers of object lock, and the digest of the body
+// that they require.
 func (x *apiTest) putLocked(key, body string, headers ...string) *reply {
 	x.Helper()
 	return x.raw("PUT", "/"+key, body, append([]string{"Content-Md5", md5Of(body)}, headers...)...).want(200, "")
 }
 
-// deletesNothing tries to delete a version in every way there is.
+// deletesNothing tries to delete a version with every operation that can.
 func (x *apiTest) deletesNothing(key, version string, headers ...string) {
 	x.Helper()
 	x.raw("DELETE", "/"+key+"?versionId="+version, "", headers...).want(403, "AccessDenied")
@@ -80,7 +80,7 @@ func TestLockedVersionsStayWhateverIsTried(t *testing.T) {
 			if key != "governance" {
 				x.deletesNothing(key, version, bypass, "true")
 			}
-			// Overwritten and deleted it is still there.
+			// After an overwrite and a deletion the version still exists.
 			x.put(key, "newer")
 			x.deleteKey(key)
 			x.raw("PUT", "/"+key, "", "X-Amz-Copy-Source", "/"+x.bucket+"/"+key+"?versionId="+version, "X-Amz-Metadata-Directive", "REPLACE").want(200, "")
@@ -150,7 +150,7 @@ func TestGovernanceIsBypassedOnlyByThoseWhoMay(t *testing.T) {
 		if len(out.Errors) != 1 {
 			x.Errorf("DeleteObjects by one who may not: %+v", out)
 		}
-		// Denied for the object, it is denied in DeleteObjects as well.
+		// If it is denied for the object, it is denied in DeleteObjects too.
 		deny := `{"Effect":"Deny","Principal":"*","Action":"s3:BypassGovernanceRetention","Resource":"arn:aws:s3:::` + x.bucket + `/k"}`
 		x.raw("PUT", "?policy", `{"Version":"2012-10-17","Statement":[`+deny+`]}`).want(204, "")
 		x.deletesNothing("k", version, bypass, "true")

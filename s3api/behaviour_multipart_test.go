@@ -103,7 +103,7 @@ func TestPartNumbersAndUnknownUploads(t *testing.T) {
 			x.raw("DELETE", "/k?"+id, "").want(404, "NoSuchUpload")
 			x.raw("GET", "/k?"+id, "").want(404, "NoSuchUpload")
 		}
-		// An upload is one of its key and bucket.
+		// An upload belongs to its key and bucket.
 		x.raw("PUT", "/other?partNumber=1&uploadId="+up, "body").want(404, "NoSuchUpload")
 		x.raw("GET", "/other?uploadId="+up, "").want(404, "NoSuchUpload")
 		elsewhere := x.s.Bucket(x.T)
@@ -248,9 +248,9 @@ func TestRacingCompletesAndAborts(t *testing.T) {
 	})
 }
 
-// The upload that completes last is the current version, whichever was created
-// last, and it is dated when it is completed: what a client was told is what the
-// next GET shows.
+// The upload that is completed last is the current version, whichever was created
+// last. Its date is the time of completion, so that the next GET shows what the
+// client was told.
 func TestTheUploadThatCompletesLastIsCurrent(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)

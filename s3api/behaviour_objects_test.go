@@ -115,7 +115,7 @@ func TestUserMetadata(t *testing.T) {
 			r := x.raw(method, "/k", "").want(200, "").has("Cache-Control", "no-store", "Content-Disposition", `attachment; filename="ü"`, "Content-Encoding", "gzip",
 				"Content-Language", "de", "Content-Type", "text/x", "Expires", "Thu, 01 Dec 2030 16:00:00 GMT")
 			for i := 0; i < len(odd); i += 2 {
-				// What is not ASCII comes back as RFC 2047 has it, as from AWS.
+				// Metadata that is not ASCII is returned in the encoding of RFC 2047, as on AWS.
 				got, err := new(mime.WordDecoder).DecodeHeader(r.header(odd[i]))
 				assert.NoError(x, err)
 				if got != odd[i+1] {

@@ -14,9 +14,9 @@ import (
 	"github.com/pithos/pithos/internal/s3test"
 )
 
-// Each request needs all of its actions, and no others: with one of them
-// missing it is refused and changes nothing. ("Required permissions for Amazon
-// S3 API operations" in the user guide.)
+// Each request needs all of its actions, and no others: if one of them is missing, it
+// is refused and changes nothing. ("Required permissions for Amazon S3 API
+// operations" in the user guide.)
 func TestRequestsNeedTheActionsOfAllTheyDo(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("other", "body")
@@ -52,7 +52,7 @@ func TestRequestsNeedTheActionsOfAllTheyDo(t *testing.T) {
 			return func() *reply {
 				var signed []string
 				body, contentType := browserForm(x.T, "body", append(append(signed, "key", "dst"), fields...)...)
-				return x.as(nobody, "POST", "/"+x.bucket, string(body), "Content-Type", contentType)
+				return x.as(anonymous, "POST", "/"+x.bucket, string(body), "Content-Type", contentType)
 			}
 		}
 		for _, c := range []struct {
@@ -142,8 +142,8 @@ func TestRequestsNeedTheActionsOfAllTheyDo(t *testing.T) {
 	})
 }
 
-// What a copy takes over is part of what it writes: a Deny of the action and
-// one of the tag hold for copies as for headers.
+// The attributes that a copy takes from its source are part of what it writes: a Deny
+// of the action and a Deny of the tag apply to copies as they do to headers.
 func TestCopiedTagsAreSeenByConditions(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/tagged", "body", "X-Amz-Tagging", "approved=yes").want(200, "")
@@ -161,8 +161,8 @@ func TestCopiedTagsAreSeenByConditions(t *testing.T) {
 	})
 }
 
-// The tags of a readable object are told to nobody who may not read tags: not
-// by a copy, and not their number.
+// A caller who may read an object but not its tags does not learn the tags from a
+// copy, nor their number.
 func TestTagsOfReadableObjectsAreNotDisclosed(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "/k", "body", "X-Amz-Tagging", "customer=ACME", "X-Amz-Acl", "public-read").want(200, "")
@@ -174,7 +174,7 @@ func TestTagsOfReadableObjectsAreNotDisclosed(t *testing.T) {
 		x.as(s3test.Bob, "GET", "/"+x.bucket+"/k?tagging", "").want(403, "AccessDenied")
 		x.as(s3test.Bob, "PUT", "/"+mine+"/copy", "", "X-Amz-Copy-Source", "/"+x.bucket+"/k").want(403, "AccessDenied")
 		x.as(s3test.Bob, "PUT", "/"+mine+"/copy", "", "X-Amz-Copy-Source", "/"+x.bucket+"/k", "X-Amz-Tagging-Directive", "REPLACE").want(200, "")
-		for _, key := range []s3test.Key{nobody, s3test.Bob} {
+		for _, key := range []s3test.Key{anonymous, s3test.Bob} {
 			x.as(key, "GET", "/"+x.bucket+"/k", "").want(200, "").has("X-Amz-Tagging-Count", "")
 			x.as(key, "HEAD", "/"+x.bucket+"/k", "").want(200, "").has("X-Amz-Tagging-Count", "")
 		}
@@ -185,15 +185,15 @@ func TestTagsOfReadableObjectsAreNotDisclosed(t *testing.T) {
 	})
 }
 
-// A bucket's ACL knows of writing only: a write that it allows may set ACL and
-// tags by headers, unless a policy denies that.
+// A bucket's ACL has only a permission to write: a write that it allows may set ACL
+// and tags by headers, unless a policy denies that.
 func TestWritesByACLMaySetWhatGoesWithThem(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.open()
 		x.as(s3test.Bob, "PUT", "/"+x.bucket+"/k", "bob's", "X-Amz-Acl", "bucket-owner-read", "X-Amz-Tagging", "a=b").want(200, "")
-		// The ACL is that of the new object; whose the old one was does not count.
+		// The ACL is that of the new object; the owner of the old one does not matter.
 		x.raw("PUT", "/k", "alice's", "X-Amz-Acl", "public-read").want(200, "")
-		x.as(nobody, "PUT", "/"+x.bucket+"/k", "stranger's", "X-Amz-Tagging", "a=b").want(200, "")
+		x.as(anonymous, "PUT", "/"+x.bucket+"/k", "stranger's", "X-Amz-Tagging", "a=b").want(200, "")
 		for _, action := range []string{"s3:PutObjectTagging", "s3:PutObjectAcl"} {
 			x.policy(x.rule("Deny", "bob", "", "", action))
 			header := map[string][]string{"s3:PutObjectTagging": {"X-Amz-Tagging", "a=b"}, "s3:PutObjectAcl": {"X-Amz-Grant-Read", `id="alice"`}}[action]
@@ -202,7 +202,8 @@ func TestWritesByACLMaySetWhatGoesWithThem(t *testing.T) {
 	})
 }
 
-// The attributes of an object of another tenant are for whom its ACL lets read.
+// The attributes of another tenant's object are shown to callers whom its ACL allows
+// to read.
 func TestAttributesRespectTheObjectsACL(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.open()
@@ -220,7 +221,7 @@ func TestAttributesRespectTheObjectsACL(t *testing.T) {
 	})
 }
 
-// Who may only write learns neither size nor ETag.
+// A caller who may only write learns neither size nor ETag.
 func TestWritersLearnNothingOfWhatIsThere(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		etag := *x.put("k", "secret").ETag
@@ -244,7 +245,7 @@ func TestWritersLearnNothingOfWhatIsThere(t *testing.T) {
 	})
 }
 
-// Retention and legal hold are told to whom may read them, as on AWS.
+// Retention and legal hold are shown only to callers who may read them, as on AWS.
 func TestLocksAreToldToWhomMayReadThem(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.versioning(types.BucketVersioningStatusEnabled)
@@ -263,8 +264,8 @@ func TestLocksAreToldToWhomMayReadThem(t *testing.T) {
 	})
 }
 
-// A caller who may not list learns of a missing key nothing: neither that it
-// has a delete marker nor the marker's version.
+// A caller who may not list learns nothing about a missing key: neither that it has a
+// delete marker nor the marker's version.
 func TestAMissingKeyTellsNothingToThoseWhoMayNotList(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.raw("PUT", "?versioning", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>").want(200, "")
@@ -290,11 +291,11 @@ func TestAMissingKeyTellsNothingToThoseWhoMayNotList(t *testing.T) {
 	})
 }
 
-// Owners of buckets are confirmed to nobody before authentication.
+// The owner of a bucket is not confirmed before authentication.
 func TestExpectedOwnerIsLookedAtAfterAuthentication(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		var answers []string
-		for _, owner := range []string{"alice", "bob", "nobody"} {
+		for _, owner := range []string{"alice", "bob", "absent"} {
 			answers = append(answers, x.as(s3test.Key{}, "POST", "/"+x.bucket, "no form", "X-Amz-Expected-Bucket-Owner", owner).Code)
 		}
 		if answers[0] != answers[1] || answers[0] != answers[2] {

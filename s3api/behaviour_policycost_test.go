@@ -12,7 +12,7 @@ import (
 	"github.com/pithos/pithos/internal/s3test"
 )
 
-// deletion is a DeleteObjects of n keys that do not exist, each of 1,000 bytes.
+// deletion returns a DeleteObjects of n keys that do not exist, each of 1,000 bytes.
 func deletion(n int) string {
 	var b strings.Builder
 	b.WriteString("<Delete><Quiet>true</Quiet>")
@@ -23,8 +23,8 @@ func deletion(n int) string {
 	return b.String()
 }
 
-// hostilePolicies are denials that cost what 20 KB of policy can cost, and do
-// not apply.
+// hostilePolicies are Deny statements that do not apply and are as expensive as
+// 20 KB of policy can be.
 func hostilePolicies(bucket string) map[string]string {
 	list := func(n int, item string) string { return `[` + strings.Repeat(item+",", n-1) + item + `]` }
 	run := strings.Repeat("a", 40)
@@ -44,8 +44,8 @@ func hostilePolicies(bucket string) map[string]string {
 	}
 }
 
-// The bucket's owner chooses the policy, and those whom it lets in the headers
-// and keys: the worst of both is decided, for a thousand keys and for one.
+// The bucket's owner chooses the policy, and the callers choose headers and keys. The
+// worst case of both is decided, for a thousand keys and for one.
 func TestHostilePoliciesCostLittle(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
@@ -64,12 +64,12 @@ func TestHostilePoliciesCostLittle(t *testing.T) {
 	})
 }
 
-// Work stops when the client has left, also between the keys of a
-// DeleteObjects too.
+// Work stops when the client has disconnected, also between the keys of a
+// DeleteObjects.
 func TestAuthorizationStopsWhenTheClientHasLeft(t *testing.T) {
 	s := newServer(t)
 	b := s.bucket(t)
-	// Bob may delete some keys, but none of these: each is decided by itself.
+	// Bob may delete some keys, but none of these: each is decided separately.
 	s.signed(t, "alice", "PUT", "/"+b+"?policy", fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"bob"},"Action":"s3:DeleteObject","Resource":"arn:aws:s3:::%s/b*"}}`, b)).want(t, 204, "")
 	body := deletion(1000)
 	decided := func() int { return s.logs.FilterMessage("refused").Len() }
@@ -95,7 +95,7 @@ func TestAuthorizationStopsWhenTheClientHasLeft(t *testing.T) {
 	}
 }
 
-// More policies than the cache has room for are all decided by their own text.
+// With more policies than fit into the cache, each bucket is decided by its own.
 func TestPoliciesOfManyBuckets(t *testing.T) {
 	s := newServer(t)
 	const buckets = 64 // of 0.6 MiB of parsed policy each
@@ -118,7 +118,7 @@ func TestPoliciesOfManyBuckets(t *testing.T) {
 			}
 		}
 	}
-	// A changed policy counts at once.
+	// A changed policy takes effect immediately.
 	s.signed(t, "alice", "DELETE", "/"+names[1]+"?policy", "").want(t, 204, "")
 	s.signed(t, "alice", "PUT", "/"+names[1]+"?policy", allowAll(names[1], "s3:GetObject", "")).want(t, 204, "")
 	s.raw(t, "GET", "/"+names[1]+"/k", "").want(t, 200, "")

@@ -20,8 +20,8 @@ import (
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
 
-// policyOf is a bucket policy in which Bob may do everything but what the
-// statements deny him.
+// policyOf returns a bucket policy that allows Bob everything except what the
+// statements deny.
 func policyOf(bucket string, denials ...string) string {
 	about := fmt.Sprintf(`"Principal":{"AWS":"bob"},"Resource":["arn:aws:s3:::%s","arn:aws:s3:::%s/*"]`, bucket, bucket)
 	statements := []string{`{"Effect":"Allow","Action":"s3:*",` + about + `}`}
@@ -31,14 +31,13 @@ func policyOf(bucket string, denials ...string) string {
 	return `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
 }
 
-// keyCase is a request that carries a condition key.
+// keyCase is a request that has a condition key.
 type keyCase struct {
 	key, operator, value string
 	send                 func() *reply
 }
 
-// keyCases are requests of Bob's, at least one for each condition key of the
-// table.
+// keyCases are requests of Bob, at least one for each condition key in the table.
 func keyCases(x *apiTest) []keyCase {
 	at := "/" + x.bucket
 	bob := func(method, target, body string, header ...string) func() *reply {
@@ -153,7 +152,7 @@ func (x *apiTest) setPolicy(text string) {
 	x.raw("PUT", "?policy", text).want(204, "")
 }
 
-// A Deny on what a request carries applies, and the key is not absent.
+// A Deny on a condition key of the request applies, and the key is not absent.
 func TestRequestsCarryEveryConditionKey(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		blue := func(in *s3.PutObjectInput) { in.Tagging = aws.String("Team=blue") }
@@ -188,7 +187,7 @@ func TestRequestsCarryEveryConditionKey(t *testing.T) {
 	})
 }
 
-// actionsWith are the actions whose requests can carry the key, as a list of a
+// actionsWith returns the actions whose requests can have the key, as a list for a
 // policy.
 func actionsWith(name string) string {
 	for _, k := range policy.Keys() {
@@ -231,7 +230,7 @@ func TestConditionalWritesAndDeletesCanBeEnforced(t *testing.T) {
 		keys := func(objects string) string { return "<Delete>" + objects + "</Delete>" }
 		md5 := func(body string) []string { return []string{"Content-MD5", contentMD5(body)} }
 		body := keys("<Object><Key>big</Key></Object><Object><Key>k</Key><ETag>*</ETag></Object>")
-		// The header is not the keys' ETag: it would have no effect, and is refused.
+		// The header is not the ETag of the keys. It would have no effect and is refused.
 		x.as(s3test.Bob, "POST", "/"+x.bucket+"?delete", body, append(md5(body), "If-Match", "*")...).want(501, "NotImplemented")
 		r := x.as(s3test.Bob, "POST", "/"+x.bucket+"?delete", body, md5(body)...).want(200, "")
 		r.says("<Deleted><Key>k</Key></Deleted>").says("<Error><Key>big</Key><Code>AccessDenied</Code>")
@@ -244,8 +243,8 @@ func contentMD5(body string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// A condition on a key that no request carries is refused by name; one that an
-// earlier version stored is decided against the requester.
+// A condition on a key that no request has is refused by name. If an earlier version
+// stored such a condition, it is decided against the caller.
 func TestConditionKeysThatNoRequestCarries(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("k", "body")
@@ -279,7 +278,7 @@ func TestConditionKeysThatNoRequestCarries(t *testing.T) {
 	})
 }
 
-// A Deny that names what is copied holds however the request spells it.
+// A Deny that names the source of a copy applies to every spelling in the request.
 func TestCopySourceIsComparedInEverySpelling(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.put("private/x y", "body")

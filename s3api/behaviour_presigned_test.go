@@ -14,9 +14,9 @@ import (
 	"github.com/pithos/pithos/sigv4/sigv4test"
 )
 
-// presigned sends a request that was presigned with target, path and query,
-// as both signature versions do it in turn, and returns the answers. Headers
-// are in pairs; version 4 signs them.
+// presigned presigns a request with target, path and query with each signature
+// version, sends both, and returns the answers. Headers are in pairs; version 4
+// signs them.
 func (x *apiTest) presigned(method, target, body string, header ...string) *reply {
 	x.Helper()
 	return x.send(x.presign(method, target, body, header...))
@@ -60,7 +60,7 @@ func TestChecksumsInThePresignedQueryAreNotVerified(t *testing.T) {
 			}
 		}
 		x.presigned("PUT", "/k?x-amz-sdk-checksum-algorithm=CRC32", "body").want(200, "")
-		// A document is not held to such a checksum either; it needs another digest.
+		// Such a checksum is not verified for a document either; it needs another digest.
 		x.presigned("POST", "?delete&"+sdkQuery, "<Delete><Object><Key>k</Key></Object></Delete>").want(400, "InvalidRequest")
 		assert.Equal(x, "object", x.get("k"), "body")
 	})
@@ -83,8 +83,8 @@ func TestChecksumsInHeadersOfPresignedRequestsAreVerified(t *testing.T) {
 	})
 }
 
-// What presigners put into the query means what the header means, and policies
-// see it so.
+// A parameter that a presigner put into the query has the meaning of the header, in
+// policies too.
 func TestHeadersInThePresignedQueryTakeEffect(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		query := url.Values{"x-amz-acl": {"public-read"}, "x-amz-tagging": {"a=b"}, "x-amz-meta-Name": {"value"}, "x-amz-server-side-encryption": {"AES256"},
@@ -117,8 +117,8 @@ func TestHeadersInThePresignedQueryTakeEffect(t *testing.T) {
 	})
 }
 
-// A presigned URL cannot be bent to another operation by adding
-// the parameter that selects it.
+// A presigned URL cannot be changed to another operation by adding the parameter
+// that selects it.
 func TestPresignedURLsAreGoodForOneOperation(t *testing.T) {
 	s := newServer(t)
 	b := s.bucket(t)

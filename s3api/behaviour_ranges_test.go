@@ -79,8 +79,8 @@ func TestRangesOfEmptyObjects(t *testing.T) {
 	})
 }
 
-// RFC 9110, section 13.1.5: a range only if the object is the one that the
-// client has the rest of.
+// RFC 9110, section 13.1.5: the answer is a range only if the object is the one of
+// which the client has the rest.
 func TestIfRangeGivesTheWholeOfAnotherObject(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		etag := *x.put("k", "0123456789").ETag

@@ -17,8 +17,8 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// remake deletes the bucket, which is empty, and creates it again, as another
-// gateway does: this one remembers the old bucket.
+// remake deletes the empty bucket and creates it again, as through another gateway:
+// the gateway under test still caches the old bucket.
 func (x *apiTest) remake(owner string, edit func(*meta.BucketConfig)) {
 	x.Helper()
 	ctx, m := x.Context(), x.s.Gateway.Meta
@@ -42,16 +42,16 @@ func (x *apiTest) remake(owner string, edit func(*meta.BucketConfig)) {
 	assert.NoError(x, err)
 }
 
-// remember has the gateway remember the bucket as it is now, until the test is
-// over: the clock does not pass what is remembered.
+// remember makes the gateway cache the bucket as it is now. It sets the clock back, so
+// that the entry does not expire during the test.
 func (x *apiTest) remember() {
 	x.Helper()
 	x.s.Shift(x.T, -time.Hour)
 	x.raw("GET", "?versioning", "").want(200, "")
 }
 
-// other stores a small object in the bucket as it is now, as another gateway
-// does, and returns its ETag.
+// other stores a small object in the current bucket, as through another gateway, and
+// returns its ETag.
 func (x *apiTest) other(key, body string) string {
 	x.Helper()
 	ctx, m := x.Context(), x.s.Gateway.Meta
@@ -67,15 +67,15 @@ func (x *apiTest) other(key, body string) string {
 	return `"` + v.ETag + `"`
 }
 
-// form sends a form of alice's, which stores the object up/upload.bin.
+// form sends a form of alice that stores the object up/upload.bin.
 func (x *apiTest) form() *reply {
 	x.Helper()
 	body, contentType := browserForm(x.T, "body of the form", signedV4(s3test.Alice, x.bucket, 100)...)
 	return x.as(s3test.Key{}, "POST", "/"+x.bucket, string(body), "Content-Type", contentType)
 }
 
-// A bucket that was deleted and created again through another gateway takes
-// writes as if this gateway had not remembered the old one.
+// A bucket that was deleted and created again through another gateway accepts writes
+// as if this gateway had not cached the old one.
 func TestWritesGoIntoABucketThatWasCreatedAgain(t *testing.T) {
 	large := random(3 << 20)
 	writes := map[string]func(x *apiTest){
@@ -190,8 +190,8 @@ func TestWritesGoIntoABucketThatWasCreatedAgain(t *testing.T) {
 	})
 }
 
-// The new bucket may be of another tenant. What was allowed in the old one says
-// nothing of it.
+// The new bucket may belong to another tenant. Permissions in the old bucket do not
+// apply to it.
 func TestABucketThatAnotherTenantCreatedAgainIsAuthorizedAgain(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		before := len(x.blobs())
@@ -242,8 +242,7 @@ func TestABucketThatAnotherTenantCreatedAgainIsAuthorizedAgain(t *testing.T) {
 	})
 }
 
-// What the client may do in the new bucket is decided by that bucket: who owns
-// an object, too.
+// The new bucket decides what the client may do, and who owns the object.
 func TestAWriterIntoABucketCreatedAgainOwnsWhatTheBucketSays(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.remember()
@@ -269,22 +268,22 @@ func TestABucketThatItsOwnerCreatedAgainIsReadByItsOwnPolicy(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.policy(fmt.Sprintf(`{"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:ListBucket","s3:ListBucketMultipartUploads","s3:ListBucketVersions"],"Resource":["arn:aws:s3:::%[1]s","arn:aws:s3:::%[1]s/*"]}`, x.bucket))
 		x.other("gone", "public")
-		x.as(nobody, "GET", "/"+x.bucket+"/gone", "").want(200, "")
+		x.as(anonymous, "GET", "/"+x.bucket+"/gone", "").want(200, "")
 		x.raw("DELETE", "/gone", "").want(204, "")
 		for _, target := range []string{"/k", "", "?list-type=2", "?versions", "?uploads"} {
 			x.remember()
-			x.as(nobody, "GET", "/"+x.bucket+"?list-type=2", "").want(200, "")
+			x.as(anonymous, "GET", "/"+x.bucket+"?list-type=2", "").want(200, "")
 			policy := x.raw("GET", "?policy", "").want(200, "").body
 			x.remake("alice", nil)
 			x.other("k", "private")
-			x.as(nobody, "GET", "/"+x.bucket+target, "").want(403, "AccessDenied")
+			x.as(anonymous, "GET", "/"+x.bucket+target, "").want(403, "AccessDenied")
 			x.raw("DELETE", "/k", "").want(204, "")
 			x.raw("PUT", "?policy", policy).want(204, "")
 		}
 	})
 }
 
-// The token of the first page is one of the bucket that the page is of.
+// The token of the first page belongs to the bucket of that page.
 func TestListingsOfABucketCreatedAgainGoOn(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		x.remember()

@@ -13,8 +13,8 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// before has do run before the next calls of op to the metadata store, count
-// times at most. It returns how often that was so far.
+// before calls do before the next calls of op on the metadata store, at most count
+// times. The returned function reports how often it did so far.
 func (x *apiTest) before(op meta.Op, count int, do func(ctx context.Context) error) (ran func() int) {
 	x.Helper()
 	fault, ok := x.s.Gateway.Meta.(*metafault.Store)
@@ -37,8 +37,8 @@ func (x *apiTest) before(op meta.Op, count int, do func(ctx context.Context) err
 	return func() int { return int(n.Load()) }
 }
 
-// overwrite stores an object with a tag, if that is not "", as another request
-// does that comes in the middle of one.
+// overwrite stores an object with a tag, if that is not "", as a concurrent request
+// would.
 func (x *apiTest) overwrite(ctx context.Context, bucket, key, body, tag string) error {
 	b, err := x.s.Store.Bucket(ctx, bucket)
 	if err != nil {
@@ -52,8 +52,8 @@ func (x *apiTest) overwrite(ctx context.Context, bucket, key, body, tag string) 
 	return err
 }
 
-// A request that is repeated for a bucket that was created again takes over what
-// the repeated authorization has found, not what the first has.
+// A request that is retried for a bucket that was created again uses the results of
+// the second authorization, not of the first.
 func TestARepeatedRequestTakesOverNothingOfTheFirst(t *testing.T) {
 	behaviour(t, func(x *apiTest) {
 		source := x.s.Bucket(x.T)
@@ -71,8 +71,8 @@ func TestARepeatedRequestTakesOverNothingOfTheFirst(t *testing.T) {
 	})
 }
 
-// The source of a copy may be overwritten between the authorization and the
-// copy. What is copied then was authorized, with its own tags, or nothing is.
+// The source of a copy may be overwritten between the authorization and the copy.
+// Then the copy has an authorized version with its own tags, or it fails.
 func TestACopyOfASourceThatIsReplacedMeanwhileIsAuthorizedAgain(t *testing.T) {
 	old, replaced := random(2<<20), random(2<<20+1)
 	behaviour(t, func(x *apiTest) {

@@ -25,7 +25,7 @@ func (x *apiTest) deleteKey(key string, version ...string) *s3.DeleteObjectOutpu
 	return out
 }
 
-// versionsOf are the versions of a key as listed, newest first.
+// versionsOf returns the versions of a key as listed, newest first.
 func (x *apiTest) versionsOf(key string) []listedKey {
 	x.Helper()
 	l := x.list(url.Values{"versions": {""}, "prefix": {key}})
@@ -172,7 +172,7 @@ func TestCopiesOfVersions(t *testing.T) {
 			assert.NoError(x, err)
 			assert.Equal(x, "part", x.get("part"), body[1:3])
 			x.deleteKey("part", *out.VersionId)
-			// Of two versions that share their bytes each can go first.
+			// Either of two versions that share their bytes can be deleted first.
 			x.deleteKey(key, old)
 			x.blobs()
 			assert.Equal(x, "after the source went", x.get(key), body)

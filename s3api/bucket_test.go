@@ -64,7 +64,7 @@ func TestCreateBucketRefusals(t *testing.T) {
 		{"/good-name", config("<Location><Name>a</Name><Type>b</Type></Location>"), nil, 501, "NotImplemented"},
 		{"/good-name", "", []string{"X-Amz-Acl", "public-ready"}, 400, "InvalidArgument"},
 		{"/good-name", "", []string{"X-Amz-Acl", "private", "X-Amz-Grant-Read", "id=bob"}, 400, "InvalidRequest"},
-		{"/good-name", "", []string{"X-Amz-Grant-Read", "id=nobody"}, 400, "InvalidArgument"},
+		{"/good-name", "", []string{"X-Amz-Grant-Read", "id=absent"}, 400, "InvalidArgument"},
 		{"/good-name", "", []string{"X-Amz-Object-Ownership", "x"}, 400, "InvalidArgument"},
 		{"/good-name", "", []string{"X-Amz-Object-Ownership", "BucketOwnerEnforced", "X-Amz-Acl", "public-read"}, 400, "InvalidBucketAclWithObjectOwnership"},
 		{"/good-name", "", []string{"X-Amz-Bucket-Object-Lock-Enabled", "perhaps"}, 400, "InvalidArgument"},
@@ -184,7 +184,7 @@ func TestListingParameters(t *testing.T) {
 	}
 }
 
-// signedOrRaw lists, signed by version 2, which does not care for the query.
+// signedOrRaw sends a listing signed by version 2, which does not sign its query.
 func (s *server) signedOrRaw(t *testing.T, bucket, query string) *answer {
 	t.Helper()
 	r := s.request(t, "GET", "/"+bucket+"?"+query, "")
@@ -227,7 +227,7 @@ func TestVersionsAndDeleteMarkersAreListed(t *testing.T) {
 	}
 }
 
-// What is set is shown again, and gone when deleted.
+// A setting is returned after it is set, and absent after it is deleted.
 func TestBucketSettings(t *testing.T) {
 	s := newServer(t)
 	locked := s.bucket(t, func(in *s3.CreateBucketInput) { in.ObjectLockEnabledForBucket = aws.Bool(true) })
@@ -247,7 +247,7 @@ func TestBucketSettings(t *testing.T) {
 		{"publicAccessBlock", "PublicAccessBlockConfiguration", "<BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>false</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>false</RestrictPublicBuckets>", "NoSuchPublicAccessBlockConfiguration", 200, 204, ""},
 		{"publicAccessBlock", "PublicAccessBlockConfiguration", "<BlockPublicAcls>perhaps</BlockPublicAcls>", "", 400, 0, "MalformedXML"},
 		{"ownershipControls", "OwnershipControls", "<Rule><ObjectOwnership>BucketOwnerPreferred</ObjectOwnership></Rule>", "OwnershipControlsNotFoundError", 200, 204, ""},
-		{"ownershipControls", "OwnershipControls", "<Rule><ObjectOwnership>Nobody</ObjectOwnership></Rule>", "", 400, 0, "MalformedXML"},
+		{"ownershipControls", "OwnershipControls", "<Rule><ObjectOwnership>Unknown</ObjectOwnership></Rule>", "", 400, 0, "MalformedXML"},
 		{"cors", "CORSConfiguration", "<CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>", "NoSuchCORSConfiguration", 200, 204, ""},
 		{"cors", "CORSConfiguration", "<CORSRule><AllowedOrigin>*.*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>", "", 400, 0, "InvalidRequest"},
 		{"cors", "CORSConfiguration", "<CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>PATCH</AllowedMethod></CORSRule>", "", 400, 0, "InvalidRequest"},

@@ -6,7 +6,7 @@ import (
 	"github.com/pithos/pithos/internal/s3err"
 )
 
-// serviceOperations are the rows about no bucket.
+// serviceOperations are the rows without a bucket.
 func serviceOperations() []Operation {
 	return []Operation{
 		{Name: "ListBuckets", Method: http.MethodGet, Scope: ScopeService,
@@ -118,8 +118,8 @@ func bucketConfigOperations() []Operation {
 	}
 }
 
-// bucketFeatureOperations are the rows of features of a bucket that Pithos
-// lacks. The absent ones answer that nothing is configured, the others 501.
+// bucketFeatureOperations are the rows of bucket features that Pithos does not
+// have. Rows with Absent answer that nothing is configured, the others 501.
 func bucketFeatureOperations() []Operation {
 	return []Operation{
 		{Name: "GetBucketLifecycleConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: with("lifecycle"),

@@ -11,9 +11,9 @@ import (
 // http.Request: RemoteAddr and TLS there describe the last hop, which may be a
 // reverse proxy.
 type Client struct {
-	// Address is the client's; invalid where it is not known.
+	// Address is the client's address; invalid if it is not known.
 	Address netip.Addr
-	// Secure says whether the client speaks HTTPS.
+	// Secure reports whether the client uses HTTPS.
 	Secure bool
 	// Proxy is the address of the trusted proxy that reported this; "" if the
 	// client is connected directly.
@@ -36,7 +36,7 @@ func ClientOf(r *http.Request) Client {
 	return Client{Address: peerAddress(r), Secure: r.TLS != nil}
 }
 
-// peerAddress is the address of the connection; invalid where it has none.
+// peerAddress returns the remote address of the connection; invalid if it has none.
 func peerAddress(r *http.Request) netip.Addr {
 	p, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -30,8 +30,8 @@ func objectConfigOperations() []Operation {
 	}
 }
 
-// objectFeatureOperations are the rows of features of an object that Pithos
-// lacks. The absent ones answer that there is nothing of the kind, the others 501.
+// objectFeatureOperations are the rows of object features that Pithos does not
+// have. Rows with Absent answer that the object has none, the others 501.
 func objectFeatureOperations() []Operation {
 	return []Operation{
 		{Name: "GetObjectTorrent", Method: http.MethodGet, Scope: ScopeObject, Query: with("torrent"),

@@ -12,7 +12,7 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// What is made of a rule when it is parsed decides as the rule itself does.
+// A parsed rule decides like the original rule.
 func FuzzCORSMatcher(f *testing.F) {
 	f.Add("x-amz-*", "X-Amz-Date")
 	f.Add("*", "")

@@ -49,7 +49,7 @@ type loggingXML struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ BucketLoggingStatus"`
 }
 
-// getLogging is GetBucketLogging: it is off.
+// getLogging is GetBucketLogging: it is disabled.
 func getLogging(_ *API, w http.ResponseWriter, _ *Request) error {
 	return writeXML(w, loggingXML{})
 }
@@ -58,7 +58,7 @@ type accelerateXML struct {
 	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AccelerateConfiguration"`
 }
 
-// getAccelerate is GetBucketAccelerateConfiguration: it never was on.
+// getAccelerate is GetBucketAccelerateConfiguration: it was never enabled.
 func getAccelerate(_ *API, w http.ResponseWriter, _ *Request) error {
 	return writeXML(w, accelerateXML{})
 }
@@ -92,8 +92,8 @@ func emptyList(root string) handler {
 	}
 }
 
-// noContinuation refuses a continuation token of a listing that never has a
-// second page.
+// noContinuation refuses a continuation token for a listing that never has a second
+// page.
 func noContinuation(r *Request) error {
 	if token := r.Query().Get("continuation-token"); token != "" {
 		return badArgument("continuation-token", token, "The continuation token provided is incorrect")
@@ -106,7 +106,7 @@ type abacXML struct {
 	Status  string
 }
 
-// getAbac is GetBucketAbac: tags of buckets do not decide about access.
+// getAbac is GetBucketAbac: tags of buckets do not affect access.
 func getAbac(_ *API, w http.ResponseWriter, _ *Request) error {
 	return writeXML(w, abacXML{Status: "Disabled"})
 }

@@ -46,7 +46,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 }
 
-// guarded turns a panic into an error, with the stack in the log.
+// guarded turns a panic into an error and logs the stack.
 func (a *API) guarded(w *response, r *Request) (err error) {
 	defer func() {
 		p := recover()
@@ -174,7 +174,7 @@ func (a *API) performOnce(w *response, r *Request, admitted *bool) error {
 	return a.hideMissing(r, r.Op.Handler(a, w, r))
 }
 
-// noticedBody notes whether a body was read.
+// noticedBody records whether a body was read.
 type noticedBody struct {
 	io.Reader
 	read bool

@@ -7,8 +7,8 @@
 //
 //	address → row of the table → authenticate → load the bucket → authorize → handler
 //
-// Request headers have a table too (requestheaders.go). It says which may be
-// repeated, and states the rules that make the signature, the policy
+// Request headers have a table too (requestheaders.go). It defines which headers
+// may be repeated, and states the rules by which the signature, the policy
 // conditions and the handler see the same headers.
 //
 // Handlers decode, call package store, and encode. They return errors of package

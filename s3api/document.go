@@ -49,7 +49,7 @@ func (r *Request) Document() ([]byte, error) {
 func (r *Request) readUpTo(limit int64) ([]byte, error) {
 	size := int64(4 << 10)
 	if r.ContentLength >= 0 {
-		size = min(max(r.ContentLength+1, 512), defaultMaxDocument) // one more, to see the end
+		size = min(max(r.ContentLength+1, 512), defaultMaxDocument) // one more byte, to see the end
 	}
 	data := make([]byte, 0, min(size, limit))
 	if err := r.admit(WorkDocument, int64(cap(data))); err != nil {
@@ -76,8 +76,8 @@ func (r *Request) readUpTo(limit int64) ([]byte, error) {
 	}
 }
 
-// DecodeXML reads the body strictly into v; roots are the names that the root
-// element may have. MalformedXML and the errors of Document.
+// DecodeXML decodes the body strictly into v; roots are the allowed names of the
+// root element. Errors: MalformedXML and those of Document.
 func (r *Request) DecodeXML(v any, roots ...string) error {
 	data, err := r.Document()
 	if err != nil {
@@ -88,8 +88,8 @@ func (r *Request) DecodeXML(v any, roots ...string) error {
 
 const digestPrefix = "X-Amz-Checksum-"
 
-// checkDigests compares a document with its Content-MD5 and x-amz-checksum-*,
-// in the header or the trailer.
+// checkDigests compares a document with its Content-MD5 and x-amz-checksum-* in
+// the header or the trailer.
 func (r *Request) checkDigests(data []byte) error {
 	checked := false
 	if values, ok := r.Header["Content-Md5"]; ok {

@@ -110,7 +110,8 @@ type publicAccessBlockXML struct {
 	policy.PublicAccessBlock
 }
 
-// publicAccessBlock is the bucket's; it blocks nothing where there is none.
+// publicAccessBlock returns the bucket's public access block; without one, nothing
+// is blocked.
 func publicAccessBlock(b *meta.Bucket) (block policy.PublicAccessBlock, err error) {
 	if doc := b.Config.Documents[docPublicAccessBlock]; doc != nil {
 		err = xml.Unmarshal(doc, &block)

@@ -90,7 +90,7 @@ func parseEncryption(r *Request) (*meta.EncryptionConfig, error) {
 		}
 		config.Blocked = []string{b.EncryptionType}
 	}
-	if rule.Default == nil { // AWS' rule may say what is blocked, and nothing else
+	if rule.Default == nil { // on AWS, a rule may contain only BlockedEncryptionTypes
 		return config, nil
 	}
 	switch rule.Default.SSEAlgorithm {

@@ -20,7 +20,7 @@ func TestFailuresOfTheEngineAreTheirOwnCodes(t *testing.T) {
 		{meta.ErrOverloaded, "SlowDown", 503},
 		{blob.ErrUnavailable, "ServiceUnavailable", 503},
 		{blob.ErrOverloaded, "SlowDown", 503},
-		// Whoever is told to slow down may take it that nothing was done.
+		// A client that gets SlowDown may assume that nothing was changed.
 		{fmt.Errorf("%w: %w", meta.ErrUnknownOutcome, meta.ErrOverloaded), "ServiceUnavailable", 503},
 		{blob.ErrFull, "ServiceUnavailable", 503},
 		{meta.ErrConflict, "OperationAborted", 409},

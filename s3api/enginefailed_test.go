@@ -12,7 +12,7 @@ import (
 	"github.com/pithos/pithos/store"
 )
 
-// TestWhatCountsAsFailureOfTheEngine: of the errors that are answered 503.
+// TestWhatCountsAsFailureOfTheEngine tests the errors that are answered with 503.
 func TestWhatCountsAsFailureOfTheEngine(t *testing.T) {
 	for _, c := range []struct {
 		err  error

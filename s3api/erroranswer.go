@@ -42,8 +42,8 @@ func (a *API) writeError(w *response, r *Request, e *s3err.Error) {
 		s3err.Detail{Name: "RequestId", Value: r.ID}, s3err.Detail{Name: "HostId", Value: a.hostID})...)
 }
 
-// WriteError answers a request with the status of e, the headers that go with
-// e, and S3's error document: details are elements that follow those of e.
+// WriteError answers a request with the status of e, the headers that belong to e,
+// and S3's error document: details are elements that follow those of e.
 func WriteError(w http.ResponseWriter, r *http.Request, e *s3err.Error, details ...s3err.Detail) {
 	status, h := statusOf(e), w.Header()
 	setErrorHeaders(h, e)
@@ -62,10 +62,10 @@ func WriteError(w http.ResponseWriter, r *http.Request, e *s3err.Error, details 
 	h.Set("Content-Type", "application/xml")
 	h.Set("Content-Length", itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone needs no answer
+	_, _ = w.Write(body) // a client that has disconnected needs no answer
 }
 
-// setErrorHeaders sets the headers that go with e.
+// setErrorHeaders sets the headers that belong to e.
 func setErrorHeaders(h http.Header, e *s3err.Error) {
 	f := e.Found
 	if f == nil {
@@ -125,8 +125,8 @@ func shown(name string) int {
 	return maxShown
 }
 
-// errorDocument is S3's error document: code, message, the details of e, and
-// then more. Of several elements with one name it has the first.
+// errorDocument returns S3's error document: code, message, the details of e, and
+// then more. Of several elements with the same name it has the first.
 func errorDocument(e *s3err.Error, more []s3err.Detail) []byte {
 	var b strings.Builder
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error>")

@@ -118,10 +118,10 @@ var statuses = map[s3err.Code]int{
 	s3err.XAmzContentSHA256Mismatch:                      400,
 }
 
-// statusOf is the HTTP status of e.
+// statusOf returns the HTTP status of e.
 func statusOf(e *s3err.Error) int {
 	if e.Code == s3err.AuthorizationQueryParametersError && strings.HasPrefix(e.Message, "X-Amz-Expires") {
-		return http.StatusForbidden // as of a request that has expired, which clients know
+		return http.StatusForbidden // as for an expired request, which clients handle
 	}
 	if status, ok := statuses[e.Code]; ok {
 		return status

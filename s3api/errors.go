@@ -12,26 +12,26 @@ import (
 	"github.com/pithos/pithos/meta"
 )
 
-// fail returns the error of code with its own message.
+// fail returns an error with the code and its default message.
 func fail(code s3err.Code) *s3err.Error { return s3err.New(code) }
 
-// failf returns the error of code with a message of the caller's.
+// failf returns an error with the code and the caller's message.
 func failf(code s3err.Code, format string, args ...any) *s3err.Error {
 	return s3err.Newf(code, format, args...)
 }
 
-// badArgument is InvalidArgument about a parameter or header.
+// badArgument returns InvalidArgument for a parameter or header.
 func badArgument(name, value, format string, args ...any) *s3err.Error {
 	return failf(s3err.InvalidArgument, format, args...).With("ArgumentName", name).With("ArgumentValue", value)
 }
 
-// malformedXML is MalformedXML with its cause.
+// malformedXML returns MalformedXML with its cause.
 func malformedXML(format string, args ...any) *s3err.Error {
 	return fail(s3err.MalformedXML).WithHint(format, args...)
 }
 
-// toError returns err as what the client gets. An error that is not meant for
-// the client becomes InternalError.
+// toError returns the error that the client gets for err. An error that is not
+// meant for the client becomes InternalError.
 func toError(err error) *s3err.Error {
 	var (
 		coded *s3err.Error
@@ -50,14 +50,14 @@ func toError(err error) *s3err.Error {
 	return fromEngine(err)
 }
 
-// fromEngine maps the sentinels of meta and blob.
+// fromEngine maps the sentinel errors of meta and blob to S3's codes.
 func fromEngine(err error) *s3err.Error {
 	e := &s3err.Error{Code: s3err.InternalError, Err: err}
 	switch {
 	case errors.Is(err, meta.ErrUnknownOutcome):
 		e.Code = s3err.ServiceUnavailable
 	case errors.Is(err, meta.ErrOverloaded), errors.Is(err, blob.ErrOverloaded):
-		// SDKs repeat both, and ask less for a while after this one.
+		// SDKs retry both, and reduce their request rate after this one.
 		e.Code = s3err.SlowDown
 	case errors.Is(err, meta.ErrUnavailable):
 		e.Code = s3err.ServiceUnavailable
@@ -67,7 +67,7 @@ func fromEngine(err error) *s3err.Error {
 		e.Code = s3err.NoSuchBucket
 	case errors.Is(err, meta.ErrUploadClosed):
 		e.Code = s3err.NoSuchUpload
-	// A blob that is missing or corrupt is an internal error: waiting does not mend it.
+	// A missing or corrupt blob is an internal error: a retry does not help.
 	case errors.Is(err, blob.ErrUnavailable):
 		e.Code = s3err.ServiceUnavailable
 	case errors.Is(err, blob.ErrFull):
@@ -76,7 +76,7 @@ func fromEngine(err error) *s3err.Error {
 	return e
 }
 
-// engineFailed is [RequestInfo.EngineFailed].
+// engineFailed returns the value of [RequestInfo.EngineFailed].
 func engineFailed(e *s3err.Error) bool {
 	switch e.Code {
 	case s3err.ServiceUnavailable:
@@ -87,7 +87,7 @@ func engineFailed(e *s3err.Error) bool {
 	return false
 }
 
-// missing reports whether err says that there is no such object or version, or
+// missing reports whether err means that the object or version does not exist, or
 // that it is a delete marker.
 func missing(err error) bool {
 	code := s3err.CodeOf(err)

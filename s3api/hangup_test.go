@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestAClientThatHangsUpIsNoFailure: it may have read all that it wanted.
+// TestAClientThatHangsUpIsNoFailure: a client may disconnect early on purpose.
 func TestAClientThatHangsUpIsNoFailure(t *testing.T) {
 	s := newServer(t)
 	b := s.bucket(t)

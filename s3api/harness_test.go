@@ -79,7 +79,7 @@ func newServer(t *testing.T, edit ...func(*s3api.Options)) *server {
 	return s
 }
 
-// client is the SDK's for a tenant; "" is nobody.
+// client returns an SDK client for a tenant; "" is anonymous.
 func (s *server) client(tenant string) *s3.Client {
 	o := s3.Options{BaseEndpoint: aws.String(s.URL), UsePathStyle: true, Region: "us-east-1", RetryMaxAttempts: 1, Credentials: aws.AnonymousCredentials{}}
 	if tenant != "" {
@@ -89,7 +89,7 @@ func (s *server) client(tenant string) *s3.Client {
 	return s3.New(o)
 }
 
-// bucket makes a bucket of alice's.
+// bucket creates a bucket of alice.
 func (s *server) bucket(t *testing.T, edit ...func(*s3.CreateBucketInput)) string {
 	t.Helper()
 	name := strings.ToLower("b-" + hex.EncodeToString([]byte(time.Now().Format("150405.000000")))[:26])
@@ -113,7 +113,7 @@ func (s *server) put(t *testing.T, bucket string, keys ...string) {
 	}
 }
 
-// code is the S3 error code of an SDK's error; "" is success.
+// code returns the S3 error code of an error of the SDK; "" is success.
 func code(t *testing.T, err error) string {
 	t.Helper()
 	var e smithy.APIError
@@ -126,7 +126,7 @@ func code(t *testing.T, err error) string {
 	return e.ErrorCode()
 }
 
-// answer is what came back for a raw request.
+// answer is the answer to a raw request.
 type answer struct {
 	*http.Response
 	body []byte
@@ -137,7 +137,7 @@ type answer struct {
 	}
 }
 
-// raw sends a request as it is, with headers in pairs.
+// raw sends an unsigned request, with headers in pairs.
 func (s *server) raw(t *testing.T, method, uri, body string, headers ...string) *answer {
 	t.Helper()
 	return s.do(t, s.request(t, method, uri, body, headers...))

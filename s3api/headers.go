@@ -129,8 +129,8 @@ func byteRange(v string) *store.Range {
 	return &store.Range{First: int64(from), Last: int64(to)}
 }
 
-// ifRange reports whether an If-Range names the version: by its ETag or, to
-// the second, its date. (RFC 9110, section 13.1.5.)
+// ifRange reports whether an If-Range matches the version: its ETag, or its date
+// to the second. (RFC 9110, section 13.1.5.)
 func ifRange(validator string, v *meta.Version) bool {
 	if t, err := http.ParseTime(validator); err == nil {
 		return t.Equal(time.UnixMicro(v.Modified).Truncate(time.Second))

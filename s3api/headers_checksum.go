@@ -92,7 +92,8 @@ func bodyChecksum(r *Request) (store.ChecksumRequest, error) {
 	return c, nil
 }
 
-// trailerChecksum is the algorithm that the announced trailer has; "" if none.
+// trailerChecksum returns the checksum algorithm that x-amz-trailer announces; "" if
+// none.
 func trailerChecksum(h http.Header) string {
 	for _, v := range h.Values("X-Amz-Trailer") {
 		for name := range strings.SplitSeq(v, ",") {

@@ -6,8 +6,8 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-// A master key that is for others cannot be named: not for an object, an
-// upload or a copy, and not as a bucket's default.
+// A tenant cannot name a master key of other tenants: not for an object, an upload or
+// a copy, and not as a bucket's default.
 func TestMasterKeysOfOtherTenantsAreRefused(t *testing.T) {
 	s := newServer(t, func(o *s3api.Options) {
 		o.MayUseKey = func(tenant, keyID string) bool { return tenant == "bob" && keyID != "" }
@@ -23,6 +23,6 @@ func TestMasterKeysOfOtherTenantsAreRefused(t *testing.T) {
 	s.signed(t, "alice", "PUT", "/"+b+"?encryption", rule).want(t, 403, "AccessDenied")
 	s.signed(t, "alice", "GET", "/"+b+"?encryption", "").want(t, 404, "ServerSideEncryptionConfigurationNotFoundError")
 	s.signed(t, "alice", "PUT", "/"+b+"/k", "body", named[:2]...).want(t, 200, "") // the key of those who name none
-	// An operator's key is not held to the rule: what it meets is that there is no such key.
+	// The rule does not apply to an operator's key: it gets the error for a missing key.
 	s.signed(t, "root", "PUT", "/"+b+"/k", "body", named...).want(t, 400, "KMS.NotFoundException")
 }

@@ -262,7 +262,7 @@ func (a *API) completeHeaders(r *Request, in *store.CompleteInput) (err error) {
 	return nil
 }
 
-// location is the address of the object of a request.
+// location returns the URL of the object of a request.
 func (a *API) location(r *Request) string {
 	scheme := "http://"
 	if r.Client.Secure {
@@ -322,7 +322,7 @@ type listedPart struct {
 	checksumFields
 }
 
-// person is an owner or initiator in an answer.
+// person returns the XML of an owner or initiator.
 type person struct {
 	ID          string
 	DisplayName string

@@ -87,7 +87,7 @@ func deletedResources(_ *API, r *Request) ([]Access, error) {
 			all[i].Action = "s3:DeleteObjectVersion"
 		}
 		if o.ETag != nil && *o.ETag != "*" || o.Size != nil || o.LastModifiedTime != nil {
-			all[i].Also = ofVersion("s3:GetObject", o.VersionId) // as the headers of DeleteObject do
+			all[i].Also = ofVersion("s3:GetObject", o.VersionId) // as for the headers of DeleteObject
 		}
 	}
 	if wantsBypass(r) {
@@ -184,12 +184,12 @@ func deleteObjects(a *API, w http.ResponseWriter, r *Request) error {
 	for i := range doc.Objects {
 		slots <- struct{}{}
 		if r.Context().Err() != nil {
-			break // the client has left
+			break // the client has disconnected
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			defer func() {
-				if p := recover(); p != nil { // the guard of the request is not on this goroutine
+				if p := recover(); p != nil { // API.guarded does not cover this goroutine
 					a.log.Sugar().Errorf("request %s: panic: %v\n%s", r.ID, p, debug.Stack())
 					errs[i] = fail(s3err.InternalError)
 				}

@@ -65,7 +65,7 @@ func (a *API) getInput(r *Request) (in store.GetInput, err error) {
 	return in, err
 }
 
-// objectStatus is the HTTP status of an object's answer.
+// objectStatus returns the HTTP status of an object's answer.
 func objectStatus(o *store.Object) int {
 	if o.Partial {
 		return http.StatusPartialContent
@@ -141,7 +141,7 @@ func shownChecksum(o *store.Object) *meta.Checksum {
 	return o.Version.Checksum
 }
 
-// overrides are the parameters that replace headers of an answer.
+// overrides are the query parameters that replace headers of an answer.
 var overrides = map[string]string{
 	"response-content-type": "Content-Type", "response-content-language": "Content-Language", "response-expires": "Expires",
 	"response-cache-control": "Cache-Control", "response-content-disposition": "Content-Disposition", "response-content-encoding": "Content-Encoding",
@@ -188,7 +188,7 @@ func sendBody(w http.ResponseWriter, o *store.Object, headers func() error) erro
 	return err
 }
 
-// readSome reads once, and again while that brings nothing.
+// readSome reads until it gets at least one byte or an error.
 func readSome(r io.Reader, buf []byte) (int, error) {
 	for {
 		n, err := r.Read(buf)
@@ -231,9 +231,8 @@ func getObjectAttributes(a *API, w http.ResponseWriter, r *Request) error {
 	}
 	if wanted["Checksum"] && v.Checksum != nil {
 		whole := *v.Checksum
-		// The number of parts after a composite checksum, which HeadObject and
-		// CompleteMultipartUpload show, is not part of it here, as on AWS.
-		// ObjectParts has it.
+		// HeadObject and CompleteMultipartUpload append the number of parts to a
+		// composite checksum. Here it is left out, as on AWS; it is in ObjectParts.
 		whole.Value, _, _ = strings.Cut(whole.Value, "-")
 		c := checksumOf(&whole)
 		c.ChecksumType = whole.Type
@@ -358,7 +357,7 @@ type attributePart struct {
 	checksumFields
 }
 
-// attributeParts is the page of parts that the request asks for.
+// attributeParts returns the page of parts that the request asks for.
 func (a *API) attributeParts(r *Request, o *store.Object) (*objectParts, error) {
 	p := &objectParts{TotalPartsCount: o.PartsCount, MaxParts: 1000}
 	for name, field := range map[string]*int{"X-Amz-Max-Parts": &p.MaxParts, "X-Amz-Part-Number-Marker": &p.PartNumberMarker} {
@@ -386,8 +385,8 @@ func (a *API) attributeParts(r *Request, o *store.Object) (*objectParts, error) 
 // errNoTorrent is the error of an object that exists and has no torrent.
 var errNoTorrent = failf(s3err.NoSuchKey, "The specified object has no torrent.")
 
-// getObjectTorrent is GetObjectTorrent in the S3 API reference. S3 gave up
-// BitTorrent in 2022; no object has a torrent.
+// getObjectTorrent is GetObjectTorrent in the S3 API reference. S3 ended its
+// support of BitTorrent in 2022; no object has a torrent.
 func getObjectTorrent(a *API, _ http.ResponseWriter, r *Request) error {
 	if _, err := a.store.Find(r.Context(), r.Bucket, r.Key, ""); err != nil {
 		return err

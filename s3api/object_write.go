@@ -121,13 +121,13 @@ func written(h http.Header, p *store.PutResult) {
 	writeEncryption(h, p.Encryption)
 }
 
-// copySource is the object that a copy is made of.
+// copySource is the source object of a copy.
 type copySource struct {
 	bucket, key, version string
 }
 
-// parseCopySource reads x-amz-copy-source: /bucket/key?versionId=id, URL-encoded
-// as in a form: a plus sign is a space, as it is to AWS and to clients.
+// parseCopySource parses x-amz-copy-source: /bucket/key?versionId=id, URL-encoded
+// as in a form: a plus sign is a space, as on AWS and in clients.
 func parseCopySource(v string) (c copySource, err error) {
 	bad := badArgument("x-amz-copy-source", v, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
 	path, query, found := strings.Cut(v, "?")
@@ -227,7 +227,7 @@ func copyObject(a *API, w http.ResponseWriter, r *Request) error {
 	return writeXML(w, copyObjectResult{LastModified: stamp(result.Modified), ETag: quote(result.ETag), checksumFields: sums})
 }
 
-// renameSource is the key that a RenameObject takes the object from.
+// renameSource returns the source key of a RenameObject.
 func renameSource(r *Request) (string, error) {
 	from, err := url.PathUnescape(r.Header.Get("X-Amz-Rename-Source"))
 	from = strings.TrimPrefix(strings.TrimPrefix(from, "/"), r.BucketName+"/")

@@ -10,7 +10,7 @@ import (
 func objectOperations() []Operation {
 	return []Operation{
 		{Name: "PutObject", Method: http.MethodPut, Scope: ScopeObject,
-			Honours: attributeHeaders | BodyChecksum | Offset | IfMatch | IfNoneMatch, Carries: SetACL | SetTags, // an append keeps them
+			Honours: attributeHeaders | BodyChecksum | Offset | IfMatch | IfNoneMatch, Carries: SetACL | SetTags, // an append keeps ACL and tags
 			Action: "s3:PutObject", MaxBody: store.MaxPutBytes, Body: BodyStream,
 			Handler: putObject,
 			Differs: "`x-amz-write-offset-bytes` appends in any bucket without versioning; that needs `s3:GetObject` too, and `s3:PutObjectTagging` or `s3:PutObjectAcl` where the object has tags or grants something to others. Storage classes are those of the configuration, and REDUCED_REDUNDANCY, which is stored as STANDARD is. `aws:kms` takes keys of the local key ring, and its active key where none is named; `aws:kms:dsse` answers 501."},

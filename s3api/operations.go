@@ -5,7 +5,7 @@ import (
 	"net/url"
 )
 
-// Scope is what a request's address names.
+// Scope is the kind of resource that a request's address names.
 type Scope int
 
 // The scopes of operations.
@@ -22,8 +22,8 @@ type BodyKind int
 const (
 	// BodyNone: the body is not read.
 	BodyNone BodyKind = iota
-	// BodyDocument is a document, XML mostly, that [Request.Document] reads
-	// whole, up to the row's MaxBody bytes.
+	// BodyDocument is a document, usually XML, that [Request.Document] reads into
+	// memory, up to the row's MaxBody bytes.
 	BodyDocument
 	// BodyStream is an object's bytes: [Request.Body] streams them, verified.
 	BodyStream
@@ -44,8 +44,8 @@ func (s Selector) matches(q url.Values) bool {
 	return ok && (s.Value == "" || len(values) == 1 && values[0] == s.Value)
 }
 
-// handler answers one operation. An error goes to the table of errors; if the
-// answer has begun, the connection is cut.
+// handler answers one operation. If it returns an error, the error is answered; if
+// the answer has begun, the connection is closed.
 type handler func(a *API, w http.ResponseWriter, r *Request) error
 
 // Operation is one row of the table: one operation of the S3 API.
@@ -82,7 +82,7 @@ type Operation struct {
 	// of an Access that is Carried. Setting them needs the same actions as setting
 	// them by a header.
 	Carries Headers
-	// Resources declares what else the request touches, for authorization.
+	// Resources declares the other accesses of the request, for authorization.
 	Resources func(a *API, r *Request) ([]Access, error)
 	// Authenticate replaces the signature check: POST forms have their policy in
 	// the body.
@@ -98,15 +98,14 @@ type Operation struct {
 	// NeedDigest: a Content-MD5 or x-amz-checksum-* must come with the body.
 	NeedDigest bool
 
-	// Page is that of a listing; nil for other operations.
+	// Page is the page of a listing; nil for other operations.
 	Page *Page
 
-	// ObjectChecksum: an x-amz-checksum-* is that of the object, not of the
-	// document in the body.
+	// ObjectChecksum: an x-amz-checksum-* is the checksum of the object, not of
+	// the document in the body.
 	ObjectChecksum bool
 
-	// Differs says, for the compatibility page, in what the operation is not
-	// what it is on AWS.
+	// Differs describes, for the compatibility page, the differences to AWS.
 	Differs string
 
 	// Absent: Pithos does not have the feature. Handler answers what AWS answers if
@@ -114,7 +113,7 @@ type Operation struct {
 	// since the operations that would configure it answer 501.
 	Absent bool
 
-	// Handler answers; where it is nil, the answer is 501 NotImplemented.
+	// Handler answers the request; if it is nil, the answer is 501 NotImplemented.
 	Handler handler
 }
 

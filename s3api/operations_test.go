@@ -14,7 +14,7 @@ import (
 	"github.com/pithos/pithos/policy"
 )
 
-// own are the rows that are no methods of the SDK's client.
+// own are the rows that are not methods of the SDK's client.
 var own = []string{"OptionsBucket", "OptionsObject", "PostObject"}
 
 func TestEveryOperationOfTheSDKHasARow(t *testing.T) {
@@ -71,8 +71,8 @@ func wants(op *Operation) string {
 	return strings.Join(all, "&") + " " + op.Header
 }
 
-// Of the rows that a request fits, those that ask for as much as the chosen
-// one differ in a sub-resource, which route refuses as a conflict.
+// If several rows match a request with the same specificity, they differ in a
+// sub-resource, and route refuses the request as a conflict.
 func TestRowsOfEqualRankConflict(t *testing.T) {
 	ops := Operations()
 	pointers := make([]*Operation, len(ops))
@@ -196,7 +196,7 @@ func routed(t *testing.T, a *API, request string) string {
 	return r.Op.Name
 }
 
-// testAPI routes; it has nothing behind it.
+// testAPI is an API that can only route.
 func testAPI(t *testing.T) *API {
 	t.Helper()
 	a := &API{}

@@ -9,8 +9,8 @@ import (
 	"github.com/pithos/pithos/s3api"
 )
 
-// A listing asks for the memory of its page before it reads it, and is refused
-// where there is none.
+// A listing requests the memory of its page before it reads it, and is refused if no
+// memory is available.
 func TestListingsAskForTheMemoryOfTheirPage(t *testing.T) {
 	var asked []s3api.Work
 	full := false

@@ -62,7 +62,7 @@ func setCopySource(c policy.Context, r *Request) {
 	}
 }
 
-// uploadsInParts are the writes with s3:PutObject that create no object yet.
+// uploadsInParts are the writes with s3:PutObject that do not create an object yet.
 // (User guide, "Enforce conditional writes on Amazon S3 buckets".)
 var uploadsInParts = map[string]bool{"CreateMultipartUpload": true, "UploadPart": true, "UploadPartCopy": true}
 
@@ -126,7 +126,7 @@ func (a *API) setDocumentContext(c policy.Context, r *Request) error {
 	retention, hold, holdGiven := lock.Retention, lock.LegalHold, lock.LegalHold || lock.LegalHoldReleased
 	switch r.Op.Name {
 	case "PutObjectTagging":
-		tags, err = givenTags(r, maxObjectTags)
+		tags, err = parseTags(r, maxObjectTags)
 	case "PutObjectRetention":
 		retention, err = a.parseRetention(r)
 	case "PutObjectLegalHold":

@@ -74,7 +74,7 @@ func (a *API) heldToPolicy(r *Request, f *form) (io.Reader, error) {
 	return &sizedFile{file: f, least: p.least, most: p.most}, nil
 }
 
-// takeKey takes the key from the form.
+// takeKey sets the request's key from the form.
 func (r *Request) takeKey(f *form) error {
 	if b, ok := f.fields["bucket"]; ok && b != r.BucketName {
 		return badArgument("bucket", b, "The field bucket names another bucket than the address.")
@@ -99,8 +99,8 @@ type sizedFile struct {
 	n           int64
 }
 
-// Read implements io.Reader. EntityTooLarge as soon as the file is too large,
-// EntityTooSmall in place of io.EOF.
+// Read implements io.Reader. It returns EntityTooLarge as soon as the file is too
+// large, and EntityTooSmall in place of io.EOF.
 func (s *sizedFile) Read(p []byte) (int, error) {
 	n, err := s.file.Read(p)
 	s.n += int64(n)
@@ -169,8 +169,8 @@ func (a *API) answerForm(w http.ResponseWriter, r *Request, f *form, etag string
 	return nil
 }
 
-// redirect is the URL to send the browser to, with bucket, key and ETag added
-// to its query; "" if the form names none, or none that is an HTTP URL.
+// redirect returns the URL to which the browser is redirected, with bucket, key and
+// ETag added to its query; "" if the form has none or it is not an HTTP URL.
 func (f *form) redirect(r *Request, etag string) string {
 	to, ok := f.fields["success_action_redirect"]
 	if !ok {

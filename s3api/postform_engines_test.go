@@ -40,8 +40,8 @@ func browserForm(t *testing.T, file string, fields ...string) (body []byte, cont
 	return b.Bytes(), w.FormDataContentType()
 }
 
-// signedV4 are the fields of a form for keys that begin with "up/", of 4 to
-// limit bytes, signed now.
+// signedV4 returns the fields of a form for keys that begin with "up/" and files of
+// 4 to limit bytes, signed now.
 func signedV4(key s3test.Key, bucket string, limit int) []string {
 	now := time.Now().UTC()
 	date, stamp := now.Format("20060102"), now.Format(sigv4.TimeFormat)

@@ -98,7 +98,7 @@ func (f *testForm) replace(name, value string) *testForm {
 	return f
 }
 
-// drop takes a field out.
+// drop removes a field.
 func (f *testForm) drop(name string) *testForm {
 	for i := range f.fields {
 		if f.fields[i][0] == name {
@@ -111,7 +111,8 @@ func (f *testForm) drop(name string) *testForm {
 
 const formCredential = formAccessKey + "/20260314/us-east-1/s3/aws4_request"
 
-// policyOf is a policy good for an hour, with the conditions and that of the bucket.
+// policyOf returns a policy that is valid for an hour, with the conditions and the one
+// for the bucket.
 func policyOf(bucket string, conditions ...any) string {
 	doc, err := json.Marshal(map[string]any{
 		"expiration": formNow.Add(time.Hour).Format("2006-01-02T15:04:05.000Z"),
@@ -218,7 +219,7 @@ func stored(t *testing.T, a *API, bucket, key string) (*store.Object, string) {
 	return o, string(data)
 }
 
-// wantNothing makes sure that a bucket is empty.
+// wantNothing checks that a bucket is empty.
 func wantNothing(t *testing.T, a *API, bucket string) {
 	t.Helper()
 	b, err := a.store.Bucket(t.Context(), bucket)

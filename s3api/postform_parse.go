@@ -23,7 +23,7 @@ const (
 	// maxFormName is the maximum size, in bytes, of a file's name, which becomes
 	// part of the key and of other fields.
 	maxFormName = 1024
-	// maxBoundary is RFC 2046's, section 5.1.1.
+	// maxBoundary is the limit of RFC 2046, section 5.1.1.
 	maxBoundary    = 70
 	formReadBuffer = 32 << 10
 )
@@ -31,7 +31,7 @@ const (
 // form is a multipart/form-data body, RFC 7578, as POST Object has it: fields, then
 // the file, which Read streams. The constants above bound its memory.
 type form struct {
-	// fields are by name in lower case: S3 has them case-insensitive.
+	// fields are by name in lower case: S3 ignores the case of field names.
 	fields map[string]string
 	// filename is the name of the file without its path; "" if it has none.
 	filename string
@@ -114,9 +114,9 @@ func (f *form) add(name, value string) error {
 // has reports whether the form has the field, also without a value.
 func (f *form) has(name string) bool { _, ok := f.fields[name]; return ok }
 
-// disposition reads the name of a part, in lower case, and that of its file
-// without any path. A part in a transfer encoding is refused: RFC 7578,
-// section 4.7, has none.
+// disposition reads the name of a part, in lower case, and the name of its file
+// without any path. A part with a transfer encoding is refused: RFC 7578,
+// section 4.7, does not allow one.
 func disposition(part *multipart.Part) (name, filename string, err error) {
 	kind, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 	if err != nil || kind != "form-data" {
@@ -212,8 +212,8 @@ func malformedForm(format string, args ...any) *s3err.Error {
 	return fail(s3err.MalformedPOSTRequest).WithHint(format, args...)
 }
 
-// formSource is the body under a multipart.Reader. While limited it fails
-// with tooLong once left bytes were read; it remembers how it ended.
+// formSource is the body below a multipart.Reader. While limited, it fails with
+// tooLong after left bytes. It keeps the error with which the body ended.
 type formSource struct {
 	body    io.Reader
 	limited bool

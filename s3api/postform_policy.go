@@ -21,7 +21,7 @@ import (
 type postPolicy struct {
 	expiration time.Time
 	conditions []postCondition
-	// least and most are the limits of the file, in bytes.
+	// least and most limit the size of the file, in bytes.
 	least, most int64
 }
 
@@ -156,7 +156,7 @@ func (p *postPolicy) readListCondition(raw json.RawMessage) error {
 	return nil
 }
 
-// readRange narrows the limits of the file.
+// readRange reads a content-length-range and narrows the limits of the file.
 func (p *postPolicy) readRange(least, most json.RawMessage) error {
 	a, err1 := parseSize(least)
 	b, err2 := parseSize(most)
@@ -259,7 +259,7 @@ func members(data []byte) ([]member, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := member{name: t.(string)} // the decoder lets nothing else be a name
+		m := member{name: t.(string)} // the decoder accepts only strings as names
 		if err := d.Decode(&m.value); err != nil {
 			return nil, err
 		}
@@ -286,7 +286,7 @@ func unmarshalString(raw json.RawMessage, s *string) error {
 	return json.Unmarshal(raw, s)
 }
 
-// unescapeJSON rewrites the two escapes of POST policies that JSON does not
+// unescapeJSON replaces the two escapes of POST policies that JSON does not
 // have: \$ and \v. (POST Policy, Character Escaping.)
 func unescapeJSON(data []byte) []byte {
 	out := make([]byte, 0, len(data))

@@ -16,7 +16,7 @@ var (
 	formFieldsV4 = []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"}
 )
 
-// formAuthType is the value of s3:authType.
+// formAuthType is the value of s3:authType for a form.
 const formAuthType = "POST"
 
 // formCaller verifies the signature of a form's policy. A form without any
@@ -102,8 +102,8 @@ func (a *API) formCallerV4(r *Request, f *form) (Identity, error) {
 	return id, nil
 }
 
-// parseFormCredential reads key/date/region/service/aws4_request, in which
-// the key may hold slashes. The Auth does not expire.
+// parseFormCredential parses key/date/region/service/aws4_request; the key may
+// contain slashes. The returned Auth does not expire.
 func parseFormCredential(v string) (*sigv4.Auth, error) {
 	parts := strings.Split(v, "/")
 	n := len(parts)

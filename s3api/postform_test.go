@@ -20,7 +20,7 @@ func fooConditions(more ...any) []any {
 	return append([]any{list{"starts-with", "$key", "foo"}}, more...)
 }
 
-// foo is a form for the key foo.txt without a signature.
+// foo returns a form for the key foo.txt without a signature.
 func foo(more ...string) *testForm {
 	return newTestForm(closedBucket).set("key", "foo.txt").set(more...)
 }
@@ -67,7 +67,7 @@ var refusals = []struct {
 	{"no boundary", headed(newTestForm(openBucket), "Content-Type", "multipart/form-data"), 400, "MalformedPOSTRequest", ""},
 	{"another boundary", headed(newTestForm(openBucket), "Content-Type", "multipart/form-data; boundary=x"), 400, "MalformedPOSTRequest", ""},
 
-	{"v2 unknown key", foo("AWSAccessKeyId", "nobody", "policy", "e30=", "signature", "x"), 403, "InvalidAccessKeyId", ""},
+	{"v2 unknown key", foo("AWSAccessKeyId", "unknown", "policy", "e30=", "signature", "x"), 403, "InvalidAccessKeyId", ""},
 	{"v2 wrong signature", foo("AWSAccessKeyId", formAccessKey, "policy", "e30=", "signature", "x"), 403, "SignatureDoesNotMatch", ""},
 	{"v2 no signature", foo().signV2("{}").drop("signature"), 400, "InvalidArgument", "a field named 'Signature'"},
 	{"v2 no access key", foo().signV2("{}").drop("AWSAccessKeyId"), 400, "InvalidArgument", "a field named 'AWSAccessKeyId'"},
@@ -76,7 +76,7 @@ var refusals = []struct {
 	{"v2 with session token", foo("x-amz-security-token", "t").signV2("{}"), 400, "InvalidToken", ""},
 	{"both versions", foo().signV2("{}").signV4("{}").drop("policy"), 400, "InvalidArgument", "Only one auth mechanism"},
 
-	{"v4 unknown key", foo().signV4("{}").replace("x-amz-credential", "nobody/20260314/us-east-1/s3/aws4_request"), 403, "InvalidAccessKeyId", ""},
+	{"v4 unknown key", foo().signV4("{}").replace("x-amz-credential", "unknown/20260314/us-east-1/s3/aws4_request"), 403, "InvalidAccessKeyId", ""},
 	{"v4 wrong signature", foo().signV4("{}").replace("policy", "e30K"), 403, "SignatureDoesNotMatch", ""},
 	{"v4 signed for another region", foo().signV4("{}").replace("x-amz-credential", formAccessKey+"/20260314/eu-west-1/s3/aws4_request"), 403, "SignatureDoesNotMatch", ""},
 	{"v4 for another service", foo().signV4("{}").replace("x-amz-credential", formAccessKey+"/20260314/us-east-1/ec2/aws4_request"), 400, "AuthorizationQueryParametersError", ""},
@@ -318,7 +318,7 @@ func TestPostOverTheWire(t *testing.T) {
 	if _, data := stored(t, a, openBucket, "wire"); data != f.file {
 		t.Fatalf("%d bytes are stored, want %d", len(data), len(f.file))
 	}
-	// A connection that is cut in the file leaves the object as it is.
+	// A connection that breaks within the file leaves the object unchanged.
 	conn, err := net.DialTimeout("tcp", srv.Listener.Addr().String(), 10*time.Second)
 	if err != nil {
 		t.Fatal(err)

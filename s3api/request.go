@@ -61,20 +61,20 @@ type Request struct {
 	document []byte // what Document has read
 	read     bool   // Document was called
 
-	deletions *deleteRequest // what the document of a DeleteObjects says
+	deletions *deleteRequest // the parsed document of a DeleteObjects
 }
 
-// Query returns the request's query parameters, those decoded once. It
-// shadows http.Request.URL.Query, which drops what it cannot parse.
+// Query returns the request's query parameters, decoded once and cached. It is used
+// in place of http.Request.URL.Query, which drops parameters that it cannot parse.
 func (r *Request) Query() url.Values { return r.query }
 
-// Has reports whether the query parameter name is there, with or without value.
+// Has reports whether the request has the query parameter, with or without a value.
 func (r *Request) Has(name string) bool { _, ok := r.query[name]; return ok }
 
-// Context is that of the underlying http.Request.
+// Context returns the context of the underlying http.Request.
 func (r *Request) Context() context.Context { return r.Request.Context() }
 
-// VersionID is the parameter versionId, or "".
+// VersionID returns the parameter versionId, or "".
 func (r *Request) VersionID() string { return r.query.Get("versionId") }
 
 // Owner returns the canonical id of the owner of objects that the request writes:

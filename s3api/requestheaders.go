@@ -25,8 +25,8 @@ import (
 //     clients send headers to operations that do not use them
 //     (Operation.Ignores).
 //
-// Handlers and policy conditions run afterwards and see the same headers, which
-// are those that take effect.
+// Handlers and policy conditions run afterwards. Both see the same headers: those
+// that take effect.
 //
 // A new operation says in its row what it honours. A new header gets a row
 // here, with its kind, before any handler reads it.
@@ -37,8 +37,8 @@ type Headers uint32
 // The kinds of request headers. An operation honours all headers of a kind or
 // none.
 const (
-	// SetACL, SetTags, SetLock, SetEncryption, SetClass and SetRedirect say
-	// what is stored with the object, SetBucket what is stored with a bucket.
+	// SetACL, SetTags, SetLock, SetEncryption, SetClass and SetRedirect set
+	// attributes of an object, SetBucket those of a bucket.
 	SetACL Headers = 1 << iota
 	SetTags
 	SetLock
@@ -46,37 +46,37 @@ const (
 	SetClass
 	SetRedirect
 	SetBucket
-	// CustomerKey is the key of SSE-C.
+	// CustomerKey is a key for SSE-C.
 	CustomerKey
 	// Offset makes a write an append.
 	Offset
-	// BodyChecksum is a checksum of the body. An operation that reads a document
-	// honours it without saying so.
+	// BodyChecksum is a checksum of the body. Operations that read a document
+	// always honour it, without an entry in Honours.
 	BodyChecksum
 	// ObjectSize is the size of the object that an upload makes.
 	ObjectSize
-	// CopySource is the object to copy, conditions on it and its key; CopyRange
-	// a part of it.
+	// CopySource is the object to copy, conditions on it and its customer key;
+	// CopyRange is a range of it.
 	CopySource
 	CopyRange
 	// RenameSource is the key to rename, and conditions on it.
 	RenameSource
-	// IfMatch, IfNoneMatch and IfDate are HTTP's conditions on the object,
-	// IfSame those on its size and time, IfInitiated the one on an upload.
+	// IfMatch, IfNoneMatch and IfDate are HTTP's conditions on the object. IfSame
+	// are the conditions on its size and time, IfInitiated the one on an upload.
 	IfMatch
 	IfNoneMatch
 	IfDate
 	IfSame
 	IfInitiated
-	// Directives choose what a copy takes from its source, Bypass passes over
-	// GOVERNANCE retention. Both mean nothing to other operations.
+	// Directives choose which attributes a copy takes from its source. Bypass
+	// bypasses GOVERNANCE retention. Both have no meaning for other operations.
 	Directives
 	Bypass
 )
 
 const (
-	// conditionHeaders are refused by every operation that changes something and
-	// does not honour them.
+	// conditionHeaders are refused by every operation that changes data and does
+	// not honour them.
 	conditionHeaders = IfMatch | IfNoneMatch | IfDate | IfSame | IfInitiated | RenameSource
 	// optionHeaders promise nothing. They are removed if they are not honoured.
 	optionHeaders = Directives | Bypass
@@ -103,8 +103,8 @@ func inFamily(name string) bool {
 type requestHeader struct {
 	// Name is in lower case.
 	Name string
-	// Kind is 0 for what no operation has to honour: it is about the request
-	// itself, or stored as it is.
+	// Kind is 0 for a header that no operation has to honour: it describes the
+	// request itself, or is stored unchanged.
 	Kind Headers
 	// List: HTTP or S3 defines the header as a list, so several lines are one
 	// list. Without it, a second line is refused.
@@ -113,16 +113,16 @@ type requestHeader struct {
 	// besides its own: the attribute that it sets has an action of its own, or the
 	// condition reveals something of the existing object.
 	Needs string
-	// KeepEmpty: the header asks for a check of the body or for encryption, and
-	// without a value the code that reads it refuses it, as AWS does. For policy
-	// conditions it is absent then, as every other header is.
+	// KeepEmpty: the header asks for a check of the body or for encryption. The
+	// code that reads it refuses an empty value, as AWS does. For policy
+	// conditions an empty header is absent, as for every other header.
 	KeepEmpty bool
 }
 
 // requestHeaders returns the table. Headers that are not in it and do not begin
-// with x-amz- mean nothing to S3: they may be repeated, as HTTP has it (Accept,
-// Via, X-Forwarded-For and so on). Of x-amz-meta-* a second line is appended to
-// the first one with a comma, as on AWS.
+// with x-amz- have no meaning in S3: they may be repeated, as HTTP allows (Accept,
+// Via, X-Forwarded-For and so on). A second line of x-amz-meta-* is appended to the
+// first one with a comma, as on AWS.
 func requestHeaders() []requestHeader {
 	rows := []requestHeader{
 		// HTTP.
@@ -250,9 +250,9 @@ func repeatable(name string) bool {
 	return !strings.HasPrefix(name, amzPrefix) || strings.HasPrefix(name, amzMeta)
 }
 
-// singleParameters are the query parameters with a meaning that select no row
-// of the operation table. They have one value, as the selectors and every
-// x-amz-* parameter have.
+// singleParameters are the known query parameters that do not select a row of the
+// operation table. They may occur once, like the selectors and every x-amz-*
+// parameter.
 var singleParameters = func() map[string]bool {
 	names := map[string]bool{}
 	for name := range strings.FieldsSeq(`
@@ -277,11 +277,10 @@ var singleParameters = func() map[string]bool {
 	return names
 }()
 
-// singular refuses a repeated header or query parameter that has one value:
-// the signature, the policy conditions and the handler would each have to
-// choose one. Parameters are compared without case, as presigned queries are
-// read. Those without a meaning may be repeated: AWS ignores them.
-// InvalidArgument.
+// singular refuses a repeated header or query parameter that may occur once: the
+// signature, the policy conditions and the handler could each use another value.
+// Parameters are compared without case, as presigned queries are read. Unknown
+// parameters may be repeated: AWS ignores them. Error: InvalidArgument.
 func singular(r *Request) error {
 	var repeated []string
 	for name, values := range r.Header {
@@ -299,7 +298,7 @@ func singular(r *Request) error {
 		if !singleParameters[lower] && !strings.HasPrefix(lower, "x-amz-") {
 			continue
 		}
-		// Names without x-amz- are case-sensitive: another spelling has no meaning.
+		// Names without x-amz- are case-sensitive: another spelling is unknown.
 		if len(values) > 1 || seen[lower] && strings.HasPrefix(lower, "x-amz-") {
 			repeated = append(repeated, lower)
 		}
@@ -312,9 +311,9 @@ func singular(r *Request) error {
 	return nil
 }
 
-// dropEmpty removes headers without a value: an empty header is absent, for
-// handlers and for policy conditions. It runs once the signature is verified,
-// which covers empty headers too. User metadata may be empty, and so may what
+// dropEmpty removes headers without a value: for handlers and policy conditions an
+// empty header is absent. It runs after the signature is verified, because the
+// signature covers empty headers too. It keeps empty user metadata and headers that
 // S3 does not read.
 func dropEmpty(h http.Header) {
 	for name, values := range h {
@@ -333,7 +332,7 @@ func dropEmpty(h http.Header) {
 	}
 }
 
-// honours are the kinds of headers that take effect in op.
+// honours returns the kinds of headers that take effect in op.
 func (op *Operation) honours() Headers {
 	if op.Body == BodyDocument {
 		return op.Honours | BodyChecksum
@@ -341,7 +340,7 @@ func (op *Operation) honours() Headers {
 	return op.Honours
 }
 
-// refuses are the kinds of headers that op refuses.
+// refuses returns the kinds of headers that op refuses.
 func (op *Operation) refuses() Headers {
 	switch op.Method {
 	case http.MethodGet, http.MethodHead:

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Response is the http.ResponseWriter of a request. It records what is answered,
-// and lets the edge of the gateway bound it. All layers of the gateway share one
-// Response: see [Record].
+// Response is the http.ResponseWriter of a request. It records status and size of
+// the answer, and lets the edge of the gateway limit it. All layers of the gateway
+// share one Response: see [Record].
 //
-// It has no ReadFrom on purpose. The server's own (sendfile) needs a file, and
-// blobs are verified in memory before a byte of them is sent; and a client that
-// takes its answer too slowly is noticed between one Write and the next. Any
-// other ReadFrom would only keep io.CopyBuffer from its caller's buffer.
+// It has no ReadFrom on purpose. The server's own (sendfile) needs a file, but
+// blobs are verified in memory before any byte is sent, and slow clients are
+// detected between two calls of Write. Any other ReadFrom would only prevent
+// io.CopyBuffer from using its caller's buffer.
 type Response struct {
 	http.ResponseWriter
 	// BeforeHeader, if not nil, is called once, before the header of the answer
-	// is written. It may write another answer and return true; then what the
-	// handler writes is dropped with [ErrReplaced].
+	// is written. It may write another answer and return true; then all writes of
+	// the handler fail with [ErrReplaced].
 	BeforeHeader func(status int) (replaced bool)
-	// Pace, if not nil, calls write, which waits for the client, and bounds its
-	// time. It is called for each maxPacedWrite bytes and for each flush.
+	// Pace, if not nil, calls write, which waits for the client, and limits its
+	// duration. It is called for each maxPacedWrite bytes and for each flush.
 	Pace func(write func() (int, error)) (int, error)
 
 	start     time.Time
@@ -34,10 +34,10 @@ type Response struct {
 // response is the short name of the handlers.
 type response = Response
 
-// maxPacedWrite is the largest write that Response.Pace is called for, in bytes.
+// maxPacedWrite is the largest write for which Response.Pace is called, in bytes.
 const maxPacedWrite = 32 << 10
 
-// ErrReplaced is the error of writing to an answer that was replaced.
+// ErrReplaced is the error of a write to an answer that was replaced by another.
 var ErrReplaced = errors.New("the answer was replaced by another one")
 
 // Record returns w if it is a Response, else a Response that writes to w.
@@ -48,13 +48,13 @@ func Record(w http.ResponseWriter) *Response {
 	return &Response{ResponseWriter: w, start: time.Now()}
 }
 
-// Status is the status of the answer; 0 until its header is written.
+// Status returns the status of the answer; 0 until its header is written.
 func (w *Response) Status() int { return w.status }
 
-// Bytes is how many bytes of the answer's body were written.
+// Bytes returns the number of bytes of the answer's body that were written.
 func (w *Response) Bytes() int64 { return w.bytes }
 
-// FirstByte is the time until the header was written; 0 until then.
+// FirstByte returns the time until the header was written; 0 until then.
 func (w *Response) FirstByte() time.Duration { return w.firstByte }
 
 // WriteHeader implements http.ResponseWriter.
@@ -101,8 +101,8 @@ func (w *Response) Write(p []byte) (written int, err error) {
 // Flush implements http.Flusher.
 func (w *Response) Flush() { _ = w.FlushError() } // a Flusher cannot fail
 
-// FlushError is for http.ResponseController. A flush waits for the client as a
-// write does.
+// FlushError is for http.ResponseController. Like a write, a flush waits for the
+// client.
 func (w *Response) FlushError() error {
 	flush := func() (int, error) { return 0, http.NewResponseController(w.ResponseWriter).Flush() }
 	if w.Pace == nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// sized notes how much is asked for at a time.
+// sized records the sizes of reads.
 type sized struct {
 	left int
 	most *int
@@ -21,7 +21,7 @@ func (s *sized) Read(p []byte) (int, error) {
 }
 
 // TestAnswersAreCopiedByTheBufferThatIsGiven: a ReadFrom of the response would
-// make a smaller one of its own for each answer.
+// allocate a smaller buffer for each answer.
 func TestAnswersAreCopiedByTheBufferThatIsGiven(t *testing.T) {
 	most := 0
 	buf := make([]byte, sendBuffer)

@@ -60,7 +60,7 @@ func subresources(ops []*Operation) map[Scope]map[string]bool {
 	return all
 }
 
-// route finds the row of a request. MethodNotAllowed, InvalidArgument.
+// route returns the row of a request. Errors: MethodNotAllowed, InvalidArgument.
 func (a *API) route(r *Request) error {
 	hr := withRequest(r.Request, r)
 	a.router.ServeHTTP(nil, hr)

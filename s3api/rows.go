@@ -16,7 +16,7 @@ type xmlRows []byte
 func (b *xmlRows) open(name string)  { *b = append(append(append(*b, '<'), name...), '>') }
 func (b *xmlRows) close(name string) { *b = append(append(append(*b, "</"...), name...), '>') }
 
-// element is character data in an element of its own.
+// element writes an element with character data.
 func (b *xmlRows) element(name, value string) {
 	b.open(name)
 	*b = appendEscaped(*b, value)
@@ -46,7 +46,7 @@ func (b *xmlRows) number(name string, value int64) {
 	b.close(name)
 }
 
-// time is that of µs since 1970, as [stamp] writes it.
+// time writes a time, in µs since 1970, as [stamp] does.
 func (b *xmlRows) time(name string, µs int64) {
 	b.open(name)
 	*b = time.UnixMicro(µs).UTC().AppendFormat(*b, timeFormat)
@@ -73,7 +73,7 @@ func appendEscaped(b []byte, s string) []byte {
 // rowSize estimates the bytes of a row of a page.
 const rowSize = 350
 
-// contents are the objects of a page.
+// contents encodes the objects of a page.
 func (l *listRequest) contents(b *meta.Bucket, entries []meta.Entry, owners bool) []byte {
 	out := make(xmlRows, 0, len(entries)*rowSize)
 	for i := range entries {
@@ -109,7 +109,7 @@ func (b *xmlRows) version(l *listRequest, bucket *meta.Bucket, v *store.ListedVe
 	if v.Version.DeleteMarker {
 		name = "DeleteMarker"
 	}
-	if id == "" { // of a bucket that never was versioned
+	if id == "" { // of a bucket that was never versioned
 		id = "null"
 	}
 	b.open(name)
@@ -132,7 +132,7 @@ func (b *xmlRows) version(l *listRequest, bucket *meta.Bucket, v *store.ListedVe
 	b.close(name)
 }
 
-// prefixes are the groups of keys of a page.
+// prefixes encodes the common prefixes of a page.
 func (l *listRequest) prefixes(found []string) []byte {
 	var out xmlRows
 	for _, p := range found {

@@ -27,7 +27,7 @@ type bucketXML struct {
 	BucketArn    text
 }
 
-// listBuckets is ListBuckets: those of the caller.
+// listBuckets is ListBuckets: the caller's buckets.
 func listBuckets(a *API, w http.ResponseWriter, r *Request) error {
 	limit, err := bucketLimit(r)
 	if err != nil {

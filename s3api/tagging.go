@@ -97,8 +97,8 @@ func taggingHeader(v string) ([]meta.Tag, error) {
 	return tagsOf(docs, maxObjectTags)
 }
 
-// givenTags reads a Tagging document.
-func givenTags(r *Request, limit int) ([]meta.Tag, error) {
+// parseTags reads a Tagging document.
+func parseTags(r *Request, limit int) ([]meta.Tag, error) {
 	var doc taggingDocument
 	if err := r.DecodeXML(&doc, "Tagging"); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func getBucketTagging(_ *API, w http.ResponseWriter, r *Request) error {
 
 // putBucketTagging is PutBucketTagging.
 func putBucketTagging(a *API, w http.ResponseWriter, r *Request) error {
-	tags, err := givenTags(r, maxBucketTags)
+	tags, err := parseTags(r, maxBucketTags)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func getObjectTagging(a *API, w http.ResponseWriter, r *Request) error {
 
 // putObjectTagging is PutObjectTagging.
 func putObjectTagging(a *API, w http.ResponseWriter, r *Request) error {
-	tags, err := givenTags(r, maxObjectTags)
+	tags, err := parseTags(r, maxObjectTags)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func encodeXML(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// writeXML answers 200 with v as encodeXML writes it.
+// writeXML answers 200 with v, encoded by encodeXML.
 func writeXML(w http.ResponseWriter, v any) error {
 	b, err := encodeXML(v)
 	if err != nil {

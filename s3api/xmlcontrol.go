@@ -13,7 +13,7 @@ import (
 // refuses both. So they are replaced by characters of the private use area before a
 // document is parsed, and replaced back afterwards.
 const (
-	shift     = '\uf8ff' // begins such a pair; doubled, it is itself
+	shift     = '\uf8ff' // begins such a pair; twice, it stands for itself
 	shiftBase = '\ue000' // + the character's low byte
 )
 
@@ -52,19 +52,19 @@ func mayShift(data []byte) bool {
 	return false
 }
 
-// shiftControls replaces all that is forbidden in a document. It reads each
-// byte of it a bounded number of times.
+// shiftControls replaces all forbidden characters in a document. It reads each byte
+// a bounded number of times.
 func shiftControls(data []byte) []byte {
 	out := make([]byte, 0, len(data)+len(data)/8)
 	for i := 0; i < len(data); {
 		if section := cdata(data[i:]); section != nil {
-			out = appendShifted(out, section) // & is no reference there
+			out = appendShifted(out, section) // & does not begin a reference there
 			i += len(section)
 			continue
 		}
 		if c, size := reference(data[i:]); size > 0 {
 			switch {
-			case !utf8.ValidRune(c): // encoding/xml would take it for another one
+			case !utf8.ValidRune(c): // encoding/xml would replace it by another character
 				out = append(out, "&#0;"...)
 			case forbidden(c) || c == shift:
 				out = shiftRune(out, c)
@@ -81,9 +81,9 @@ func shiftControls(data []byte) []byte {
 	return out
 }
 
-// cdata returns the CDATA section that data begins with, or nil. A section
-// without an end is all of data: nothing after it can be a reference, and
-// nothing after it is searched again for an end.
+// cdata returns the CDATA section at the start of data, or nil. A section without
+// an end is all of data: it contains no references, and it is not searched again
+// for an end.
 func cdata(data []byte) []byte {
 	const begin, end = "<![CDATA[", "]]>"
 	if !bytes.HasPrefix(data, []byte(begin)) {
@@ -96,8 +96,8 @@ func cdata(data []byte) []byte {
 	return data[:n+len(end)]
 }
 
-// reference reads the character reference that data begins with; size is 0
-// where there is none.
+// reference parses the character reference at the start of data; size is 0 if there
+// is none.
 func reference(data []byte) (c rune, size int) {
 	const longest = len("&#x0010ffff;") + 4
 	if !bytes.HasPrefix(data, []byte("&#")) {
@@ -162,7 +162,7 @@ func unshift(s string) string {
 	return b.String()
 }
 
-// unshiftStrings does so in every string of a decoded document.
+// unshiftStrings applies unshift to every string of a decoded document.
 func unshiftStrings(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:

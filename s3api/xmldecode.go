@@ -39,18 +39,17 @@ const (
 	maxXMLExtra      = 1000
 )
 
-// namespaces are those a document may be in: none, the current one, and the
-// two that old clients write.
+// namespaces are the namespaces that a document may have: none, the current one, and
+// the two of old clients.
 var namespaces = map[string]bool{
 	"": true, namespace: true,
 	"https://s3.amazonaws.com/doc/2006-03-01/": true, "http://doc.s3.amazonaws.com/2006-03-01": true,
 }
 
-// decodeXML reads a document strictly into v, a pointer to a struct: the
-// root element must be one of roots; elements must be of S3's namespace or of
-// none, be fields of v, and come once unless the field is a slice. There are no
-// document types in S3's documents, hence no entities. The errors are
-// MalformedXML.
+// decodeXML decodes a document strictly into v, a pointer to a struct: the root
+// element must be one of roots; elements must have S3's namespace or none, must be
+// fields of v, and occur once unless the field is a slice. S3's documents have no
+// document types, hence no entities. Error: MalformedXML.
 //
 // A byte order mark before the document is skipped: AWS accepts it, and editors
 // and .NET clients write it. encoding/xml would take it for text.
@@ -59,7 +58,7 @@ func decodeXML(data []byte, v any, roots ...string) error {
 	tokens := &strictTokens{source: tokenSource{data: data}, roots: roots, root: shapeOf(reflect.TypeOf(v).Elem())}
 	tokens.decoder = xml.NewDecoder(&tokens.source)
 	err := xml.NewTokenDecoder(tokens).Decode(v)
-	for err == nil { // nothing may follow the root element
+	for err == nil { // content after the root element is an error
 		_, err = tokens.Token()
 	}
 	var own *s3err.Error
@@ -76,21 +75,21 @@ func decodeXML(data []byte, v any, roots ...string) error {
 
 // shape describes the content of an element that a Go type allows.
 type shape struct {
-	text   bool // character data besides white space
+	text   bool // character data other than white space
 	fields map[string]child
-	count  int // of fields
+	count  int // number of fields
 }
 
 // child is one kind of element within another.
 type child struct {
 	*shape
 	index int // in the parent's counts
-	max   int // how many there may be
+	max   int // maximum number of such elements
 }
 
 var shapes sync.Map // reflect.Type to *shape
 
-// shapeOf returns the shape of t, which must not contain itself.
+// shapeOf returns the shape of t, which must not be recursive.
 func shapeOf(t reflect.Type) *shape {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -143,11 +142,11 @@ type strictTokens struct {
 	elements, extra int
 }
 
-// openElement is an element whose end has not come yet.
+// openElement is an element whose end tag has not been read yet.
 type openElement struct {
 	*shape
 	name string
-	seen []int // how many of each field
+	seen []int // the number of elements of each field so far
 }
 
 // Token implements xml.TokenReader. Namespaces are checked and left out.
@@ -202,12 +201,12 @@ func (s *strictTokens) start(t xml.StartElement) (xml.Token, error) {
 	return t, nil
 }
 
-// notImplementedElements ask for protection that Pithos does not have, in any
-// document. A client that sends one must learn that it gets none: 501 by name,
-// as for headers (families in requestheaders.go).
+// notImplementedElements are elements, in any document, that ask for protection that
+// Pithos does not have. The answer is 501 with the element's name, as for headers
+// (families in requestheaders.go).
 var notImplementedElements = map[string]bool{"DefaultEventHold": true, "EventHold": true, "EventHoldDuration": true}
 
-// place returns the shape of an element that begins here.
+// place returns the shape of an element that begins at the current position.
 func (s *strictTokens) place(name string) (*shape, error) {
 	if len(s.open) == 0 {
 		switch {
@@ -241,7 +240,7 @@ func (s *strictTokens) place(name string) (*shape, error) {
 func (s *strictTokens) push(name string, of *shape) {
 	n := len(s.open)
 	s.open = slices.Grow(s.open, 1)[:n+1]
-	e := &s.open[n] // the counts of the last element here are used again
+	e := &s.open[n] // reuses the slice of counts of the previous element at this depth
 	e.shape, e.name = of, name
 	e.seen = slices.Grow(e.seen[:0], of.count)[:of.count]
 	clear(e.seen)
@@ -260,8 +259,8 @@ func (s *strictTokens) text(t xml.CharData) error {
 	return nil
 }
 
-// tokenSource is a document that ends with an error once one token has used
-// more than maxXMLToken bytes. xml.Decoder reads it byte by byte.
+// tokenSource reads a document and fails as soon as one token has more than
+// maxXMLToken bytes. xml.Decoder reads it byte by byte.
 type tokenSource struct {
 	data []byte
 	used int // bytes since the last token
@@ -280,7 +279,7 @@ func (s *tokenSource) ReadByte() (byte, error) {
 	return c, nil
 }
 
-// Read implements io.Reader, which xml.NewDecoder wants to see.
+// Read implements io.Reader, which xml.NewDecoder requires.
 func (s *tokenSource) Read(p []byte) (int, error) {
 	for n := range p {
 		c, err := s.ReadByte()

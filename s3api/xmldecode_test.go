@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// hostileXML are documents whose size is all that their sender had to invest.
+// hostileXML are documents that cost their sender only their size.
 func hostileXML(size int) map[string]string {
 	fill := func(head, unit, tail string) string {
 		return head + strings.Repeat(unit, (size-len(head)-len(tail))/len(unit)) + tail
@@ -40,8 +40,8 @@ func hostileXML(size int) map[string]string {
 	}
 }
 
-// A document that breaks a rule is refused at the token that breaks it: the
-// work is not more for a longer one.
+// A document that breaks a rule is refused at that token: a longer document does not
+// cost more work.
 func TestHostileDocumentsAreRefusedEarly(t *testing.T) {
 	for name, doc := range hostileXML(2 << 20) {
 		source := tokenSource{data: []byte(doc)}
@@ -58,7 +58,7 @@ func TestHostileDocumentsAreRefusedEarly(t *testing.T) {
 	}
 }
 
-// What the limits are for is let in.
+// Documents at the limits are accepted.
 func TestTheLargestDocumentsAreTaken(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("<Delete xmlns=\"" + namespace + "\">\n")
@@ -92,8 +92,7 @@ func TestTheLargestDocumentsAreTaken(t *testing.T) {
 	}
 }
 
-// Every slice of a document says how many elements it takes, and the limit is
-// one of the document's own or the common one.
+// Every slice of a document has a limit of elements: its own or the common one.
 func TestEveryDocumentIsBounded(t *testing.T) {
 	for _, doc := range []any{deleteRequest{}, completeRequest{}, corsDocument{}, aclDocument{}, taggingDocument{}, createBucketDocument{}, encryptionDocument{}} {
 		most := map[string]int{}
