@@ -97,7 +97,7 @@ func TestACancelledCheckEnds(t *testing.T) {
 	})
 }
 
-// Whoever deletes a bucket may die before its listing is dropped.
+// A gateway that deletes a bucket may crash before it drops the listing.
 func TestWhatIsLeftOfARemovedBucketsListingIsTakenAway(t *testing.T) {
 	engines(t, func(w *fixture) {
 		faulty := metafault.Wrap(w.Meta, 1, metafault.Rule{Op: meta.OpDropListing, Fault: metafault.Before})

@@ -129,7 +129,7 @@ func TestWellFormedPolicies(t *testing.T) {
 		"a sid twice":                   doc(`{"Sid":"a b",`+minimal+"}", `{"Sid":"a b",`+minimal+"}"),
 		"kinds of principal":            with("Principal", `{"AWS":["*","444455556666","arn:aws:iam::a-b:root","arn:aws-cn:iam::1:user/x/y"],"CanonicalUser":"c0ffee","Service":["logging.s3.amazonaws.com"]}`),
 		"actions":                       with("Action", `["s3:getobject","S3:*","*","s3:Get*","s3:?etObject"]`),
-		"resources":                     with("Resource", `["*","arn:aws:s3:::*","arn:aws-cn:s3:::b","arn:aws:s3:::b/${aws:userid, 'nobody'}/${*}"]`),
+		"resources":                     with("Resource", `["*","arn:aws:s3:::*","arn:aws-cn:s3:::b","arn:aws:s3:::b/${aws:userid, 'absent'}/${*}"]`),
 		"numbers and booleans":          with("Condition", `{"NumericLessThan":{"s3:signatureAge":[10,1.5,"1e3"]},"Bool":{"aws:SecureTransport":true},"Null":{"aws:Referer":false}}`),
 		"keys in any case":              with("Condition", `{"ForAllValues:StringLikeIfExists":{"AWS:referer":["a","b"],"AWS:USERID":"v","S3:existingobjecttag/a/b":"c"}}`),
 	} {

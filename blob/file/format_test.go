@@ -81,7 +81,7 @@ func TestOpenRefusesAnotherFormat(t *testing.T) {
 			if _, err = Open("blobs", Options{FS: fs}); err == nil || errors.Is(err, ErrNewer) != c.newer || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
 			}
-			// Nobody has it open: the refusal has let go of it.
+			// The file is not open any more: the refused open has closed it.
 			if db, err := pebble.Open("blobs/small", &pebble.Options{FS: fs, ReadOnly: true}); err == nil {
 				_ = db.Close()
 			} else if c.want != "start the pithos that wrote" {

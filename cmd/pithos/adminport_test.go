@@ -40,7 +40,7 @@ func TestMetricsTellWhatServeDoes(t *testing.T) {
 			t.Fatal("there is what was never put")
 		}
 		if _, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("made-up-bucket")}); err == nil {
-			t.Fatal("a bucket that nobody made")
+			t.Fatal("listing a bucket that was never created succeeded")
 		}
 		engine := []string{`pithos_pebble_disk_bytes{database="meta"}`, "pithos_pebble_wal_syncs_total"}
 		if strings.Contains(t.Name(), "cassandra") {

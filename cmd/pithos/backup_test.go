@@ -8,8 +8,8 @@ import (
 	"github.com/pithos/pithos/internal/cassandratest"
 )
 
-// TestHoldsOfBackupsAreManaged of an engine that nobody serves, of one that
-// another process serves from, and on Cassandra.
+// TestHoldsOfBackupsAreManaged tests an engine without a running server, one that
+// another process has open, and Cassandra.
 func TestHoldsOfBackupsAreManaged(t *testing.T) {
 	data, err := os.MkdirTemp("", "pithos-backup-") // the names of sockets are short
 	if err != nil {

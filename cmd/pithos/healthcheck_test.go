@@ -73,7 +73,7 @@ func TestHealthcheckFailsWithoutAServer(t *testing.T) {
 		args   []string
 		code   int
 	}{
-		"nobody listens":          {gone, nil, exitFailure},
+		"no listener":             {gone, nil, exitFailure},
 		"port left to the system": {"127.0.0.1:0", nil, exitConfig},
 		"no time":                 {gone, []string{"--timeout", "0s"}, exitUsage},
 	} {

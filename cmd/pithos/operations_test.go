@@ -126,7 +126,7 @@ func (o *operations) only(prefix string) string {
 	return ""
 }
 
-// restores are the commands that follow upon a loss.
+// restores are the commands to run after a loss of data.
 func (o *operations) restores(command string) bool {
 	for _, prefix := range []string{"sstableloader", "nodetool refresh", "nodetool repair --full <keyspace>", "nodetool clearsnapshot"} {
 		if strings.HasPrefix(command, prefix) {

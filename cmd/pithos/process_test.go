@@ -163,7 +163,7 @@ func (p *process) memory(t testing.TB, field string) int64 {
 	return 0
 }
 
-// get is the status and body of a plain GET; 0 where nobody answers.
+// get is the status and body of a plain GET; 0 where the server does not answer.
 func get(ctx context.Context, url string) (int, string) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -226,8 +226,8 @@ func (l *logLines) await(t testing.TB, message string) map[string]any {
 	return l.awaitAfter(t, message, 0)
 }
 
-// awaitMore returns the line with that message that do brings about: the next
-// after those that are there. Whoever calls it has waited for all of those.
+// awaitMore calls do and returns the next line with that message. Callers must
+// have waited for all earlier lines with it.
 func (l *logLines) awaitMore(t testing.TB, message string, do func()) map[string]any {
 	t.Helper()
 	before := strings.Count(l.all(), fmt.Sprintf(`"msg":%q`, message))

@@ -51,7 +51,7 @@ func TestOnlyADaemonThatAnswersCounts(t *testing.T) {
 		"refuses":    {daemon(t, http.StatusInternalServerError), false},
 		"silent":     {silentDaemon(t), false},
 		"no socket":  {"unix:///no/such/docker.sock", false},
-		"nobody":     {"tcp://127.0.0.1:1", false},
+		"no daemon":  {"tcp://127.0.0.1:1", false},
 		"not a host": {"docker", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -58,7 +58,7 @@ func supervise(dir stateDir, report *os.File) error {
 	defer alive.unlock()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	// Whoever wants to join waits for this lock until the server is gone.
+	// A process that wants to join waits for this lock until the server has stopped.
 	var claimed *fileLock
 	defer func() {
 		if claimed != nil {

@@ -80,7 +80,7 @@ func TestBodiesBeyondTheMemoryAreToldToSlowDown(t *testing.T) {
 		t.Errorf("a long body when all is over: %d", w.Code)
 	}
 	if _, used, _ := a.memory.state(); used != 0 || len(a.memory.held) != 0 {
-		t.Errorf("%d bytes are held by nobody", used)
+		t.Errorf("%d bytes are held after all requests have ended", used)
 	}
 }
 
@@ -268,7 +268,7 @@ func TestFewerAreLetThroughWhileTheEngineFails(t *testing.T) {
 	limiter := newLimiter(1000)
 	one := func(o outcome) {
 		if !limiter.acquire(t.Context(), callers{}) {
-			t.Fatal("nobody is let through")
+			t.Fatal("the limiter admits no request")
 		}
 		limiter.release(o, callers{})
 	}
@@ -279,7 +279,7 @@ func TestFewerAreLetThroughWhileTheEngineFails(t *testing.T) {
 	cancel()
 	for range minLimit {
 		if !limiter.acquire(gone, callers{}) {
-			t.Fatal("somebody must find out that the engine is back")
+			t.Fatal("the limiter admits no request that could find out that the engine is back")
 		}
 	}
 	if limiter.acquire(gone, callers{}) {
@@ -309,11 +309,11 @@ func TestNoMoreWaitThanAreServed(t *testing.T) {
 		go func() { got <- limiter.acquire(ctx, callers{}) }()
 	}
 	if <-got {
-		t.Error("somebody did not have to wait")
+		t.Error("a request above the limit did not wait")
 	}
 	limiter.release(engineServed, callers{})
 	if !<-got {
-		t.Error("a turn that ended is nobody's")
+		t.Error("a released turn was not passed to the waiting request")
 	}
 	cancel()
 	if <-got {

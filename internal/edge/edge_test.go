@@ -390,10 +390,10 @@ func TestOnlyAFailingEngineHasFewerServed(t *testing.T) {
 		info  *s3api.RequestInfo
 		fewer bool
 	}{
-		"reached":              {&s3api.RequestInfo{Answered: true}, false},
-		"failed":               {&s3api.RequestInfo{Answered: true, EngineFailed: true}, true},
-		"there is none":        {&s3api.RequestInfo{}, true},
-		"nobody has noted any": {nil, true},
+		"reached":                {&s3api.RequestInfo{Answered: true}, false},
+		"failed":                 {&s3api.RequestInfo{Answered: true, EngineFailed: true}, true},
+		"there is none":          {&s3api.RequestInfo{}, true},
+		"no info in the context": {nil, true},
 	} {
 		a := newAdmission(100, 1<<30, 5<<20, time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)

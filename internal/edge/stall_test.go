@@ -289,7 +289,7 @@ func TestPaceOfReaders(t *testing.T) {
 }
 
 // TestRefusedBodyHoldsNeitherTurnNorMemory: the client may send on for a while,
-// but at nobody's cost.
+// but takes no turn or memory from others.
 func TestRefusedBodyHoldsNeitherTurnNorMemory(t *testing.T) {
 	a := newAdmission(10, 1<<30, 5<<20, time.Second, stallGuard(time.Minute, 1<<40, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "0")

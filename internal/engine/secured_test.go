@@ -47,12 +47,12 @@ func TestClusterThatKnowsItsClients(t *testing.T) {
 	})
 	for name, bad := range map[string]struct{ user, password, tls, want string }{
 		"wrong password":          {"gateway", "not the secret", ours, "password"},
-		"unknown user":            {"nobody", "a secret of gateways", ours, "password"},
+		"unknown user":            {"absent", "a secret of gateways", ours, "password"},
 		"no password":             {"", "", ours, "authentication required"},
 		"unknown authority":       {"gateway", "a secret of gateways", fmt.Sprintf("{ca: '%s', certificate: '%s', key: '%s'}", c.OtherCA, c.Cert, c.Key), "unknown authority"},
 		"other name":              {"gateway", "a secret of gateways", strings.Replace(ours, "}", ", server-name: other.example}", 1), "other.example"},
 		"no client certificate":   {"gateway", "a secret of gateways", fmt.Sprintf("{ca: '%s'}", c.CA), "tls"},
-		"client of somebody else": {"gateway", "a secret of gateways", fmt.Sprintf("{ca: '%s', certificate: '%s', key: '%s'}", c.CA, c.OtherCert, c.OtherKey), "tls"},
+		"client of another owner": {"gateway", "a secret of gateways", fmt.Sprintf("{ca: '%s', certificate: '%s', key: '%s'}", c.CA, c.OtherCert, c.OtherKey), "tls"},
 		"no TLS":                  {"gateway", "a secret of gateways", "false", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func TestTenantsAreReadOncePerSecondWhateverIsAsked(t *testing.T) {
 	for i := range 1000 {
 		ask("alice", "alice")
 		ask("mail@example.com", "mail@example.com")
-		ask(fmt.Sprint("nobody", i), "")
+		ask(fmt.Sprint("absent", i), "")
 	}
 	lists(1)
 	table.rows = []meta.AccessKey{{ID: "b", Tenant: "bob"}}
