@@ -58,6 +58,8 @@ func (s *Store) dropEntries(ctx context.Context, entries ...meta.QueueEntry) {
 // Collected counts what one run of the collector has done.
 type Collected struct {
 	Looked, Deleted, Postponed int
+	// Failed entries are tried again after a grace time; they count as postponed.
+	Failed int
 	// Overdue is how long ago the oldest entry became due.
 	Overdue time.Duration
 	// Held: a backup prevents the deletion of blobs.
@@ -101,6 +103,7 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 		var failed error
 		processed := 0
 		fail := func(e meta.QueueEntry, err error) {
+			total.Failed++
 			failed = errors.Join(failed, fmt.Errorf("blob %s of key %q: %w", e.Blob.Blob, e.Blob.Key, err))
 			if s.postpone(ctx, e) == nil {
 				total.Postponed++ // so that it does not delay other entries

@@ -211,7 +211,9 @@ func (a *admission) grant(ctx context.Context, t *ticket, w s3api.Work) bool {
 
 // Reserve is [store.Options.Reserve]: it takes memory for what is stored of an
 // object, in addition to what the request of ctx holds. Background work has no
-// ticket, and takes none.
+// ticket, and takes none. It is called concurrently by the deletions of one
+// DeleteObjects, and the refusal of one of them does not refuse the request: so it
+// leaves the ticket and the access log alone.
 func Reserve(ctx context.Context, bytes int64) (release func(), err error) {
 	t := ticketOf(ctx)
 	if t == nil {
@@ -222,9 +224,6 @@ func Reserve(ctx context.Context, bytes int64) (release func(), err error) {
 	defer cancel()
 	bytes = min(bytes, a.stream) // so that it fits, however little memory there is
 	if !a.memory.take(granting, bytes, t.holds, t.callers) {
-		t.refused = true
-		info := requestInfo(ctx)
-		info.Refused, info.Code = true, string(s3err.SlowDown)
 		return nil, s3err.New(s3err.SlowDown)
 	}
 	return func() { a.memory.give(bytes, t.callers) }, nil

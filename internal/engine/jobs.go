@@ -49,7 +49,7 @@ func (e *Engine) gcJob(m *metrics.Metrics, log *zap.Logger) jobs.Job {
 			if err == nil && done.Looked > 0 {
 				log.Info("collected", zap.Int("looked", done.Looked), zap.Int("deleted", done.Deleted), zap.Int("postponed", done.Postponed))
 			}
-			return jobs.Result{Items: int64(done.Looked), Backlog: int64(done.Postponed), Lag: done.Overdue}, err
+			return jobs.Result{Items: int64(done.Looked), Errors: int64(done.Failed), Backlog: int64(done.Postponed), Lag: done.Overdue}, err
 		},
 		Show: func(_ int, last meta.JobRun) { m.ShowCollected(last.Lag, time.UnixMicro(last.Succeeded)) },
 	}

@@ -28,6 +28,10 @@
 // revision when it comes back: the compare-and-set fails, and its run is
 // cancelled. Until then two gateways may work on the shard.
 //
+// A run that saves no progress for [Job.MaxRun] counts as stuck: its context ends
+// and its lease is not renewed. A panic in a job is a failed run. Neither takes a
+// job from the other gateways, and stop does not wait for a stuck run.
+//
 // So a lease only avoids that work is done twice. What is true never depends on
 // it: each action of a job is a conditional change, or may be repeated. Times of
 // different clocks are compared only to decide when a job is due.

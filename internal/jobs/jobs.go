@@ -3,7 +3,9 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -25,7 +27,12 @@ type Job struct {
 	Shards int
 	// EachGateway says that every gateway runs the job, without a lease.
 	EachGateway bool
-	// Run works on a shard. It must return soon after its context ends.
+	// MaxRun is the time after which a run that has saved no progress counts as
+	// stuck: its context ends, and its lease is no longer renewed, so that another
+	// gateway takes the shard. 0 means an hour.
+	MaxRun time.Duration
+	// Run works on a shard. It must return soon after its context ends. A panic
+	// counts as an error of the run.
 	Run func(context.Context, *Run) (Result, error)
 	// Show, if not nil, is called with the last run of each shard, when the
 	// gateway has read its row: another gateway may have run it.
@@ -63,10 +70,17 @@ const (
 	pollEvery = time.Minute
 	// releaseTimeout bounds storing the result of a run, also at shutdown.
 	releaseTimeout = 5 * time.Second
+	// defaultMaxRun is the default of Job.MaxRun.
+	defaultMaxRun = time.Hour
+	// stopTimeout is how long stop waits for runs. A run that is stuck, for
+	// example in a read of a file system that does not answer, must not keep the
+	// process from ending: what it leaves is what a crash leaves.
+	stopTimeout = 30 * time.Second
 )
 
-// Start runs jobs until stop is called, which waits for the runs to end. The
-// first runs begin after a pause, since a server that has just started is busy.
+// Start runs jobs until stop is called, which waits for the runs to end, for 30
+// seconds at most. The first runs begin after a pause, since a server that has
+// just started is busy.
 func Start(o Options, jobs ...Job) (stop func()) {
 	if o.LeaseTime == 0 {
 		o.LeaseTime = defaultLeaseTime
@@ -78,6 +92,9 @@ func Start(o Options, jobs ...Job) (stop func()) {
 		if !job.EachGateway {
 			r.poll = min(job.Every, pollEvery)
 		}
+		if job.MaxRun == 0 {
+			r.job.MaxRun = defaultMaxRun
+		}
 		running.Go(func() {
 			for sleep(ctx, jittered(r.poll)) {
 				r.round(ctx)
@@ -86,7 +103,18 @@ func Start(o Options, jobs ...Job) (stop func()) {
 	}
 	return func() {
 		cancel()
-		running.Wait()
+		ended := make(chan struct{})
+		go func() {
+			running.Wait()
+			close(ended)
+		}()
+		timer := time.NewTimer(stopTimeout)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			o.Log.Warn("a background job did not end in time and was left as after a crash", zap.Duration("waited", stopTimeout))
+		}
 	}
 }
 
@@ -112,6 +140,9 @@ func (r *runner) round(ctx context.Context) {
 	if err != nil {
 		if ctx.Err() == nil {
 			r.log.Warn("reading the leases of the job failed", zap.Duration("retry_in", r.poll), zap.Error(err))
+		}
+		if r.job.EachGateway && ctx.Err() == nil { // it needs no lease, only its result cannot be stored
+			r.run(ctx, &Run{})
 		}
 		return
 	}
@@ -166,7 +197,9 @@ func (r *runner) due(row meta.Lease) bool {
 // runWithoutLease runs the job and stores the result, unless another gateway has
 // stored one meanwhile.
 func (r *runner) runWithoutLease(ctx context.Context, row meta.Lease) {
-	result, took, err := r.run(ctx, &Run{Shard: row.Shard})
+	limited, end := context.WithTimeoutCause(ctx, r.job.MaxRun, errStuck)
+	result, took, err := r.run(limited, &Run{Shard: row.Shard})
+	end()
 	if err != nil && ctx.Err() != nil {
 		return // stopped
 	}
@@ -192,7 +225,7 @@ func (r *runner) runWithLease(ctx context.Context, row meta.Lease) {
 	defer cancel(nil)
 	l := newLease(r.Leases, taken, began)
 	var renewing sync.WaitGroup
-	renewing.Go(func() { l.keep(running, r.LeaseTime, cancel) })
+	renewing.Go(func() { l.keep(running, r.LeaseTime, r.job.MaxRun, cancel) })
 	result, took, err := r.run(running, &Run{Shard: row.Shard, Token: taken.Token, Progress: row.Progress, lease: l, lost: cancel})
 	cause := context.Cause(running)
 	cancel(nil)
@@ -202,7 +235,7 @@ func (r *runner) runWithLease(ctx context.Context, row meta.Lease) {
 		return
 	}
 	last := row.LastRun
-	if stopped := err != nil && cause != nil; !stopped {
+	if stopped := err != nil && ctx.Err() != nil; !stopped {
 		last = r.lastRun(row.LastRun, result, took, err)
 	}
 	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -221,16 +254,31 @@ func (r *runner) runWithLease(ctx context.Context, row meta.Lease) {
 // run runs the job once, counts the run and logs its error.
 func (r *runner) run(ctx context.Context, run *Run) (Result, time.Duration, error) {
 	start := time.Now()
-	result, err := r.job.Run(ctx, run)
+	result, err := recovered(ctx, r.job, run)
 	took := time.Since(start)
-	if err != nil && ctx.Err() != nil {
-		return result, took, err // stopped; it is no failure of the job
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+	case errors.Is(cause, errStuck):
+		err = fmt.Errorf("%w: %w", errStuck, err)
+	case cause != nil:
+		return result, took, err // stopped, which is not a failure of the job
 	}
 	r.metrics.Ran(result.Items, result.Errors, err)
 	if err != nil {
 		r.log.Warn("background job failed", zap.String("job", r.job.Name), zap.Int("shard", run.Shard), zap.Duration("retry_in", r.job.Every), zap.Error(err))
 	}
 	return result, took, err
+}
+
+// recovered runs the job and turns a panic into an error: otherwise a single
+// damaged row would stop one gateway after the other.
+func recovered(ctx context.Context, job Job, run *Run) (result Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return job.Run(ctx, run)
 }
 
 // maxErrorText bounds the error that is stored, in bytes.

@@ -387,3 +387,91 @@ func TestAllGatewaysShowTheLastRun(t *testing.T) {
 		}
 	})
 }
+
+// A run that ignores the end of its context, as a read of a file system that does
+// not answer, keeps neither the shard from other gateways nor its own process
+// from ending. A run that saves progress may last longer than MaxRun.
+func TestAStuckRunKeepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &rows{}
+		both := gateways(table, "a", "b")
+		block := make(chan struct{})
+		var cause error
+		stop := both[0].start(Job{Name: "j", Every: time.Hour, MaxRun: 20 * time.Minute, Run: func(ctx context.Context, r *Run) (Result, error) {
+			for range 5 {
+				sleep(ctx, 15*time.Minute)
+				if err := r.Save(ctx, []byte("some")); err != nil {
+					t.Error(err)
+				}
+			}
+			<-block
+			cause = context.Cause(ctx)
+			return Result{}, nil
+		}})
+		time.Sleep(2 * time.Minute)
+		ran := make(chan time.Time, 1)
+		stopB := both[1].start(Job{Name: "j", Every: 24 * time.Hour, Run: func(context.Context, *Run) (Result, error) {
+			ran <- time.Now()
+			return Result{Items: 2}, nil
+		}})
+		began := time.Now()
+		if took := (<-ran).Sub(began); took < 75*time.Minute || took > 110*time.Minute {
+			t.Errorf("the other gateway ran it after %s", took)
+		}
+		stopB()
+		began = time.Now()
+		stop()
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("stopping took %s", took)
+		}
+		close(block)
+		synctest.Wait()
+		if !errors.Is(cause, errStuck) {
+			t.Errorf("the run was ended by %v", cause)
+		}
+		if row := table.list("j")[0]; row.LastRun.Items != 2 || row.Holder != "" {
+			t.Errorf("the row is %+v", row)
+		}
+	})
+}
+
+// A panic of a job is a failed run: the process goes on, and so does the job.
+func TestAPanicIsAFailedRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, each := range []bool{false, true} {
+			table := &rows{}
+			g := gateways(table, "a")[0]
+			runs, done := 0, make(chan struct{})
+			stop := g.start(Job{Name: "j", Every: time.Minute, EachGateway: each, Run: func(context.Context, *Run) (Result, error) {
+				switch runs++; runs {
+				case 1:
+					panic("damaged row")
+				case 2:
+					if row := table.list("j")[0]; !strings.Contains(row.LastRun.Error, "damaged row") || row.LastRun.Succeeded != 0 {
+						t.Errorf("after the panic the row is %+v", row)
+					}
+					close(done)
+				}
+				return Result{}, nil
+			}})
+			<-done
+			stop()
+		}
+	})
+}
+
+// A job of each gateway runs while the rows cannot be read.
+func TestEachGatewayRunsWithoutRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gateways(&rows{}, "a")[0]
+		g.die()
+		ran := make(chan struct{}, 100)
+		stop := g.start(Job{Name: "j", Every: time.Minute, EachGateway: true, Run: func(context.Context, *Run) (Result, error) {
+			ran <- struct{}{}
+			return Result{}, nil
+		}})
+		defer stop()
+		<-ran
+		<-ran
+	})
+}

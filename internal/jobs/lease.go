@@ -13,6 +13,10 @@ import (
 // gateway has, or whose lease could not be renewed for the lease time.
 var ErrLost = errors.New("the lease of the job was lost")
 
+// errStuck is the cause that ends the context of a run that took longer than
+// [Job.MaxRun] without saving progress.
+var errStuck = errors.New("the run made no progress for too long")
+
 // Run is one run of a job.
 type Run struct {
 	Shard int
@@ -36,6 +40,10 @@ func (r *Run) Save(ctx context.Context, progress []byte) error {
 		r.lost(ErrLost)
 		return ErrLost
 	}
+	if err == nil {
+		now := time.Now()
+		r.lease.progressed.Store(&now)
+	}
 	return err
 }
 
@@ -44,6 +52,8 @@ type lease struct {
 	leases meta.Leases
 	// renewed is when the row was written last.
 	renewed atomic.Pointer[time.Time]
+	// progressed is when the run began, or saved progress last.
+	progressed atomic.Pointer[time.Time]
 	// writing holds a token while the row is written.
 	writing chan struct{}
 	row     meta.Lease // as it was written last
@@ -53,6 +63,7 @@ type lease struct {
 func newLease(leases meta.Leases, row meta.Lease, now time.Time) *lease {
 	l := &lease{leases: leases, row: row, writing: make(chan struct{}, 1)}
 	l.renewed.Store(&now)
+	l.progressed.Store(&now)
 	return l
 }
 
@@ -97,9 +108,14 @@ func (l *lease) put(ctx context.Context, edit func(*meta.Lease)) error {
 }
 
 // keep renews the lease until ctx ends. It calls lost when another gateway has
-// the lease, or may have it because it could not be renewed in time.
-func (l *lease) keep(ctx context.Context, leaseTime time.Duration, lost context.CancelCauseFunc) {
+// the lease, or may have it because it could not be renewed in time, and when the
+// run is stuck: then another gateway may take the shard.
+func (l *lease) keep(ctx context.Context, leaseTime, maxRun time.Duration, lost context.CancelCauseFunc) {
 	for sleep(ctx, leaseTime/3) {
+		if time.Since(*l.progressed.Load()) >= maxRun {
+			lost(errStuck)
+			return
+		}
 		limited, cancel := context.WithTimeout(ctx, leaseTime/3)
 		err := l.change(limited, func(*meta.Lease) {})
 		cancel()
