@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
 )
 
 // compareRecorded compares the references to a shared blob with their records. A
@@ -158,7 +159,22 @@ func (c *checker) isQueued(ctx context.Context, id meta.ID) (queued bool, err er
 }
 
 // keyRefers reports whether any version of a key refers to a blob by a Ref.
-func (c *checker) keyRefers(ctx context.Context, r *ref) (bool, error) {
+func (c *checker) keyRefers(ctx context.Context, r *ref) (refers bool, err error) {
+	for try := range 5 {
+		// A version that was removed since it was read: its blobs may be another
+		// version's by now.
+		if refers, err = c.keyRefersOnce(ctx, r); !errors.Is(err, meta.ErrNotFound) {
+			return refers, err
+		}
+		if err := store.BackOff(ctx, try); err != nil {
+			return false, err
+		}
+	}
+	return false, fmt.Errorf("segments of key %q: %w", r.Key, err)
+}
+
+// keyRefersOnce returns ErrNotFound if a version changes while it is read.
+func (c *checker) keyRefersOnce(ctx context.Context, r *ref) (bool, error) {
 	for before := int64(0); ; {
 		page, err := c.Meta.Versions(ctx, r.Bucket, r.Key, before, bucketPage)
 		if goneBucket(err) {
@@ -169,11 +185,7 @@ func (c *checker) keyRefers(ctx context.Context, r *ref) (bool, error) {
 		}
 		for i := range page {
 			before = page[i].Seq
-			err := meta.Whole(ctx, c.Meta, r.Bucket, r.Key, &page[i])
-			if errors.Is(err, meta.ErrNotFound) {
-				return c.keyRefers(ctx, r) // removed since it was read: its blobs may be another version's now
-			}
-			if err != nil {
+			if err := meta.Whole(ctx, c.Meta, r.Bucket, r.Key, &page[i]); err != nil {
 				return false, err
 			}
 			if refersTo(page[i].Segments, r) {

@@ -15,8 +15,13 @@ import (
 //
 // The pages belong to the row of the version (bucket, key, Seq), and change with
 // it in one atomic change. While the version is there, its list changes in one
-// way only: an append adds to its end. A page that is read after its index so
-// has all that the index speaks of, or ErrNotFound says that the version is gone.
+// way only: an append adds to its end. So a page that is read after its index has
+// all that the index states, or more of later appends, or the version is gone.
+//
+// Nothing relies on that: each page is compared with the index. A read of the
+// index and one of a page ask different replicas, and one that a read of the index
+// has repaired may still have the pages of before. A page that does not fit counts
+// as not found: the reader begins again with the index.
 
 // PageSegments is how many segments a page has at most, and a version without
 // pages. (Parts that consist of several segments stay together, so that a page
@@ -37,6 +42,9 @@ type Pages struct {
 type PageInfo struct {
 	Bytes int64 `cbor:"1,keyasint"`           // of the body, in its segments
 	Part  int   `cbor:"2,keyasint,omitempty"` // the number of its first part; 0: it has no parts
+	// Segments is how many the page has. They may be empty, so that Bytes alone
+	// does not tell a page from the one before an append.
+	Segments int `cbor:"3,keyasint"`
 }
 
 // Page is some of a version's segments, in order, and the parts that these are of.
@@ -95,6 +103,7 @@ func (v Version) Paged() Version {
 // info is what an index says of p. It is not ok where p has parts, and its
 // segments are not all that these consist of.
 func (p *Page) info() (info PageInfo, ok bool) {
+	info.Segments = len(p.Segments)
 	for i := range p.Segments {
 		info.Bytes += p.Segments[i].Size
 	}
@@ -120,6 +129,7 @@ func (p *Pages) Appended(last Page, s Segment) *Pages {
 		at++
 	}
 	next.Index[at].Bytes += s.Size
+	next.Index[at].Segments++
 	next.Write[at] = Page{Segments: append(slices.Clone(last.Segments), s)}
 	return next
 }
@@ -156,7 +166,7 @@ func Whole(ctx context.Context, o Objects, bucket BucketID, key string, v *Versi
 	}
 	segments := make([]Segment, 0, p.Segments)
 	parts := make([]PartInfo, 0, p.Parts)
-	err := EachPage(ctx, o, bucket, key, v.Seq, 0, len(p.Index), func(page *Page) {
+	err := EachPage(ctx, o, bucket, key, v, 0, len(p.Index), func(page *Page) {
 		segments = append(segments, page.Segments...)
 		parts = append(parts, page.Parts...)
 	})
@@ -166,32 +176,59 @@ func Whole(ctx context.Context, o Objects, bucket BucketID, key string, v *Versi
 	return v.join(segments, parts)
 }
 
-// EachPage reads the pages from number first on and before last of a version, some
-// at a time, and calls visit for each.
-func EachPage(ctx context.Context, o Objects, bucket BucketID, key string, seq int64, first, last int, visit func(*Page)) error {
+// EachPage reads the pages from number first on and before last of v, a version of
+// key, some at a time, and calls visit for each. It leaves out what later appends
+// have added to the last one. ErrNotFound: the version is gone, or has changed
+// since it was read, or a page does not have what its index states.
+func EachPage(ctx context.Context, o Objects, bucket BucketID, key string, v *Version, first, last int, visit func(*Page)) error {
 	const atOnce = 16 // about 200 KB
 	for ; first < last; first += atOnce {
-		pages, err := o.Pages(ctx, bucket, key, seq, first, min(atOnce, last-first))
+		pages, err := o.Pages(ctx, bucket, key, v.Seq, first, min(atOnce, last-first))
 		if err != nil {
 			return err
 		}
 		for i := range pages {
+			if err := v.Pages.cut(first+i, &pages[i]); err != nil {
+				return fmt.Errorf("version %d: %w", v.Seq, err)
+			}
 			visit(&pages[i])
 		}
 	}
 	return nil
 }
 
-// join makes v whole, of what its pages have. Later appends may have added to
-// the last one.
+// cut takes from a page what later appends have added to it. ErrNotFound: what is
+// left is not what the index states.
+func (p *Pages) cut(number int, page *Page) error {
+	info := p.Index[number]
+	if p.Parts == 0 && len(page.Segments) > info.Segments {
+		page.Segments = page.Segments[:info.Segments]
+	}
+	return p.Fits(number, page)
+}
+
+// Fits returns ErrNotFound unless a page has exactly what the index states of it.
+func (p *Pages) Fits(number int, page *Page) error {
+	got, _ := page.info()
+	want := p.Index[number]
+	if p.Parts == 0 {
+		got.Part, want.Part = 0, 0
+	}
+	if got != want {
+		return fmt.Errorf("page %d of its segments has %+v, its index says %+v: %w", number, got, want, ErrNotFound)
+	}
+	return nil
+}
+
+// join makes v whole, of what its pages have.
 func (v *Version) join(segments []Segment, parts []PartInfo) error {
 	p := v.Pages
-	if len(segments) < p.Segments || p.Parts > 0 && len(parts) < p.Parts {
-		return fmt.Errorf("version %d has %d segments and %d parts in its pages, its index says %d and %d", v.Seq, len(segments), len(parts), p.Segments, p.Parts)
+	if len(segments) != p.Segments || p.Parts > 0 && len(parts) != p.Parts {
+		return fmt.Errorf("version %d has %d segments and %d parts in its pages, its index says %d and %d: %w", v.Seq, len(segments), len(parts), p.Segments, p.Parts, ErrNotFound)
 	}
-	v.Segments, v.Parts, v.Pages = segments[:p.Segments], nil, nil
+	v.Segments, v.Parts, v.Pages = segments, nil, nil
 	if p.Parts > 0 {
-		v.Parts = parts[:p.Parts]
+		v.Parts = parts
 	}
 	return nil
 }
@@ -207,6 +244,9 @@ func (v *Version) JoinPages(pages map[int][]byte) error {
 		var p Page
 		if err := Unmarshal(pages[i], &p); err != nil {
 			return fmt.Errorf("page %d of the segments of version %d: %w", i, v.Seq, err)
+		}
+		if err := v.Pages.cut(i, &p); err != nil {
+			return fmt.Errorf("version %d: %w", v.Seq, err)
 		}
 		segments, parts = append(segments, p.Segments...), append(parts, p.Parts...)
 	}

@@ -195,9 +195,13 @@ func (s *Store) extended(ctx context.Context, bucket meta.BucketID, key string, 
 		v.Size += r.size
 		v.Segments = append(slices.Clone(v.Segments), r.segment)
 	default:
-		last, err := s.meta.Pages(ctx, bucket, key, v.Seq, len(v.Pages.Index)-1, 1)
-		if errors.Is(err, meta.ErrNotFound) {
-			return v, meta.ErrConflict // its key has changed since it was read
+		at := len(v.Pages.Index) - 1
+		last, err := s.meta.Pages(ctx, bucket, key, v.Seq, at, 1)
+		if err == nil {
+			err = v.Pages.Fits(at, &last[0]) // the page is written again: nothing of it may be missing
+		}
+		if errors.Is(err, meta.ErrNotFound) { // its key has changed since it was read, or is damaged
+			return v, fmt.Errorf("%w: %w", meta.ErrConflict, s.goneVersion(ctx, bucket, key, cur, err))
 		}
 		if err != nil {
 			return v, err

@@ -196,6 +196,9 @@ func (s *Store) awaitRetry(ctx context.Context, b *meta.Bucket, try int, err err
 	case !errors.Is(err, meta.ErrConflict):
 		return err
 	case try >= maxTries:
+		if damaged := (*damagedError)(nil); errors.As(err, &damaged) {
+			return damaged
+		}
 		return tooManyChanges(err)
 	}
 	return BackOff(ctx, try)

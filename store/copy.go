@@ -33,6 +33,9 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 			return result, err
 		}
 		if in.SourceFound != nil || try == maxTries {
+			if damaged := (*damagedError)(nil); errors.As(err, &damaged) {
+				return nil, damaged
+			}
 			return nil, &s3err.Error{Code: s3err.SlowDown, Message: "The source was changed while it was copied; please try again", Err: ErrSourceReplaced}
 		}
 		if err := BackOff(ctx, try); err != nil {

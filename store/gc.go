@@ -29,6 +29,14 @@ func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key stri
 	}
 	for i := range m.remove {
 		v, release, err := s.whole(ctx, bucket, key, &m.remove[i])
+		if damaged := (*damagedError)(nil); errors.As(err, &damaged) {
+			segments, err := s.remains(ctx, bucket, key, &m.remove[i])
+			if err != nil {
+				return nil, err
+			}
+			note(m.remove[i].Upload, segments)
+			continue
+		}
 		if errors.Is(err, errReplaced) {
 			return nil, meta.ErrConflict // its key has changed since it was read
 		}
@@ -342,9 +350,9 @@ func (s *Store) referencesByPage(ctx context.Context, name keyName) (blobs map[r
 				continue
 			}
 			reads++
-			err := meta.EachPage(ctx, s.meta, name.bucket, name.key, v.Seq, 0, len(v.Pages.Index), func(p *meta.Page) { add(p.Segments) })
+			err := meta.EachPage(ctx, s.meta, name.bucket, name.key, v, 0, len(v.Pages.Index), func(p *meta.Page) { add(p.Segments) })
 			if err != nil {
-				return nil, reads, goneVersion(name.key, err)
+				return nil, reads, s.goneVersion(ctx, name.bucket, name.key, v, err)
 			}
 		}
 		if len(page) < maxScan {

@@ -61,7 +61,7 @@ func (s *Store) open(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 			return o, err
 		}
 		if in.Found != nil || try == maxTries {
-			return nil, replacedSource()
+			return nil, replacedIn(err)
 		}
 		if err := BackOff(ctx, try); err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/pithos/pithos/internal/s3err"
@@ -66,7 +67,7 @@ func (s *Store) Rename(ctx context.Context, b *meta.Bucket, to string, in Rename
 			return nil
 		}
 		if errors.Is(err, errReplaced) {
-			err = meta.ErrConflict
+			err = fmt.Errorf("%w: %w", meta.ErrConflict, err)
 		}
 		if err := s.awaitRetry(ctx, b, try, err); err != nil {
 			if isMissing(err) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/pithos/pithos/internal/s3err"
@@ -40,20 +41,53 @@ func (s *Store) whole(ctx context.Context, bucket meta.BucketID, key string, v *
 	w := *v
 	if err := meta.Whole(ctx, s.meta, bucket, key, &w); err != nil {
 		release()
-		return nil, nil, goneVersion(key, err)
+		return nil, nil, s.goneVersion(ctx, bucket, key, v, err)
 	}
 	return &w, release, nil
 }
 
-// goneVersion is the error of a version whose pages were not there: it was
-// overwritten or deleted since it was read.
-func goneVersion(key string, err error) error {
+// goneVersion is the error of v, a version of key, whose pages could not be read
+// with err. errReplaced: it was overwritten, deleted or appended to since it was
+// read; also if it is a damagedError, which is final after a number of tries.
+func (s *Store) goneVersion(ctx context.Context, bucket meta.BucketID, key string, v *meta.Version, err error) error {
 	if !errors.Is(err, meta.ErrNotFound) {
 		return err
 	}
 	e := noSuchKey(key)
 	e.Err = errReplaced
+	h, readErr := s.meta.Read(ctx, bucket, key, meta.ReadOptions{Seq: v.Seq})
+	if readErr == nil && h.Named != nil && sameBlobs(h.Named, v) {
+		e.Err = fmt.Errorf("%w: %w", errReplaced, &damagedError{key, v.Seq, err.Error()})
+	}
 	return e
+}
+
+// damagedError: a version is unchanged since it was read, and its pages are not
+// what its index states.
+type damagedError struct {
+	key   string
+	seq   int64
+	cause string
+}
+
+func (e *damagedError) Error() string {
+	return fmt.Sprintf("the row of version %d of key %q is damaged: %s", e.seq, e.key, e.cause)
+}
+
+// remains returns the segments that are left of v, a damaged version of key.
+func (s *Store) remains(ctx context.Context, bucket meta.BucketID, key string, v *meta.Version) (found []meta.Segment, err error) {
+	for i := range v.Pages.Index {
+		pages, err := s.meta.Pages(ctx, bucket, key, v.Seq, i, 1)
+		if errors.Is(err, meta.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, pages[0].Segments...)
+	}
+	s.log.Sugar().Errorf("version %d of key %q is removed, its row was damaged: %d of its %d segments are left, the blobs of the others may stay without a reference", v.Seq, key, len(found), v.Pages.Segments)
+	return found, nil
 }
 
 // replacedSource is the error of an object that was found, and authorized, and was
@@ -74,10 +108,10 @@ func (s *Store) segmentsWithin(ctx context.Context, bucket meta.BucketID, key st
 		return nil, 0, nil, err
 	}
 	segments := make([]meta.Segment, 0, n)
-	err = meta.EachPage(ctx, s.meta, bucket, key, v.Seq, first, last, func(p *meta.Page) { segments = append(segments, p.Segments...) })
+	err = meta.EachPage(ctx, s.meta, bucket, key, v, first, last, func(p *meta.Page) { segments = append(segments, p.Segments...) })
 	if err != nil {
 		release()
-		return nil, 0, nil, goneVersion(key, err)
+		return nil, 0, nil, s.goneVersion(ctx, bucket, key, v, err)
 	}
 	return segments, offset - start, release, nil
 }
@@ -106,17 +140,20 @@ func (s *Store) Parts(ctx context.Context, b *meta.Bucket, key string, v *meta.V
 	}
 	defer release()
 	for at := v.Pages.OfPart(after + 1); at < len(v.Pages.Index) && !more; at++ {
-		pages, err := s.meta.Pages(ctx, b.ID, key, v.Seq, at, 1)
-		if err != nil {
-			return nil, false, s.replacedIn(key, err)
+		if err := meta.EachPage(ctx, s.meta, b.ID, key, v, at, at+1, func(p *meta.Page) { add(p.Parts) }); err != nil {
+			return nil, false, replacedIn(s.goneVersion(ctx, b.ID, key, v, err))
 		}
-		add(pages[0].Parts)
 	}
 	return found, more, nil
 }
 
-func (s *Store) replacedIn(key string, err error) error {
-	if err = goneVersion(key, err); errors.Is(err, errReplaced) {
+// replacedIn returns err, or what the client is told of an error of goneVersion.
+func replacedIn(err error) error {
+	var damaged *damagedError
+	switch {
+	case errors.As(err, &damaged):
+		return damaged
+	case errors.Is(err, errReplaced):
 		return replacedSource()
 	}
 	return err
@@ -136,11 +173,11 @@ func (s *Store) part(ctx context.Context, bucket meta.BucketID, key string, v *m
 		if try.page >= len(v.Pages.Index) {
 			continue
 		}
-		pages, err := s.meta.Pages(ctx, bucket, key, v.Seq, try.page, 1)
-		if err != nil {
-			return nil, 0, goneVersion(key, err)
+		var parts []meta.PartInfo
+		if err := meta.EachPage(ctx, s.meta, bucket, key, v, try.page, try.page+1, func(p *meta.Page) { parts = p.Parts }); err != nil {
+			return nil, 0, s.goneVersion(ctx, bucket, key, v, err)
 		}
-		if p, offset := partOf(pages[0].Parts, number, try.index); p != nil {
+		if p, offset := partOf(parts, number, try.index); p != nil {
 			for _, before := range v.Pages.Index[:try.page] {
 				offset += before.Bytes
 			}

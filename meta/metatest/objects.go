@@ -53,6 +53,7 @@ var objectContracts = []contract{
 	{"ChangesKeepPages", testPagesAreKept},
 	{"PagesGoWithTheirVersion", testPagesGo},
 	{"NewVersionsComeWithTheirPages", testPagesAreComplete},
+	{"PagesMustFitTheirIndex", testPagesMustFit},
 	{"KeysThatArePrefixesStayApart", func(s *suite) {
 		b := s.bucket()
 		for _, key := range []string{"a", "a\x00", "a\x00\x01", "aa"} {

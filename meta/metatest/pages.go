@@ -154,3 +154,29 @@ func testPagesAreComplete(s *suite) {
 	}
 	s.equal("versions", len(s.read(b.ID, "k").Versions), 0)
 }
+
+// testPagesMustFit has an index state more, and less, than the pages have.
+func testPagesMustFit(s *suite) {
+	b := s.bucket()
+	whole := manyParts(0, 150)
+	whole.Parts = nil
+	v := s.putPaged(b.ID, "k", whole)
+	before := v
+	last := s.pages(b.ID, "k", v.Seq, 1, 1)[0]
+	added := meta.Segment{Store: "store", Blob: meta.NewID()} // an empty one
+	s.change(b.ID, "k", func(int64) []meta.Version {
+		v.Pages = v.Pages.Appended(last, added)
+		v.Pages.Write = nil
+		return []meta.Version{v}
+	})
+	got := s.read(b.ID, "k").Versions[0]
+	s.is(got.Pages.Fits(1, &s.pages(b.ID, "k", v.Seq, 1, 1)[0]), meta.ErrNotFound)
+	s.is(meta.Whole(s.ctx, s, b.ID, "k", &got), meta.ErrNotFound)
+	s.change(b.ID, "k", func(int64) []meta.Version {
+		v.Pages = before.Pages.Appended(last, added)
+		return []meta.Version{v}
+	})
+	s.ok(meta.Whole(s.ctx, s, b.ID, "k", &before))
+	s.equal("as its index was before the append", before.Segments, whole.Segments)
+	s.is(before.Paged().Pages.Fits(1, &s.pages(b.ID, "k", v.Seq, 1, 1)[0]), meta.ErrNotFound)
+}

@@ -25,7 +25,8 @@
 // A version with more than meta.PageSegments segments has these in the column
 // segments, a map whose elements are pages: doc has their index, and a read of the
 // head reads no page. An append adds an element, or replaces the last one, in the
-// batch of H1; whatever else changes the version leaves the column as it is.
+// batch of H1; whatever else changes the version leaves the column as it is. Pages
+// are read with doc, and by Paxos if they do not fit its index (Keys.Pages).
 //
 // A version row has the whole version in doc and, in listed, what listings show
 // of it (meta.Entry): a page of versions reads only that column. Rows

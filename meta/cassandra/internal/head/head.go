@@ -38,7 +38,7 @@ const (
 	selectVersionBody = `SELECT rev, null_seq, commit_id, seq, doc, payload FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectListed      = `SELECT seq, listed FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
 	selectVersionDoc  = `SELECT doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
-	selectPages       = `SELECT segments[?..?] FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
+	selectPages       = `SELECT doc, segments[?..?] FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 	selectVersions    = `SELECT rev, null_seq, commit_id, seq, doc FROM @.object WHERE bucket_id = ? AND key = ? AND seq < ? LIMIT ?`
 
 	walkObjects        = `SELECT bucket_id, key, rev, seq, doc, segments FROM @.object WHERE token(bucket_id, key) > ? AND token(bucket_id, key) <= ?`
@@ -172,25 +172,52 @@ func (s *Keys) Versions(ctx context.Context, bucket meta.BucketID, key string, b
 }
 
 // Pages implements [meta.Objects].
+//
+// A read repairs the columns that it selects: after a read of the head, a replica
+// may have a new index and the pages of before. So the pages are read with the
+// index of their row, and by Paxos if they do not fit it: that gives each replica
+// which it asks what the last change wrote.
 func (s *Keys) Pages(ctx context.Context, bucket meta.BucketID, key string, seq int64, from, n int) ([]meta.Page, error) {
 	if err := meta.CheckText(key); err != nil {
 		return nil, cql.Wrap(err, "read segments of a version")
 	}
-	var stored map[int][]byte
-	found, err := s.QueryRow(ctx, s.Consistency, []any{&stored}, selectPages, from, from+n-1, bucket[:], key, seq)
-	if err == nil && (!found || len(stored) < n) {
+	pages, fit, err := s.readPages(ctx, s.Consistency, bucket, key, seq, from, n)
+	if err == nil && !fit {
+		pages, _, err = s.readPages(ctx, s.Serial, bucket, key, seq, from, n)
+	}
+	if err == nil && len(pages) < n {
 		err = meta.ErrNotFound
 	}
-	if err != nil {
-		return nil, cql.Wrap(err, "read segments of a version")
+	return pages, cql.Wrap(err, "read segments of a version")
+}
+
+// readPages reads pages of a version, none if one of them is missing. fit reports
+// that they are what the index of the version states.
+func (s *Keys) readPages(ctx context.Context, c gocql.Consistency, bucket meta.BucketID, key string, seq int64, from, n int) (pages []meta.Page, fit bool, err error) {
+	var doc []byte
+	var stored map[int][]byte
+	found, err := s.QueryRow(ctx, c, []any{&doc, &stored}, selectPages, from, from+n-1, bucket[:], key, seq)
+	if err != nil || !found || doc == nil {
+		return nil, true, err // there is no such version
 	}
-	pages := make([]meta.Page, n)
+	var v meta.Version
+	if err := meta.Unmarshal(doc, &v); err != nil {
+		return nil, false, err
+	}
+	if v.Pages == nil || from+n > len(v.Pages.Index) {
+		return nil, true, nil
+	}
+	if len(stored) < n {
+		return nil, false, nil
+	}
+	pages, fit = make([]meta.Page, n), true
 	for i := range pages {
 		if err := meta.Unmarshal(stored[from+i], &pages[i]); err != nil {
-			return nil, cql.Wrap(err, "read segments of a version")
+			return nil, false, err
 		}
+		fit = fit && v.Pages.Fits(from+i, &pages[i]) == nil
 	}
-	return pages, nil
+	return pages, fit, nil
 }
 
 // ListVersions implements [meta.Listings]. A page shorter than limit is the last
