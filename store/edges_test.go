@@ -50,7 +50,7 @@ func TestAbortAfterAFailedCompleteLeavesThePartsToTheCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := w.stored(t); n != 1 {
-		t.Fatalf("%d blobs are stored right after the abort, want 1: nobody has fenced the key", n)
+		t.Fatalf("%d blobs are stored right after the abort, want 1: no caller has fenced the key", n)
 	}
 	w.nothingLeaks(t, 0)
 }

@@ -200,7 +200,7 @@ func TestAHoldExpiresByWhatGatewaysHaveSeen(t *testing.T) {
 		age()
 	}
 	if left := age(); len(left) != 0 {
-		t.Fatalf("a hold that nobody renews lasts: %v", left)
+		t.Fatalf("a hold that no caller renews lasts: %v", left)
 	}
 	if err := admin.End(t.Context(), h.ID); !errors.Is(err, store.ErrNoHold) {
 		t.Errorf("the end of an expired hold: %v", err)

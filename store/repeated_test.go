@@ -87,7 +87,7 @@ func (g *twoGateways) meanwhile(do func(b *meta.Bucket, upload string), end func
 
 // TestACompleteThatTheCollectorTakesForDeadGoesOn: a collector whose clock is
 // ahead, or a Complete that sleeps, at each step of it. The upload is opened
-// again then, and whoever completes it is not told that it is gone.
+// again then, and its Complete does not answer that it is gone.
 func TestACompleteThatTheCollectorTakesForDeadGoesOn(t *testing.T) {
 	onEngines(t, func(g *twoGateways) {
 		g.meanwhile(func(*meta.Bucket, string) { g.collect() }, func(b *meta.Bucket, step int, body []byte, err error) {

@@ -188,7 +188,7 @@ func TestCopiesWithOtherBytesShareNothing(t *testing.T) {
 		b, body := g.bucket(), random(2<<20)
 		g.put(b, "k", body, store.EncryptionRequest{})
 		assert.NoError(g, g.copy(g.healthy.Store, b, "k", b, "sealed", store.EncryptionRequest{Type: store.AlgorithmAES256}))
-		g.wantBlobs("encrypted anew", 2)
+		g.wantBlobs("encrypted again", 2)
 		g.want(b, "sealed", body)
 		assert.NoError(g, g.copy(g.healthy.Store, b, "sealed", b, "opened", store.EncryptionRequest{}))
 		g.wantBlobs("decrypted", 3)
