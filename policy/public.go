@@ -6,8 +6,8 @@ import (
 )
 
 // PublicAccessBlock is a bucket's public access block (PutPublicAccessBlock).
-// [Evaluate] honours IgnorePublicAcls and RestrictPublicBuckets; the other two
-// apply when an ACL or a policy is put.
+// [Evaluator.Decide] honours IgnorePublicAcls and RestrictPublicBuckets; the
+// other two apply when an ACL or a policy is put.
 type PublicAccessBlock struct {
 	BlockPublicAcls       bool
 	IgnorePublicAcls      bool

@@ -1,5 +1,5 @@
-// Package s3api implements the S3 REST API. It is the only package that knows HTTP
-// and XML.
+// Package s3api implements the S3 REST API. It is the only package that knows XML,
+// and answers all requests of S3 over HTTP.
 //
 // Its core is the table of operations (operations.go). Routes, authorization, the
 // kind of body, the handler, and the answer 501 of missing operations follow from

@@ -34,7 +34,8 @@ import (
 // A forgotten hold must not keep garbage for ever, and correctness must not depend
 // on clocks that agree. So the row has the time that is left. A gateway that has
 // seen the same revision of the row for some time, by its own clock, subtracts
-// that time in a conditional change: AgeHolds, once in each run of the collector.
+// that time in a conditional change: AgeHolds, in each run of the job holds, which every
+// gateway runs.
 // Only one gateway's change of a revision is committed, so no time is counted
 // twice. A gateway that restarts loses the time since its last run. If no gateway
 // runs, nothing expires, and nothing is deleted either.

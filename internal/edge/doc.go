@@ -10,10 +10,11 @@
 // for what is read of its body. The second comes when s3api has authorized the
 // request: s3api asks for what the request needs by s3api.Options.Admit. Only then memory
 // is granted for the length that the client declares, and the total time becomes
-// a minimum speed. admission.go has both steps, pool.go the shares of addresses
-// and tenants, stall.go the pace of bodies.
+// a minimum speed. admission.go has both steps, pool.go the shares of addresses,
+// networks and tenants, stall.go the pace of bodies.
 //
 // A [Server] answers from the moment it is created. Until [Server.Use] has given
-// it a [Backend], it answers every request with 503 and Retry-After. So it can
+// it a [Backend], it answers /-/ready, and every request for S3 that it does
+// not refuse itself, with 503 and Retry-After. So it can
 // listen before its database answers.
 package edge

@@ -1,6 +1,6 @@
 // Package engine opens the engine that the configuration names: metadata store,
-// blob stores, master keys, access keys, and package store above them. It is the
-// only package besides commands and tests that knows which engines exist.
+// blob stores, master keys, access keys, and package store above them; and it
+// starts the background jobs (jobs.go). It is the only package besides commands and tests that knows which engines exist.
 //
 // Two tables say what can be opened:
 //

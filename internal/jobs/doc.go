@@ -30,7 +30,8 @@
 //
 // A run that saves no progress for [Job.MaxRun] counts as stuck: its context ends
 // and its lease is not renewed. A panic in a job is a failed run. Neither takes a
-// job from the other gateways, and stop does not wait for a stuck run.
+// job from the other gateways, and stop waits for a stuck run for 30
+// seconds at most.
 //
 // So a lease only avoids that work is done twice. What is true never depends on
 // it: each action of a job is a conditional change, or may be repeated. Times of
@@ -41,10 +42,10 @@
 // A job is work that any gateway can do at any time, and that has to be done even
 // if no request comes. These run elsewhere, for a reason:
 //
-//   - The asynchronous index writer (meta/cassandra, asyncwriter.go) and the queue
+//   - The asynchronous index writer (meta/cassandra/internal/listing, asyncwriter.go) and the queue
 //     of package store complete changes of this process' own requests, right after
 //     their answers. What they have to write is only in this process' memory.
-//   - The shard maintenance of listings (meta/cassandra, maintainer.go and
+//   - The shard maintenance of listings (meta/cassandra/internal/listing, maintainer.go and
 //     latewrites.go) is triggered by what requests of this gateway have just met.
 //   - The compaction of the embedded engine (meta/embedded, compactRange) is
 //     triggered by a scan that skipped many removed rows.

@@ -142,7 +142,9 @@ func (r *runner) round(ctx context.Context) {
 			r.log.Warn("reading the leases of the job failed", zap.Duration("retry_in", r.poll), zap.Error(err))
 		}
 		if r.job.EachGateway && ctx.Err() == nil { // it needs no lease, only its result cannot be stored
-			r.run(ctx, &Run{})
+			limited, end := context.WithTimeoutCause(ctx, r.job.MaxRun, errStuck)
+			defer end()
+			r.run(limited, &Run{})
 		}
 		return
 	}

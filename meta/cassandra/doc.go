@@ -10,14 +10,17 @@
 //   - internal/queue: the queue of the garbage collector.
 //   - internal/cql: statements, pages, errors; knows no table.
 //
-// Arrows point one way: Store imports all of them, and they import only cql.
+// Arrows point one way: Store imports all of them, of the project they import only meta
+// and cql.
 //
 // # Consistency
 //
 // Decisions are compare-and-set (Paxos) in one partition: the head of a key, a
-// bucket's row, the state of an upload, the seal of a shard. Every other write
-// is a plain write at a quorum whose timestamp is derived from a revision,
-// never from a clock, so that replays and reordering converge.
+// bucket's row, the state of an upload, the seal of a shard, a hold, a lease, a
+// time bucket of the queue. Every other write is a plain write at a quorum whose
+// timestamp follows from what it replaces (a revision, the time at which an entry
+// is due, a constant), never from the clock at the time of the write, so that
+// replays and reordering converge.
 //
 // A plain read at a quorum sees every change that was acknowledged before the
 // read began. A head is read by Paxos (SERIAL) only where a change may be

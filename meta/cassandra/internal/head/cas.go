@@ -28,7 +28,7 @@ const (
 	deleteVersion = `DELETE FROM @.object WHERE bucket_id = ? AND key = ? AND seq = ?`
 )
 
-// Change makes the change c by one conditional batch.
+// Change makes the change c by one conditional statement or batch.
 //
 // It is safe to send the batch again at any time, even while an earlier attempt
 // may still be running: both have the same condition, so at most one is applied,

@@ -4,7 +4,7 @@
 // columns hold the head: rev (the revision), null_seq, and commit_id, the id of
 // the last change.
 //
-//	H1. Every change of a key is one conditional batch on its partition,
+//	H1. Every change of a key is one conditional statement or batch on its partition,
 //	    IF rev = <the revision that was read>, which sets the new revision,
 //	    adds and removes version rows. No plain write touches the partition.
 //	H2. A new revision is max(previous + 2, now in microseconds): it grows

@@ -130,8 +130,8 @@
 //	I5. A seal is never taken back, and a shard has one.
 //
 // How they are tested: random schedules of this package's own code with crashes
-// and clocks that disagree (schedule_test.go), each rule broken once
-// (rules_test.go), a crash after every statement (replace_test.go), a filled
+// and clocks that disagree (schedule_test.go), each rule of rules.go
+// broken once (rules_test.go; two of them only with -broken-schedules), a crash after every statement (replace_test.go), a filled
 // bucket under concurrent listings (load_test.go), and nodes and gateways killed
 // under clients whose histories are checked (internal/faults).
 package listing
