@@ -11,6 +11,7 @@ import (
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/meta"
+	"github.com/pithos/pithos/store"
 )
 
 // group has all rows about one blob.
@@ -214,10 +215,24 @@ func (c *checker) lost(r *ref) Finding {
 
 // holds reports whether a version or a part still refers to its blob, as it did
 // during the walk.
-func (c *checker) holds(ctx context.Context, r *ref) (bool, error) {
+func (c *checker) holds(ctx context.Context, r *ref) (holds bool, err error) {
 	if r.Kind == refPart {
 		return c.partHolds(ctx, r)
 	}
+	for try := range 5 {
+		// A version that was removed or appended to since it was read.
+		if holds, err = c.versionHolds(ctx, r); !errors.Is(err, meta.ErrNotFound) {
+			return holds, err
+		}
+		if err := store.BackOff(ctx, try); err != nil {
+			return false, err
+		}
+	}
+	return false, fmt.Errorf("segments of key %q: %w", r.Key, err)
+}
+
+// versionHolds returns ErrNotFound if the version changes while it is read.
+func (c *checker) versionHolds(ctx context.Context, r *ref) (bool, error) {
 	h, err := c.Meta.Read(ctx, r.Bucket, r.Key, meta.ReadOptions{Seq: r.Seq})
 	if errors.Is(err, meta.ErrBucketGone) {
 		return false, nil
@@ -226,9 +241,6 @@ func (c *checker) holds(ctx context.Context, r *ref) (bool, error) {
 		return false, err
 	}
 	err = meta.Whole(ctx, c.Meta, r.Bucket, r.Key, h.Named)
-	if errors.Is(err, meta.ErrNotFound) {
-		return false, nil // removed since it was read
-	}
 	return err == nil && refersTo(h.Named.Segments, r), err
 }
 

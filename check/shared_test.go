@@ -31,3 +31,31 @@ func TestMissingPagesEndTheSearchForAReference(t *testing.T) {
 		t.Errorf("got %v, %v", refers, err)
 	}
 }
+
+// changing has a version that is appended to after each of its first reads.
+type changing struct {
+	meta.Store
+	reads int
+}
+
+func (s *changing) Read(context.Context, meta.BucketID, string, meta.ReadOptions) (meta.Head, error) {
+	s.reads++
+	return meta.Head{Named: &meta.Version{Seq: 1, Pages: &meta.Pages{Segments: 1, Index: []meta.PageInfo{{Segments: 1}}}}}, nil
+}
+
+func (s *changing) Pages(context.Context, meta.BucketID, string, int64, int, int) ([]meta.Page, error) {
+	if s.reads < 3 {
+		return nil, meta.ErrNotFound
+	}
+	return []meta.Page{{Segments: []meta.Segment{{Blob: meta.ID{1}}}}}, nil
+}
+
+// A version that changes while it is read still holds its blobs: its bytes must
+// not be taken for those of a removed version.
+func TestAVersionThatChangesIsReadAgain(t *testing.T) {
+	c := &checker{Options: Options{Meta: &changing{}}}
+	r := &ref{Key: "k", Seq: 1, Blob: meta.ID{1}}
+	if holds, err := c.holds(t.Context(), r); !holds || err != nil {
+		t.Errorf("got %v, %v", holds, err)
+	}
+}

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -43,7 +44,8 @@ type PageInfo struct {
 	Bytes int64 `cbor:"1,keyasint"`           // of the body, in its segments
 	Part  int   `cbor:"2,keyasint,omitempty"` // the number of its first part; 0: it has no parts
 	// Segments is how many the page has. They may be empty, so that Bytes alone
-	// does not tell a page from the one before an append.
+	// does not tell a page from the one before an append. 0 is not known: no page
+	// is empty, and a build before this field may have written the index.
 	Segments int `cbor:"3,keyasint"`
 }
 
@@ -129,7 +131,7 @@ func (p *Pages) Appended(last Page, s Segment) *Pages {
 		at++
 	}
 	next.Index[at].Bytes += s.Size
-	next.Index[at].Segments++
+	next.Index[at].Segments = len(last.Segments) + 1
 	next.Write[at] = Page{Segments: append(slices.Clone(last.Segments), s)}
 	return next
 }
@@ -159,7 +161,7 @@ func (p *Pages) OfPart(number int) int {
 
 // Whole reads the pages of v, a version of key, into v.Segments and v.Parts.
 // ErrNotFound says that the version is gone by now.
-func Whole(ctx context.Context, o Objects, bucket BucketID, key string, v *Version) error {
+func Whole(ctx context.Context, o PagesReader, bucket BucketID, key string, v *Version) error {
 	p := v.Pages
 	if p == nil {
 		return nil
@@ -176,11 +178,39 @@ func Whole(ctx context.Context, o Objects, bucket BucketID, key string, v *Versi
 	return v.join(segments, parts)
 }
 
+// WholeAgain reads the version of a row that a walk has visited, and whose pages
+// did not fit: it was removed or appended to since its row was read, or one of the
+// two reads was older. ErrNotFound: it does not fit now either. gone says that the
+// version is not there any more.
+func WholeAgain(ctx context.Context, o PagesReader, r *VersionRow, payload bool) (gone bool, err error) {
+	for range 5 {
+		h, err := o.Read(ctx, r.Bucket, r.Key, ReadOptions{Seq: r.Seq, Payload: payload})
+		if err != nil || h.Named == nil {
+			return err == nil, err
+		}
+		v := *h.Named
+		if err = Whole(ctx, o, r.Bucket, r.Key, &v); err == nil {
+			r.Version, r.Rev = v, h.Rev
+			return false, nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return false, err
+		}
+	}
+	return false, fmt.Errorf("version %d of key %q: its pages of segments do not fit its index: %w", r.Seq, r.Key, ErrNotFound)
+}
+
+// PagesReader is what the functions here need of [Objects].
+type PagesReader interface {
+	Read(ctx context.Context, bucket BucketID, key string, o ReadOptions) (Head, error)
+	Pages(ctx context.Context, bucket BucketID, key string, seq int64, from, n int) ([]Page, error)
+}
+
 // EachPage reads the pages from number first on and before last of v, a version of
 // key, some at a time, and calls visit for each. It leaves out what later appends
 // have added to the last one. ErrNotFound: the version is gone, or has changed
 // since it was read, or a page does not have what its index states.
-func EachPage(ctx context.Context, o Objects, bucket BucketID, key string, v *Version, first, last int, visit func(*Page)) error {
+func EachPage(ctx context.Context, o PagesReader, bucket BucketID, key string, v *Version, first, last int, visit func(*Page)) error {
 	const atOnce = 16 // about 200 KB
 	for ; first < last; first += atOnce {
 		pages, err := o.Pages(ctx, bucket, key, v.Seq, first, min(atOnce, last-first))
@@ -201,7 +231,16 @@ func EachPage(ctx context.Context, o Objects, bucket BucketID, key string, v *Ve
 // left is not what the index states.
 func (p *Pages) cut(number int, page *Page) error {
 	info := p.Index[number]
-	if p.Parts == 0 && len(page.Segments) > info.Segments {
+	switch {
+	case p.Parts != 0:
+	case info.Segments == 0: // not known
+		bytes, n := int64(0), 0
+		for n < len(page.Segments) && bytes+page.Segments[n].Size <= info.Bytes {
+			bytes += page.Segments[n].Size
+			n++
+		}
+		page.Segments = page.Segments[:n]
+	case len(page.Segments) > info.Segments:
 		page.Segments = page.Segments[:info.Segments]
 	}
 	return p.Fits(number, page)
@@ -213,6 +252,9 @@ func (p *Pages) Fits(number int, page *Page) error {
 	want := p.Index[number]
 	if p.Parts == 0 {
 		got.Part, want.Part = 0, 0
+	}
+	if want.Segments == 0 {
+		got.Segments = 0 // not known
 	}
 	if got != want {
 		return fmt.Errorf("page %d of its segments has %+v, its index says %+v: %w", number, got, want, ErrNotFound)
@@ -242,6 +284,9 @@ func (v *Version) JoinPages(pages map[int][]byte) error {
 	var parts []PartInfo
 	for i := range v.Pages.Index {
 		var p Page
+		if pages[i] == nil {
+			return fmt.Errorf("page %d of the segments of version %d: %w", i, v.Seq, ErrNotFound)
+		}
 		if err := Unmarshal(pages[i], &p); err != nil {
 			return fmt.Errorf("page %d of the segments of version %d: %w", i, v.Seq, err)
 		}

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -148,5 +150,83 @@ func TestProgramsWithoutPagesRefuseThem(t *testing.T) {
 	p.Seq = 7
 	if want := *EntryOf("k", &p); err != nil || e != want {
 		t.Errorf("listed as %+v, %v; want %+v", e, err, want)
+	}
+}
+
+// An index without the number of segments (0), as an earlier build has written
+// it, is compared by bytes; the next append writes the number.
+func TestPagesWithoutTheNumberOfSegmentsFit(t *testing.T) {
+	v := many(150, 1)
+	v.Parts = nil
+	p := v.Paged()
+	last := p.Pages.Write[1]
+	for i := range p.Pages.Index {
+		p.Pages.Index[i].Segments = 0
+	}
+	if err := p.Pages.Fits(1, &last); err != nil {
+		t.Error(err)
+	}
+	short := Page{Segments: last.Segments[:len(last.Segments)-1]}
+	if err := p.Pages.Fits(1, &short); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a page that misses bytes: %v", err)
+	}
+	next := p.Pages.Appended(last, Segment{Blob: NewID(), Size: 7})
+	if got, want := next.Index[1].Segments, len(last.Segments)+1; got != want {
+		t.Errorf("the appended page states %d segments, want %d", got, want)
+	}
+	appended := next.Write[1]
+	if err := next.Fits(1, &appended); err != nil {
+		t.Error(err)
+	}
+	if err := p.Pages.cut(1, &appended); err != nil || len(appended.Segments) != len(last.Segments) {
+		t.Errorf("as its index was before the append it has %d segments, %v", len(appended.Segments), err)
+	}
+}
+
+// tornReads are those of a version whose pages are older than its index at first.
+type tornReads struct {
+	version Version
+	pages   []Page
+	torn    int // reads of pages that miss a segment
+	reads   int
+}
+
+func (s *tornReads) Read(context.Context, BucketID, string, ReadOptions) (Head, error) {
+	if s.reads++; s.version.Pages == nil {
+		return Head{}, nil
+	}
+	v := s.version
+	return Head{Rev: 9, Named: &v}, nil
+}
+
+func (s *tornReads) Pages(_ context.Context, _ BucketID, _ string, _ int64, from, n int) ([]Page, error) {
+	pages := slices.Clone(s.pages[from : from+n])
+	if s.torn--; s.torn >= 0 {
+		page := &pages[len(pages)-1]
+		page.Segments = page.Segments[:len(page.Segments)-1]
+	}
+	return pages, nil
+}
+
+func TestAWalkReadsAVersionAgain(t *testing.T) {
+	v := many(150, 1)
+	v.Parts = nil
+	p := v.Paged()
+	pages := []Page{p.Pages.Write[0], p.Pages.Write[1]}
+	p.Pages.Write = nil
+
+	r := VersionRow{Key: "k"}
+	if gone, err := WholeAgain(t.Context(), &tornReads{version: p, pages: pages, torn: 2}, &r, false); gone || err != nil {
+		t.Fatal(gone, err)
+	}
+	if !reflect.DeepEqual(r.Version, v) || r.Rev != 9 {
+		t.Errorf("read %d segments of %d at revision %d", len(r.Segments), len(v.Segments), r.Rev)
+	}
+	if gone, err := WholeAgain(t.Context(), &tornReads{}, &r, false); !gone || err != nil {
+		t.Errorf("a version that was removed: %v, %v", gone, err)
+	}
+	torn := &tornReads{version: p, pages: pages, torn: 1000}
+	if gone, err := WholeAgain(t.Context(), torn, &r, false); gone || !errors.Is(err, ErrNotFound) || torn.reads > 10 {
+		t.Errorf("a version that never fits: %v, %v, %d reads", gone, err, torn.reads)
 	}
 }

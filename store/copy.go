@@ -29,11 +29,13 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 	}
 	for try := 0; ; try++ {
 		result, err := s.copyOnce(ctx, b, key, in)
-		if !errors.Is(err, errReplaced) || in.SourceVersion != "" {
+		damaged := (*damagedError)(nil)
+		isDamaged := errors.As(err, &damaged)
+		if !errors.Is(err, errReplaced) || in.SourceVersion != "" && !isDamaged {
 			return result, err
 		}
 		if in.SourceFound != nil || try == maxTries {
-			if damaged := (*damagedError)(nil); errors.As(err, &damaged) {
+			if isDamaged {
 				return nil, damaged
 			}
 			return nil, &s3err.Error{Code: s3err.SlowDown, Message: "The source was changed while it was copied; please try again", Err: ErrSourceReplaced}
@@ -331,11 +333,8 @@ func (s *Store) UploadPartCopy(ctx context.Context, b *meta.Bucket, key string, 
 		return nil, fail(s3err.InvalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(MaxPartBytes))
 	}
 	body, err := s.body(ctx, *src, offset, length)
-	if errors.Is(err, errReplaced) {
-		return nil, replacedSource()
-	}
 	if err != nil {
-		return nil, err
+		return nil, replacedIn(err)
 	}
 	defer body.Close()
 	result, err := s.UploadPart(ctx, b, key, PartInput{UploadID: in.UploadID, Number: in.Number, Body: body, Size: length, CustomerKey: in.CustomerKey})

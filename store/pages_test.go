@@ -143,6 +143,10 @@ func TestDamagedVersionsCanBeRemoved(t *testing.T) {
 		g.divided(b, "overwritten", 130, true)
 		_, err := readAll(g.Context(), g.healthy.Store, b, "deleted")
 		wantDamage(g.T, "GET", err)
+		for _, version := range []string{"", "null"} {
+			_, err := g.healthy.Copy(g.Context(), b, "copy", store.CopyInput{Attributes: store.Attributes{Owner: "alice"}, Source: b, SourceKey: "deleted", SourceVersion: version})
+			wantDamage(g.T, "copy", err)
+		}
 		g.remove(b, "deleted")
 		g.put(b, "overwritten", []byte("new"), store.EncryptionRequest{})
 		g.want(b, "overwritten", []byte("new"))

@@ -90,7 +90,7 @@ func warned(t *testing.T, c *cluster, careful []*gatewayProcess) {
 		}
 	}
 	t.Logf("LOCAL_SERIAL in two datacenters: of 30 races %d have two winners", twice)
-	const warning = "two that write from different ones overwrite each other's changes"
+	const warning = "gateways in different datacenters overwrite each other's changes"
 	for _, g := range append(local, careful...) {
 		g.kill() // its log is complete
 		told := strings.Contains(g.log.String(), warning)

@@ -142,9 +142,12 @@ func (s *Store) walkVersions(ctx context.Context, share meta.Share, payload bool
 		last = r
 		err = meta.Whole(ctx, s, r.Bucket, r.Key, &r.Version)
 		if errors.Is(err, meta.ErrNotFound) {
-			if _, gone := s.walkGet(ctx, name); errors.Is(gone, meta.ErrNotFound) {
-				return nil // removed since its row was read
+			// It was removed or appended to since its row was read.
+			gone, again := meta.WholeAgain(ctx, s, &r, payload)
+			if gone {
+				return nil
 			}
+			last, err = r, again
 		}
 		if err != nil {
 			return err

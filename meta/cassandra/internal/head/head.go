@@ -2,6 +2,7 @@ package head
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -378,7 +379,13 @@ func (s *Keys) WalkVersions(ctx context.Context, share meta.Share, payload bool,
 			return fmt.Errorf("version %d of key %q: %w", *seq, r.Key, err)
 		}
 		r.Bucket, r.Seq, r.Payload = cql.ID(bucket), *seq, body
-		if err := r.JoinPages(pages); err != nil {
+		if err := r.JoinPages(pages); errors.Is(err, meta.ErrNotFound) {
+			// A read at a quorum may have a new index and old pages: Pages reads
+			// such a version by Paxos.
+			if gone, err := meta.WholeAgain(ctx, s, &r, payload); err != nil || gone {
+				return err
+			}
+		} else if err != nil {
 			return fmt.Errorf("key %q: %w", r.Key, err)
 		}
 		return visit(r)
