@@ -215,14 +215,20 @@ func (c *checker) lost(r *ref) Finding {
 
 // holds reports whether a version or a part still refers to its blob, as it did
 // during the walk.
-func (c *checker) holds(ctx context.Context, r *ref) (holds bool, err error) {
+func (c *checker) holds(ctx context.Context, r *ref) (bool, error) {
 	if r.Kind == refPart {
 		return c.partHolds(ctx, r)
 	}
+	return untilItFits(ctx, r, c.versionHolds)
+}
+
+// untilItFits repeats a read of the versions of a key while it returns ErrNotFound:
+// a version was removed or appended to since it was read. A version that is damaged
+// never fits, so the number of tries is limited.
+func untilItFits(ctx context.Context, r *ref, read func(context.Context, *ref) (bool, error)) (refers bool, err error) {
 	for try := range 5 {
-		// A version that was removed or appended to since it was read.
-		if holds, err = c.versionHolds(ctx, r); !errors.Is(err, meta.ErrNotFound) {
-			return holds, err
+		if refers, err = read(ctx, r); !errors.Is(err, meta.ErrNotFound) {
+			return refers, err
 		}
 		if err := store.BackOff(ctx, try); err != nil {
 			return false, err

@@ -2,12 +2,10 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/pithos/pithos/meta"
-	"github.com/pithos/pithos/store"
 )
 
 // compareRecorded compares the references to a shared blob with their records. A
@@ -159,18 +157,8 @@ func (c *checker) isQueued(ctx context.Context, id meta.ID) (queued bool, err er
 }
 
 // keyRefers reports whether any version of a key refers to a blob by a Ref.
-func (c *checker) keyRefers(ctx context.Context, r *ref) (refers bool, err error) {
-	for try := range 5 {
-		// A version that was removed since it was read: its blobs may be another
-		// version's by now.
-		if refers, err = c.keyRefersOnce(ctx, r); !errors.Is(err, meta.ErrNotFound) {
-			return refers, err
-		}
-		if err := store.BackOff(ctx, try); err != nil {
-			return false, err
-		}
-	}
-	return false, fmt.Errorf("segments of key %q: %w", r.Key, err)
+func (c *checker) keyRefers(ctx context.Context, r *ref) (bool, error) {
+	return untilItFits(ctx, r, c.keyRefersOnce)
 }
 
 // keyRefersOnce returns ErrNotFound if a version changes while it is read.

@@ -195,10 +195,9 @@ func (s *Store) awaitRetry(ctx context.Context, b *meta.Bucket, try int, err err
 		return errUploadExpired(err)
 	case !errors.Is(err, meta.ErrConflict):
 		return err
+	case finalDamage(err, try) != nil:
+		return finalDamage(err, try)
 	case try >= maxTries:
-		if damaged := (*damagedError)(nil); errors.As(err, &damaged) {
-			return damaged
-		}
 		return tooManyChanges(err)
 	}
 	return BackOff(ctx, try)

@@ -29,15 +29,14 @@ func (s *Store) Copy(ctx context.Context, b *meta.Bucket, key string, in CopyInp
 	}
 	for try := 0; ; try++ {
 		result, err := s.copyOnce(ctx, b, key, in)
-		damaged := (*damagedError)(nil)
-		isDamaged := errors.As(err, &damaged)
-		if !errors.Is(err, errReplaced) || in.SourceVersion != "" && !isDamaged {
+		damaged := damage(err)
+		if !errors.Is(err, errReplaced) || in.SourceVersion != "" && damaged == nil {
 			return result, err
 		}
+		if damaged != nil && (in.SourceFound != nil || try >= damageTries) {
+			return nil, damaged
+		}
 		if in.SourceFound != nil || try == maxTries {
-			if isDamaged {
-				return nil, damaged
-			}
 			return nil, &s3err.Error{Code: s3err.SlowDown, Message: "The source was changed while it was copied; please try again", Err: ErrSourceReplaced}
 		}
 		if err := BackOff(ctx, try); err != nil {

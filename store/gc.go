@@ -29,7 +29,7 @@ func (s *Store) enqueueFreed(ctx context.Context, bucket meta.BucketID, key stri
 	}
 	for i := range m.remove {
 		v, release, err := s.whole(ctx, bucket, key, &m.remove[i])
-		if damaged := (*damagedError)(nil); errors.As(err, &damaged) {
+		if damage(err) != nil {
 			segments, err := s.remains(ctx, bucket, key, &m.remove[i])
 			if err != nil {
 				return nil, err

@@ -60,7 +60,7 @@ func (s *Store) open(ctx context.Context, b *meta.Bucket, key string, in GetInpu
 		if !errors.Is(err, errReplaced) {
 			return o, err
 		}
-		if in.Found != nil || try == maxTries {
+		if in.Found != nil || try == maxTries || finalDamage(err, try) != nil {
 			return nil, replacedIn(err)
 		}
 		if err := BackOff(ctx, try); err != nil {

@@ -70,6 +70,27 @@ type damagedError struct {
 	cause string
 }
 
+// damageTries is how often a version that does not fit its index is read again.
+// Few times are enough: it is unchanged each time, and on Cassandra its pages are
+// read by Paxos where they do not fit.
+const damageTries = 4
+
+// damage returns the damagedError that err carries, nil if there is none.
+func damage(err error) *damagedError {
+	var damaged *damagedError
+	errors.As(err, &damaged)
+	return damaged
+}
+
+// finalDamage returns the damagedError of a try, the first being 0, that is not to
+// be repeated; nil if there is none.
+func finalDamage(err error, try int) error {
+	if damaged := damage(err); damaged != nil && try >= damageTries {
+		return damaged
+	}
+	return nil
+}
+
 func (e *damagedError) Error() string {
 	return fmt.Sprintf("the row of version %d of key %q is damaged: %s", e.seq, e.key, e.cause)
 }
@@ -149,11 +170,10 @@ func (s *Store) Parts(ctx context.Context, b *meta.Bucket, key string, v *meta.V
 
 // replacedIn returns err, or what the client is told of an error of goneVersion.
 func replacedIn(err error) error {
-	var damaged *damagedError
-	switch {
-	case errors.As(err, &damaged):
+	if damaged := damage(err); damaged != nil {
 		return damaged
-	case errors.Is(err, errReplaced):
+	}
+	if errors.Is(err, errReplaced) {
 		return replacedSource()
 	}
 	return err

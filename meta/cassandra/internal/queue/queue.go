@@ -178,23 +178,28 @@ func (s *Queue) dropClaimOnly(ctx context.Context, entries []meta.QueueEntry) er
 func (s *Queue) entriesAfter(ctx context.Context, after entryKey, last int64, limit int) ([]meta.QueueEntry, error) {
 	var found []meta.QueueEntry
 	err := s.QueryRows(ctx, s.Consistency, limit, func(row gocql.Scanner) error {
-		var due int64
-		var entry, doc []byte
-		var kind string
-		e := meta.QueueEntry{}
-		if err := row.Scan(&due, &entry, &kind, &e.Claimed, &doc); err != nil {
-			return err
-		}
-		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), cql.ID(entry), meta.QueueKind(kind)
-		if doc != nil {
-			if err := meta.Unmarshal(doc, &e.Blob); err != nil {
-				return fmt.Errorf("queue entry %s: %w", e.Entry, err)
-			}
-		}
+		e, err := scanEntry(row)
 		found = append(found, e)
-		return nil
+		return err
 	}, selectDue, after.bucket, after.part, after.due, after.id[:], last, min(limit, cql.MaxLimit))
 	return found, err
+}
+
+// scanEntry reads a row of the queue: its due time, id, kind, claim and blob.
+func scanEntry(row gocql.Scanner) (e meta.QueueEntry, err error) {
+	var due int64
+	var entry, doc []byte
+	var kind string
+	if err := row.Scan(&due, &entry, &kind, &e.Claimed, &doc); err != nil {
+		return e, err
+	}
+	e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), cql.ID(entry), meta.QueueKind(kind)
+	if doc != nil {
+		if err := meta.Unmarshal(doc, &e.Blob); err != nil {
+			return e, fmt.Errorf("queue entry %s: %w", e.Entry, err)
+		}
+	}
+	return e, nil
 }
 
 // Claim implements [meta.Queue].
@@ -237,21 +242,9 @@ func (s *Queue) CheckGuards(ctx context.Context, guards []meta.QueueEntry) error
 // entries, not the index of time buckets.
 func (s *Queue) WalkEntries(ctx context.Context, share meta.Share, visit func(meta.QueueEntry) error) error {
 	return cql.Wrap(s.WalkTable(ctx, share, func(row gocql.Scanner) error {
-		var due int64
-		var entry, doc []byte
-		var kind string
-		e := meta.QueueEntry{}
-		if err := row.Scan(&due, &entry, &kind, &e.Claimed, &doc); err != nil {
+		e, err := scanEntry(row)
+		if err != nil || isClaimOnly(e) {
 			return err
-		}
-		e.Due, e.Entry, e.Kind = time.UnixMicro(due).UTC(), cql.ID(entry), meta.QueueKind(kind)
-		if isClaimOnly(e) {
-			return nil
-		}
-		if doc != nil {
-			if err := meta.Unmarshal(doc, &e.Blob); err != nil {
-				return fmt.Errorf("queue entry %s: %w", e.Entry, err)
-			}
 		}
 		return visit(e)
 	}, walkQueue), "walk queue")
