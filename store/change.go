@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pithos/pithos/internal/pause"
 	"github.com/pithos/pithos/internal/s3err"
 	"github.com/pithos/pithos/meta"
 )
@@ -212,14 +213,7 @@ func tooManyChanges(cause error) error {
 // BackOff sleeps for a random time that grows with try, up to half a second.
 func BackOff(ctx context.Context, try int) error {
 	limit := min(time.Millisecond<<min(try+1, 9), 500*time.Millisecond)
-	t := time.NewTimer(rand.N(limit) + time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return pause.For(ctx, rand.N(limit)+time.Millisecond)
 }
 
 // async runs f asynchronously, for a minute at most. Flush waits for it.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pithos/pithos/blob"
 	"github.com/pithos/pithos/internal/cassandra"
+	"github.com/pithos/pithos/internal/pause"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 // has failed too often: then the error is [blob.ErrUnavailable]. The pauses double
 // from 50 ms on, each shortened at random by up to a half.
 func retry(ctx context.Context, f func() error) error {
-	pause := firstPause
+	delay := firstPause
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -42,21 +43,10 @@ func retry(ctx context.Context, f func() error) error {
 			}
 			return fmt.Errorf("%w: failed %d times: %w", reason, n, err)
 		}
-		if err := sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
+		if err := pause.For(ctx, delay/2+rand.N(delay/2)); err != nil {
 			return err
 		}
-		pause *= 2
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
+		delay *= 2
 	}
 }
 

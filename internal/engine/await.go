@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/config"
+	"github.com/pithos/pithos/internal/pause"
 )
 
 // Await opens the engine and creates the buckets of options.buckets. It retries
@@ -19,7 +20,7 @@ func Await(ctx context.Context, cfg *config.Config, o OpenOptions) (*Engine, err
 		o.Log = zap.NewNop()
 	}
 	reminder := newReminder(o.Log)
-	for pause := first; ; pause = min(2*pause, most) {
+	for delay := first; ; delay = min(2*delay, most) {
 		e, err := openWithBuckets(ctx, cfg, o)
 		if err == nil {
 			reminder.done()
@@ -32,7 +33,7 @@ func Await(ctx context.Context, cfg *config.Config, o OpenOptions) (*Engine, err
 			return nil, err
 		}
 		reminder.warn(err)
-		if !sleep(ctx, pause) {
+		if pause.For(ctx, delay) != nil {
 			return nil, ctx.Err()
 		}
 	}
@@ -77,17 +78,5 @@ func (r *reminder) warn(err error) {
 func (r *reminder) done() {
 	if r.warned {
 		r.log.Info("the database answers", zap.Duration("waited", time.Since(r.since).Round(time.Second)))
-	}
-}
-
-// sleep returns after d, or false at once when ctx ends.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pithos/pithos/config"
 	"github.com/pithos/pithos/internal/cassandra"
+	"github.com/pithos/pithos/internal/pause"
 	"github.com/pithos/pithos/schema"
 )
 
@@ -126,7 +127,7 @@ func apply(ctx context.Context, session *gocql.Session, k keyspace, role schema.
 			return report, err
 		}
 		progress.Waiting(k.to.Hosts, err)
-		if !sleep(ctx, applyPause) {
+		if pause.For(ctx, applyPause) != nil {
 			return report, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/internal/metrics"
+	"github.com/pithos/pithos/internal/pause"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -96,7 +97,7 @@ func Start(o Options, jobs ...Job) (stop func()) {
 			r.job.MaxRun = defaultMaxRun
 		}
 		running.Go(func() {
-			for sleep(ctx, jittered(r.poll)) {
+			for pause.For(ctx, jittered(r.poll)) == nil {
 				r.round(ctx)
 			}
 		})
@@ -319,15 +320,3 @@ func (r *runner) show(shard int, last meta.JobRun) {
 // jittered returns d, give or take a quarter, so that gateways do not work in
 // step.
 func jittered(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2+1) }
-
-// sleep returns after d, or false at once when ctx ends.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pithos/pithos/internal/metrics"
+	"github.com/pithos/pithos/internal/pause"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -157,7 +158,7 @@ func TestOneGatewayAtATimeWorksOnAShard(t *testing.T) {
 				running[r.Shard] = g.name
 				tokens[r.Shard] = append(tokens[r.Shard], r.Token)
 				mu.Unlock()
-				sleep(ctx, 5*time.Minute)
+				_ = pause.For(ctx, 5*time.Minute)
 				mu.Lock()
 				defer mu.Unlock()
 				delete(running, r.Shard)
@@ -399,7 +400,7 @@ func TestAStuckRunKeepsNothing(t *testing.T) {
 		var cause error
 		stop := both[0].start(Job{Name: "j", Every: time.Hour, MaxRun: 20 * time.Minute, Run: func(ctx context.Context, r *Run) (Result, error) {
 			for range 5 {
-				sleep(ctx, 15*time.Minute)
+				_ = pause.For(ctx, 15*time.Minute)
 				if err := r.Save(ctx, []byte("some")); err != nil {
 					t.Error(err)
 				}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pithos/pithos/internal/pause"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -111,7 +112,7 @@ func (l *lease) put(ctx context.Context, edit func(*meta.Lease)) error {
 // the lease, or may have it because it could not be renewed in time, and when the
 // run is stuck: then another gateway may take the shard.
 func (l *lease) keep(ctx context.Context, leaseTime, maxRun time.Duration, lost context.CancelCauseFunc) {
-	for sleep(ctx, leaseTime/3) {
+	for pause.For(ctx, leaseTime/3) == nil {
 		if time.Since(*l.progressed.Load()) >= maxRun {
 			lost(errStuck)
 			return

@@ -39,9 +39,9 @@ var rules = []rule{
 	{folder: "policy"},
 	{folder: "crypt"},
 	{folder: "config", foreign: true},
-	{folder: "meta", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	{folder: "meta", own: []string{"internal/cassandra", "internal/ids", "internal/pause"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	// The parts of meta/cassandra import only cql, and cql none of them.
-	{folder: "meta/cassandra/internal/cql", own: []string{"meta", "internal/cassandra"}, foreign: true, never: []string{
+	{folder: "meta/cassandra/internal/cql", own: []string{"meta", "internal/cassandra", "internal/pause"}, foreign: true, never: []string{
 		module + "meta/cassandra/internal/head", module + "meta/cassandra/internal/listing", module + "meta/cassandra/internal/queue"}},
 	{folder: "meta/cassandra/internal/head", own: []string{"meta"}, foreign: true, never: []string{
 		module + "meta/cassandra/internal/listing", module + "meta/cassandra/internal/queue"}},
@@ -49,9 +49,9 @@ var rules = []rule{
 		module + "meta/cassandra/internal/head", module + "meta/cassandra/internal/queue"}},
 	{folder: "meta/cassandra/internal/queue", own: []string{"meta"}, foreign: true, never: []string{
 		module + "meta/cassandra/internal/head", module + "meta/cassandra/internal/listing"}},
-	{folder: "blob", own: []string{"internal/cassandra", "internal/ids"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
+	{folder: "blob", own: []string{"internal/cassandra", "internal/ids", "internal/pause"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
 	{folder: "schema", own: []string{"internal/cassandra"}, foreign: true, never: []string{"net/http", "encoding/xml"}},
-	{folder: "store", own: []string{"internal/s3err", "meta", "blob", "crypt"}, foreign: true, never: []string{
+	{folder: "store", own: []string{"internal/s3err", "internal/pause", "meta", "blob", "crypt"}, foreign: true, never: []string{
 		"net/http", "encoding/xml", "github.com/gocql/gocql", "github.com/cockroachdb/pebble/v2",
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
 	{folder: "check", own: []string{"store", "meta", "blob"}, foreign: true, never: []string{
@@ -59,7 +59,7 @@ var rules = []rule{
 		module + "meta/cassandra", module + "meta/embedded", module + "blob/cassandra", module + "blob/file"}},
 	{folder: "internal/keyadmin", own: []string{"config", "crypt", "meta", "s3api"}, foreign: true},
 	{folder: "internal/control", own: []string{"config", "crypt", "meta", "store", "internal/keyadmin", "internal/jobs"}, foreign: true, never: drivers},
-	{folder: "internal/jobs", own: []string{"meta", "internal/metrics"}, foreign: true, never: drivers},
+	{folder: "internal/jobs", own: []string{"meta", "internal/metrics", "internal/pause"}, foreign: true, never: drivers},
 	{folder: "internal/edge", own: []string{"config", "crypt", "store", "s3api", "internal/s3err", "internal/httpconn", "internal/keyadmin", "internal/metrics", "internal/observe"},
 		foreign: true, never: drivers},
 	{folder: "s3api", own: []string{"internal/s3err", "sigv2", "sigv4", "policy", "store", "meta", "blob"}, foreign: true, never: []string{

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pithos/pithos/internal/pause"
 	"github.com/pithos/pithos/meta"
 )
 
@@ -204,12 +205,5 @@ func (r *Rule) delay(ctx context.Context) error {
 	if r.Delay <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(r.Delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, r.Delay)
 }
